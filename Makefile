@@ -1,0 +1,58 @@
+# Everything below installs what it needs into .venv; a fresh machine needs only Python 3.11 to 3.13 and make.
+
+VENV := .venv
+BIN := $(VENV)/bin
+SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	"$$p" -c '$(SUPPORTED)' 2>/dev/null && echo "$$p" && break; done)
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
+WORKERS ?= 2
+PYTEST_ARGS ?=
+
+# Settings of the user's that would make pip install somewhere else than into .venv, or see what is not in it.
+export PIP_USER := 0
+export PIP_NO_INPUT := 1
+unexport PIP_PREFIX PIP_ROOT PIP_TARGET PYTHONHOME PYTHONPATH
+
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test lint clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.core  ## Distill the 8x8 digits, evaluate the result and show it (no download)
+	$(BIN)/qdistill distill digits --out runs/demo
+	$(BIN)/qdistill evaluate runs/demo
+	$(BIN)/qdistill show runs/demo
+
+test: lint  ## Run every check; WORKERS=4 for more processes, PYTEST_ARGS='-k name' for a part
+	$(BIN)/pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+lint: $(VENV)/.test  ## Run the checks that do not execute the code: ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:  ## Remove the environment, caches and builds; results under runs/ stay
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The build backend is installed first and used without isolation, so that installing again when everything is
+# there already needs no network.
+$(VENV)/.created:
+	@"$(PYTHON)" -c '$(SUPPORTED)' || { echo "Python 3.11, 3.12 or 3.13 with the venv module is needed, but" \
+		"'$(PYTHON)' is not one. Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.created pyproject.toml constraints.txt
+	$(PIP) hatchling
+	$(PIP) --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.created pyproject.toml constraints.txt
+	$(PIP) hatchling
+	$(PIP) --no-build-isolation -e '.[test]'
+	@touch $(VENV)/.core $@

@@ -1,0 +1,95 @@
+"""What every dataset is once it is read: raw pixels, labels and what they mean, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Int32, Shaped, UInt8
+
+from qdistill.errors import ArgumentError
+
+# The number of images has no name here: it is not the same in the parts of a dataset.
+Images = UInt8[np.ndarray, "_ height width channels"] | Float32[np.ndarray, "_ height width channels"]
+Labels = Int32[np.ndarray, "_"]
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class RawDataset:
+    """Images and labels as published, with the publisher's division into training and test set.
+
+    Args:
+        name: the dataset's name.
+        class_names: what each label means; label i is `class_names[i]`.
+        train_images: uint8 or float32 pixels of shape (n, height, width, channels).
+        train_labels: int32 labels of shape (n,).
+        test_images: like `train_images`, with the same height, width and channels.
+        test_labels: like `train_labels`.
+        scale: the pixel value that stands for 1.0: 255 for uint8 images, as a rule 1 for float32 images.
+
+    Raises:
+        ArgumentError: shapes, types, lengths or labels do not fit together, an array is empty, or a pixel is
+            not finite.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train_images: Images
+    train_labels: Labels
+    test_images: Images
+    test_labels: Labels
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not self.class_names:
+            raise ArgumentError("Argument `class_names` must name at least one class, but is empty.")
+        if not (np.isfinite(self.scale) and self.scale > 0):
+            raise ArgumentError(f"Argument `scale` must be finite and above 0, but is {self.scale}.")
+        for part in ("train", "test"):
+            images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
+            check_images(f"{part}_images", images)
+            check_labels(f"{part}_labels", labels, len(images), len(self.class_names))
+        if self.test_images.shape[1:] != self.train_images.shape[1:]:
+            raise ArgumentError(
+                f"Argument `test_images` must have images of the shape {self.train_images.shape[1:]} of "
+                f"`train_images`, but they have {self.test_images.shape[1:]}."
+            )
+        if self.test_images.dtype != self.train_images.dtype:
+            raise ArgumentError(
+                f"Argument `test_images` must have the type {self.train_images.dtype} of `train_images`, but "
+                f"has {self.test_images.dtype}."
+            )
+
+
+def check_images(name: str, images: Shaped[np.ndarray, "..."]) -> None:
+    """Raise an ArgumentError that names the argument unless it is a batch of images with finite pixels."""
+    if images.dtype not in (np.uint8, np.float32):
+        raise ArgumentError(f"Argument `{name}` must be of type uint8 or float32, but is {images.dtype}.")
+    if images.ndim != 4:
+        raise ArgumentError(
+            f"Argument `{name}` must have the shape (n, height, width, channels), but has {images.shape}."
+        )
+    if images.size == 0:
+        raise ArgumentError(f"Argument `{name}` must not be empty, but has the shape {images.shape}.")
+    # One image at a time would be slow, all at once would take a quarter of the images' memory again.
+    blocks = range(0, len(images), 4096) if images.dtype == np.float32 else ()
+    if not all(np.isfinite(images[start : start + 4096]).all() for start in blocks):
+        raise ArgumentError(f"Argument `{name}` must be finite, but holds NaN or infinity.")
+
+
+def check_labels(name: str, labels: Shaped[np.ndarray, "..."], n_images: int, n_classes: int) -> None:
+    """Raise an ArgumentError that names the argument unless it holds one label for each image."""
+    if labels.dtype != np.int32:
+        raise ArgumentError(f"Argument `{name}` must be of type int32, but is {labels.dtype}.")
+    if labels.shape != (n_images,):
+        raise ArgumentError(
+            f"Argument `{name}` must hold one label for each of the {n_images} images, in the shape "
+            f"({n_images},), but has the shape {labels.shape}."
+        )
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest >= n_classes:
+        raise ArgumentError(
+            f"Argument `{name}` must hold labels from 0 to {n_classes - 1}, one for each class name, but "
+            f"holds {lowest if lowest < 0 else highest}."
+        )

@@ -1,0 +1,28 @@
+"""How many items each class gives when a part of a dataset is taken class by class."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Int
+
+
+def quotas(counts: Int[np.ndarray, "classes"], total: int) -> Int[np.ndarray, "classes"]:
+    """Share `total` among the classes in proportion to their sizes, by the largest remainder.
+
+    Each class gets its proportional share rounded down; what is left goes, one each, to the classes with the
+    largest remainders, and among equal remainders to the lower class index. All arithmetic is on integers, so
+    that the answer is the same on every platform.
+
+    Args:
+        counts: how many items each class has.
+        total: how many items to take in all, from 0 to the sum of `counts`.
+
+    Returns:
+        How many items to take from each class: non-negative, at most `counts`, with the sum `total`.
+    """
+    products = counts.astype(np.int64) * total
+    n = int(counts.sum())
+    taken, remainders = products // n, products % n
+    left = total - int(taken.sum())
+    taken[np.argsort(-remainders, kind="stable")[:left]] += 1
+    return taken

@@ -1,0 +1,196 @@
+"""The inner loop: a network trained on synthetic data, step by step. There is no other training loop.
+
+The same function distils (its gradient is the meta-gradient), replays a bundle and trains the baselines.
+
+The meta-gradient is exact and needs little memory. Reverse mode through a gradient step needs, for a cotangent
+v of the step's gradient g(w, x, y) = dL/dw, the products of v with the derivatives of g: these are the gradients of
+the scalar <g(w, x, y), v>, which is the derivative of L along v and comes from one forward-mode pass. So each
+step keeps its weights only and recomputes the rest, at the arithmetic of the usual reverse-over-reverse
+(forward-over-reverse products: Pearlmutter, Neural Computation 6, 1994; for meta-gradients: arXiv 2505.00793).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, PyTree
+
+from qdistill.errors import ArgumentError
+from qdistill.models import Model, named_weights, predict
+
+
+@dataclass(frozen=True)
+class InnerLoop:
+    """How a network trains on the synthetic data.
+
+    Args:
+        steps: gradient steps in one pass.
+        epochs: passes; the whole training takes ``steps * epochs`` steps.
+        own_images: each step of a pass sees images of its own, as in the CIFAR-10 setting of Wang et al.
+            (arXiv 1811.10959); otherwise every step sees all images.
+        optimiser: plain gradient descent, momentum (0.9), or Adam (0.9, 0.999). The learned step size scales
+            the update of any of them.
+        step_sizes: learned step sizes are ``"shared"``, one a step, or ``"tensor"``, one a step and weight array.
+    """
+
+    steps: int = 10
+    epochs: int = 1
+    own_images: bool = False
+    optimiser: Literal["gradient_descent", "momentum", "adam"] = "gradient_descent"
+    step_sizes: Literal["shared", "tensor"] = "shared"
+
+    def __post_init__(self) -> None:
+        """Check what the types do not say."""
+        for name, value in (("steps", self.steps), ("epochs", self.epochs)):
+            if value < 1:
+                raise ArgumentError(f"Argument `{name}` must be at least 1, but was {value}.")
+        if self.optimiser not in _OPTIMISERS:
+            raise ArgumentError.unknown("optimiser", self.optimiser, _OPTIMISERS)
+        if self.step_sizes not in ("shared", "tensor"):
+            raise ArgumentError.unknown("step_sizes", self.step_sizes, ("shared", "tensor"))
+
+    @property
+    def total_steps(self) -> int:
+        """T: all gradient steps of one training."""
+        return self.steps * self.epochs
+
+    def n_step_size_groups(self, model: Model) -> int:
+        """How many step sizes one step has: one, or as many as the network has weight arrays."""
+        return 1 if self.step_sizes == "shared" else len(named_weights(model))
+
+    def schedule(self, n_images: int) -> Int[np.ndarray, "steps batch"]:
+        """Which images each step sees.
+
+        Args:
+            n_images: how many synthetic images there are. With `own_images` they are taken in order, the
+                first step's first.
+
+        Returns:
+            Image indices of every step, (T, images a step).
+
+        Raises:
+            ArgumentError: the images cannot be shared out evenly among the steps.
+        """
+        if not self.own_images:
+            return np.tile(np.arange(n_images), (self.total_steps, 1))
+        if n_images % self.steps:
+            raise ArgumentError(
+                f"Argument `steps` must divide the {n_images} synthetic images where each step has its own, "
+                f"but was {self.steps}."
+            )
+        return np.tile(np.arange(n_images).reshape(self.steps, -1), (self.epochs, 1))
+
+
+class TrainingSet(eqx.Module):
+    """What a training reads: synthetic or real images with their labels and the size of every step.
+
+    Args:
+        images: normalised, (n, height, width, channels).
+        labels: one vector an image, (n, classes): one-hot, or learned ("soft", of any sign and scale).
+        step_sizes: positive, (T, groups), as `InnerLoop.step_sizes` says.
+        schedule: image indices of each step, (T, images a step).
+    """
+
+    images: Float[Array, "n height width channels"]
+    labels: Float[Array, "n classes"]
+    step_sizes: Float[Array, "steps groups"]
+    schedule: Int[np.ndarray, "steps batch"] | Int[Array, "steps batch"]
+
+
+_OPTIMISERS: dict[str, Callable[[], optax.GradientTransformation]] = {
+    "gradient_descent": optax.identity,
+    "momentum": lambda: optax.trace(decay=0.9),
+    # eps_root keeps the derivative of the square root finite where a gradient is exactly zero.
+    "adam": lambda: optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8, eps_root=1e-12),
+}
+
+
+def cross_entropy(
+    logits: Float[Array, "n classes"], labels: Float[Array, "n classes"]
+) -> Float[Array, ""]:
+    """The mean over examples of ``-sum_c labels_c log softmax(logits)_c``."""
+    return jnp.mean(-jnp.sum(labels * jax.nn.log_softmax(logits), axis=-1))
+
+
+def loss_gradient(
+    static: PyTree,
+) -> Callable[[PyTree, Float[Array, "n h w c"], Float[Array, "n classes"]], PyTree]:
+    """The gradient of the training loss with respect to the weights, with a cheap reverse-mode derivative.
+
+    Args:
+        static: the network without its weights, as `eqx.partition` gives it.
+
+    Returns:
+        ``gradient(weights, images, labels)``. It can be differentiated once in reverse mode; the derivative
+        keeps only the arguments and is computed by forward-over-reverse, as the module's text says.
+    """
+
+    def loss(weights: PyTree, images: Array, labels: Array) -> Array:
+        return cross_entropy(predict(eqx.combine(weights, static), images), labels)
+
+    @jax.custom_vjp
+    def gradient(weights: PyTree, images: Array, labels: Array) -> PyTree:
+        return jax.grad(loss)(weights, images, labels)
+
+    def forward(weights: PyTree, images: Array, labels: Array) -> tuple[PyTree, tuple[PyTree, Array, Array]]:
+        return gradient(weights, images, labels), (weights, images, labels)
+
+    def backward(kept: tuple[PyTree, Array, Array], cotangent: PyTree) -> tuple[PyTree, Array, Array]:
+        def along_cotangent(weights: PyTree, images: Array, labels: Array) -> Array:
+            derivative: Array = jax.jvp(lambda w: loss(w, images, labels), (weights,), (cotangent,))[1]
+            return derivative
+
+        return jax.grad(along_cotangent, argnums=(0, 1, 2))(*kept)
+
+    gradient.defvjp(forward, backward)
+    return gradient
+
+
+def train(model: Model, data: TrainingSet, inner: InnerLoop) -> Model:
+    """Train a network on a few images, T steps in the given order.
+
+    Args:
+        model: the initial network.
+        data: images, labels, step sizes and schedule.
+        inner: the optimiser; its numbers of steps must fit `data`.
+
+    Returns:
+        The trained network; differentiable once in reverse mode with respect to `model` and `data`.
+
+    Raises:
+        ArgumentError: `data` is for another number of steps or of step-size groups.
+    """
+    weights, static = eqx.partition(model, eqx.is_inexact_array)
+    expected = (inner.total_steps, inner.n_step_size_groups(model))
+    if data.step_sizes.shape != expected:
+        raise ArgumentError(
+            f"Argument `step_sizes` must have shape (steps, groups) = {expected}, but was "
+            f"{data.step_sizes.shape}."
+        )
+    gradient = loss_gradient(static)
+    optimiser = _OPTIMISERS[inner.optimiser]()
+    treedef = jax.tree.structure(weights)
+
+    def step(carry: tuple[PyTree, PyTree], now: tuple[Array, Array]) -> tuple[tuple[PyTree, PyTree], None]:
+        weights, state = carry
+        sizes, picked = now
+        images, labels = (data.images[picked], data.labels[picked]) if inner.own_images else (
+            data.images, data.labels
+        )
+        updates, state = optimiser.update(gradient(weights, images, labels), state, weights)
+        by_tensor = jax.tree.unflatten(treedef, jnp.broadcast_to(sizes, (treedef.num_leaves,)))
+        weights = jax.tree.map(lambda w, u, size: w - size * u, weights, updates, by_tensor)
+        return (weights, state), None
+
+    (weights, _), _ = jax.lax.scan(
+        step, (weights, optimiser.init(weights)), (data.step_sizes, jnp.asarray(data.schedule))
+    )
+    trained: Model = eqx.combine(weights, static)
+    return trained

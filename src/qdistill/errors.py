@@ -1,0 +1,60 @@
+"""Every exception that a user can meet, with the exit code that the command line gives it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class QDistillError(Exception):
+    """Base of all errors raised on purpose; the message says what was wrong and what to do."""
+
+    exit_code: int = 1
+
+
+class ArgumentError(QDistillError, ValueError):
+    """An argument, option or recipe field has a value that it must not have."""
+
+    exit_code = 2
+
+    @classmethod
+    def unknown(cls, name: str, value: object, known: Iterable[str]) -> ArgumentError:
+        """Build the error for a value that is none of the `known` ones, with a suggestion.
+
+        Args:
+            name: the argument's name.
+            value: what was given.
+            known: the values that would have been accepted.
+        """
+        known = sorted(known)
+        close = difflib.get_close_matches(str(value), known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        return cls(f"Argument `{name}` must be one of {', '.join(known)}, but was {value!r}.{hint}")
+
+
+class CircuitError(ArgumentError):
+    """A circuit, gate or observable that has no meaning, such as a wire that does not exist."""
+
+
+class DataError(QDistillError):
+    """A dataset's files are missing, damaged, or not what their name says."""
+
+
+class DownloadError(DataError):
+    """A file could not be fetched, or what came was not the official file."""
+
+
+class BundleError(QDistillError):
+    """A bundle file is damaged, truncated, foreign, or does not fit what it is used with."""
+
+
+class RunError(QDistillError):
+    """A run folder cannot be created, read, written or resumed."""
+
+
+class DivergenceError(QDistillError):
+    """A distillation was stopped because its loss was not finite too many times."""
+
+
+class MissingExtraError(QDistillError, ImportError):
+    """An optional dependency is not installed, or is there in a version that does not fit."""

@@ -1,0 +1,28 @@
+"""Networks as `eqx.Module`: one image in, logits out."""
+
+from qdistill.models.layers import ConvPool, Dense
+from qdistill.models.lenet import (
+    LeNet,
+    LeNetArchitecture,
+    LeNetFeatures,
+    PooledDense,
+    QuantumLeNet,
+    QuantumLeNetArchitecture,
+)
+from qdistill.models.model import Architecture, Model, named_weights, predict, with_weights
+
+__all__ = [
+    "Architecture",
+    "ConvPool",
+    "Dense",
+    "LeNet",
+    "LeNetArchitecture",
+    "LeNetFeatures",
+    "Model",
+    "PooledDense",
+    "QuantumLeNet",
+    "QuantumLeNetArchitecture",
+    "named_weights",
+    "predict",
+    "with_weights",
+]

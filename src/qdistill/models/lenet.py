@@ -1,0 +1,235 @@
+"""LeNet and its hybrid with a quantum layer (arXiv 2503.17935), with the ablations as fields.
+
+Image -> C1 5x5x6 -> pool -> C2 5x5x16 -> pool -> F1 120 -> F2 -> [quantum branch] -> skip -> F3 -> logits, with
+a ReLU after C1, C2, F1 and F2. Images smaller than 32x32 are padded with zeros to 32x32, as in LeCun et al.
+(Proc. IEEE 86, 1998), so that MNIST and CIFAR-10 both give 5x5x16 values after C2.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from qdistill.errors import ArgumentError
+from qdistill.models.layers import ConvPool, Dense, Initialiser
+from qdistill.quantum import (
+    AmplitudeEmbedding,
+    AngleEmbedding,
+    BasicEntangling,
+    QuantumLayer,
+    StronglyEntangling,
+    each_wire,
+    make_observable,
+)
+
+SIDE = 32
+"""Images are padded to this height and width where they are smaller."""
+
+
+class LeNetFeatures(eqx.Module):
+    """C1, C2, F1 and F2: one image -> `width` non-negative features."""
+
+    c1: ConvPool
+    c2: ConvPool
+    f1: Dense
+    f2: Dense
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], width: int, initialiser: Initialiser, *, key: Array
+    ) -> None:
+        """Draw the weights for images of shape (height, width, channels)."""
+        height, breadth, channels = image_shape
+        sides = [max(side, SIDE) for side in (height, breadth)]
+        if any(side % 4 for side in sides) or min(height, breadth, channels) < 1:
+            raise ArgumentError(
+                "Argument `image_shape` must be (height, width, channels) with a height and width of at most "
+                f"{SIDE} or divisible by 4, but was {image_shape}."
+            )
+        keys = jax.random.split(key, 4)
+        n_flat = 16 * math.prod(((side - 4) // 2 - 4) // 2 for side in sides)
+        self.c1 = ConvPool(channels, 6, 5, initialiser, key=keys[0])
+        self.c2 = ConvPool(6, 16, 5, initialiser, key=keys[1])
+        self.f1 = Dense(n_flat, 120, initialiser, key=keys[2])
+        self.f2 = Dense(120, width, initialiser, key=keys[3])
+
+    def __call__(self, image: Float[Array, "height width channels"]) -> Float[Array, " features"]:
+        """The features of one image."""
+        margins = [max(0, SIDE - side) for side in image.shape[:2]]
+        padded = jnp.pad(image, [(m // 2, m - m // 2) for m in margins] + [(0, 0)])
+        flat = self.c2(self.c1(padded)).reshape(-1)
+        return jax.nn.relu(self.f2(jax.nn.relu(self.f1(flat))))
+
+
+class LeNet(eqx.Module):
+    """The classical network: features, then F3."""
+
+    features: LeNetFeatures
+    f3: Dense
+
+    def __call__(self, image: Float[Array, "height width channels"]) -> Float[Array, " classes"]:
+        """The logits of one image."""
+        return self.f3(self.features(image))
+
+
+class PooledDense(eqx.Module):
+    """A dense layer with about as many parameters as a quantum layer: the control in its place.
+
+    The features are averaged in as many equal groups as the parameter budget allows, then mapped to the
+    outputs by one affine map.
+    """
+
+    dense: Dense
+    n_groups: int = eqx.field(static=True)
+
+    def __call__(self, features: Float[Array, " features"]) -> Float[Array, " outputs"]:
+        """The outputs for one feature vector."""
+        groups = jnp.array_split(features, self.n_groups)
+        return self.dense(jnp.stack([jnp.mean(group) for group in groups]))
+
+
+class QuantumLeNet(eqx.Module):
+    """The hybrid network.
+
+    Args:
+        features: image -> features.
+        branch: the quantum layer, its classical control, or None where the branch is removed.
+        projection: features -> as many values as the branch has outputs, for ``skip="projection"``.
+        f3: the last dense layer.
+        skip: how the branch's outputs and the features meet: ``"pad"`` adds the outputs, zero-padded, to the
+            features; ``"projection"`` adds a learned projection of the features to the outputs; ``"none"``
+            takes the outputs alone.
+    """
+
+    features: LeNetFeatures
+    branch: QuantumLayer | PooledDense | None
+    projection: Dense | None
+    f3: Dense
+    skip: Literal["pad", "projection", "none"] = eqx.field(static=True)
+
+    def __call__(self, image: Float[Array, "height width channels"]) -> Float[Array, " classes"]:
+        """The logits of one image."""
+        features = self.features(image)
+        if self.branch is None:
+            hidden = features if self.projection is None else self.projection(features)
+        else:
+            outputs = self.branch(features)
+            if self.skip == "pad":
+                hidden = features + jnp.pad(outputs, (0, features.size - outputs.size))
+            elif self.projection is not None:
+                hidden = self.projection(features) + outputs
+            else:
+                hidden = outputs
+        return self.f3(hidden)
+
+
+@dataclass(frozen=True)
+class LeNetArchitecture:
+    """The classical LeNet, with F2 of 84 values as in LeCun et al.
+
+    Args:
+        width: number of features after F2.
+        initialiser: how the weights are drawn.
+    """
+
+    width: int = 84
+    initialiser: Initialiser = "xavier_normal"
+
+    def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: Array) -> LeNet:
+        """Draw a network for images of shape (height, width, channels)."""
+        key_features, key_f3 = jax.random.split(key)
+        return LeNet(
+            LeNetFeatures(image_shape, self.width, self.initialiser, key=key_features),
+            Dense(self.width, n_classes, self.initialiser, key=key_f3),
+        )
+
+
+@dataclass(frozen=True)
+class QuantumLeNetArchitecture:
+    """The quantum LeNet of arXiv 2503.17935 and its ablations.
+
+    Args:
+        observable: Pauli-Z on every wire, or a Hermitian on every wire whose Pauli coefficients are trained,
+            or stay as they were drawn.
+        skip: how the features pass the quantum layer (see `QuantumLeNet`).
+        n_qubits: number of qubits n; F2 has 2^n values with amplitude embedding, n with angle embedding.
+        n_layers: entangling layers.
+        embedding: how F2's values become a state; ``"angle"`` is one RY a wire.
+        ansatz: the trainable circuit.
+        branch: what stands in the quantum layer's place: the layer itself, the layer with its weights frozen
+            as drawn, nothing, or a classical dense layer with as many parameters.
+        initialiser: how the classical weights are drawn.
+        angle_range: the circuit's angles are drawn from [0, angle_range) radians.
+        coefficient_scale: standard deviation of a Hermitian's initial coefficients.
+    """
+
+    observable: Literal["pauli_z", "hermitian", "fixed_hermitian"] = "hermitian"
+    skip: Literal["pad", "projection", "none"] = "pad"
+    n_qubits: int = 6
+    n_layers: int = 4
+    embedding: Literal["amplitude", "angle"] = "amplitude"
+    ansatz: Literal["strongly_entangling", "basic_entangling"] = "strongly_entangling"
+    branch: Literal["quantum", "frozen", "removed", "dense"] = "quantum"
+    initialiser: Initialiser = "xavier_normal"
+    angle_range: float = 2 * math.pi
+    coefficient_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check what the types do not say."""
+        if self.n_qubits < 1:
+            raise ArgumentError(f"Argument `n_qubits` must be at least 1, but was {self.n_qubits}.")
+        if self.n_layers < 1:
+            raise ArgumentError(f"Argument `n_layers` must be at least 1, but was {self.n_layers}.")
+        if self.branch == "removed" and self.skip == "none":
+            raise ArgumentError(
+                "Argument `branch` must not be 'removed' with `skip` = 'none', for nothing would reach F3."
+            )
+
+    def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: Array) -> QuantumLeNet:
+        """Draw a network for images of shape (height, width, channels).
+
+        The classical weights are the same for every `branch` and `observable` under one key, so that a
+        network and its controls start alike.
+        """
+        key_features, key_quantum, key_dense, key_projection, key_f3 = jax.random.split(key, 5)
+        layer = self._quantum_layer(key_quantum)
+        width, n_outputs = layer.embedding.n_features, layer.n_outputs
+        features = LeNetFeatures(image_shape, width, self.initialiser, key=key_features)
+        projection = None
+        if self.skip == "projection":
+            projection = Dense(width, n_outputs, self.initialiser, key=key_projection)
+        f3_width = width if self.skip == "pad" else n_outputs
+        f3 = Dense(f3_width, n_classes, self.initialiser, key=key_f3)
+        return QuantumLeNet(features, self._branch(layer, key_dense), projection, f3, self.skip)
+
+    def _quantum_layer(self, key: Array) -> QuantumLayer:
+        key_weights, key_observable = jax.random.split(key)
+        kinds = {"strongly_entangling": StronglyEntangling, "basic_entangling": BasicEntangling}
+        ansatz = kinds[self.ansatz](self.n_qubits, self.n_layers)
+        embeddings = {"amplitude": AmplitudeEmbedding, "angle": AngleEmbedding}
+        return QuantumLayer(
+            embedding=embeddings[self.embedding](self.n_qubits),
+            circuit=ansatz.circuit(),
+            weights=jax.random.uniform(key_weights, ansatz.weight_shape, maxval=self.angle_range),
+            observable=make_observable(
+                self.observable, each_wire(self.n_qubits), scale=self.coefficient_scale, key=key_observable
+            ),
+            trainable=self.branch != "frozen",
+        )
+
+    def _branch(self, layer: QuantumLayer, key: Array) -> QuantumLayer | PooledDense | None:
+        if self.branch == "removed":
+            return None
+        if self.branch != "dense":
+            return layer
+        budget = layer.weights.size
+        if self.observable == "hermitian":
+            budget += 4 * layer.n_outputs
+        # An affine map from g values to k has k (g + 1) parameters.
+        n_groups = max(1, min(budget // layer.n_outputs - 1, layer.embedding.n_features))
+        return PooledDense(Dense(n_groups, layer.n_outputs, self.initialiser, key=key), n_groups)

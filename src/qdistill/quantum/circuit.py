@@ -1,0 +1,154 @@
+"""Circuits as plain data: what the simulator, the exporters, the cost model and the noise model all read.
+
+Everything here is frozen and hashable, holds no arrays, and knows nothing of JAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from qdistill.errors import CircuitError
+from qdistill.quantum.gates import GATES, UNITARY, euler_angles
+
+
+@dataclass(frozen=True)
+class Angle:
+    """Where the angle of a gate comes from: ``scale * source[index] + offset``, in radians.
+
+    Args:
+        source: the flat weight vector, the feature vector, or neither (then the angle is `offset`).
+        index: which entry of the source.
+        scale: factor on that entry.
+        offset: radians added to it.
+
+    Raises:
+        CircuitError: unknown source, or a negative index.
+    """
+
+    source: Literal["constant", "weight", "feature"]
+    index: int = 0
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check that the angle can be read."""
+        if self.source not in ("constant", "weight", "feature"):
+            raise CircuitError.unknown("source", self.source, ("constant", "weight", "feature"))
+        if self.index < 0:
+            raise CircuitError(f"Argument `index` must be at least 0, but was {self.index}.")
+
+    def scaled(self, factor: float) -> Angle:
+        """The same angle times `factor`."""
+        return Angle(self.source, self.index, self.scale * factor, self.offset * factor)
+
+
+def constant(value: float) -> Angle:
+    """An angle of `value` radians."""
+    return Angle("constant", 0, 0.0, float(value))
+
+
+def weight(index: int) -> Angle:
+    """The angle that is entry `index` of the flat weight vector."""
+    return Angle("weight", index)
+
+
+def feature(index: int) -> Angle:
+    """The angle that is entry `index` of the feature vector."""
+    return Angle("feature", index)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One gate on its wires.
+
+    Args:
+        gate: a name of `gates.GATES`, or ``"Unitary"`` for a one-wire gate given by `matrix`.
+        wires: the wires, each once; for a controlled gate the control comes first.
+        angles: as many as the gate takes.
+        matrix: rows of the 2x2 unitary, for ``"Unitary"`` only.
+
+    Raises:
+        CircuitError: unknown gate, wrong number of wires or angles, a wire twice, or a non-unitary matrix.
+
+    Example:
+        >>> Operation("CRX", (0, 1), (weight(3),))  # doctest: +ELLIPSIS
+        Operation(gate='CRX', wires=(0, 1), ...)
+    """
+
+    gate: str
+    wires: tuple[int, ...]
+    angles: tuple[Angle, ...] = ()
+    matrix: tuple[tuple[complex, complex], tuple[complex, complex]] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the operation, so that every circuit that exists has a meaning."""
+        if self.gate == UNITARY:
+            if self.matrix is None:
+                raise CircuitError("Argument `matrix` must be given for the gate 'Unitary', but was None.")
+            euler_angles(np.array(self.matrix))
+            n_wires, n_angles = 1, 0
+        elif self.gate not in GATES:
+            raise CircuitError.unknown("gate", self.gate, [*GATES, UNITARY])
+        else:
+            if self.matrix is not None:
+                raise CircuitError(f"Argument `matrix` must be None for the gate {self.gate!r}.")
+            n_wires, n_angles = GATES[self.gate].n_wires, GATES[self.gate].n_angles
+        if len(self.wires) != n_wires or len(set(self.wires)) != n_wires:
+            raise CircuitError(
+                f"Argument `wires` must be {n_wires} different wires for the gate {self.gate!r}, "
+                f"but was {self.wires}."
+            )
+        if len(self.angles) != n_angles:
+            raise CircuitError(
+                f"Argument `angles` must be {n_angles} angles for the gate {self.gate!r}, "
+                f"but was {len(self.angles)}."
+            )
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """A sequence of operations on `n_wires` wires; wire 0 is the most significant bit of a basis state.
+
+    Args:
+        n_wires: number of qubits, at least 1.
+        operations: applied from first to last.
+
+    Raises:
+        CircuitError: no wires, or an operation on a wire that the circuit does not have.
+    """
+
+    n_wires: int
+    operations: tuple[Operation, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the wires of every operation."""
+        if self.n_wires < 1:
+            raise CircuitError(f"Argument `n_wires` must be at least 1, but was {self.n_wires}.")
+        for place, operation in enumerate(self.operations):
+            if any(not 0 <= wire < self.n_wires for wire in operation.wires):
+                raise CircuitError(
+                    f"Argument `operations` must use wires 0 to {self.n_wires - 1}, but operation {place} "
+                    f"({operation.gate}) is on wires {operation.wires}."
+                )
+
+    @cached_property
+    def n_weights(self) -> int:
+        """Length of the flat weight vector: the largest index used, plus one."""
+        return self._length("weight")
+
+    @cached_property
+    def n_features(self) -> int:
+        """Number of features used as angles: the largest index used, plus one."""
+        return self._length("feature")
+
+    def _length(self, source: str) -> int:
+        return max((a.index + 1 for o in self.operations for a in o.angles if a.source == source), default=0)
+
+    def then(self, operations: Iterable[Operation]) -> Circuit:
+        """This circuit followed by more operations on the same wires."""
+        return Circuit(self.n_wires, (*self.operations, *operations))

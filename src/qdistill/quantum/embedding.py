@@ -1,0 +1,138 @@
+"""How a classical feature vector becomes a quantum state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Inexact
+
+from qdistill.errors import CircuitError
+from qdistill.quantum.circuit import Circuit, Operation, feature
+
+NORM_FLOOR = 1e-12
+"""Added to the squared norm before the square root: far below any real feature vector's, above zero."""
+
+
+@runtime_checkable
+class Embedding(Protocol):
+    """A map from one feature vector to one state."""
+
+    @property
+    def n_wires(self) -> int:
+        """Number of qubits."""
+        ...
+
+    @property
+    def n_features(self) -> int:
+        """The largest number of features taken."""
+        ...
+
+    def state(self, features: Float[Array, " features"]) -> Inexact[Array, " amplitudes"]:
+        """The state's 2^n amplitudes, real where the embedding can only give real ones."""
+        ...
+
+
+@dataclass(frozen=True)
+class AmplitudeEmbedding:
+    """Features as amplitudes: zero-padded to 2^n and divided by their L2 norm.
+
+    The norm is ``sqrt(sum(x^2) + 1e-12)``, so that a zero vector gives zero amplitudes (and every observable
+    without an identity part the value 0) with finite gradients, where a plain division gives NaN.
+
+    Args:
+        n_wires: number of qubits n.
+    """
+
+    n_wires: int
+
+    @property
+    def n_features(self) -> int:
+        """2^n."""
+        return 2**self.n_wires
+
+    def state(self, features: Float[Array, " features"]) -> Float[Array, " amplitudes"]:
+        """Normalise and pad.
+
+        Args:
+            features: at most 2^n real numbers.
+
+        Returns:
+            The 2^n amplitudes, real.
+
+        Raises:
+            CircuitError: more features than amplitudes.
+        """
+        (n_features,) = features.shape
+        if n_features > self.n_features:
+            raise CircuitError(
+                f"Argument `features` must be at most 2**n_wires = {self.n_features} values for amplitude "
+                f"embedding on {self.n_wires} wires, but was {n_features} values. Use more wires or fewer "
+                "features."
+            )
+        unit = features * jax.lax.rsqrt(jnp.sum(features**2) + NORM_FLOOR)
+        return jnp.pad(unit, (0, self.n_features - n_features))
+
+
+@dataclass(frozen=True)
+class AngleEmbedding:
+    """One rotation a wire, from the state |0...0>, by the feature of that wire in radians.
+
+    Args:
+        n_wires: number of qubits n; fewer features than wires leave the last wires in |0>.
+        rotation: the axis.
+    """
+
+    n_wires: int
+    rotation: Literal["X", "Y", "Z"] = "Y"
+
+    def __post_init__(self) -> None:
+        """Check the axis."""
+        if self.rotation not in ("X", "Y", "Z"):
+            raise CircuitError.unknown("rotation", self.rotation, ("X", "Y", "Z"))
+
+    @property
+    def n_features(self) -> int:
+        """One a wire."""
+        return self.n_wires
+
+    def circuit(self, n_features: int | None = None) -> Circuit:
+        """The rotations as operations, for the first `n_features` wires (by default all)."""
+        n = self.n_wires if n_features is None else n_features
+        return Circuit(
+            self.n_wires, tuple(Operation(f"R{self.rotation}", (w,), (feature(w),)) for w in range(n))
+        )
+
+    def state(self, features: Float[Array, " features"]) -> Inexact[Array, " amplitudes"]:
+        """The product of the rotated wires.
+
+        Args:
+            features: at most n angles in radians.
+
+        Returns:
+            The 2^n amplitudes: real for the Y axis, complex otherwise.
+
+        Raises:
+            CircuitError: more features than wires.
+        """
+        (n_features,) = features.shape
+        if n_features > self.n_wires:
+            raise CircuitError(
+                f"Argument `features` must be at most n_wires = {self.n_wires} values for angle embedding, "
+                f"but was {n_features} values."
+            )
+        half = jnp.pad(features, (0, self.n_wires - n_features)) / 2
+        zero, one = jnp.cos(half), jnp.sin(half)
+        if self.rotation == "Y":
+            wires = jnp.stack([zero, one], axis=1)
+        elif self.rotation == "X":
+            wires = jnp.stack([jax.lax.complex(zero, 0 * zero), jax.lax.complex(0 * one, -one)], axis=1)
+        else:
+            phase = jax.lax.complex(zero, -one)
+            wires = jnp.stack([phase, jnp.zeros_like(phase)], axis=1)
+        state = wires[0]
+        for wire in wires[1:]:
+            state = (state[:, None] * wire).reshape(-1)
+        return state

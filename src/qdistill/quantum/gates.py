@@ -1,0 +1,125 @@
+"""The gates that a circuit may hold, with their matrices and angle conventions.
+
+Conventions are PennyLane's (https://docs.pennylane.ai/en/stable/introduction/operations.html): angles in
+radians, ``RX(t) = exp(-i t X / 2)`` and likewise for Y and Z, ``Rot(phi, theta, omega) = RZ(omega) RY(theta)
+RZ(phi)``, and for two wires the first is the more significant bit of the matrix's index.
+
+The matrices here are NumPy in double precision: they define what each gate means. The simulator does not
+multiply them; it uses the Euler form of `euler_angles`, and the tests hold the two equal.
+"""
+
+from __future__ import annotations
+
+import cmath
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from qdistill.errors import CircuitError
+
+Matrix = np.ndarray
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What is fixed about a kind of gate: how many wires and angles it takes, and its matrix."""
+
+    name: str
+    n_wires: int
+    n_angles: int
+    matrix: Callable[..., Matrix]
+
+
+def _rx(t: float) -> Matrix:
+    c, s = math.cos(t / 2), math.sin(t / 2)
+    return np.array([[c, -1j * s], [-1j * s, c]])
+
+
+def _ry(t: float) -> Matrix:
+    c, s = math.cos(t / 2), math.sin(t / 2)
+    return np.array([[c, -s], [s, c]], dtype=complex)
+
+
+def _rz(t: float) -> Matrix:
+    return np.diag([cmath.exp(-0.5j * t), cmath.exp(0.5j * t)])
+
+
+def _rot(phi: float, theta: float, omega: float) -> Matrix:
+    return _rz(omega) @ _ry(theta) @ _rz(phi)
+
+
+def _constant(matrix: ArrayLike) -> Callable[[], Matrix]:
+    return lambda: np.array(matrix, dtype=complex)
+
+
+def _controlled(rotation: Callable[[float], Matrix]) -> Callable[[float], Matrix]:
+    def matrix(t: float) -> Matrix:
+        full = np.eye(4, dtype=complex)
+        full[2:, 2:] = rotation(t)
+        return full
+
+    return matrix
+
+
+_R = math.sqrt(0.5)
+_CNOT = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
+_CZ = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, -1]]
+_SWAP = [[1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
+
+GATES: dict[str, Gate] = {
+    gate.name: gate
+    for gate in (
+        Gate("RX", 1, 1, _rx),
+        Gate("RY", 1, 1, _ry),
+        Gate("RZ", 1, 1, _rz),
+        Gate("Rot", 1, 3, _rot),
+        Gate("H", 1, 0, _constant([[_R, _R], [_R, -_R]])),
+        Gate("X", 1, 0, _constant([[0, 1], [1, 0]])),
+        Gate("Y", 1, 0, _constant([[0, -1j], [1j, 0]])),
+        Gate("Z", 1, 0, _constant([[1, 0], [0, -1]])),
+        Gate("S", 1, 0, _constant([[1, 0], [0, 1j]])),
+        Gate("T", 1, 0, _constant([[1, 0], [0, cmath.exp(0.25j * math.pi)]])),
+        Gate("CNOT", 2, 0, _constant(_CNOT)),
+        Gate("CZ", 2, 0, _constant(_CZ)),
+        Gate("SWAP", 2, 0, _constant(_SWAP)),
+        Gate("CRX", 2, 1, _controlled(_rx)),
+        Gate("CRY", 2, 1, _controlled(_ry)),
+        Gate("CRZ", 2, 1, _controlled(_rz)),
+    )
+}
+
+UNITARY = "Unitary"
+"""The name of a one-wire gate that is given by its matrix instead of by a name of `GATES`."""
+
+
+def euler_angles(matrix: Matrix) -> tuple[float, float, float, float]:
+    """Write a one-wire unitary as a global phase times a Rot gate.
+
+    Args:
+        matrix: a unitary, complex (2, 2).
+
+    Returns:
+        ``(phase, phi, theta, omega)`` with ``matrix = exp(i phase) Rot(phi, theta, omega)``, in radians.
+
+    Raises:
+        CircuitError: the matrix is not a 2x2 unitary.
+
+    Reference:
+        Nielsen and Chuang, *Quantum Computation and Quantum Information*, theorem 4.1.
+    """
+    matrix = np.asarray(matrix, dtype=complex)
+    if matrix.shape != (2, 2) or not np.allclose(matrix @ matrix.conj().T, np.eye(2), atol=1e-6):
+        raise CircuitError(
+            f"Argument `matrix` must be a unitary of shape (2, 2), but was {matrix.tolist()} with shape "
+            f"{matrix.shape}."
+        )
+    # In SU(2), m00 = cos(theta/2) exp(-i (phi+omega)/2) and m10 = sin(theta/2) exp(-i (phi-omega)/2).
+    phase = cmath.phase(np.linalg.det(matrix)) / 2
+    special = matrix * cmath.exp(-1j * phase)
+    theta = 2 * math.atan2(abs(special[1, 0]), abs(special[0, 0]))
+    plus = -2 * cmath.phase(special[0, 0]) if abs(special[0, 0]) > 1e-12 else 0.0
+    minus = -2 * cmath.phase(special[1, 0]) if abs(special[1, 0]) > 1e-12 else 0.0
+    return phase, (plus + minus) / 2, theta, (plus - minus) / 2

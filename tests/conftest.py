@@ -1,0 +1,16 @@
+"""Shared set-up: every shape and type annotation of the package is checked while the tests run."""
+
+import os
+import sys
+
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+# The hook sees only what is imported after it.
+assert "qdistill" not in sys.modules, "qdistill was imported before its annotations could be checked"
+install_import_hook("qdistill", "beartype.beartype")
+
+# The first example compiles, which is slower than all others together: a deadline would only punish that.
+settings.register_profile("local", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")

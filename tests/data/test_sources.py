@@ -1,0 +1,378 @@
+"""What the datasets give, where they look for their files, and what a user's own arrays must be."""
+
+import dataclasses
+import gzip
+import hashlib
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from qdistill.data import (
+    CIFAR10,
+    DATASETS,
+    MNIST,
+    Arrays,
+    Digits,
+    FashionMNIST,
+    RawDataset,
+    Source,
+    source,
+)
+from qdistill.data.readers import read_idx
+from qdistill.errors import ArgumentError, DataError, MissingExtraError
+
+# The folder for data, and that of Debian's package dataset-fashion-mnist.
+FASHION_FOLDERS = [
+    Path(folder).resolve()
+    for folder in (os.environ.get("QDISTILL_DATA_DIR"), "/usr/share/datasets")
+    if folder and Path(folder, "fashion-mnist").is_dir()
+]
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_dataset_says_what_it_is(name):
+    dataset = source(name)
+
+    assert isinstance(dataset, Source)
+    assert dataset.name == name
+    assert len(dataset.class_names) == len(set(dataset.class_names)) == 10
+    assert dataset.image_shape == ((32, 32, 3) if name == "cifar10" else (28, 28, 1))
+    assert dataset == type(dataset)()
+    assert hash(dataset) == hash(type(dataset)())
+
+
+def test_names():
+    assert sorted(DATASETS) == ["cifar10", "digits", "fashion-mnist", "mnist"]
+    with pytest.raises(ArgumentError, match=r"`dataset` must be one of .* Did you mean 'mnist'\?"):
+        source("mnits")
+
+
+# Files in a folder
+
+
+def put(idx_folder, folder):
+    shutil.copytree(idx_folder, folder)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "layout"),
+    [
+        (MNIST(), "mnist"),
+        (MNIST(), "MNIST/raw"),
+        (FashionMNIST(), "fashion-mnist"),
+        (FashionMNIST(), "FashionMNIST/raw"),
+    ],
+)
+@pytest.mark.parametrize("by", ["argument", "variable"])
+def test_idx_datasets_are_read_from_the_named_folder(
+    tmp_path, idx_folder, idx_arrays, monkeypatch, dataset, layout, by
+):
+    put(idx_folder, tmp_path / layout)
+    if by == "variable":
+        monkeypatch.setenv("QDISTILL_DATA_DIR", str(tmp_path))
+
+    raw = dataset.load(tmp_path) if by == "argument" else dataset.load()
+
+    assert raw.name == dataset.name
+    assert raw.class_names == dataset.class_names
+    assert raw.scale == 255.0
+    assert raw.train_images.dtype == np.uint8
+    assert raw.train_labels.dtype == np.int32
+    assert raw.train_images.shape == (60_000, *dataset.image_shape)
+    np.testing.assert_array_equal(raw.train_images[..., 0], idx_arrays["train-images-idx3-ubyte"])
+    np.testing.assert_array_equal(raw.test_images[..., 0], idx_arrays["t10k-images-idx3-ubyte"])
+    np.testing.assert_array_equal(raw.train_labels, idx_arrays["train-labels-idx1-ubyte"])
+    np.testing.assert_array_equal(raw.test_labels, idx_arrays["t10k-labels-idx1-ubyte"])
+
+
+def test_the_argument_goes_before_the_variable(tmp_path, idx_folder, monkeypatch):
+    put(idx_folder, tmp_path / "mnist")
+    monkeypatch.setenv("QDISTILL_DATA_DIR", str(tmp_path / "elsewhere"))
+
+    assert len(MNIST().load(tmp_path).test_labels) == 10_000
+    with pytest.raises(DataError, match=r"environment variable QDISTILL_DATA_DIR .* no such folder"):
+        MNIST().load()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "missing"),
+    [
+        (MNIST(), r"train-images-idx3-ubyte\.gz \(or train-images-idx3-ubyte\)"),
+        (FashionMNIST(), r"train-images-idx3-ubyte\.gz \(or train-images-idx3-ubyte\)"),
+        (CIFAR10(), r"cifar-10-binary\.tar\.gz \(or cifar-10-batches-bin\)"),
+    ],
+)
+def test_a_named_folder_without_the_files_is_an_error_and_stays_as_it_is(tmp_path, dataset, missing):
+    with pytest.raises(DataError, match=missing) as caught:
+        dataset.load(tmp_path)
+
+    message = str(caught.value)
+    assert str(tmp_path) in message
+    assert "`data_dir`" in message
+    assert all(mirror in message for mirror in dataset.mirrors)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_missing_file_is_named(tmp_path, idx_folder):
+    put(idx_folder, tmp_path / "mnist")
+    (tmp_path / "mnist" / "t10k-labels-idx1-ubyte").unlink()
+
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz"):
+        MNIST().load(tmp_path)
+
+
+def test_a_label_out_of_range_is_a_data_error(tmp_path, idx_folder, to_idx):
+    put(idx_folder, tmp_path / "mnist")
+    labels = np.zeros(10_000, np.uint8)
+    labels[5000] = 10
+    (tmp_path / "mnist" / "t10k-labels-idx1-ubyte").write_bytes(to_idx(labels))
+
+    with pytest.raises(DataError, match="t10k-labels-idx1-ubyte: labels must be 0 to 9, but one is 10"):
+        MNIST().load(tmp_path)
+
+
+def test_a_part_of_a_dataset_is_not_that_dataset(tmp_path, idx_folder, to_idx):
+    put(idx_folder, tmp_path / "mnist")
+    (tmp_path / "mnist" / "t10k-labels-idx1-ubyte").write_bytes(to_idx(np.zeros(9_999, np.uint8)))
+
+    with pytest.raises(DataError, match=r"must hold an array of shape \(10000,\)"):
+        MNIST().load(tmp_path)
+
+
+# Real files
+
+
+def test_real_mnist_is_byte_for_byte_the_official_one(real_mnist):
+    def md5(array, magic, kind):
+        header = b"".join(size.to_bytes(4, "big") for size in (magic, *array.shape))
+        return hashlib.md5(header + array.astype(kind).tobytes()).hexdigest()
+
+    raw = real_mnist
+    assert md5(raw.train_images[..., 0], 2051, np.uint8) == "6bbc9ace898e44ae57da46a324031adb"
+    assert md5(raw.train_labels, 2049, np.uint8) == "a25bea736e30d166cdddb491f175f624"
+    assert md5(raw.test_images[..., 0], 2051, np.uint8) == "2646ac647ad5339dbf082846283269ea"
+    assert md5(raw.test_labels, 2049, np.uint8) == "27ae3e4e09519cfbb04c329615203637"
+
+
+def test_real_cifar10(real_cifar10):
+    raw = real_cifar10
+    assert raw.train_images.shape == (50_000, 32, 32, 3)
+    assert raw.test_images.shape == (10_000, 32, 32, 3)
+    np.testing.assert_array_equal(np.bincount(raw.train_labels), [5_000] * 10)
+    np.testing.assert_array_equal(np.bincount(raw.test_labels), [1_000] * 10)
+    # A photograph is smooth along rows and columns, and brighter above than below; planes or axes put
+    # together wrongly are neither.
+    sample = raw.train_images[:2000].astype(np.float64)
+    assert np.abs(np.diff(sample, axis=1)).mean() < 20
+    assert np.abs(np.diff(sample, axis=2)).mean() < 20
+    assert sample[:, :8].mean() > sample[:, -8:].mean()
+
+
+@pytest.mark.skipif(not FASHION_FOLDERS, reason="Fashion-MNIST is not on this machine")
+def test_real_fashion_mnist():
+    raw = FashionMNIST().load(FASHION_FOLDERS[0])
+
+    np.testing.assert_array_equal(np.bincount(raw.train_labels), [6_000] * 10)
+    assert raw.train_images.mean() / 255 == pytest.approx(0.2860, abs=5e-5)
+    assert raw.train_images.std() / 255 == pytest.approx(0.3530, abs=5e-5)
+
+
+# Digits
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return Digits().load()
+
+
+def test_digits_are_split_evenly(digits):
+    n_train, n_test = np.bincount(digits.train_labels), np.bincount(digits.test_labels)
+
+    assert digits.train_images.shape == (1297, 28, 28, 1)
+    assert digits.test_images.shape == (500, 28, 28, 1)
+    assert digits.train_images.dtype == np.uint8
+    assert np.abs(n_test - 500 * (n_train + n_test) / 1797).max() < 1
+    np.testing.assert_array_equal(digits.test_images, Digits().load().test_images)
+
+
+def test_digits_are_those_of_scikit_learn(digits):
+    from sklearn.datasets import load_digits
+
+    levels, labels = load_digits(return_X_y=True)
+    interpolated = jax.image.resize(levels.reshape(-1, 8, 8) * 255 / 16, (1797, 28, 28), "linear")
+    ours = np.concatenate([digits.train_images, digits.test_images])[..., 0].astype(np.float64)
+    ours_labels = np.concatenate([digits.train_labels, digits.test_labels])
+
+    # In either order of the images: sorted by the (rounded) sum of their pixels and by label.
+    np.testing.assert_array_equal(np.bincount(ours_labels), np.bincount(labels))
+    squares = np.square(interpolated).sum((1, 2))[:, None] + np.square(ours).sum((1, 2))
+    distance = squares - 2 * np.asarray(interpolated).reshape(1797, -1) @ ours.reshape(1797, -1).T
+    nearest = np.asarray(distance.argmin(0))
+    assert len(set(nearest.tolist())) == 1797
+    np.testing.assert_array_equal(ours_labels, labels[nearest])
+    assert np.abs(np.asarray(interpolated)[nearest] - ours).max() <= 0.5 + 1e-3
+
+
+def test_digits_keep_the_range_of_grey_levels(digits):
+    assert digits.train_images.min() == 0
+    assert digits.train_images.max() == 255
+
+
+def test_digits_without_scikit_learn(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+
+    with pytest.raises(MissingExtraError, match="pip install scikit-learn"):
+        Digits().load()
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"1,2,3\n4,5,6\n", b"1,2\n3\n", (b"17," * 64 + b"1\n") * 1797]
+)
+def test_digits_from_a_broken_installation(monkeypatch, tmp_path, content):
+    folder = tmp_path / "datasets" / "data"
+    folder.mkdir(parents=True)
+    if content is not None:
+        (folder / "digits.csv.gz").write_bytes(gzip.compress(content))
+    spec = importlib.util.spec_from_loader("sklearn", loader=None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+
+    with pytest.raises(DataError, match=r"digits\.csv\.gz.*Install scikit-learn again"):
+        Digits().load()
+
+
+# RawDataset
+
+
+def raw_dataset(**changes):
+    parts = {
+        "name": "two",
+        "class_names": ("a", "b"),
+        "train_images": np.zeros((4, 3, 2, 1), np.uint8),
+        "train_labels": np.array([0, 1, 0, 1], np.int32),
+        "test_images": np.zeros((2, 3, 2, 1), np.uint8),
+        "test_labels": np.array([1, 0], np.int32),
+        "scale": 255.0,
+    }
+    return RawDataset(**parts | changes)
+
+
+def floats(value):
+    images = np.zeros((4, 3, 2, 1), np.float32)
+    images[-1, 0, 0, 0] = value
+    return images
+
+
+@pytest.mark.usefixtures("unchecked_annotations")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"class_names": ()}, "`class_names` must name at least one class"),
+        ({"scale": 0.0}, "`scale` must be finite and above 0, but is 0.0"),
+        ({"scale": float("nan")}, "`scale` must be finite and above 0, but is nan"),
+        (
+            {"train_images": np.zeros((4, 3, 2), np.uint8)},
+            r"`train_images` must have the shape .* \(4, 3, 2\)",
+        ),
+        ({"train_images": np.zeros((4, 3, 2, 1))}, "`train_images` must be of type .* but is float64"),
+        ({"train_images": floats(np.nan)}, "`train_images` must be finite"),
+        ({"train_images": floats(np.inf)}, "`train_images` must be finite"),
+        ({"train_images": floats(0.0)}, "`test_images` must have the type float32"),
+        ({"train_images": np.zeros((0, 3, 2, 1), np.uint8)}, "`train_images` must not be empty"),
+        ({"test_images": np.zeros((2, 0, 2, 1), np.uint8)}, "`test_images` must not be empty"),
+        ({"test_images": np.zeros((2, 2, 3, 1), np.uint8)}, r"`test_images` must .* \(3, 2, 1\)"),
+        (
+            {"train_labels": np.array([0, 1], np.int32)},
+            "`train_labels` must hold one label for each of the 4",
+        ),
+        ({"test_labels": np.zeros((2, 1), np.int32)}, r"`test_labels` must .* has the shape \(2, 1\)"),
+        ({"test_labels": np.zeros(2)}, "`test_labels` must be of type int32, but is float64"),
+        (
+            {"test_labels": np.array([0, 2], np.int32)},
+            "`test_labels` must hold labels from 0 to 1, .* holds 2",
+        ),
+        ({"test_labels": np.array([0, -1], np.int32)}, "`test_labels` must hold labels .* holds -1"),
+    ],
+)
+def test_a_raw_dataset_that_does_not_fit_together(changes, message):
+    with pytest.raises(ArgumentError, match=message):
+        raw_dataset(**changes)
+
+
+def test_a_raw_dataset_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        raw_dataset().scale = 1.0
+
+
+# Arrays
+
+
+def test_arrays_of_bytes_without_a_channel_axis():
+    images = np.arange(5 * 3 * 2, dtype=np.uint8).reshape(5, 3, 2)
+    mine = Arrays(images, np.array([0, 1, 2, 0, 1]), images[:2], np.array([2, 2]), name="mine")
+
+    raw = mine.load()
+
+    assert isinstance(mine, Source)
+    assert mine.image_shape == (3, 2, 1)
+    assert (raw.name, raw.class_names, raw.scale) == ("mine", ("0", "1", "2"), 255.0)
+    np.testing.assert_array_equal(raw.train_images[..., 0], images)
+    assert raw.test_labels.dtype == np.int32
+
+
+def test_arrays_of_floating_point_numbers():
+    images = np.linspace(0, 1, 4 * 3 * 2 * 3).reshape(4, 3, 2, 3)
+    labels = np.array([0, 1, 1, 0], np.uint8)
+
+    raw = Arrays(images, labels, images, labels, class_names=("cat", "dog")).load()
+
+    assert raw.train_images.dtype == np.float32
+    assert (raw.scale, raw.class_names) == (1.0, ("cat", "dog"))
+    assert Arrays(images * 9, labels, images, labels, scale=9.0).load().scale == 9.0
+
+
+IMAGES, LABELS = np.zeros((2, 3, 2), np.uint8), np.array([0, 1])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: Arrays(IMAGES, np.array([0, 2]), IMAGES, LABELS * 0),
+            "`class_names` .* the labels are 0, 2",
+        ),
+        (lambda: Arrays(IMAGES, LABELS - 1, IMAGES, LABELS), "`class_names` .* labels are -1, 0, 1"),
+        (lambda: Arrays(IMAGES, LABELS / 1, IMAGES, LABELS), "`class_names` .* labels are 0.0, 1.0"),
+        (lambda: Arrays(IMAGES, LABELS * 10**9, IMAGES, LABELS), "labels are 0, 1, 1000000000"),
+        (lambda: Arrays(IMAGES, LABELS[:0], IMAGES, LABELS[:0]), "the labels are none"),
+        (
+            lambda: Arrays(IMAGES[0], LABELS, IMAGES, LABELS),
+            r"`train_images` must have the shape .* \(3, 2\)",
+        ),
+        (
+            lambda: Arrays(IMAGES, LABELS, IMAGES.astype(int), LABELS),
+            "`test_images` must hold unsigned bytes",
+        ),
+        (lambda: Arrays(IMAGES, LABELS, IMAGES, LABELS / 1, ("a", "b")), "`test_labels` must hold integers"),
+        (lambda: Arrays(IMAGES, LABELS * 2**40, IMAGES, LABELS, ("a",)), "`train_labels` must fit into 32"),
+        (lambda: Arrays(IMAGES * 1.5 - 1, LABELS, IMAGES, LABELS), "`scale` must be given .* from -1 to -1"),
+        (lambda: Arrays(IMAGES + 255.0, LABELS, IMAGES, LABELS), "`scale` must be given .* to 255"),
+        (lambda: Arrays(IMAGES, LABELS[:1], IMAGES, LABELS), "`train_labels` must hold one label for each"),
+    ],
+)
+def test_arrays_that_cannot_be_a_dataset(make, message):
+    with pytest.raises(ArgumentError, match=message):
+        make().load()
+
+
+def test_the_images_of_a_file_cannot_be_changed(tmp_path, to_idx):
+    path = tmp_path / "images"
+    path.write_bytes(to_idx(np.zeros((1, 2, 2), np.uint8)))
+
+    with pytest.raises(ValueError, match="read-only"):
+        read_idx(path, (1, 2, 2))[0] = 1

@@ -1,0 +1,48 @@
+"""Hypothesis strategies for circuits, unitaries and vectors."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from qdistill.quantum import Circuit
+
+from .reference import random_circuit, random_unitary
+
+N_WEIGHTS = 6
+N_FEATURES = 4
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def circuits(
+    draw: st.DrawFn, *, min_wires: int = 1, max_wires: int = 5, max_operations: int = 12, features: bool = True
+) -> Circuit:
+    """Circuits over all gates, with at most N_WEIGHTS weights and N_FEATURES features."""
+    n_wires = draw(st.integers(min_wires, max_wires))
+    n_operations = draw(st.integers(0, max_operations))
+    return random_circuit(
+        draw(st.randoms(use_true_random=False)),
+        n_wires,
+        n_operations,
+        n_weights=N_WEIGHTS,
+        n_features=N_FEATURES if features else 0,
+    )
+
+
+unitaries = st.randoms(use_true_random=False).map(random_unitary)
+
+
+def vectors(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and features for any of these circuits, exact in single precision."""
+    generator = np.random.default_rng(seed)
+    draw = generator.uniform(-np.pi, np.pi, N_WEIGHTS + N_FEATURES).astype(np.float32)
+    return draw[:N_WEIGHTS], draw[N_WEIGHTS:]
+
+
+def random_state(n_wires: int, seed: int) -> np.ndarray:
+    """A complex state of norm 1, double precision."""
+    generator = np.random.default_rng(seed)
+    state = generator.normal(size=2**n_wires) + 1j * generator.normal(size=2**n_wires)
+    return state / np.linalg.norm(state)

@@ -1,0 +1,138 @@
+"""Circuits as data: what they count, how they are joined, and what cannot be built."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from qdistill.errors import ArgumentError, CircuitError, QDistillError
+from qdistill.quantum import (
+    Angle,
+    AngleEmbedding,
+    BasicEntangling,
+    Circuit,
+    Operation,
+    StronglyEntangling,
+    constant,
+    feature,
+    weight,
+)
+from qdistill.quantum.gates import GATES
+
+
+def test_angle_is_scaled_with_its_offset() -> None:
+    assert Angle("weight", 3, 2.0, 1.0).scaled(-0.5) == Angle("weight", 3, -1.0, -0.5)
+    assert constant(2.0).scaled(0.5) == constant(1.0)
+
+
+def test_lengths_are_the_largest_index_plus_one() -> None:
+    circuit = Circuit(2, (Operation("RX", (0,), (weight(4),)), Operation("CRZ", (1, 0), (feature(1),))))
+    assert (circuit.n_weights, circuit.n_features) == (5, 2)
+    assert (Circuit(2).n_weights, Circuit(2).n_features) == (0, 0)
+    # A constant has an index too, which counts for nothing.
+    fixed = Circuit(1, (Operation("RX", (0,), (Angle("constant", 7, 0.0, 1.0),)),))
+    assert (fixed.n_weights, fixed.n_features) == (0, 0)
+
+
+def test_circuits_are_equal_and_hashed_by_what_they_hold() -> None:
+    first, second = StronglyEntangling(3, 2).circuit(), StronglyEntangling(3, 2).circuit()
+    assert first == second
+    assert first is not second
+    assert len({first, second, StronglyEntangling(3, 1).circuit()}) == 2
+
+
+def test_then_appends_operations() -> None:
+    more = (Operation("X", (1,)), Operation("SWAP", (0, 1)))
+    circuit = BasicEntangling(2, 1).circuit()
+    assert circuit.then(more).operations == circuit.operations + more
+    assert circuit.then(iter(more)) == circuit.then(more)
+    with pytest.raises(CircuitError, match="operation 3 .X. is on wires"):
+        circuit.then([Operation("X", (2,))])
+
+
+def test_strongly_entangling_ranges_grow_with_the_layer() -> None:
+    cnots = [o.wires for o in StronglyEntangling(4, 4).circuit().operations if o.gate == "CNOT"]
+    distances = [[(target - control) % 4 for control, target in cnots[4 * n : 4 * n + 4]] for n in range(4)]
+    assert distances == [[1] * 4, [2] * 4, [3] * 4, [1] * 4]
+
+
+@pytest.mark.parametrize(("n_wires", "ring"), [(1, []), (2, [(0, 1)]), (3, [(0, 1), (1, 2), (2, 0)])])
+def test_basic_entangling_closes_its_ring(n_wires: int, ring: list[tuple[int, int]]) -> None:
+    operations = BasicEntangling(n_wires, 1).circuit().operations
+    assert [o.wires for o in operations if o.gate == "CNOT"] == ring
+
+
+UNIT = ((1, 0), (0, 1))
+
+WRONG_OPERATIONS: list[tuple[dict[str, Any], str]] = [
+    ({"gate": "CNTO", "wires": (0, 1)}, r"`gate` must be one of .*, but was 'CNTO'. Did you mean 'CNOT'\?"),
+    ({"gate": "unitary", "wires": (0,)}, r"but was 'unitary'. Did you mean 'Unitary'\?"),
+    ({"gate": "1234", "wires": (0,)}, r"but was '1234'\.$"),
+    ({"gate": "CNOT", "wires": (0,)}, r"`wires` must be 2 different wires for the gate 'CNOT', but was \(0,\)"),
+    ({"gate": "CNOT", "wires": (1, 1)}, r"`wires` must be 2 different wires .* but was \(1, 1\)"),
+    ({"gate": "H", "wires": (0, 1)}, "`wires` must be 1 different wires for the gate 'H'"),
+    ({"gate": "RX", "wires": (0,)}, "`angles` must be 1 angles for the gate 'RX', but was 0"),
+    ({"gate": "H", "wires": (0,), "angles": (weight(0),)}, "`angles` must be 0 angles for the gate 'H'"),
+    ({"gate": "Rot", "wires": (0,), "angles": (weight(0),) * 2}, "`angles` must be 3 angles .* but was 2"),
+    ({"gate": "H", "wires": (0,), "matrix": UNIT}, "`matrix` must be None for the gate 'H'"),
+    ({"gate": "Unitary", "wires": (0,)}, "`matrix` must be given for the gate 'Unitary', but was None"),
+    ({"gate": "Unitary", "wires": (0,), "matrix": ((1, 1), (0, 1))}, "`matrix` must be a unitary of shape"),
+    ({"gate": "Unitary", "wires": (0, 1), "matrix": UNIT}, "`wires` must be 1 different wires"),
+    ({"gate": "Unitary", "wires": (0,), "matrix": UNIT, "angles": (weight(0),)}, "`angles` must be 0 angles"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), WRONG_OPERATIONS)
+def test_wrong_operations_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(CircuitError, match=message):
+        Operation(**fields)
+
+
+@pytest.mark.parametrize("index", [-1, -3])
+@pytest.mark.parametrize("source", ["weight", "feature"])
+def test_angles_count_from_zero(source: Any, index: int) -> None:
+    with pytest.raises(CircuitError, match=f"`index` must be at least 0, but was {index}"):
+        Angle(source, index)
+
+
+def test_angles_come_from_a_known_source() -> None:
+    with pytest.raises(CircuitError, match=r"`source` must be one of .* but was 'weights'. Did you mean 'weight'\?"):
+        Angle("weights", 0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wire", [-1, 2])
+def test_wires_outside_the_circuit_are_refused(wire: int) -> None:
+    with pytest.raises(CircuitError, match=r"use wires 0 to 1, but operation 1 \(H\) is on wires"):
+        Circuit(2, (Operation("X", (0,)), Operation("H", (wire,))))
+
+
+@pytest.mark.parametrize("n_wires", [0, -1])
+def test_sizes_are_checked(n_wires: int) -> None:
+    for build in (Circuit, lambda n: StronglyEntangling(n, 1), lambda n: BasicEntangling(n, 1)):
+        with pytest.raises(CircuitError, match=f"`n_wires` must be at least 1, but was {n_wires}"):
+            build(n_wires)
+    for ansatz in (StronglyEntangling, BasicEntangling):
+        with pytest.raises(CircuitError, match="`n_layers` must be at least 0, but was -1"):
+            ansatz(2, -1)
+
+
+def test_unknown_rotations_are_refused() -> None:
+    with pytest.raises(CircuitError, match="`rotation` must be one of RX, RY, RZ, but was 'RW'"):
+        BasicEntangling(2, 1, "RW")  # type: ignore[arg-type]
+    with pytest.raises(CircuitError, match="`rotation` must be one of X, Y, Z, but was 'W'"):
+        AngleEmbedding(2, "W")  # type: ignore[arg-type]
+
+
+def test_circuit_errors_are_argument_and_value_errors() -> None:
+    with pytest.raises(ValueError, match="n_wires") as raised:
+        Circuit(0)
+    assert isinstance(raised.value, ArgumentError)
+    assert isinstance(raised.value, QDistillError)
+    assert raised.value.exit_code == 2
+
+
+def test_gate_names_are_exact() -> None:
+    assert all(name in GATES for name in ("RX", "Rot", "CNOT"))
+    with pytest.raises(CircuitError, match="Did you mean 'Rot'"):
+        Operation("rot", (0,), (weight(0), weight(1), weight(2)))
