@@ -10,7 +10,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import jax
@@ -18,8 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 import pennylane as qml
 
-from qdistill.quantum import Angle, Circuit, Observable, Operation, constant, feature, weight
+from qdistill.quantum import Angle, Circuit, Operation, constant, feature, weight
 from qdistill.quantum.gates import GATES, UNITARY
+
+quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+"""Compiles several times faster than `jax.jit`, to code that is slower: right for code that runs once."""
 
 PAULI_MATRICES = {
     "I": np.array([[1, 0], [0, 1]], dtype=complex),
@@ -123,18 +126,22 @@ def pauli_products(n_wires: int) -> list[np.ndarray]:
     return [reduce(np.kron, matrices) for matrices in letters]
 
 
-def numpy_observable(observable: Observable, n_wires: int) -> np.ndarray:
+def numpy_observable(
+    coefficients: np.ndarray, wires: Sequence[Sequence[int]], n_wires: int
+) -> np.ndarray:
     """The matrices of an observable's groups on all wires, (groups, 2^n, 2^n)."""
     matrices = []
-    for row, group in zip(np.asarray(observable.pauli_coefficients()), observable.wires, strict=True):
+    for row, group in zip(coefficients, wires, strict=True):
         terms = zip(row, pauli_products(len(group)), strict=True)
-        matrices.append(on_wires(sum(c * pauli for c, pauli in terms), group, n_wires))
+        matrices.append(on_wires(sum(float(c) * pauli for c, pauli in terms), group, n_wires))
     return np.array(matrices)
 
 
-def numpy_values(observable: Observable, state: np.ndarray) -> np.ndarray:
+def numpy_values(
+    coefficients: np.ndarray, wires: Sequence[Sequence[int]], state: np.ndarray
+) -> np.ndarray:
     """The expectation values in double precision."""
-    matrices = numpy_observable(observable, state.size.bit_length() - 1)
+    matrices = numpy_observable(coefficients, wires, state.size.bit_length() - 1)
     return np.einsum("i,gij,j->g", state.conj(), matrices, state).real
 
 
@@ -151,7 +158,7 @@ def queue_circuit(circuit: Circuit, weights: Any, features: Any = None) -> None:
 def pennylane_state(
     circuit: Circuit, weights: np.ndarray, state: np.ndarray, features: np.ndarray | None = None
 ) -> np.ndarray:
-    """The state after the circuit, by default.qubit."""
+    """The state after the circuit, by default.qubit in double precision."""
 
     @qml.qnode(qml.device("default.qubit", wires=circuit.n_wires))
     def final_state() -> Any:
@@ -184,11 +191,11 @@ def pennylane_values(
 
 def derivatives(
     function: Callable[..., jax.Array],
-    arguments: Sequence[jax.Array],
+    arguments: tuple[jax.Array, ...],
     cotangent: jax.Array,
-    tangents: Sequence[jax.Array],
+    tangents: tuple[jax.Array, ...],
     *,
-    optimise: bool = True,
+    jit: Callable[..., Any] = quick_jit,
 ) -> dict[str, list[np.ndarray]]:
     """Value, gradient and Hessian-vector product of ``cotangent . function`` in all arguments at once.
 
@@ -197,22 +204,20 @@ def derivatives(
         arguments: where to evaluate it.
         cotangent: weighs the outputs.
         tangents: the vectors of the Hessian-vector product, one an argument.
-        optimise: whether XLA optimises the compiled code, which takes several times as long as it saves here.
+        jit: how to compile.
     """
 
     def scalar(*args: jax.Array) -> tuple[jax.Array, jax.Array]:
         values = function(*args)
         return values @ cotangent, values
 
+    @jit
     def everything(args: tuple[jax.Array, ...], vectors: tuple[jax.Array, ...]) -> Any:
         gradient = jax.grad(scalar, argnums=tuple(range(len(args))), has_aux=True)
         (slopes, values), (curvatures, _) = jax.jvp(gradient, args, vectors)
         return values, slopes, curvatures
 
-    # Positional, so that the compiled code's caller need not rebuild it for keyword arguments.
-    lowered = jax.jit(everything).lower(tuple(arguments), tuple(tangents))
-    compiled = lowered.compile({} if optimise else {"xla_backend_optimization_level": 0})
-    values, slopes, curvatures = compiled(tuple(arguments), tuple(tangents))
+    values, slopes, curvatures = everything(arguments, tangents)
     return {
         "value": [np.asarray(values)],
         "gradient": [np.asarray(slope) for slope in slopes],

@@ -63,7 +63,7 @@ def test_basic_entangling_closes_its_ring(n_wires: int, ring: list[tuple[int, in
     assert [o.wires for o in operations if o.gate == "CNOT"] == ring
 
 
-UNIT = ((1, 0), (0, 1))
+UNIT = ((1 + 0j, 0j), (0j, 1 + 0j))
 
 WRONG_OPERATIONS: list[tuple[dict[str, Any], str]] = [
     ({"gate": "CNTO", "wires": (0, 1)}, r"`gate` must be one of .*, but was 'CNTO'. Did you mean 'CNOT'\?"),
@@ -77,7 +77,7 @@ WRONG_OPERATIONS: list[tuple[dict[str, Any], str]] = [
     ({"gate": "Rot", "wires": (0,), "angles": (weight(0),) * 2}, "`angles` must be 3 angles .* but was 2"),
     ({"gate": "H", "wires": (0,), "matrix": UNIT}, "`matrix` must be None for the gate 'H'"),
     ({"gate": "Unitary", "wires": (0,)}, "`matrix` must be given for the gate 'Unitary', but was None"),
-    ({"gate": "Unitary", "wires": (0,), "matrix": ((1, 1), (0, 1))}, "`matrix` must be a unitary of shape"),
+    ({"gate": "Unitary", "wires": (0,), "matrix": ((1 + 0j, 1 + 0j), (0j, 1 + 0j))}, "`matrix` must be a unitary of shape"),
     ({"gate": "Unitary", "wires": (0, 1), "matrix": UNIT}, "`wires` must be 1 different wires"),
     ({"gate": "Unitary", "wires": (0,), "matrix": UNIT, "angles": (weight(0),)}, "`angles` must be 0 angles"),
 ]
@@ -96,8 +96,8 @@ def test_angles_count_from_zero(source: Any, index: int) -> None:
         Angle(source, index)
 
 
-def test_angles_come_from_a_known_source() -> None:
-    with pytest.raises(CircuitError, match=r"`source` must be one of .* but was 'weights'. Did you mean 'weight'\?"):
+def test_angles_come_from_a_known_source(unchecked: None) -> None:
+    with pytest.raises(CircuitError, match=r"`source` must be one of .* was 'weights'. Did you mean 'weight'\?"):
         Angle("weights", 0)  # type: ignore[arg-type]
 
 
@@ -117,7 +117,7 @@ def test_sizes_are_checked(n_wires: int) -> None:
             ansatz(2, -1)
 
 
-def test_unknown_rotations_are_refused() -> None:
+def test_unknown_rotations_are_refused(unchecked: None) -> None:
     with pytest.raises(CircuitError, match="`rotation` must be one of RX, RY, RZ, but was 'RW'"):
         BasicEntangling(2, 1, "RW")  # type: ignore[arg-type]
     with pytest.raises(CircuitError, match="`rotation` must be one of X, Y, Z, but was 'W'"):

@@ -67,11 +67,7 @@ class Arrays:
 def _names_of(*labels: Shaped[np.ndarray, "..."]) -> tuple[str, ...]:
     """Name the classes 0, 1, ... by their numbers, given the labels of all parts."""
     present = np.unique(np.concatenate([np.asarray(part).ravel() for part in labels]))
-    if (
-        not present.size
-        or present.dtype.kind not in "iu"
-        or not np.array_equal(present, np.arange(len(present)))
-    ):
+    if not present.size or present.dtype.kind not in "iu" or not np.array_equal(present, np.arange(len(present))):
         shown = ", ".join(str(label) for label in present[:5]) + (", ..." if len(present) > 5 else "")
         raise ArgumentError(
             f"Argument `class_names` must be given unless the labels are the integers from 0 without gaps, "
@@ -90,8 +86,7 @@ def _as_images(name: str, images: Shaped[np.ndarray, "..."]) -> Images:
         )
     if images.dtype != np.uint8 and images.dtype.kind != "f":
         raise ArgumentError(
-            f"Argument `{name}` must hold unsigned bytes (uint8) or floating-point numbers, but is "
-            f"{images.dtype}."
+            f"Argument `{name}` must hold unsigned bytes (uint8) or floating-point numbers, but is {images.dtype}."
         )
     if images.dtype.kind == "f":
         images = images.astype(np.float32, copy=False)

@@ -46,9 +46,7 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("qdistill"))
 
 
-def fetch(
-    file: RemoteFile, folder: Path, *, timeout: float = 30.0, retries: int = 2, pause: float = 0.5
-) -> Path:
+def fetch(file: RemoteFile, folder: Path, *, timeout: float = 30.0, retries: int = 2, pause: float = 0.5) -> Path:
     """Return the path of a published file in `folder`, after downloading it if it is not there yet.
 
     A file that is there is checked, and replaced if its checksum is wrong. What has arrived of an interrupted

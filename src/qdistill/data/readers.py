@@ -119,9 +119,7 @@ def read_cifar(
 def check_labels(path: Path, labels: UInt8[np.ndarray, "n"], n_classes: int) -> None:
     """Raise a DataError that names the file if a label is not one of 0 to `n_classes - 1`."""
     if labels.size and int(labels.max()) >= n_classes:
-        raise DataError(
-            f"{path}: labels must be 0 to {n_classes - 1}, but one is {int(labels.max())}. {_ADVICE}"
-        )
+        raise DataError(f"{path}: labels must be 0 to {n_classes - 1}, but one is {int(labels.max())}. {_ADVICE}")
 
 
 def _open(path: Path) -> gzip.GzipFile | BinaryIO:
@@ -139,9 +137,7 @@ def _check_idx_header(path: Path, header: bytes, shape: tuple[int, ...]) -> None
         raise DataError(f"{path}: ends within its header. {_ADVICE}")
     found = struct.unpack(f">{len(shape)}I", header[4:])
     if found != shape:
-        raise DataError(
-            f"{path}: must hold an array of shape {shape}, but its header says {found}. {_ADVICE}"
-        )
+        raise DataError(f"{path}: must hold an array of shape {shape}, but its header says {found}. {_ADVICE}")
 
 
 def _cifar_files(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -169,9 +165,7 @@ def _read_sized(path: Path, name: str, read: Callable[[int], bytes], size: int) 
     expected = CIFAR_BATCH_SIZE * (1 + 3 * 32 * 32)
     if name == CIFAR_NAMES:
         if size > _LONGEST_NAMES:
-            raise DataError(
-                f"{path}: {name} must be a short list of names, but has {size:,} bytes. {_ADVICE}"
-            )
+            raise DataError(f"{path}: {name} must be a short list of names, but has {size:,} bytes. {_ADVICE}")
     elif size != expected:
         raise DataError(f"{path}: {name} must have {expected:,} bytes, but has {size:,}. {_ADVICE}")
     content = read(size)
@@ -184,6 +178,5 @@ def _check_names(path: Path, content: bytes, class_names: tuple[str, ...]) -> No
     found = tuple(content.decode("ascii", "replace").split())
     if found != class_names:
         raise DataError(
-            f"{path}: {CIFAR_NAMES} must list {', '.join(class_names)}, but lists "
-            f"{', '.join(found)}. {_ADVICE}"
+            f"{path}: {CIFAR_NAMES} must list {', '.join(class_names)}, but lists {', '.join(found)}. {_ADVICE}"
         )

@@ -1,0 +1,1 @@
+"""The bilevel problem: synthetic data, optimised through the training of a network on it."""

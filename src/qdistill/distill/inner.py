@@ -11,6 +11,7 @@ step keeps its weights only and recomputes the rest, at the arithmetic of the us
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -20,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree, Shaped
 
 from qdistill.errors import ArgumentError
 from qdistill.models import Model, named_weights, predict
@@ -112,9 +113,7 @@ _OPTIMISERS: dict[str, Callable[[], optax.GradientTransformation]] = {
 }
 
 
-def cross_entropy(
-    logits: Float[Array, "n classes"], labels: Float[Array, "n classes"]
-) -> Float[Array, ""]:
+def cross_entropy(logits: Float[Array, "n classes"], labels: Float[Array, "n classes"]) -> Float[Array, ""]:
     """The mean over examples of ``-sum_c labels_c log softmax(logits)_c``."""
     return jnp.mean(-jnp.sum(labels * jax.nn.log_softmax(logits), axis=-1))
 
@@ -147,10 +146,36 @@ def loss_gradient(
             derivative: Array = jax.jvp(lambda w: loss(w, images, labels), (weights,), (cotangent,))[1]
             return derivative
 
-        return jax.grad(along_cotangent, argnums=(0, 1, 2))(*kept)
+        slopes: tuple[PyTree, Array, Array] = jax.grad(along_cotangent, argnums=(0, 1, 2))(*kept)
+        return slopes
 
     gradient.defvjp(forward, backward)
     return gradient
+
+
+LONG = 64
+"""Steps from which an unroll is cut into segments, of which reverse mode keeps only the first weights."""
+
+
+def _scan_in_segments(
+    step: Callable[[PyTree, PyTree], tuple[PyTree, None]], carry: PyTree, xs: PyTree, length: int
+) -> tuple[PyTree, None]:
+    """`jax.lax.scan`, in segments of about sqrt(length) steps where it is long.
+
+    Reverse mode then keeps sqrt(length) states and recomputes one segment at a time, for one more forward pass
+    (Chen et al., arXiv 1604.06174).
+    """
+    if length < LONG:
+        return jax.lax.scan(step, carry, xs)
+    segment = math.isqrt(length)
+    whole = length - length % segment
+
+    def run_segment(carry: PyTree, xs: PyTree) -> tuple[PyTree, None]:
+        return jax.lax.scan(step, carry, xs)
+
+    cut = jax.tree.map(lambda a: a[:whole].reshape(-1, segment, *a.shape[1:]), xs)
+    carry, _ = jax.lax.scan(jax.checkpoint(run_segment), carry, cut)
+    return jax.lax.scan(step, carry, jax.tree.map(lambda a: a[whole:], xs))
 
 
 def train(model: Model, data: TrainingSet, inner: InnerLoop) -> Model:
@@ -171,26 +196,56 @@ def train(model: Model, data: TrainingSet, inner: InnerLoop) -> Model:
     expected = (inner.total_steps, inner.n_step_size_groups(model))
     if data.step_sizes.shape != expected:
         raise ArgumentError(
-            f"Argument `step_sizes` must have shape (steps, groups) = {expected}, but was "
-            f"{data.step_sizes.shape}."
+            f"Argument `step_sizes` must have shape (steps, groups) = {expected}, but was {data.step_sizes.shape}."
         )
     gradient = loss_gradient(static)
     optimiser = _OPTIMISERS[inner.optimiser]()
-    treedef = jax.tree.structure(weights)
+    treedef, n_tensors = jax.tree.structure(weights), len(jax.tree.leaves(weights))
 
     def step(carry: tuple[PyTree, PyTree], now: tuple[Array, Array]) -> tuple[tuple[PyTree, PyTree], None]:
         weights, state = carry
         sizes, picked = now
-        images, labels = (data.images[picked], data.labels[picked]) if inner.own_images else (
-            data.images, data.labels
-        )
+        images, labels = (data.images[picked], data.labels[picked]) if inner.own_images else (data.images, data.labels)
         updates, state = optimiser.update(gradient(weights, images, labels), state, weights)
-        by_tensor = jax.tree.unflatten(treedef, jnp.broadcast_to(sizes, (treedef.num_leaves,)))
+        by_tensor = jax.tree.unflatten(treedef, jnp.broadcast_to(sizes, (n_tensors,)))
         weights = jax.tree.map(lambda w, u, size: w - size * u, weights, updates, by_tensor)
         return (weights, state), None
 
-    (weights, _), _ = jax.lax.scan(
-        step, (weights, optimiser.init(weights)), (data.step_sizes, jnp.asarray(data.schedule))
-    )
+    carry = (weights, optimiser.init(weights))
+    now = (data.step_sizes, jnp.asarray(data.schedule))
+    (weights, _), _ = _scan_in_segments(step, carry, now, inner.total_steps)
     trained: Model = eqx.combine(weights, static)
     return trained
+
+
+def accuracy(
+    model: Model,
+    images: Shaped[Array, "n height width channels"],
+    labels: Int[Array, " n"],
+    normalisation: Callable[[Array], Array],
+    *,
+    slice_size: int = 250,
+) -> Float[Array, ""]:
+    """The share of images whose largest logit is the one of their label; works inside jit.
+
+    Args:
+        model: the network.
+        images: raw pixels.
+        labels: class numbers.
+        normalisation: raw pixels -> what the network takes.
+        slice_size: images evaluated at once.
+    """
+    n = images.shape[0]
+    whole = n - n % slice_size
+
+    def correct(part: tuple[Array, Array]) -> Array:
+        images, labels = part
+        return jnp.sum(jnp.argmax(predict(model, normalisation(images)), axis=-1) == labels)
+
+    count = jnp.zeros((), jnp.int32)
+    if whole:
+        parts = tuple(a[:whole].reshape(-1, slice_size, *a.shape[1:]) for a in (images, labels))
+        count += jnp.sum(jax.lax.map(correct, parts))
+    if whole < n:
+        count += correct((images[whole:], labels[whole:]))
+    return count / n

@@ -1,0 +1,1 @@
+"""Recipes, and the one way to run them."""

@@ -2,6 +2,7 @@
 
 from qdistill.models.layers import ConvPool, Dense
 from qdistill.models.lenet import (
+    ARCHITECTURES,
     LeNet,
     LeNetArchitecture,
     LeNetFeatures,
@@ -12,6 +13,7 @@ from qdistill.models.lenet import (
 from qdistill.models.model import Architecture, Model, named_weights, predict, with_weights
 
 __all__ = [
+    "ARCHITECTURES",
     "Architecture",
     "ConvPool",
     "Dense",

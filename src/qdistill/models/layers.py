@@ -115,14 +115,14 @@ class ConvPool(eqx.Module):
         out_height, out_width = height // 2 - reach + 1, width // 2 - reach + 1
         if height % 2 or width % 2 or out_height < 1 or out_width < 1:
             raise ArgumentError(
-                f"Argument `image` must have an even height and width of at least {size + 1}, but was "
-                f"{height}x{width}."
+                f"Argument `image` must have an even height and width of at least {size + 1}, but was {height}x{width}."
             )
         # 2x2 pixels become one cell, so that every pooling window's patch is a block of reach x reach cells.
         cells = image.reshape(height // 2, 2, width // 2, 2, n_in).transpose(0, 2, 1, 3, 4)
         cells = cells.reshape(height // 2, width // 2, 4 * n_in)
         patches = jnp.concatenate(
-            [cells[i : i + out_height, j : j + out_width] for i in range(reach) for j in range(reach)], axis=-1
+            [cells[i : i + out_height, j : j + out_width] for i in range(reach) for j in range(reach)],
+            axis=-1,
         )
         responses = patches @ self._pooling_kernel()
         peaks = jnp.max(responses.reshape(out_height, out_width, 4, n_out), axis=2)
@@ -132,10 +132,6 @@ class ConvPool(eqx.Module):
         """The kernel at the four positions of a pooling window, rows in the order of the patches."""
         size, _, n_in, n_out = self.kernel.shape
         reach = (size + 1) // 2
-        shifted = [
-            jnp.pad(self.kernel, ((dy, 1 - dy), (dx, 1 - dx), (0, 0), (0, 0)))
-            for dy in (0, 1)
-            for dx in (0, 1)
-        ]
+        shifted = [jnp.pad(self.kernel, ((dy, 1 - dy), (dx, 1 - dx), (0, 0), (0, 0))) for dy in (0, 1) for dx in (0, 1)]
         blocks = jnp.stack(shifted, axis=3).reshape(reach, 2, reach, 2, n_in, 4, n_out)
         return blocks.transpose(0, 2, 1, 3, 4, 5, 6).reshape(reach * reach * 4 * n_in, 4 * n_out)

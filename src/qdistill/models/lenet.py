@@ -40,9 +40,7 @@ class LeNetFeatures(eqx.Module):
     f1: Dense
     f2: Dense
 
-    def __init__(
-        self, image_shape: tuple[int, int, int], width: int, initialiser: Initialiser, *, key: Array
-    ) -> None:
+    def __init__(self, image_shape: tuple[int, int, int], width: int, initialiser: Initialiser, *, key: Array) -> None:
         """Draw the weights for images of shape (height, width, channels)."""
         height, breadth, channels = image_shape
         sides = [max(side, SIDE) for side in (height, breadth)]
@@ -233,3 +231,9 @@ class QuantumLeNetArchitecture:
         # An affine map from g values to k has k (g + 1) parameters.
         n_groups = max(1, min(budget // layer.n_outputs - 1, layer.embedding.n_features))
         return PooledDense(Dense(n_groups, layer.n_outputs, self.initialiser, key=key), n_groups)
+
+
+ARCHITECTURES: dict[str, type[LeNetArchitecture] | type[QuantumLeNetArchitecture]] = {
+    kind.__name__: kind for kind in (LeNetArchitecture, QuantumLeNetArchitecture)
+}
+"""What a recipe or a bundle can name."""

@@ -100,13 +100,11 @@ class Operation:
             n_wires, n_angles = GATES[self.gate].n_wires, GATES[self.gate].n_angles
         if len(self.wires) != n_wires or len(set(self.wires)) != n_wires:
             raise CircuitError(
-                f"Argument `wires` must be {n_wires} different wires for the gate {self.gate!r}, "
-                f"but was {self.wires}."
+                f"Argument `wires` must be {n_wires} different wires for the gate {self.gate!r}, but was {self.wires}."
             )
         if len(self.angles) != n_angles:
             raise CircuitError(
-                f"Argument `angles` must be {n_angles} angles for the gate {self.gate!r}, "
-                f"but was {len(self.angles)}."
+                f"Argument `angles` must be {n_angles} angles for the gate {self.gate!r}, but was {len(self.angles)}."
             )
 
 

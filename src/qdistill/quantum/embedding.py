@@ -51,7 +51,7 @@ class AmplitudeEmbedding:
     @property
     def n_features(self) -> int:
         """2^n."""
-        return 2**self.n_wires
+        return 1 << self.n_wires
 
     def state(self, features: Float[Array, " features"]) -> Float[Array, " amplitudes"]:
         """Normalise and pad.
@@ -101,9 +101,7 @@ class AngleEmbedding:
     def circuit(self, n_features: int | None = None) -> Circuit:
         """The rotations as operations, for the first `n_features` wires (by default all)."""
         n = self.n_wires if n_features is None else n_features
-        return Circuit(
-            self.n_wires, tuple(Operation(f"R{self.rotation}", (w,), (feature(w),)) for w in range(n))
-        )
+        return Circuit(self.n_wires, tuple(Operation(f"R{self.rotation}", (w,), (feature(w),)) for w in range(n)))
 
     def state(self, features: Float[Array, " features"]) -> Inexact[Array, " amplitudes"]:
         """The product of the rotated wires.

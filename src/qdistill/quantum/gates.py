@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import cmath
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from numpy.typing import ArrayLike
 
 from qdistill.errors import CircuitError
 
-Matrix = np.ndarray
+Matrix = NDArray[np.complex128]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def _rz(t: float) -> Matrix:
 
 
 def _rot(phi: float, theta: float, omega: float) -> Matrix:
-    return _rz(omega) @ _ry(theta) @ _rz(phi)
+    matrix: Matrix = _rz(omega) @ _ry(theta) @ _rz(phi)
+    return matrix
 
 
 def _constant(matrix: ArrayLike) -> Callable[[], Matrix]:
@@ -65,9 +67,9 @@ def _controlled(rotation: Callable[[float], Matrix]) -> Callable[[float], Matrix
 
 
 _R = math.sqrt(0.5)
-_CNOT = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
-_CZ = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, -1]]
-_SWAP = [[1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
+_CNOT: list[list[complex]] = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
+_CZ: list[list[complex]] = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, -1]]
+_SWAP: list[list[complex]] = [[1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
 
 GATES: dict[str, Gate] = {
     gate.name: gate
@@ -113,8 +115,7 @@ def euler_angles(matrix: Matrix) -> tuple[float, float, float, float]:
     matrix = np.asarray(matrix, dtype=complex)
     if matrix.shape != (2, 2) or not np.allclose(matrix @ matrix.conj().T, np.eye(2), atol=1e-6):
         raise CircuitError(
-            f"Argument `matrix` must be a unitary of shape (2, 2), but was {matrix.tolist()} with shape "
-            f"{matrix.shape}."
+            f"Argument `matrix` must be a unitary of shape (2, 2), but was {matrix.tolist()} with shape {matrix.shape}."
         )
     # In SU(2), m00 = cos(theta/2) exp(-i (phi+omega)/2) and m10 = sin(theta/2) exp(-i (phi-omega)/2).
     phase = cmath.phase(np.linalg.det(matrix)) / 2

@@ -119,8 +119,7 @@ class QuantumLayer(eqx.Module):
         n = self.circuit.n_wires
         if self.embedding.n_wires != n:
             raise CircuitError(
-                f"Argument `embedding` must be for the circuit's {n} wires, but was for "
-                f"{self.embedding.n_wires}."
+                f"Argument `embedding` must be for the circuit's {n} wires, but was for {self.embedding.n_wires}."
             )
         if math.prod(jnp.shape(self.weights)) != self.circuit.n_weights:
             raise CircuitError(
@@ -191,16 +190,12 @@ def _shared_unitary(
     return coefficients[:, 0] * norm + jnp.sum(coefficients[:, 1:] * values.T, axis=1)
 
 
-def _heisenberg(
-    whole: Array, observable: Observable, state: Float[Array, " amplitudes"]
-) -> Float[Array, " outputs"]:
+def _heisenberg(whole: Array, observable: Observable, state: Float[Array, " amplitudes"]) -> Float[Array, " outputs"]:
     """The quadratic forms ``x^T Re(U^dagger H_k U) x`` of a real state."""
     size, n, k = whole.shape[0], whole.shape[0].bit_length() - 1, len(observable.wires[0])
     hermitians = pauli_compose(observable.pauli_coefficients().astype(state.dtype))
     tensor = whole.reshape((2,) * n + (size,))
-    split = jnp.stack(
-        [jnp.moveaxis(tensor, group, range(k)).reshape(2**k, -1, size) for group in observable.wires]
-    )
+    split = jnp.stack([jnp.moveaxis(tensor, group, range(k)).reshape(2**k, -1, size) for group in observable.wires])
     image = jnp.einsum("gij,gjrs->girs", hermitians, split).reshape(-1, size, size)
     split = split.reshape(-1, size, size)
     # Re(A^dagger B) in two real products, where the complex one would take four.

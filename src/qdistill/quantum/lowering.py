@@ -174,14 +174,15 @@ def lower(circuit: Circuit) -> Moments:
 
     permutations = np.array([m.permutation for m in moments]).reshape(len(moments), 2**n)
     phases = np.array([m.phases for m in moments]).reshape(len(moments), 2**n)
+    # 32-bit indices: with wider ones, JAX 0.10 cannot index first without and then with `jax_enable_x64`.
     return Moments(
         n_wires=n,
         angles=AngleTable(
             offset=table("offset"),
             weight_scale=table("scale", "weight"),
-            weight_index=table("index", "weight").astype(int),
+            weight_index=table("index", "weight").astype(np.int32),
             feature_scale=table("scale", "feature"),
-            feature_index=table("index", "feature").astype(int),
+            feature_index=table("index", "feature").astype(np.int32),
         ),
         permutations=permutations if (permutations != np.arange(2**n)).any() else None,
         phases=phases if (phases != 1).any() else None,

@@ -61,10 +61,9 @@ def pauli_decompose(matrix: np.ndarray) -> np.ndarray:
         raise CircuitError(f"Argument `matrix` must have shape (2**k, 2**k), k >= 1, but was {matrix.shape}.")
     error = float(np.max(np.abs(matrix - matrix.conj().T)))
     if not error <= 1e-6 * max(1.0, float(np.max(np.abs(matrix)))):
-        raise CircuitError(
-            f"Argument `matrix` must be Hermitian, but it and its adjoint differ by {error:.3g}."
-        )
-    return np.einsum("pij,ji->p", pauli_matrices(n_wires), matrix).real / size
+        raise CircuitError(f"Argument `matrix` must be Hermitian, but it and its adjoint differ by {error:.3g}.")
+    coefficients: np.ndarray = np.einsum("pij,ji->p", pauli_matrices(n_wires), matrix).real / size
+    return coefficients
 
 
 def pauli_compose(coefficients: Float[Array, "... paulis"]) -> Complex[Array, "... rows columns"]:

@@ -52,8 +52,7 @@ def _rot(angles: Float[Array, "*axes 3"]) -> Complex[Array, "*axes 2 2"]:
     """RZ(omega) RY(theta) RZ(phi), as one expression over the four entries."""
     phi, theta, omega = (angles[..., k, None, None] for k in range(3))
     unit, turn, rows, columns = (
-        jnp.asarray(pattern, angles.dtype)
-        for pattern in (np.eye(2), [[0, -1], [1, 0]], [[-0.5], [0.5]], [[-0.5, 0.5]])
+        jnp.asarray(pattern, angles.dtype) for pattern in (np.eye(2), [[0, -1], [1, 0]], [[-0.5], [0.5]], [[-0.5, 0.5]])
     )
     ry = jnp.cos(theta / 2) * unit + jnp.sin(theta / 2) * turn
     phase = omega * rows + phi * columns
@@ -134,9 +133,7 @@ def apply(
         if given < least:
             raise CircuitError(f"Argument `{name}` must have at least {least} entries, but had {given}.")
     if state.shape[0] != size:
-        raise CircuitError(
-            f"Argument `state` must have {size} amplitudes for {n} wires, but had {state.shape[0]}."
-        )
+        raise CircuitError(f"Argument `state` must have {size} amplitudes for {n} wires, but had {state.shape[0]}.")
     state = state.astype(jnp.result_type(state, weights.dtype, jnp.complex64))
     moments = lower(circuit)
     if not moments.n_moments:
@@ -183,9 +180,7 @@ def _group_first(state: Array, wires: tuple[int, ...], n_wires: int) -> Array:
     return tensor.reshape((2 ** len(wires), -1, *tail))
 
 
-def expectation_values(
-    observable: Observable, state: Inexact[Array, " amplitudes"]
-) -> Float[Array, " outputs"]:
+def expectation_values(observable: Observable, state: Inexact[Array, " amplitudes"]) -> Float[Array, " outputs"]:
     """The expectation value of each group of an observable in one state.
 
     Args:

@@ -1,0 +1,87 @@
+"""What the synthetic data is optimised for: a meta-objective gives its value and exact gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from qdistill.distill.inner import InnerLoop, TrainingSet, cross_entropy, train
+from qdistill.models import Model, predict
+
+
+class MetaObjective(Protocol):
+    """A scalar function of the synthetic data, with its gradient."""
+
+    def value_and_gradient(
+        self,
+        data: TrainingSet,
+        model: Model,
+        inner: InnerLoop,
+        images: Float[Array, "batch height width channels"],
+        labels: Float[Array, "batch classes"],
+    ) -> tuple[Float[Array, ""], TrainingSet]:
+        """The objective and its gradient with respect to the arrays of `data` (None for the schedule).
+
+        Args:
+            data: the synthetic data.
+            model: the initial network.
+            inner: how it trains.
+            images: a batch of real images, normalised.
+            labels: their labels, one-hot.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class PerformanceMatching:
+    """The loss on real images of the network that was trained on the synthetic ones.
+
+    The exact gradient goes back through every step of that training. The real batch is read in slices, so that
+    a slice's activations stay in the processor's cache; slices change the result to rounding only.
+
+    Args:
+        slice_size: the largest number of real images in one slice. 32 measured fastest on a CPU core.
+
+    Reference:
+        Wang et al., arXiv 1811.10959.
+    """
+
+    slice_size: int = 32
+
+    def value_and_gradient(
+        self,
+        data: TrainingSet,
+        model: Model,
+        inner: InnerLoop,
+        images: Float[Array, "batch height width channels"],
+        labels: Float[Array, "batch classes"],
+    ) -> tuple[Float[Array, ""], TrainingSet]:
+        """See `MetaObjective`."""
+        learned, schedule = eqx.partition(data, eqx.is_inexact_array)
+        _, static = eqx.partition(model, eqx.is_inexact_array)
+
+        def trained_weights(learned: TrainingSet) -> Model:
+            trained = train(model, eqx.combine(learned, schedule), inner)
+            weights: Model = eqx.filter(trained, eqx.is_inexact_array)
+            return weights
+
+        def slice_loss(weights: Model, images: Array, labels: Array) -> Array:
+            return cross_entropy(predict(eqx.combine(weights, static), images), labels)
+
+        def add_slice(total: tuple[Array, Model], part: tuple[Array, ...]) -> tuple[tuple[Array, Model], None]:
+            return jax.tree.map(jnp.add, total, jax.value_and_grad(slice_loss)(weights, *part)), None
+
+        weights, pull_back = jax.vjp(trained_weights, learned)
+        batch = images.shape[0]
+        size = max(d for d in range(1, min(batch, self.slice_size) + 1) if batch % d == 0)
+        parts = tuple(a.reshape(batch // size, size, *a.shape[1:]) for a in (images, labels))
+        zero = jax.tree.map(jnp.zeros_like, (jnp.zeros(()), weights))
+        total, _ = jax.lax.scan(add_slice, zero, parts)
+        loss, cotangent = jax.tree.map(lambda a: a * (size / batch), total)
+        (gradient,) = pull_back(cotangent)
+        return loss, gradient

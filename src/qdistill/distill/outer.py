@@ -1,0 +1,350 @@
+"""The outer loop: synthetic data improved by its meta-gradient, one real batch at a time. There is no other.
+
+An iteration is one compiled function of a state and the training images. The state holds every array that the
+rest of the run depends on, and the random numbers of an iteration depend on the run's key and the iteration's
+number alone: a run that is continued from a saved state gives the numbers of one that was never stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from qdistill.data import Splits
+from qdistill.distill.inner import InnerLoop, TrainingSet, accuracy, train
+from qdistill.distill.objective import MetaObjective, PerformanceMatching
+from qdistill.errors import ArgumentError
+from qdistill.models import Model
+
+
+@dataclass(frozen=True)
+class Compression:
+    """What is learned, and where it starts.
+
+    Args:
+        images_per_class: synthetic images of each class, over all steps.
+        labels: ``"learned"`` labels are free vectors that start as one-hot ones; ``"fixed"`` stay one-hot.
+        start: images drawn from N(0, 1), or real ones of the training part.
+        step_size: where every learned step size starts.
+    """
+
+    images_per_class: int = 1
+    labels: Literal["learned", "fixed"] = "learned"
+    start: Literal["noise", "real"] = "noise"
+    step_size: float = 0.02
+
+    def __post_init__(self) -> None:
+        """Check what the types do not say."""
+        if self.images_per_class < 1:
+            raise ArgumentError(f"Argument `images_per_class` must be at least 1, but was {self.images_per_class}.")
+        if self.labels not in ("learned", "fixed"):
+            raise ArgumentError.unknown("labels", self.labels, ("learned", "fixed"))
+        if self.start not in ("noise", "real"):
+            raise ArgumentError.unknown("start", self.start, ("noise", "real"))
+        if not 0 < self.step_size < float("inf"):
+            raise ArgumentError(f"Argument `step_size` must be above 0, but was {self.step_size}.")
+
+
+@dataclass(frozen=True)
+class OuterLoop:
+    """How the synthetic data is optimised.
+
+    Args:
+        iterations: meta-gradient steps.
+        batch: real images an iteration, drawn with replacement from the training part.
+        optimiser: an Optax optimiser by name.
+        learning_rate: of the images, labels and step sizes alike, at the start.
+        schedule: how the learning rate goes: ``"cosine"`` to zero, ``"halving"`` ten times, or ``"constant"``.
+        clip: the meta-gradient's norm is held below this many times its running mean; 0 turns it off
+            (Feng et al., arXiv 2311.07025).
+        average: decay of the moving average of what is learned, which is what is validated and kept; 0 turns
+            it off.
+        mirror: flip every second real image left to right, on average. Not for digits.
+        validate_every: iterations between two looks at the validation part.
+        max_rejected: iterations in a row with a non-finite loss or meta-gradient after which the run stops.
+    """
+
+    iterations: int = 4000
+    batch: int = 256
+    optimiser: Literal["adam", "adamw", "sgd", "rmsprop", "lion"] = "adam"
+    learning_rate: float = 0.01
+    schedule: Literal["constant", "cosine", "halving"] = "cosine"
+    clip: float = 2.0
+    average: float = 0.99
+    mirror: bool = False
+    validate_every: int = 100
+    max_rejected: int = 20
+
+    def __post_init__(self) -> None:
+        """Check what the types do not say."""
+        for name, least in (("iterations", 1), ("batch", 1), ("validate_every", 1), ("max_rejected", 1)):
+            if getattr(self, name) < least:
+                raise ArgumentError(f"Argument `{name}` must be at least {least}, but was {getattr(self, name)}.")
+        if not self.learning_rate > 0:
+            raise ArgumentError(f"Argument `learning_rate` must be above 0, but was {self.learning_rate}.")
+        if self.clip < 0:
+            raise ArgumentError(f"Argument `clip` must be at least 0, but was {self.clip}.")
+        if not 0 <= self.average < 1:
+            raise ArgumentError(f"Argument `average` must be in [0, 1), but was {self.average}.")
+        if self.optimiser not in _OPTIMISERS:
+            raise ArgumentError.unknown("optimiser", self.optimiser, _OPTIMISERS)
+        if self.schedule not in ("constant", "cosine", "halving"):
+            raise ArgumentError.unknown("schedule", self.schedule, ("constant", "cosine", "halving"))
+
+    def learning_rates(self) -> optax.Schedule:
+        """Iteration -> learning rate."""
+        if self.schedule == "cosine":
+            return optax.cosine_decay_schedule(self.learning_rate, self.iterations)
+        if self.schedule == "halving":
+            return optax.exponential_decay(
+                self.learning_rate, max(1, self.iterations // 10), decay_rate=0.5, staircase=True
+            )
+        return optax.constant_schedule(self.learning_rate)
+
+
+_OPTIMISERS: dict[str, Callable[[optax.Schedule], optax.GradientTransformation]] = {
+    "adam": optax.adam,
+    "adamw": optax.adamw,
+    "sgd": optax.sgd,
+    "rmsprop": optax.rmsprop,
+    "lion": optax.lion,
+}
+
+
+class Learned(eqx.Module):
+    """The synthetic data in the unconstrained form that the optimiser sees.
+
+    Args:
+        images: (n, height, width, channels), normalised.
+        labels: (n, classes).
+        raw_step_sizes: (T, groups); the step sizes are their softplus.
+    """
+
+    images: Float[Array, "n height width channels"]
+    labels: Float[Array, "n classes"]
+    raw_step_sizes: Float[Array, "steps groups"]
+
+    def training_set(self, schedule: Int[np.ndarray, "steps batch"]) -> TrainingSet:
+        """The form that a training reads."""
+        return TrainingSet(self.images, self.labels, jax.nn.softplus(self.raw_step_sizes), schedule)
+
+
+class OuterState(eqx.Module):
+    """Everything that the next iteration depends on.
+
+    Args:
+        iteration: iterations done.
+        learned: the synthetic data.
+        averaged: its moving average.
+        optimiser: the outer optimiser's state.
+        norm: running mean of the meta-gradient's norm, 0 before the first accepted iteration.
+        rejected: rejected iterations in a row.
+        rejected_total: rejected iterations so far.
+        best: the averaged data with the highest validation accuracy so far.
+        best_accuracy: that accuracy; -1 before the first look.
+        best_iteration: when it was seen.
+    """
+
+    iteration: Int[Array, ""]
+    learned: Learned
+    averaged: Learned
+    optimiser: PyTree
+    norm: Float[Array, ""]
+    rejected: Int[Array, ""]
+    rejected_total: Int[Array, ""]
+    best: Learned
+    best_accuracy: Float[Array, ""]
+    best_iteration: Int[Array, ""]
+
+
+class IterationReport(eqx.Module):
+    """What one iteration tells.
+
+    Args:
+        loss: the meta-objective, on this iteration's real batch.
+        norm: the meta-gradient's norm before clipping.
+        accepted: whether both were finite; otherwise the state stayed as it was.
+    """
+
+    loss: Float[Array, ""]
+    norm: Float[Array, ""]
+    accepted: Bool[Array, ""]
+
+
+class Distiller:
+    """The bilevel problem for one network and one dataset, compiled once.
+
+    Args:
+        model: the initial network.
+        splits: real images; the test part is not read here.
+        compression: what is learned.
+        inner: how the network trains on it.
+        outer: how it is optimised.
+        objective: what it is optimised for.
+        optimiser: any Optax optimiser, in place of the one that `outer` names.
+        key: random key, consumed.
+
+    Raises:
+        ArgumentError: the parts do not fit each other.
+
+    Example:
+        See `examples/`; most users want `qdistill.run`, which also writes checkpoints and pictures.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        splits: Splits,
+        *,
+        compression: Compression,
+        inner: InnerLoop,
+        outer: OuterLoop,
+        objective: MetaObjective | None = None,
+        optimiser: optax.GradientTransformation | None = None,
+        key: Array,
+    ) -> None:
+        """Place the data and prepare the compiled functions."""
+        self.model, self.splits = model, splits
+        self.compression, self.inner, self.outer = compression, inner, outer
+        self.objective = PerformanceMatching() if objective is None else objective
+        self.n_images = compression.images_per_class * splits.n_classes
+        self.schedule = inner.schedule(self.n_images)
+        self.optimiser = optimiser or _OPTIMISERS[outer.optimiser](outer.learning_rates())
+        self._key_start, self._key_batches = jax.random.split(key)
+        self._train = (jnp.asarray(splits.train.images), jnp.asarray(splits.train.labels))
+        self._iterate = eqx.filter_jit(self._iteration)
+        self._measure = eqx.filter_jit(self._validation_accuracy)
+
+    def start(self) -> OuterState:
+        """The state before the first iteration."""
+        n_classes, per_class = self.splits.n_classes, self.compression.images_per_class
+        # Class after class, so that with one image a class a step that has its own images sees every class.
+        classes = np.tile(np.arange(n_classes), per_class)
+        if self.compression.start == "noise":
+            images = jax.random.normal(self._key_start, (self.n_images, *self.splits.image_shape))
+        else:
+            images = self._real_images(classes)
+        groups = self.inner.n_step_size_groups(self.model)
+        # The inverse of softplus.
+        raw = jnp.log(jnp.expm1(self.compression.step_size))
+        learned = Learned(
+            images=images,
+            labels=jax.nn.one_hot(classes, n_classes),
+            raw_step_sizes=jnp.full((self.inner.total_steps, groups), raw),
+        )
+        zero = jnp.zeros((), jnp.int32)
+        return OuterState(
+            iteration=zero,
+            learned=learned,
+            averaged=learned,
+            optimiser=self.optimiser.init(learned),
+            norm=jnp.zeros(()),
+            rejected=zero,
+            rejected_total=zero,
+            best=learned,
+            best_accuracy=jnp.full((), -1.0),
+            best_iteration=zero,
+        )
+
+    def iterate(self, state: OuterState) -> tuple[OuterState, IterationReport]:
+        """One iteration."""
+        new, report = self._iterate((self.model, self._train, self._key_batches), state)
+        return new, report
+
+    def validate(self, state: OuterState) -> tuple[OuterState, float]:
+        """Measure the averaged data on the validation part, and keep it where it is the best so far."""
+        images, labels = self.splits.validation.images, self.splits.validation.labels
+        measured = self._measure(self.model, state.averaged, jnp.asarray(images), jnp.asarray(labels))
+        if measured > state.best_accuracy:
+            state = eqx.tree_at(
+                lambda s: (s.best, s.best_accuracy, s.best_iteration),
+                state,
+                (state.averaged, measured, state.iteration),
+            )
+        return state, float(measured)
+
+    def training_set(self, learned: Learned) -> TrainingSet:
+        """The form that a training and a bundle read."""
+        return learned.training_set(self.schedule)
+
+    def _real_images(self, classes: np.ndarray) -> Array:
+        train = self.splits.train
+        keys = jax.random.split(self._key_start, self.splits.n_classes)
+        count = self.compression.images_per_class
+        picked = np.zeros(len(classes), dtype=int)
+        for label, key in enumerate(keys):
+            (members,) = np.nonzero(train.labels == label)
+            if len(members) < count:
+                raise ArgumentError(
+                    f"Argument `images_per_class` must be at most the {len(members)} training images of class "
+                    f"{label} where `start` is 'real', but was {count}."
+                )
+            chosen = jax.random.choice(key, len(members), (count,), replace=False)
+            picked[classes == label] = members[np.asarray(chosen)]
+        return self.splits.normalisation(train.images[picked])
+
+    def _batch(
+        self, train: tuple[Array, Array], key: Array
+    ) -> tuple[Float[Array, "batch h w c"], Float[Array, "batch classes"]]:
+        key_pick, key_mirror = jax.random.split(key)
+        images, labels = train
+        picked = jax.random.randint(key_pick, (self.outer.batch,), 0, images.shape[0])
+        batch = self.splits.normalisation(images[picked])
+        if self.outer.mirror:
+            flip = jax.random.bernoulli(key_mirror, shape=(self.outer.batch, 1, 1, 1))
+            batch = jnp.where(flip, batch[:, :, ::-1], batch)
+        return batch, jax.nn.one_hot(labels[picked], self.splits.n_classes)
+
+    def _iteration(
+        self, fixed: tuple[Model, tuple[Array, Array], Array], state: OuterState
+    ) -> tuple[OuterState, IterationReport]:
+        model, train_part, key = fixed
+        images, labels = self._batch(train_part, jax.random.fold_in(key, state.iteration))
+        data, pull_back = jax.vjp(
+            lambda learned: eqx.filter(self.training_set(learned), eqx.is_inexact_array), state.learned
+        )
+        whole = eqx.tree_at(lambda d: d.schedule, data, self.schedule, is_leaf=lambda x: x is None)
+        loss, slope = self.objective.value_and_gradient(whole, model, self.inner, images, labels)
+        (gradient,) = pull_back(slope)
+        if self.compression.labels == "fixed":
+            gradient = eqx.tree_at(lambda g: g.labels, gradient, jnp.zeros_like(gradient.labels))
+
+        norm = optax.global_norm(gradient)
+        accepted = jnp.isfinite(loss) & jnp.isfinite(norm)
+        mean_norm = jnp.where(state.norm == 0, norm, 0.9 * state.norm + 0.1 * norm)
+        if self.outer.clip:
+            limit = self.outer.clip * jnp.where(state.norm == 0, norm, state.norm)
+            gradient = jax.tree.map(lambda g: g * jnp.minimum(1.0, limit / norm), gradient)
+            mean_norm = jnp.where(state.norm == 0, norm, 0.9 * state.norm + 0.1 * jnp.minimum(norm, limit))
+        updates, optimiser = self.optimiser.update(gradient, state.optimiser, state.learned)
+        learned = optax.apply_updates(state.learned, updates)
+        # Early on the average forgets faster, or it would hang on to the start.
+        decay = jnp.minimum(self.outer.average, (1.0 + state.iteration) / (10.0 + state.iteration))
+        averaged = optax.incremental_update(learned, state.averaged, 1.0 - decay if self.outer.average else 1.0)
+
+        proposed = eqx.tree_at(
+            lambda s: (s.learned, s.averaged, s.optimiser, s.norm), state, (learned, averaged, optimiser, mean_norm)
+        )
+        kept = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), proposed, state)
+        counted = eqx.tree_at(
+            lambda s: (s.iteration, s.rejected, s.rejected_total),
+            kept,
+            (
+                state.iteration + 1,
+                jnp.where(accepted, 0, state.rejected + 1),
+                state.rejected_total + ~accepted,
+            ),
+        )
+        return counted, IterationReport(loss, norm, accepted)
+
+    def _validation_accuracy(self, model: Model, learned: Learned, images: Array, labels: Array) -> Array:
+        trained = train(model, self.training_set(learned), self.inner)
+        return accuracy(trained, images, labels, self.splits.normalisation)

@@ -1,0 +1,66 @@
+"""Replaying a bundle and measuring it on real images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from qdistill.data import source
+from qdistill.distill.bundle import DistilledDataset
+from qdistill.distill.inner import accuracy
+from qdistill.models import Model
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a replay gave.
+
+    Args:
+        test_accuracy: share of test images classified right, in [0, 1].
+        recorded_test_accuracy: what the bundle says; None where it was never measured.
+        n_test: number of test images.
+    """
+
+    test_accuracy: float
+    recorded_test_accuracy: float | None
+    n_test: int
+
+
+def measure(model: Model, bundle: DistilledDataset, images: np.ndarray, labels: np.ndarray) -> float:
+    """The accuracy of a network on raw images, under a bundle's normalisation.
+
+    Args:
+        model: the network.
+        bundle: gives the normalisation.
+        images: raw pixels, (n, height, width, channels).
+        labels: class numbers, (n,).
+
+    Returns:
+        A fraction in [0, 1].
+    """
+    count = eqx.filter_jit(accuracy)
+    return float(count(model, jnp.asarray(images), jnp.asarray(labels), bundle.normalisation))
+
+
+def evaluate(bundle: DistilledDataset, *, data_dir: Path | None = None) -> Evaluation:
+    """Replay a bundle's training and measure the network on the dataset's test set.
+
+    Args:
+        bundle: what to replay.
+        data_dir: where the dataset's files lie; see `qdistill.data`.
+
+    Raises:
+        BundleError: the bundle is for images of another shape or other classes than the dataset has.
+        DataError: the dataset's files are missing or damaged.
+    """
+    raw = source(bundle.dataset).load(data_dir)
+    bundle.check_fits(raw.test_images.shape[1:], len(raw.class_names))
+    return Evaluation(
+        test_accuracy=measure(bundle.train(), bundle, raw.test_images, raw.test_labels),
+        recorded_test_accuracy=bundle.record.test_accuracy,
+        n_test=len(raw.test_labels),
+    )

@@ -1,0 +1,107 @@
+"""Recipes: everything that decides a distillation, as frozen data.
+
+A recipe is the command line's options, the provenance record and the identity of a run at once, so there is
+one place where an option has a name, a default and a meaning.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from qdistill.data import DATASETS
+from qdistill.distill.inner import InnerLoop
+from qdistill.distill.outer import Compression, OuterLoop
+from qdistill.errors import ArgumentError
+from qdistill.models import ARCHITECTURES, LeNetArchitecture, QuantumLeNetArchitecture
+
+ModelArchitecture = QuantumLeNetArchitecture | LeNetArchitecture
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One distillation.
+
+    Args:
+        dataset: name of the dataset to distil.
+        model: the network whose training the images are distilled for.
+        compression: what is learned.
+        inner: how the network trains on it.
+        outer: how it is optimised.
+        n_validation: training images set aside for every choice that is made; the test set decides nothing.
+        seed: decides the initial weights, the initial images and the batches.
+    """
+
+    dataset: str
+    model: ModelArchitecture = field(default_factory=QuantumLeNetArchitecture)
+    compression: Compression = field(default_factory=Compression)
+    inner: InnerLoop = field(default_factory=InnerLoop)
+    outer: OuterLoop = field(default_factory=OuterLoop)
+    n_validation: int = 5000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what the types do not say."""
+        if self.dataset not in DATASETS:
+            raise ArgumentError.unknown("dataset", self.dataset, DATASETS)
+        if self.seed < 0:
+            raise ArgumentError(f"Argument `seed` must be at least 0, but was {self.seed}.")
+        if self.n_validation < 1:
+            raise ArgumentError(f"Argument `n_validation` must be at least 1, but was {self.n_validation}.")
+        # Known before any data is loaded: whether the images can be shared out among the steps.
+        n_classes = len(DATASETS[self.dataset].class_names)
+        self.inner.schedule(self.compression.images_per_class * n_classes)
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as plain data; `from_json` reads it back."""
+        plain = dataclasses.asdict(self)
+        plain["model"] = {"name": type(self.model).__name__, "fields": plain["model"]}
+        result: dict[str, Any] = json.loads(json.dumps(plain))
+        return result
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Recipe:
+        """Read a recipe that `to_json` wrote.
+
+        Raises:
+            ArgumentError: a field is unknown, missing or has a bad value.
+        """
+        try:
+            values = dict(plain)
+            model = values["model"]
+            if model["name"] not in ARCHITECTURES:
+                raise ArgumentError.unknown("model", model["name"], ARCHITECTURES)
+            values["model"] = ARCHITECTURES[model["name"]](**model["fields"])
+            for name, part in (("compression", Compression), ("inner", InnerLoop), ("outer", OuterLoop)):
+                values[name] = part(**values[name])
+            return cls(**values)
+        except (KeyError, TypeError) as error:
+            raise ArgumentError(f"Argument `recipe` must be a recipe's fields, but: {error}.") from error
+
+
+_DEFAULTS: dict[str, Recipe] = {
+    recipe.dataset: recipe
+    for recipe in (
+        Recipe("mnist"),
+        Recipe("fashion-mnist"),
+        Recipe("cifar10", compression=Compression(images_per_class=10), outer=OuterLoop(mirror=True)),
+        Recipe("digits", outer=OuterLoop(iterations=600, validate_every=50), n_validation=200),
+    )
+}
+
+
+def default_recipe(dataset: str) -> Recipe:
+    """The recipe that ``qdistill distill DATASET`` follows without options.
+
+    Args:
+        dataset: a name of `qdistill.data.DATASETS`.
+
+    Raises:
+        ArgumentError: unknown dataset.
+    """
+    if dataset not in _DEFAULTS:
+        raise ArgumentError.unknown("dataset", dataset, _DEFAULTS)
+    return _DEFAULTS[dataset]

@@ -1,0 +1,153 @@
+"""The conformance table: one row for every embedding, ansatz and observable, which runs all shared checks on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pennylane as qml
+
+from qdistill.quantum import (
+    AmplitudeEmbedding,
+    AngleEmbedding,
+    Ansatz,
+    BasicEntangling,
+    Embedding,
+    Hermitian,
+    Observable,
+    PauliZ,
+    QuantumLayer,
+    StronglyEntangling,
+    each_wire,
+    make_observable,
+)
+
+N_WIRES = 3
+"""What the observables in the table, and the layers made of it, are for."""
+
+
+@dataclass(frozen=True)
+class EmbeddingRow:
+    """How to build an embedding on n wires, and the same in PennyLane, for features and n."""
+
+    make: Callable[[int], Embedding]
+    pennylane: Callable[[Any, int], Any]
+
+
+@dataclass(frozen=True)
+class AnsatzRow:
+    """How to build an ansatz on n wires with some layers, and the same in PennyLane, for weights and n."""
+
+    make: Callable[[int, int], Ansatz]
+    pennylane: Callable[[Any, int], Any]
+
+
+@dataclass(frozen=True)
+class ObservableRow:
+    """How to draw an observable with a random key."""
+
+    make: Callable[[jax.Array], Observable]
+
+
+EMBEDDINGS = {
+    "amplitude": EmbeddingRow(
+        AmplitudeEmbedding, lambda x, n: qml.AmplitudeEmbedding(x, range(n), pad_with=0.0, normalize=True)
+    ),
+    "angle_x": EmbeddingRow(
+        lambda n: AngleEmbedding(n, "X"), lambda x, n: qml.AngleEmbedding(x, range(n), rotation="X")
+    ),
+    "angle_y": EmbeddingRow(
+        lambda n: AngleEmbedding(n, "Y"), lambda x, n: qml.AngleEmbedding(x, range(n), rotation="Y")
+    ),
+    "angle_z": EmbeddingRow(
+        lambda n: AngleEmbedding(n, "Z"), lambda x, n: qml.AngleEmbedding(x, range(n), rotation="Z")
+    ),
+}
+
+ANSATZE = {
+    "strongly_entangling": AnsatzRow(
+        StronglyEntangling, lambda w, n: qml.StronglyEntanglingLayers(w, range(n))
+    ),
+    "basic_entangling_z": AnsatzRow(
+        lambda n, layers: BasicEntangling(n, layers, "RZ"),
+        lambda w, n: qml.BasicEntanglerLayers(w, range(n), rotation=qml.RZ),
+    ),
+    "basic_entangling_x": AnsatzRow(
+        lambda n, layers: BasicEntangling(n, layers),
+        lambda w, n: qml.BasicEntanglerLayers(w, range(n)),
+    ),
+    "basic_entangling_y": AnsatzRow(
+        lambda n, layers: BasicEntangling(n, layers, "RY"),
+        lambda w, n: qml.BasicEntanglerLayers(w, range(n), rotation=qml.RY),
+    ),
+}
+
+OBSERVABLES = {
+    "hermitian": ObservableRow(lambda key: make_observable("hermitian", each_wire(N_WIRES), key=key)),
+    "fixed_hermitian": ObservableRow(
+        lambda key: make_observable("fixed_hermitian", each_wire(N_WIRES), scale=0.5, key=key)
+    ),
+    "pauli_z": ObservableRow(lambda key: make_observable("pauli_z", each_wire(N_WIRES), key=key)),
+    "hermitian_on_pairs": ObservableRow(
+        lambda key: make_observable("hermitian", [(2, 0), (0, 1)], key=key)
+    ),
+    "pauli_z_on_some": ObservableRow(lambda key: PauliZ(((2,), (0,)))),
+    "fixed_hermitian_on_triple": ObservableRow(
+        lambda key: make_observable("fixed_hermitian", [(1, 2, 0)], key=key)
+    ),
+}
+
+COMPONENTS = {"embedding": EMBEDDINGS, "ansatz": ANSATZE, "observable": OBSERVABLES}
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One embedding, one ansatz and one observable of the table, by name."""
+
+    embedding: str
+    ansatz: str
+    observable: str
+    fewer_features: int
+
+    def layer(self) -> QuantumLayer:
+        """A layer with random weights, exact in single precision whatever the precision in force."""
+        ansatz = ANSATZE[self.ansatz].make(N_WIRES, 2)
+        generator = np.random.default_rng(1)
+        weights = generator.normal(size=ansatz.weight_shape).astype(np.float32)
+        return QuantumLayer(
+            EMBEDDINGS[self.embedding].make(N_WIRES),
+            ansatz.circuit(),
+            jnp.asarray(weights),
+            OBSERVABLES[self.observable].make(jax.random.key(2)),
+        )
+
+    def features(self, batch: int) -> np.ndarray:
+        """Random feature vectors, (batch, features), exact in single precision."""
+        n_features = EMBEDDINGS[self.embedding].make(N_WIRES).n_features - self.fewer_features
+        return np.random.default_rng(3).normal(size=(batch, n_features)).astype(np.float32)
+
+
+def _combinations() -> dict[str, Combination]:
+    """Every row at least once; a row that comes round again gets fewer features than its embedding takes."""
+    table = {}
+    for i in range(max(map(len, COMPONENTS.values()))):
+        names = [list(rows)[i % len(rows)] for rows in COMPONENTS.values()]
+        table["-".join(names)] = Combination(*names, fewer_features=i // len(EMBEDDINGS))
+    return table
+
+
+COMBINATIONS = _combinations()
+
+
+def coefficients_of(observable: Observable) -> np.ndarray:
+    """The Pauli coefficients in double precision."""
+    return np.asarray(observable.pauli_coefficients(), dtype=float)
+
+
+def is_trained(observable: Observable) -> bool:
+    """Whether gradients reach the observable's coefficients."""
+    return isinstance(observable, Hermitian) and observable.trainable
