@@ -69,9 +69,7 @@ EMBEDDINGS = {
 }
 
 ANSATZE = {
-    "strongly_entangling": AnsatzRow(
-        StronglyEntangling, lambda w, n: qml.StronglyEntanglingLayers(w, range(n))
-    ),
+    "strongly_entangling": AnsatzRow(StronglyEntangling, lambda w, n: qml.StronglyEntanglingLayers(w, range(n))),
     "basic_entangling_z": AnsatzRow(
         lambda n, layers: BasicEntangling(n, layers, "RZ"),
         lambda w, n: qml.BasicEntanglerLayers(w, range(n), rotation=qml.RZ),
@@ -92,13 +90,9 @@ OBSERVABLES = {
         lambda key: make_observable("fixed_hermitian", each_wire(N_WIRES), scale=0.5, key=key)
     ),
     "pauli_z": ObservableRow(lambda key: make_observable("pauli_z", each_wire(N_WIRES), key=key)),
-    "hermitian_on_pairs": ObservableRow(
-        lambda key: make_observable("hermitian", [(2, 0), (0, 1)], key=key)
-    ),
+    "hermitian_on_pairs": ObservableRow(lambda key: make_observable("hermitian", [(2, 0), (0, 1)], key=key)),
     "pauli_z_on_some": ObservableRow(lambda key: PauliZ(((2,), (0,)))),
-    "fixed_hermitian_on_triple": ObservableRow(
-        lambda key: make_observable("fixed_hermitian", [(1, 2, 0)], key=key)
-    ),
+    "fixed_hermitian_on_triple": ObservableRow(lambda key: make_observable("fixed_hermitian", [(1, 2, 0)], key=key)),
 }
 
 COMPONENTS = {"embedding": EMBEDDINGS, "ansatz": ANSATZE, "observable": OBSERVABLES}
@@ -113,9 +107,9 @@ class Combination:
     observable: str
     fewer_features: int
 
-    def layer(self) -> QuantumLayer:
+    def layer(self, n_layers: int = 2) -> QuantumLayer:
         """A layer with random weights, exact in single precision whatever the precision in force."""
-        ansatz = ANSATZE[self.ansatz].make(N_WIRES, 2)
+        ansatz = ANSATZE[self.ansatz].make(N_WIRES, n_layers)
         generator = np.random.default_rng(1)
         weights = generator.normal(size=ansatz.weight_shape).astype(np.float32)
         return QuantumLayer(
@@ -132,11 +126,11 @@ class Combination:
 
 
 def _combinations() -> dict[str, Combination]:
-    """Every row at least once; a row that comes round again gets fewer features than its embedding takes."""
+    """Every row at least once, some with fewer features than the embedding takes."""
     table = {}
     for i in range(max(map(len, COMPONENTS.values()))):
         names = [list(rows)[i % len(rows)] for rows in COMPONENTS.values()]
-        table["-".join(names)] = Combination(*names, fewer_features=i // len(EMBEDDINGS))
+        table["-".join(names)] = Combination(*names, fewer_features=int(i % 3 == 0))
     return table
 
 

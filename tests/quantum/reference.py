@@ -105,9 +105,7 @@ def on_wires(matrix: np.ndarray, wires: Sequence[int], n_wires: int) -> np.ndarr
     return np.moveaxis(image, range(k), wires).reshape(2**n_wires, 2**n_wires)
 
 
-def numpy_unitary(
-    circuit: Circuit, weights: np.ndarray, features: np.ndarray | None = None
-) -> np.ndarray:
+def numpy_unitary(circuit: Circuit, weights: np.ndarray, features: np.ndarray | None = None) -> np.ndarray:
     """The circuit's matrix in double precision, gate by gate."""
     matrix = np.eye(2**circuit.n_wires, dtype=complex)
     for operation in circuit.operations:
@@ -126,9 +124,7 @@ def pauli_products(n_wires: int) -> list[np.ndarray]:
     return [reduce(np.kron, matrices) for matrices in letters]
 
 
-def numpy_observable(
-    coefficients: np.ndarray, wires: Sequence[Sequence[int]], n_wires: int
-) -> np.ndarray:
+def numpy_observable(coefficients: np.ndarray, wires: Sequence[Sequence[int]], n_wires: int) -> np.ndarray:
     """The matrices of an observable's groups on all wires, (groups, 2^n, 2^n)."""
     matrices = []
     for row, group in zip(coefficients, wires, strict=True):
@@ -137,9 +133,7 @@ def numpy_observable(
     return np.array(matrices)
 
 
-def numpy_values(
-    coefficients: np.ndarray, wires: Sequence[Sequence[int]], state: np.ndarray
-) -> np.ndarray:
+def numpy_values(coefficients: np.ndarray, wires: Sequence[Sequence[int]], state: np.ndarray) -> np.ndarray:
     """The expectation values in double precision."""
     matrices = numpy_observable(coefficients, wires, state.size.bit_length() - 1)
     return np.einsum("i,gij,j->g", state.conj(), matrices, state).real

@@ -62,7 +62,7 @@ def test_reference_is_pennylanes(circuit: Circuit, seed: int) -> None:
 
 
 @given(circuit=circuits(), seed=seeds)
-@settings(max_examples=12)
+@settings(max_examples=10)
 def test_unitary_is_the_product_of_the_gates(circuit: Circuit, seed: int) -> None:
     weights, features = vectors(seed)
     expected = numpy_unitary(circuit, weights, features)
@@ -73,20 +73,18 @@ def test_unitary_is_the_product_of_the_gates(circuit: Circuit, seed: int) -> Non
 
 
 @given(circuit=circuits(), seed=seeds)
-@settings(max_examples=8)
+@settings(max_examples=6)
 def test_state_is_pennylanes(circuit: Circuit, seed: int) -> None:
     weights, features = vectors(seed)
     state = random_state(circuit.n_wires, seed)
     expected = pennylane_state(circuit, weights, state, features)
-    single, double = in_both_precisions(
-        lambda w, s, x: apply(circuit, w, s, x), weights, state, features
-    )
+    single, double = in_both_precisions(lambda w, s, x: apply(circuit, w, s, x), weights, state, features)
     assert relative_error(single, expected) < 1e-5
     assert relative_error(double, expected) < 1e-12
     np.testing.assert_allclose(np.linalg.norm(double), 1.0, atol=1e-12)
 
 
-@pytest.mark.parametrize("n_wires", [7, 10, 14])
+@pytest.mark.parametrize("n_wires", [8, 14])
 def test_large_states_are_pennylanes(n_wires: int) -> None:
     circuit = random_circuit(random.Random(n_wires), n_wires, 60, n_weights=6, n_features=4)
     weights, features = vectors(n_wires)
@@ -109,7 +107,7 @@ def test_each_gate_alone_on_unordered_wires(name: str) -> None:
 @pytest.mark.parametrize("names", [("CNOT", "CZ", "SWAP"), ("H",), ("T", "CNOT", "S")])
 def test_circuits_without_weights(names: tuple[str, ...]) -> None:
     circuit = Circuit(2, tuple(Operation(name, (1, 0)[: GATES[name].n_wires]) for name in names))
-    actual = unitary(circuit, jnp.zeros(0))
+    actual = quick_jit(lambda w: unitary(circuit, w))(np.zeros(0))
     np.testing.assert_allclose(actual, numpy_unitary(circuit, np.zeros(0)), atol=1e-6)
 
 
@@ -118,12 +116,12 @@ def test_circuits_without_weights(names: tuple[str, ...]) -> None:
 def test_one_wire_unitaries_keep_their_phase(matrix: tuple[tuple[complex, complex], ...]) -> None:
     circuit = Circuit(1, (Operation("Unitary", (0,), matrix=matrix),))
     with jax.enable_x64(True):
-        actual = unitary(circuit, jnp.zeros(0))
+        actual = quick_jit(lambda w: unitary(circuit, w))(np.zeros(0))
     np.testing.assert_allclose(actual, np.array(matrix), atol=1e-11)
 
 
 @given(first=circuits(min_wires=3, max_wires=3), second=circuits(min_wires=3, max_wires=3), seed=seeds)
-@settings(max_examples=6)
+@settings(max_examples=4)
 def test_then_multiplies_the_unitaries(first: Circuit, second: Circuit, seed: int) -> None:
     weights, features = vectors(seed)
 
@@ -170,7 +168,7 @@ def test_simulation_is_vectorised_over_weights_features_and_states() -> None:
 
 
 Groups = tuple[tuple[int, ...], ...]
-GROUPS: list[Groups] = [((0,),), ((2,), (0,), (1,)), ((2, 0),), ((0, 1), (1, 2), (1, 0)), ((3, 0, 2),)]
+GROUPS: list[Groups] = [((2,), (0,), (1,)), ((2, 0),), ((0, 1), (1, 2), (1, 0)), ((3, 0, 2),)]
 
 
 @lru_cache
@@ -195,9 +193,7 @@ def test_expectation_values_are_traces(groups: Groups, seed: int, real: bool) ->
 
 @given(groups=st.sampled_from(GROUPS), seed=seeds, factors=st.tuples(*[st.floats(-3, 3)] * 2))
 @settings(max_examples=20)
-def test_expectation_values_are_bounded_and_linear(
-    groups: Groups, seed: int, factors: tuple[float, float]
-) -> None:
+def test_expectation_values_are_bounded_and_linear(groups: Groups, seed: int, factors: tuple[float, float]) -> None:
     first, second = np.random.default_rng(seed).normal(size=(2, len(groups), 4 ** len(groups[0])))
     state = random_state(4, seed)
     with jax.enable_x64(True):

@@ -45,7 +45,7 @@ class InnerLoop:
     epochs: int = 1
     own_images: bool = False
     optimiser: Literal["gradient_descent", "momentum", "adam"] = "gradient_descent"
-    step_sizes: Literal["shared", "tensor"] = "shared"
+    step_sizes: Literal["shared", "tensor"] = "tensor"
 
     def __post_init__(self) -> None:
         """Check what the types do not say."""
@@ -197,6 +197,11 @@ def train(model: Model, data: TrainingSet, inner: InnerLoop) -> Model:
     if data.step_sizes.shape != expected:
         raise ArgumentError(
             f"Argument `step_sizes` must have shape (steps, groups) = {expected}, but was {data.step_sizes.shape}."
+        )
+    if len(data.schedule) != inner.total_steps:
+        raise ArgumentError(
+            f"Argument `schedule` must have a row for each of the {inner.total_steps} steps, but has "
+            f"{len(data.schedule)}."
         )
     gradient = loss_gradient(static)
     optimiser = _OPTIMISERS[inner.optimiser]()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -11,9 +11,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from qdistill.distill.inner import InnerLoop, TrainingSet, cross_entropy, train
+from qdistill.errors import ArgumentError
 from qdistill.models import Model, predict
 
 
+@runtime_checkable
 class MetaObjective(Protocol):
     """A scalar function of the synthetic data, with its gradient."""
 
@@ -52,6 +54,11 @@ class PerformanceMatching:
     """
 
     slice_size: int = 32
+
+    def __post_init__(self) -> None:
+        """Check what the types do not say."""
+        if self.slice_size < 1:
+            raise ArgumentError(f"Argument `slice_size` must be at least 1, but was {self.slice_size}.")
 
     def value_and_gradient(
         self,

@@ -72,10 +72,10 @@ class OuterLoop:
         max_rejected: iterations in a row with a non-finite loss or meta-gradient after which the run stops.
     """
 
-    iterations: int = 4000
+    iterations: int = 6000
     batch: int = 256
     optimiser: Literal["adam", "adamw", "sgd", "rmsprop", "lion"] = "adam"
-    learning_rate: float = 0.01
+    learning_rate: float = 0.02
     schedule: Literal["constant", "cosine", "halving"] = "cosine"
     clip: float = 2.0
     average: float = 0.99
@@ -88,9 +88,11 @@ class OuterLoop:
         for name, least in (("iterations", 1), ("batch", 1), ("validate_every", 1), ("max_rejected", 1)):
             if getattr(self, name) < least:
                 raise ArgumentError(f"Argument `{name}` must be at least {least}, but was {getattr(self, name)}.")
-        if not self.learning_rate > 0:
-            raise ArgumentError(f"Argument `learning_rate` must be above 0, but was {self.learning_rate}.")
-        if self.clip < 0:
+        if not 0 < self.learning_rate < float("inf"):
+            raise ArgumentError(
+                f"Argument `learning_rate` must be finite and above 0, but was {self.learning_rate}."
+            )
+        if not self.clip >= 0:
             raise ArgumentError(f"Argument `clip` must be at least 0, but was {self.clip}.")
         if not 0 <= self.average < 1:
             raise ArgumentError(f"Argument `average` must be in [0, 1), but was {self.average}.")
@@ -104,9 +106,8 @@ class OuterLoop:
         if self.schedule == "cosine":
             return optax.cosine_decay_schedule(self.learning_rate, self.iterations)
         if self.schedule == "halving":
-            return optax.exponential_decay(
-                self.learning_rate, max(1, self.iterations // 10), decay_rate=0.5, staircase=True
-            )
+            # In whole numbers, so that any number of iterations has ten levels.
+            return lambda count: self.learning_rate * 0.5 ** (10 * count // self.iterations)
         return optax.constant_schedule(self.learning_rate)
 
 
@@ -233,8 +234,9 @@ class Distiller:
         else:
             images = self._real_images(classes)
         groups = self.inner.n_step_size_groups(self.model)
-        # The inverse of softplus.
-        raw = jnp.log(jnp.expm1(self.compression.step_size))
+        # The inverse of softplus, in the form that does not overflow.
+        size = jnp.asarray(self.compression.step_size, jnp.float32)
+        raw = size + jnp.log(-jnp.expm1(-size))
         learned = Learned(
             images=images,
             labels=jax.nn.one_hot(classes, n_classes),
@@ -250,7 +252,8 @@ class Distiller:
             rejected=zero,
             rejected_total=zero,
             best=learned,
-            best_accuracy=jnp.full((), -1.0),
+            # Types are given wherever they would be weak: the second iteration would compile again.
+            best_accuracy=jnp.full((), -1.0, jnp.float32),
             best_iteration=zero,
         )
 
@@ -317,15 +320,20 @@ class Distiller:
         if self.compression.labels == "fixed":
             gradient = eqx.tree_at(lambda g: g.labels, gradient, jnp.zeros_like(gradient.labels))
 
-        norm = optax.global_norm(gradient)
+        norm = optax.tree.norm(gradient)
         accepted = jnp.isfinite(loss) & jnp.isfinite(norm)
         mean_norm = jnp.where(state.norm == 0, norm, 0.9 * state.norm + 0.1 * norm)
         if self.outer.clip:
             limit = self.outer.clip * jnp.where(state.norm == 0, norm, state.norm)
-            gradient = jax.tree.map(lambda g: g * jnp.minimum(1.0, limit / norm), gradient)
+            # Where the norm is zero there is nothing to hold back, and no number to divide by.
+            factor = jnp.where(norm > limit, limit / norm, 1.0)
+            gradient = jax.tree.map(lambda g: g * factor, gradient)
             mean_norm = jnp.where(state.norm == 0, norm, 0.9 * state.norm + 0.1 * jnp.minimum(norm, limit))
         updates, optimiser = self.optimiser.update(gradient, state.optimiser, state.learned)
         learned = optax.apply_updates(state.learned, updates)
+        if self.compression.labels == "fixed":
+            # Without a gradient, weight decay would still move them.
+            learned = eqx.tree_at(lambda d: d.labels, learned, state.learned.labels)
         # Early on the average forgets faster, or it would hang on to the start.
         decay = jnp.minimum(self.outer.average, (1.0 + state.iteration) / (10.0 + state.iteration))
         averaged = optax.incremental_update(learned, state.averaged, 1.0 - decay if self.outer.average else 1.0)

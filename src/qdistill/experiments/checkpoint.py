@@ -1,10 +1,7 @@
-"""Files that are written whole or not at all, and the checkpoints of a run among them."""
+"""The checkpoints of a run: the outer loop's whole state, in a file that is written whole or not at all."""
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +13,13 @@ from safetensors.numpy import save
 
 from qdistill.distill.outer import OuterState
 from qdistill.errors import RunError
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file by another, so that a reader or a crash sees either of them and nothing between.
-
-    Raises:
-        RunError: the file cannot be written; what was there before is untouched.
-    """
-    try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise RunError(f"Cannot write {path}: {error.strerror or error}.") from error
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise RunError(
-            f"Cannot write {path}: {error.strerror or error}. What was there before is untouched."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file whole."""
-    write_whole(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+from qdistill.files import write_whole
 
 
 def save_checkpoint(path: Path, state: OuterState) -> None:
     """Write an outer loop's state: safetensors, one array for each leaf, named by its path in the state."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
-    arrays = {_name(key): np.ascontiguousarray(leaf) for key, leaf in leaves}
+    arrays = {_name(key): np.asarray(leaf, order="C") for key, leaf in leaves}
     write_whole(path, save(arrays, metadata={"format": "qdistill-checkpoint"}))
 
 

@@ -78,7 +78,9 @@ class Recipe:
             for name, part in (("compression", Compression), ("inner", InnerLoop), ("outer", OuterLoop)):
                 values[name] = part(**values[name])
             return cls(**values)
-        except (KeyError, TypeError) as error:
+        except ArgumentError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
             raise ArgumentError(f"Argument `recipe` must be a recipe's fields, but: {error}.") from error
 
 
@@ -87,8 +89,13 @@ _DEFAULTS: dict[str, Recipe] = {
     for recipe in (
         Recipe("mnist"),
         Recipe("fashion-mnist"),
-        Recipe("cifar10", compression=Compression(images_per_class=10), outer=OuterLoop(mirror=True)),
-        Recipe("digits", outer=OuterLoop(iterations=600, validate_every=50), n_validation=200),
+        Recipe(
+            "cifar10",
+            compression=Compression(images_per_class=10),
+            inner=InnerLoop(own_images=True),
+            outer=OuterLoop(mirror=True),
+        ),
+        Recipe("digits", outer=OuterLoop(iterations=1000), n_validation=200),
     )
 }
 

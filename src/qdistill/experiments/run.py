@@ -16,22 +16,23 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
+import qdistill
 from qdistill.data import Splits, source, split
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.outer import Distiller, Learned, OuterState
 from qdistill.errors import DivergenceError, RunError
 from qdistill.evaluate.protocol import measure
-from qdistill.experiments.checkpoint import load_checkpoint, save_checkpoint, write_json, write_whole
+from qdistill.experiments.checkpoint import load_checkpoint, save_checkpoint
 from qdistill.experiments.recipe import Recipe
+from qdistill.files import BUNDLE, CHECKPOINT, METRICS, read_json_lines, write_json, write_whole
 from qdistill.models import named_weights
 
-BUNDLE, CHECKPOINT, METRICS = "bundle.safetensors", "checkpoints/latest.safetensors", "metrics.jsonl"
-_PACKAGES = ("qdistill", "jax", "jaxlib", "equinox", "optax", "numpy")
+_PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Report:
     step_sizes: list[list[float]]
 
 
+@runtime_checkable
 class Observer(Protocol):
     """What watches a run, such as a progress display."""
 
@@ -253,7 +255,10 @@ def _bundle(recipe: Recipe, distiller: Distiller, state: OuterState, test: Split
 def provenance(recipe: Recipe) -> dict[str, Any]:
     """Where a result comes from: versions, machine, seed."""
     return {
-        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "versions": {
+            "qdistill": qdistill.__version__,
+            **{name: importlib.metadata.version(name) for name in _PACKAGES},
+        },
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "device": jax.devices()[0].device_kind,
@@ -264,11 +269,11 @@ def provenance(recipe: Recipe) -> dict[str, Any]:
 
 
 def _create(folder: Path, recipe: Recipe) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(
-            f"The run folder {folder} exists already. Choose another with --out, or go on with it by --resume."
-        )
     try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RunError(
+                f"The run folder {folder} exists already. Choose another with --out, or go on with it by --resume."
+            )
         (folder / CHECKPOINT).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"Cannot create the run folder {folder}: {error.strerror or error}.") from error
@@ -305,15 +310,7 @@ def _cut_metrics(path: Path, iteration: int) -> None:
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The lines of a run's metrics so far; a last line that was cut short is left out."""
-    path = folder / METRICS
-    lines: list[dict[str, Any]] = []
-    if path.exists():
-        for text in path.read_text().splitlines():
-            try:
-                lines.append(json.loads(text))
-            except ValueError:
-                break
-    return lines
+    return read_json_lines(folder / METRICS)
 
 
 def _write_scores(folder: Path, recipe: Recipe, bundle: DistilledDataset, state: OuterState, seconds: float) -> None:

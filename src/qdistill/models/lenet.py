@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import equinox as eqx
 import jax
@@ -126,6 +126,14 @@ class QuantumLeNet(eqx.Module):
         return self.f3(hidden)
 
 
+def _check_choices(architecture: Any) -> None:
+    """Raise an ArgumentError where a `Literal` field has a value that its type does not list."""
+    for name, hint in get_type_hints(type(architecture)).items():
+        value = getattr(architecture, name)
+        if get_origin(hint) is Literal and value not in get_args(hint):
+            raise ArgumentError.unknown(name, value, get_args(hint))
+
+
 @dataclass(frozen=True)
 class LeNetArchitecture:
     """The classical LeNet, with F2 of 84 values as in LeCun et al.
@@ -137,6 +145,12 @@ class LeNetArchitecture:
 
     width: int = 84
     initialiser: Initialiser = "xavier_normal"
+
+    def __post_init__(self) -> None:
+        """Check what the types do not say."""
+        if self.width < 1:
+            raise ArgumentError(f"Argument `width` must be at least 1, but was {self.width}.")
+        _check_choices(self)
 
     def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: Array) -> LeNet:
         """Draw a network for images of shape (height, width, channels)."""
@@ -183,6 +197,12 @@ class QuantumLeNetArchitecture:
             raise ArgumentError(f"Argument `n_qubits` must be at least 1, but was {self.n_qubits}.")
         if self.n_layers < 1:
             raise ArgumentError(f"Argument `n_layers` must be at least 1, but was {self.n_layers}.")
+        for name in ("angle_range", "coefficient_scale"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ArgumentError(
+                    f"Argument `{name}` must be finite and at least 0, but was {getattr(self, name)}."
+                )
+        _check_choices(self)
         if self.branch == "removed" and self.skip == "none":
             raise ArgumentError(
                 "Argument `branch` must not be 'removed' with `skip` = 'none', for nothing would reach F3."

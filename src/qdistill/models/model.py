@@ -21,6 +21,7 @@ class Model(Protocol):
         ...
 
 
+@runtime_checkable
 class Architecture(Protocol):
     """What a recipe or a bundle says of a network: enough to build it, nothing of its weights."""
 

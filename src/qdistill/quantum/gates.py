@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import cmath
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from qdistill.errors import CircuitError
 
@@ -80,10 +79,10 @@ GATES: dict[str, Gate] = {
         Gate("Rot", 1, 3, _rot),
         Gate("H", 1, 0, _constant([[_R, _R], [_R, -_R]])),
         Gate("X", 1, 0, _constant([[0, 1], [1, 0]])),
-        Gate("Y", 1, 0, _constant([[0, -1j], [1j, 0]])),
+        Gate("Y", 1, 0, _constant([[0j, -1j], [1j, 0j]])),
         Gate("Z", 1, 0, _constant([[1, 0], [0, -1]])),
-        Gate("S", 1, 0, _constant([[1, 0], [0, 1j]])),
-        Gate("T", 1, 0, _constant([[1, 0], [0, cmath.exp(0.25j * math.pi)]])),
+        Gate("S", 1, 0, _constant([[1, 0j], [0j, 1j]])),
+        Gate("T", 1, 0, _constant([[1, 0j], [0j, cmath.exp(0.25j * math.pi)]])),
         Gate("CNOT", 2, 0, _constant(_CNOT)),
         Gate("CZ", 2, 0, _constant(_CZ)),
         Gate("SWAP", 2, 0, _constant(_SWAP)),
@@ -97,11 +96,11 @@ UNITARY = "Unitary"
 """The name of a one-wire gate that is given by its matrix instead of by a name of `GATES`."""
 
 
-def euler_angles(matrix: Matrix) -> tuple[float, float, float, float]:
+def euler_angles(matrix: ArrayLike) -> tuple[float, float, float, float]:
     """Write a one-wire unitary as a global phase times a Rot gate.
 
     Args:
-        matrix: a unitary, complex (2, 2).
+        matrix: a unitary, (2, 2).
 
     Returns:
         ``(phase, phi, theta, omega)`` with ``matrix = exp(i phase) Rot(phi, theta, omega)``, in radians.
@@ -112,14 +111,14 @@ def euler_angles(matrix: Matrix) -> tuple[float, float, float, float]:
     Reference:
         Nielsen and Chuang, *Quantum Computation and Quantum Information*, theorem 4.1.
     """
-    matrix = np.asarray(matrix, dtype=complex)
-    if matrix.shape != (2, 2) or not np.allclose(matrix @ matrix.conj().T, np.eye(2), atol=1e-6):
+    unitary: Matrix = np.asarray(matrix, dtype=complex)
+    if unitary.shape != (2, 2) or not np.allclose(unitary @ unitary.conj().T, np.eye(2), atol=1e-6):
         raise CircuitError(
-            f"Argument `matrix` must be a unitary of shape (2, 2), but was {matrix.tolist()} with shape {matrix.shape}."
+            f"Argument `matrix` must be a unitary of shape (2, 2), but was {unitary.tolist()} with shape {unitary.shape}."
         )
     # In SU(2), m00 = cos(theta/2) exp(-i (phi+omega)/2) and m10 = sin(theta/2) exp(-i (phi-omega)/2).
-    phase = cmath.phase(np.linalg.det(matrix)) / 2
-    special = matrix * cmath.exp(-1j * phase)
+    phase = cmath.phase(np.linalg.det(unitary)) / 2
+    special = unitary * cmath.exp(-1j * phase)
     theta = 2 * math.atan2(abs(special[1, 0]), abs(special[0, 0]))
     plus = -2 * cmath.phase(special[0, 0]) if abs(special[0, 0]) > 1e-12 else 0.0
     minus = -2 * cmath.phase(special[1, 0]) if abs(special[1, 0]) > 1e-12 else 0.0

@@ -155,19 +155,20 @@ class QuantumLayer(eqx.Module):
         Raises:
             CircuitError: more features than the embedding takes.
         """
-        if not self.trainable:
-            return jax.lax.stop_gradient(replace(self, trainable=True))._evaluate(features)
-        return self._evaluate(features)
+        layer = self if self.trainable else jax.lax.stop_gradient(self)
+        return evaluate_in_form(layer, features, self.form)
 
-    def _evaluate(self, features: Float[Array, " features"]) -> Float[Array, " outputs"]:
-        state = self.embedding.state(features)
-        weights = self.weights.reshape(-1)
-        if self.form == "states":
-            return expectation_values(self.observable, apply(self.circuit, weights, state, features))
-        whole = unitary(self.circuit, weights)
-        if self.form == "unitary":
-            return _shared_unitary(whole, self.observable, state)
-        return _heisenberg(whole, self.observable, state)
+
+def evaluate_in_form(layer: QuantumLayer, features: Float[Array, " features"], form: Form) -> Float[Array, " outputs"]:
+    """Evaluate a layer in one of its forms; all three give the same values, to rounding."""
+    state = layer.embedding.state(features)
+    weights = layer.weights.reshape(-1)
+    if form == "states":
+        return expectation_values(layer.observable, apply(layer.circuit, weights, state, features))
+    whole = unitary(layer.circuit, weights)
+    if form == "unitary":
+        return _shared_unitary(whole, layer.observable, state)
+    return _heisenberg(whole, layer.observable, state)
 
 
 def _shared_unitary(

@@ -78,7 +78,7 @@ def _kron(wires: Sequence[Complex[Array, "*axes 2 2"]]) -> Complex[Array, "*axes
     return product
 
 
-def fuse(unitaries: Complex[Array, "*moments wires 2 2"]) -> list[Complex[Array, "*moments dim dim"]]:
+def fuse(unitaries: Complex[Array, "*moments wires 2 2"]) -> list[Complex[Array, "*moments _ _"]]:
     """One matrix for every group of `GROUP` neighbouring wires, the last group taking what is left."""
     n = unitaries.shape[-3]
     whole = n - n % GROUP
@@ -93,7 +93,7 @@ def fuse(unitaries: Complex[Array, "*moments wires 2 2"]) -> list[Complex[Array,
 
 
 def apply_local(
-    fused: Sequence[Complex[Array, "dim dim"]], state: Inexact[Array, "amplitudes *columns"]
+    fused: Sequence[Complex[Array, "_ _"]], state: Inexact[Array, "amplitudes *columns"]
 ) -> Complex[Array, "amplitudes *columns"]:
     """Apply one matrix to each group of wires, as `fuse` gives them."""
     shape = state.shape
@@ -206,9 +206,9 @@ def expectation_values(observable: Observable, state: Inexact[Array, " amplitude
     probabilities = state.real**2 + state.imag**2
     if isinstance(observable, PauliZ):
         return wire_signs @ probabilities
+    dtype = jnp.result_type(state, jnp.complex64)  # the state may be real, the rotations are not
     settings = [
-        apply_local(fuse(jnp.asarray(np.broadcast_to(rotation, (n, 2, 2)), state.dtype)), state)
-        for rotation in TO_Z_BASIS
+        apply_local(fuse(jnp.asarray(np.broadcast_to(rotation, (n, 2, 2)), dtype)), state) for rotation in TO_Z_BASIS
     ]
     measured = jnp.stack([rotated.real**2 + rotated.imag**2 for rotated in settings] + [probabilities])
     xyz = measured @ wire_signs.T

@@ -1,0 +1,56 @@
+"""Files that are written whole or not at all, and the names of those in a run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from qdistill.errors import RunError
+
+BUNDLE, CHECKPOINT, METRICS = "bundle.safetensors", "checkpoints/latest.safetensors", "metrics.jsonl"
+"""Where a run folder keeps its result, the state to go on from, and its course."""
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file by another, so that a reader or a crash sees either of them and nothing between.
+
+    Raises:
+        RunError: the file cannot be written; what was there before is untouched.
+    """
+    # Beside the file, so that both are on one file system, and opened in the usual way, so that it has the
+    # usual permissions: those of the `tempfile` module would keep a result from everyone else.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise RunError(f"Cannot write {path}: {error.strerror or error}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole."""
+    write_whole(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file that is still being written: those up to the first that is cut short.
+
+    A file that is not there yet has no lines.
+    """
+    lines: list[dict[str, Any]] = []
+    if path.exists():
+        for text in path.read_text().splitlines():
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                break
+    return lines

@@ -1,0 +1,135 @@
+"""Bundles to test with, made without compiling anything."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdistill.data import Digits, Normalisation
+from qdistill.distill.bundle import DistilledDataset, Record
+from qdistill.distill.inner import InnerLoop, TrainingSet
+from qdistill.models import Architecture, LeNetArchitecture, named_weights
+
+
+def random_weights(
+    architecture: Architecture, image_shape: tuple[int, int, int], n_classes: int, seed: int
+) -> dict[str, jax.Array]:
+    """Weights of the network's names and shapes, on the scale of Xavier's."""
+    rng = np.random.default_rng(seed)
+    names: list[str] = []
+
+    def build() -> dict[str, jax.Array]:
+        weights = named_weights(architecture.build(image_shape, n_classes, key=jax.random.key(0)))
+        names.extend(weights)
+        return weights
+
+    shapes = eqx.filter_eval_shape(build)
+    weights = {}
+    for name in names:
+        shape = shapes[name].shape
+        scale = 0.1
+        if name == "branch.weights":
+            scale = 3.0
+        elif name.endswith(("weight", "kernel")):
+            field = np.prod(shape[:-2]) if name.endswith("kernel") else 1
+            scale = np.sqrt(2 / (field * (shape[-1] + shape[-2])))
+        elif name.endswith("coefficients"):
+            scale = 1.0
+        weights[name] = jnp.asarray(scale * rng.normal(size=shape), jnp.float32)
+    return weights
+
+
+def random_bundle(
+    architecture: Architecture | None = None,
+    inner: InnerLoop | None = None,
+    image_shape: tuple[int, int, int] = (8, 8, 1),
+    n_classes: int = 3,
+    per_class: int = 1,
+    seed: int = 0,
+    **changes: Any,
+) -> DistilledDataset:
+    """A bundle of noise."""
+    rng = np.random.default_rng(seed)
+    architecture, inner = architecture or LeNetArchitecture(width=4), inner or InnerLoop(steps=2, step_sizes="shared")
+    weights = random_weights(architecture, image_shape, n_classes, seed)
+    groups = 1 if inner.step_sizes == "shared" else len(weights)
+    n = n_classes * per_class
+    classes = np.tile(np.arange(n_classes), per_class)
+    channels = image_shape[2]
+    fields: dict[str, Any] = {
+        "data": TrainingSet(
+            images=jnp.asarray(rng.normal(size=(n, *image_shape)), jnp.float32),
+            labels=jnp.asarray(np.eye(n_classes)[classes] + 0.1 * rng.normal(size=(n, n_classes)), jnp.float32),
+            step_sizes=jnp.asarray(rng.uniform(0.02, 0.06, (inner.total_steps, groups)), jnp.float32),
+            schedule=inner.schedule(n),
+        ),
+        "initial_weights": weights,
+        "architecture": architecture,
+        "inner": inner,
+        "normalisation": Normalisation(
+            255.0,
+            jnp.asarray(rng.uniform(0.1, 0.5, channels), jnp.float32),
+            jnp.asarray(rng.uniform(0.2, 0.4, channels), jnp.float32),
+        ),
+        "class_names": tuple(f"class {k}" for k in range(n_classes)),
+        "dataset": "mnist",
+        "recipe": {"dataset": "mnist", "seed": seed, "compression": {"labels": "learned", "none": None}},
+        "provenance": {"versions": {"jax": "0.10.2"}, "command": ["qdistill", "distill", "mnist"], "seconds": 1.5},
+        "record": Record(test_accuracy=0.9375, n_test=10_000, validation_accuracy=0.95, n_validation=5000),
+    }
+    return DistilledDataset(**(fields | changes))
+
+
+@lru_cache
+def digits(image_shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Real images in other sizes and colours: training images and labels, test images and labels."""
+    raw = Digits().load()
+    height, width, channels = image_shape
+    parts = []
+    for images in (raw.train_images, raw.test_images):
+        whole = np.zeros((len(images), *image_shape), np.uint8)
+        rows, columns = min(28, height), min(28, width)
+        top, left = (28 - rows) // 2, (28 - columns) // 2
+        cut = images[:, top : top + rows, left : left + columns].astype(float)
+        for channel in range(channels):
+            whole[:, :rows, :columns, channel] = cut[..., 0] * (1 - 0.3 * channel)
+        parts.append(whole)
+    return parts[0], raw.train_labels, parts[1], raw.test_labels
+
+
+def digits_bundle(
+    architecture: Architecture,
+    inner: InnerLoop,
+    image_shape: tuple[int, int, int] = (28, 28, 1),
+    per_class: int = 1,
+    step_size: float = 0.05,
+) -> DistilledDataset:
+    """A bundle of real digits with some noise, from which a network learns in a few steps."""
+    train_images, train_labels, _, _ = digits(image_shape)
+    picked = np.array([np.flatnonzero(train_labels == k)[i] for i in range(per_class) for k in range(10)])
+    rng = np.random.default_rng(1)
+    bundle = random_bundle(architecture, inner, image_shape, n_classes=10, per_class=per_class)
+    normalisation = Normalisation.fit(train_images, 255.0)
+    images = np.asarray(normalisation(train_images[picked])) + 0.1 * rng.normal(size=(len(picked), *image_shape))
+    groups = bundle.data.step_sizes.shape
+    data = TrainingSet(
+        images=jnp.asarray(images, jnp.float32),
+        labels=bundle.data.labels,
+        step_sizes=jnp.asarray(step_size * rng.uniform(0.5, 1.5, groups), jnp.float32),
+        schedule=bundle.data.schedule,
+    )
+    return random_bundle(
+        architecture,
+        inner,
+        image_shape,
+        n_classes=10,
+        per_class=per_class,
+        data=data,
+        normalisation=normalisation,
+        dataset="digits",
+    )

@@ -1,0 +1,531 @@
+"""Bundles in memory and as files: what comes back, what is refused, and that no file is ever half written."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save
+
+from qdistill.distill.bundle import DistilledDataset, Record
+from qdistill.distill.inner import InnerLoop
+from qdistill.errors import ArgumentError, BundleError
+from qdistill.models import ARCHITECTURES, LeNet, LeNetArchitecture, QuantumLeNetArchitecture, named_weights
+
+from .numpy_replay import read_bundle
+from .samples import random_bundle
+
+Header, Tensors = dict[str, Any], dict[str, np.ndarray]
+
+ARCHITECTURE_CASES = [
+    LeNetArchitecture(width=4),
+    LeNetArchitecture(width=7, initialiser="kaiming_uniform"),
+    QuantumLeNetArchitecture(n_qubits=2, n_layers=1),
+    QuantumLeNetArchitecture(n_qubits=3, n_layers=2, observable="pauli_z", skip="none", angle_range=0.1),
+    QuantumLeNetArchitecture(n_qubits=2, n_layers=2, skip="projection", branch="dense"),
+    QuantumLeNetArchitecture(n_qubits=4, n_layers=1, embedding="angle", ansatz="basic_entangling"),
+    QuantumLeNetArchitecture(n_qubits=2, n_layers=1, branch="removed"),
+    QuantumLeNetArchitecture(n_qubits=1, n_layers=1, branch="frozen", observable="fixed_hermitian"),
+]
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def assert_equal_bundles(one: DistilledDataset, other: DistilledDataset) -> None:
+    for field in dataclasses.fields(DistilledDataset):
+        ours, theirs = getattr(one, field.name), getattr(other, field.name)
+        assert jax.tree.structure(ours) == jax.tree.structure(theirs), field.name
+        for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+            assert np.array_equal(a, b), field.name
+    assert list(one.initial_weights) == list(other.initial_weights)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("good") / "bundle.safetensors"
+    random_bundle().save(path)
+    return path
+
+
+# What comes back.
+
+
+@given(data=st.data())
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_file_gives_back_the_bundle(data: st.DataObject, tmp_path: Path) -> None:
+    integers = lambda least, most: data.draw(st.integers(least, most))  # noqa: E731
+    inner = InnerLoop(
+        steps=(steps := integers(1, 3)),
+        epochs=integers(1, 2),
+        own_images=data.draw(st.booleans()),
+        optimiser=data.draw(st.sampled_from(["gradient_descent", "momentum", "adam"])),
+        step_sizes=data.draw(st.sampled_from(["shared", "tensor"])),
+    )
+    bundle = random_bundle(
+        data.draw(st.sampled_from(ARCHITECTURE_CASES)),
+        inner,
+        image_shape=(data.draw(st.sampled_from([1, 5, 28, 32, 36])), data.draw(st.sampled_from([8, 40])), 3),
+        n_classes=integers(1, 4),
+        per_class=steps * integers(1, 2),
+        seed=integers(0, 1000),
+        recipe=data.draw(st.dictionaries(st.text(), JSON_VALUES, max_size=3)),
+        provenance=data.draw(st.dictionaries(st.text(), JSON_VALUES, max_size=3)),
+        dataset=data.draw(st.text()),
+        record=Record(*data.draw(st.sampled_from([(None, None, None, 7), (1.0, 1, 1 / 3, 3), (0.1, 9)]))),
+    )
+    bundle.save(tmp_path / "bundle")
+    loaded = DistilledDataset.load(tmp_path / "bundle")
+    assert_equal_bundles(loaded, bundle)
+    loaded.save(str(tmp_path / "again"))
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "bundle").read_bytes()
+
+
+def test_one_bundle_gives_the_same_bytes_whatever_the_order_of_its_dicts(tmp_path: Path) -> None:
+    bundle = random_bundle()
+    backwards = dataclasses.replace(
+        bundle,
+        initial_weights=dict(reversed(bundle.initial_weights.items())),
+        recipe=dict(reversed(bundle.recipe.items())),
+    )
+    for number, each in enumerate((bundle, bundle, backwards, bundle, backwards, bundle)):
+        each.save(tmp_path / str(number))
+    assert len({(tmp_path / str(number)).read_bytes() for number in range(6)}) == 1
+
+
+def test_the_loaded_bundle_trains_to_the_same_bits(good: Path) -> None:
+    bundle = random_bundle()
+    trained = [named_weights(b.train()) for b in (bundle, bundle, DistilledDataset.load(good))]
+    for name, weight in bundle.initial_weights.items():
+        assert not np.array_equal(trained[0][name], weight), "it has not been trained"
+        assert np.array_equal(trained[0][name], trained[1][name])
+        assert np.array_equal(trained[0][name], trained[2][name])
+
+
+def test_a_given_network_is_trained_from_where_it_is(good: Path) -> None:
+    bundle = DistilledDataset.load(good)
+    other = bundle.architecture.build(bundle.image_shape, bundle.n_classes, key=jax.random.key(3))  # type: ignore[union-attr]
+    from_other, from_own = named_weights(bundle.train(other)), named_weights(bundle.train())
+    assert not np.allclose(from_other["f3.weight"], from_own["f3.weight"])
+    again = named_weights(bundle.train(bundle.initial_model(other)))
+    assert all(np.array_equal(again[name], weight) for name, weight in from_own.items())
+
+
+def test_a_network_of_ones_own(tmp_path: Path) -> None:
+    known = random_bundle()
+    bundle = dataclasses.replace(known, architecture=None)
+    scalar = dataclasses.replace(bundle, initial_weights={"temperature": jnp.ones(()), "a": jnp.ones((2, 1))})
+    scalar.save(tmp_path / "scalar")
+    assert_equal_bundles(DistilledDataset.load(tmp_path / "scalar"), scalar)
+    bundle.save(tmp_path / "bundle")
+    loaded = DistilledDataset.load(tmp_path / "bundle")
+    assert_equal_bundles(loaded, bundle)
+    network = known.initial_model()
+    with pytest.raises(BundleError, match="give the network to `initial_model`"):
+        loaded.train()
+    assert isinstance(loaded.initial_model(network), LeNet)
+    with pytest.raises(BundleError, match=r"do not fit the network.*must have shape"):
+        loaded.initial_model(random_bundle(LeNetArchitecture(width=5)).initial_model())
+
+
+def test_an_architecture_has_to_be_registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Own(LeNetArchitecture):
+        pass
+
+    bundle = dataclasses.replace(random_bundle(), architecture=Own(width=4))
+    with pytest.raises(BundleError, match=r"Own is not one of.*Register it"):
+        bundle.save(tmp_path / "bundle")
+    monkeypatch.setitem(ARCHITECTURES, "Own", Own)
+    bundle.save(tmp_path / "bundle")
+    assert DistilledDataset.load(tmp_path / "bundle").architecture == Own(width=4)
+    monkeypatch.delitem(ARCHITECTURES, "Own")
+    with pytest.raises(BundleError, match=r"'Own', and known are.*registered"):
+        DistilledDataset.load(tmp_path / "bundle")
+
+
+def test_a_step_size_for_each_weight_is_for_that_network_only() -> None:
+    bundle = random_bundle(inner=InnerLoop(steps=2, step_sizes="tensor"))
+    other = random_bundle(QuantumLeNetArchitecture(n_qubits=2, n_layers=1)).initial_model()
+    with pytest.raises(BundleError, match="a step size for each weight of its own network"):
+        bundle.train(other)
+
+
+def test_it_says_for_which_images_it_is() -> None:
+    bundle = random_bundle(image_shape=(28, 20, 1))
+    assert (bundle.image_shape, bundle.n_classes) == ((28, 20, 1), 3)
+    bundle.check_fits((28, 20, 1), 3)
+    for shape, n_classes in (((32, 32, 3), 3), ((28, 20, 1), 10)):
+        with pytest.raises(BundleError, match=r"shape \(28, 20, 1\) in 3 classes") as caught:
+            bundle.check_fits(shape, n_classes)
+        assert f"{shape} in {n_classes} classes" in str(caught.value)
+
+
+def test_images_as_pixels_are_clipped() -> None:
+    bundle = random_bundle(image_shape=(8, 8, 3))
+    pixels = bundle.images_as_pixels()
+    normalisation = bundle.normalisation
+    raw = np.asarray(bundle.data.images) * np.asarray(normalisation.std) + np.asarray(normalisation.mean)
+    assert raw.min() < 0
+    np.testing.assert_allclose(pixels, np.clip(raw, 0, 1), atol=1e-6)
+
+
+def test_a_bundle_passes_through_jit() -> None:
+    bundle = random_bundle()
+    assert eqx.filter_jit(lambda b: b.data.images.sum())(bundle) == pytest.approx(bundle.data.images.sum())
+
+
+@pytest.mark.parametrize(
+    "fields", [{"test_accuracy": 93.75, "n_test": 10}, {"validation_accuracy": 0.5}, {"n_test": 0}]
+)
+def test_a_record_is_of_fractions_with_their_numbers(fields: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError, match="must be"):
+        Record(**fields)
+
+
+# What is never half written.
+
+
+@contextmanager
+def small_disk() -> Iterator[None]:
+    """No file can grow beyond a few bytes: the write itself fails, as on a full disk."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def failing(name: str, error: BaseException) -> Iterator[None]:
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(name, fail)
+        yield
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+FAILURES: dict[str, Callable[[], Any]] = {
+    "write": small_disk,
+    "fsync": lambda: failing("os.fsync", FULL),
+    "replace": lambda: failing("os.replace", FULL),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("old", [b"what was there before", None])
+def test_a_failed_save_changes_nothing(failure: str, old: bytes | None, tmp_path: Path) -> None:
+    path, bundle = tmp_path / "bundle.safetensors", random_bundle()
+    if old is not None:
+        path.write_bytes(old)
+    with FAILURES[failure](), pytest.raises(BundleError, match=f"Cannot write .*{path.name}"):
+        bundle.save(path)
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == ([] if old is None else [old])
+    bundle.save(path)
+    assert DistilledDataset.load(path).dataset == bundle.dataset
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_interrupted_save_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "bundle.safetensors"
+    path.write_bytes(b"old")
+    with failing("os.fsync", KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
+        random_bundle().save(path)
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
+
+
+def test_a_saved_file_has_the_usual_permissions(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    random_bundle().save(tmp_path / "bundle")
+    assert os.stat(tmp_path / "bundle").st_mode == os.stat(tmp_path / "usual").st_mode
+
+
+@pytest.mark.parametrize("name", ["", "missing/bundle", "file/bundle"])
+def test_save_where_no_file_can_be(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BundleError, match="Cannot write"):
+        random_bundle().save(tmp_path / name)
+
+
+REFUSED: dict[str, tuple[Callable[[DistilledDataset], DistilledDataset], str]] = {
+    "images that are not finite": (
+        lambda b: eqx.tree_at(lambda b: b.data.images, b, b.data.images.at[0].set(jnp.nan)),
+        "`images` holds values that are not finite",
+    ),
+    "weights that are not finite": (
+        lambda b: eqx.tree_at(lambda b: b.initial_weights["f3.bias"], b, jnp.full(3, jnp.inf)),
+        "`weights/f3.bias` holds values that are not finite",
+    ),
+    "weights of another network": (
+        lambda b: dataclasses.replace(b, architecture=LeNetArchitecture(width=5)),
+        r"`weights/\S+` must have the shape",
+    ),
+    "a class too many": (
+        lambda b: dataclasses.replace(b, class_names=(*b.class_names, "another")),
+        "3 and there are 4 class names",
+    ),
+    "another number of steps": (
+        lambda b: dataclasses.replace(b, inner=InnerLoop(steps=3)),
+        "`step_sizes` must have the shape",
+    ),
+    "double precision": (
+        lambda b: eqx.tree_at(lambda b: b.data.labels, b, b.data.labels.astype(jnp.float16)),
+        "`labels` must be of the type float32, but is float16",
+    ),
+    "an image number out of range": (
+        lambda b: eqx.tree_at(lambda b: b.data.schedule, b, b.data.schedule + 1),
+        "`schedule` must be integers from 0 to 2",
+    ),
+    "a recipe that is not JSON": (
+        lambda b: dataclasses.replace(b, recipe={"seed": np.int64(3)}),
+        "must be plain JSON",
+    ),
+    "a recipe with NaN": (lambda b: dataclasses.replace(b, recipe={"x": float("nan")}), "must be plain JSON"),
+    "no weights": (
+        lambda b: dataclasses.replace(b, architecture=None, initial_weights={}),
+        "there are no initial weights",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_nothing_is_written_that_could_not_be_read(case: str, tmp_path: Path) -> None:
+    change, message = REFUSED[case]
+    with pytest.raises(BundleError, match=rf"Cannot write the bundle \S+: .*{message}"):
+        change(random_bundle()).save(tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+# What is refused.
+
+
+def refusal(path: Path) -> str:
+    """The error for a file, which always names it."""
+    with pytest.raises(BundleError) as caught:
+        DistilledDataset.load(path)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def header_end(content: bytes) -> int:
+    return 8 + int.from_bytes(content[:8], "little")
+
+
+@pytest.mark.parametrize("place", ["0", "1", "7", "8", "9", "100", "end - 1", "end", "end + 1", "-1000", "-1"])
+def test_a_truncated_file(place: str, good: Path, tmp_path: Path) -> None:
+    content = good.read_bytes()
+    length = eval(place, {"end": header_end(content)})
+    (tmp_path / "cut").write_bytes(content[:length])
+    assert "damaged, cut short or no safetensors file" in refusal(tmp_path / "cut")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
+        b"PK\x03\x04" + b"0" * 100,
+        b"{}",
+        b"\xff" * 64,
+        b"\x02\0\0\0\0\0\0\0{}trailing",
+    ],
+)
+def test_a_foreign_file(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "foreign").write_bytes(content)
+    assert "no safetensors file" in refusal(tmp_path / "foreign")
+
+
+def test_additional_bytes(good: Path, tmp_path: Path) -> None:
+    (tmp_path / "long").write_bytes(good.read_bytes() + b"\0")
+    assert "damaged" in refusal(tmp_path / "long")
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    assert "No such file" in refusal(tmp_path / "missing")
+    assert "folder" in refusal(tmp_path)
+
+
+def test_safetensors_of_another_project(tmp_path: Path) -> None:
+    for metadata in (None, {}, {"format": "pt"}, {"format": "qdistill-checkpoint"}):
+        (tmp_path / "foreign").write_bytes(save({"images": np.zeros((2, 2), np.float32)}, metadata=metadata))
+        assert "not a bundle of qdistill" in refusal(tmp_path / "foreign")
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [("2", "version 2.*newer"), ("10", "newer"), ("0", "which is none"), ("one", "none"), ("", "none")],
+)
+def test_other_versions(version: str, message: str, good: Path, tmp_path: Path) -> None:
+    header, tensors = read_bundle(good)
+    metadata = {"format": "qdistill-bundle", "format_version": version, "header": json.dumps(header)}
+    (tmp_path / "other").write_bytes(save(tensors, metadata=metadata))
+    with pytest.raises(BundleError, match=message):
+        DistilledDataset.load(tmp_path / "other")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"scale": NaN}', "[" * 100_000, '"\ud800"'])
+def test_a_header_that_is_none(text: str, good: Path, tmp_path: Path) -> None:
+    _, tensors = read_bundle(good)
+    metadata = {"format": "qdistill-bundle", "format_version": "1", "header": "@"}
+    escaped = json.dumps(text).encode()
+    content = save(tensors, metadata=metadata)
+    end = header_end(content)
+    front = content[8:end].rstrip().replace(b'"@"', escaped)
+    front += b" " * (-len(front) % 8)
+    (tmp_path / "bad").write_bytes(len(front).to_bytes(8, "little") + front + content[end:])
+    refusal(tmp_path / "bad")
+
+
+@given(data=st.data())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_changed_byte_is_an_error_or_another_bundle(data: st.DataObject, good: Path, tmp_path: Path) -> None:
+    content = bytearray(good.read_bytes())
+    place = data.draw(st.integers(0, header_end(content) - 1))
+    content[place] = data.draw(st.integers(0, 255).filter(lambda byte: byte != content[place]))
+    (tmp_path / "changed").write_bytes(content)
+    try:
+        bundle = DistilledDataset.load(tmp_path / "changed")
+    except BundleError:
+        return
+    assert bundle.image_shape == (8, 8, 1)
+
+
+def change_tensor(name: str, change: Callable[[np.ndarray], Any]) -> Callable[[Header, Tensors], None]:
+    def apply(header: Header, tensors: Tensors) -> None:
+        tensors[name] = np.ascontiguousarray(change(tensors[name].copy()))
+
+    return apply
+
+
+def change_header(*keys: str, to: Any) -> Callable[[Header, Tensors], None]:
+    def apply(header: Header, tensors: Tensors) -> None:
+        for key in keys[:-1]:
+            header = header[key]
+        header[keys[-1]] = to(header[keys[-1]]) if callable(to) else to
+
+    return apply
+
+
+def drop(*keys: str) -> Callable[[Header, Tensors], None]:
+    def apply(header: Header, tensors: Tensors) -> None:
+        for key in keys[:-1]:
+            header = header[key]
+        del header[keys[-1]]
+
+    return apply
+
+
+def with_entry(value: Any) -> Callable[[np.ndarray], np.ndarray]:
+    def change(array: np.ndarray) -> np.ndarray:
+        array.reshape(-1)[-1] = value
+        return array
+
+    return change
+
+
+def swap_names(header: Header, tensors: Tensors) -> None:
+    header["weight_names"].reverse()
+
+
+CONTRADICTIONS: dict[str, tuple[Callable[[Header, Tensors], None], str]] = {
+    # Numbers.
+    "NaN in the images": (change_tensor("images", with_entry(np.nan)), "`images` holds values that are not finite"),
+    "infinite label": (change_tensor("labels", with_entry(-np.inf)), "`labels` holds"),
+    "NaN in a weight": (change_tensor("weights/f3.bias", with_entry(np.nan)), "`weights/f3.bias` holds"),
+    "negative step size": (change_tensor("step_sizes", with_entry(-0.1)), "`step_sizes` must not be negative"),
+    "standard deviation of 0": (change_tensor("normalisation/std", with_entry(0)), "must be above 0"),
+    "image number too high": (change_tensor("schedule", with_entry(3)), "integers from 0 to 2"),
+    "image number below 0": (change_tensor("schedule", with_entry(-1)), "integers from 0 to 2"),
+    "image left out": (change_tensor("schedule", with_entry(0)), "must list all images"),
+    # Shapes and types.
+    "double precision": (change_tensor("images", lambda a: a.astype(np.float64)), "has the type F64"),
+    "integer images": (
+        change_tensor("images", lambda a: a.astype(np.int32)),
+        "`images` must be of the type float32, but is int32",
+    ),
+    "float schedule": (
+        change_tensor("schedule", lambda a: a.astype(np.float32)),
+        "`schedule` must be of the type int32, but is float32",
+    ),
+    "flat images": (change_tensor("images", lambda a: a.reshape(3, -1)), r"`images` must have the shape \(n, height"),
+    "no images": (change_tensor("images", lambda a: a[:0]), "`images` must have the shape"),
+    "fewer images than labels": (change_tensor("images", lambda a: a[:2]), "axis 'n' must be of size 2"),
+    "labels of fewer classes": (change_tensor("labels", lambda a: a[:, :2]), "2 and there are 3 class names"),
+    "colour normalisation": (change_tensor("normalisation/mean", lambda a: np.tile(a, 3)), "axis 'channels'"),
+    "step size left out": (change_tensor("step_sizes", lambda a: a[:1]), "axis 'steps' must be of size 1"),
+    "step sizes by tensor": (change_tensor("step_sizes", lambda a: np.tile(a, (1, 2))), "as the inner loop says"),
+    "other shape of a weight": (change_tensor("weights/f3.bias", lambda a: a[:2]), r"the shape \(3,\), but has \(2,\)"),
+    "images too small": (change_tensor("images", lambda a: np.repeat(a, 5, axis=1)[:, :39]), "cannot be built"),
+    # Names.
+    "tensor missing": (lambda h, t: t.pop("labels"), r"missing: \['labels'\]"),
+    "tensor too many": (lambda h, t: t.update(extra=np.zeros(1, np.float32)), r"foreign: \['extra'\]"),
+    "weight missing": (lambda h, t: t.pop("weights/f3.bias"), r"missing: \['weights/f3.bias'\]"),
+    "weight named twice": (change_header("weight_names", to=lambda names: [*names, names[0]]), "tensors that its"),
+    "weights in another order": (swap_names, "in the network's order"),
+    "names that are no strings": (change_header("weight_names", to=[1]), "`weight_names` of the header"),
+    "class names as a string": (change_header("class_names", to="abc"), "`class_names` of the header"),
+    # The header.
+    "field missing": (drop("record"), r"missing: \['record'\]"),
+    "field too many": (lambda h, t: h.update(comment="x"), "foreign"),
+    "unknown architecture": (change_header("architecture", "name", to="AlexNet"), "'AlexNet', and known are"),
+    "architecture without a name": (change_header("architecture", "name", to=[]), "and known are"),
+    "architecture as a string": (change_header("architecture", to="LeNet"), "`architecture` must be an object"),
+    "other field value": (change_header("architecture", "fields", "initialiser", to="zeros"), "must not be 'zeros'"),
+    "field of another type": (change_header("architecture", "fields", "width", to="4"), "must not be '4'"),
+    "other width": (change_header("architecture", "fields", "width", to=5), r"must have the shape \(3, 5\)"),
+    "negative width": (change_header("architecture", "fields", "width", to=-5), "width"),
+    "huge width": (change_header("architecture", "fields", "width", to=10**30), "must have the shape"),
+    "unknown field": (change_header("architecture", "fields", to={"depth": 5}), r"foreign: \['depth'\]"),
+    "unknown optimiser": (change_header("inner", "optimiser", to="lion"), "must not be 'lion'"),
+    "no steps": (change_header("inner", "steps", to=0), "`steps` must be at least 1"),
+    "more steps than memory": (change_header("inner", "steps", to=10**15), "as the inner loop says"),
+    "steps as a boolean": (change_header("inner", "steps", to=True), "must not be True"),
+    "other steps": (change_header("inner", "steps", to=3), "as the inner loop says"),
+    "own images as a string": (change_header("inner", "own_images", to="no"), "must not be 'no'"),
+    "scale as a string": (change_header("normalisation", "scale", to="255"), "must be a number"),
+    "scale of 0": (change_header("normalisation", "scale", to=0), "scale must be finite and above 0"),
+    "huge scale": (change_header("normalisation", "scale", to=10**400), "must be a number"),
+    "dataset as a number": (change_header("dataset", to=3), "`dataset` of the header"),
+    "recipe as a list": (change_header("recipe", to=[]), "`recipe` of the header"),
+    "percent": (change_header("record", "test_accuracy", to=93.75), "must be a fraction"),
+    "accuracy without its number": (change_header("record", "n_test", to=None), "`n_test` must be given"),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_a_file_that_contradicts_itself(case: str, good: Path, tmp_path: Path) -> None:
+    change, message = CONTRADICTIONS[case]
+    header, tensors = read_bundle(good)
+    change(header, tensors)
+    metadata = {"format": "qdistill-bundle", "format_version": "1", "header": json.dumps(header)}
+    (tmp_path / "bad").write_bytes(save(tensors, metadata=metadata))
+    with pytest.raises(BundleError, match=message):
+        DistilledDataset.load(tmp_path / "bad")
+    refusal(tmp_path / "bad")
+
+
+def test_other_types_of_tensors(good: Path, tmp_path: Path) -> None:
+    header, tensors = read_bundle(good)
+    metadata = {"format": "qdistill-bundle", "format_version": "1", "header": json.dumps(header)}
+    for dtype in (np.float16, np.int64, np.bool_, np.uint8):
+        changed = tensors | {"schedule": np.zeros_like(tensors["schedule"], dtype)}
+        (tmp_path / "bad").write_bytes(save(changed, metadata=metadata))
+        assert "`schedule` has the type" in refusal(tmp_path / "bad")

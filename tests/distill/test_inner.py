@@ -1,0 +1,383 @@
+"""The inner loop against plain loops over automatic differentiation, NumPy and finite differences."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jaxtyping
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jaxtyping import Array
+
+from qdistill.distill.inner import InnerLoop, TrainingSet, accuracy, cross_entropy, train
+from qdistill.errors import ArgumentError
+from qdistill.models import Dense, named_weights
+from qdistill.quantum import AmplitudeEmbedding, QuantumLayer, StronglyEntangling, each_wire, make_observable
+
+SHAPE, CLASSES = (3, 4, 1), 3
+OPTIMISERS = ("gradient_descent", "momentum", "adam")
+
+quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+"""Compiles several times faster than `jax.jit`, to code that is slower: right for code that runs once."""
+
+
+class Smooth(eqx.Module):
+    """A small network with derivatives of every order."""
+
+    first: Array
+    bias: Array
+    last: Array
+
+    @classmethod
+    def draw(cls, seed: int = 0, hidden: int = 5) -> Smooth:
+        keys = jax.random.split(jax.random.key(seed), 3)
+        shapes = (hidden, math.prod(SHAPE)), (hidden,), (CLASSES, hidden)
+        return cls(*(0.5 * jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True)))
+
+    def __call__(self, image: Array) -> Array:
+        return self.last @ jnp.tanh(self.first @ image.reshape(-1) + self.bias)
+
+
+@pytest.fixture
+def double_precision() -> Iterator[None]:
+    """Switches float64 on for one test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a wrong type pass, as it does for a user, so that the package's own error can be seen."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+def synthetic(inner: InnerLoop, model: Any, n_images: int, shape: tuple[int, ...] = SHAPE) -> TrainingSet:
+    """Images and labels from a normal distribution, and a step size of its own for every step and group."""
+    keys = jax.random.split(jax.random.key(7), 3)
+    groups = inner.n_step_size_groups(model)
+    return TrainingSet(
+        jax.random.normal(keys[0], (n_images, *shape)),
+        jax.random.normal(keys[1], (n_images, CLASSES)),
+        0.1 + 0.3 * jax.random.uniform(keys[2], (inner.total_steps, groups)),
+        inner.schedule(n_images),
+    )
+
+
+def plain_loss(model: Any, images: Array, labels: Array) -> Array:
+    """Cross-entropy, written out."""
+    logits = jax.vmap(model)(images)
+    top = jnp.max(logits, axis=1, keepdims=True)
+    log_sum = top + jnp.log(jnp.sum(jnp.exp(logits - top), axis=1, keepdims=True))
+    return jnp.mean(jnp.sum(labels * (log_sum - logits), axis=1))
+
+
+def plain_update(optimiser: str, slopes: list[Array], memory: list[Any], step: int) -> tuple[list[Array], list[Any]]:
+    """One optimiser's formula for the update, before the step size."""
+    if optimiser == "gradient_descent":
+        return slopes, memory
+    if optimiser == "momentum":
+        memory = [slope + 0.9 * (old if step else 0.0) for slope, old in zip(slopes, memory, strict=True)]
+        return memory, memory
+    updates, new = [], []
+    for slope, old in zip(slopes, memory, strict=True):
+        first, second = old if step else (0.0, 0.0)
+        first, second = 0.9 * first + 0.1 * slope, 0.999 * second + 0.001 * slope**2
+        unbiased = first / (1 - 0.9 ** (step + 1)), second / (1 - 0.999 ** (step + 1))
+        updates.append(unbiased[0] / (jnp.sqrt(unbiased[1] + 1e-12) + 1e-8))
+        new.append((first, second))
+    return updates, new
+
+
+def plain_training(model: Any, data: TrainingSet, inner: InnerLoop, batches: list[list[int]]) -> Any:
+    """The same training as a Python loop of `jax.grad`, with nothing of the package's."""
+    weights, static = eqx.partition(model, eqx.is_inexact_array)
+    leaves, treedef = jax.tree.flatten(weights)
+    memory: list[Any] = [None] * len(leaves)
+    for step, batch in enumerate(batches):
+        model = eqx.combine(jax.tree.unflatten(treedef, leaves), static)
+        picked = jnp.array(batch)
+        gradient = eqx.filter_grad(plain_loss)(model, data.images[picked], data.labels[picked])
+        slopes = jax.tree.leaves(eqx.filter(gradient, eqx.is_inexact_array))
+        updates, memory = plain_update(inner.optimiser, slopes, memory, step)
+        sizes = data.step_sizes[step]
+        if inner.step_sizes == "shared":
+            sizes = [sizes[0]] * len(leaves)
+        leaves = [w - size * update for w, size, update in zip(leaves, sizes, updates, strict=True)]
+    return eqx.combine(jax.tree.unflatten(treedef, leaves), static)
+
+
+ALL_IMAGES = [[0, 1, 2, 3, 4, 5]]
+LOOPS: dict[str, tuple[InnerLoop, list[list[int]]]] = {
+    **{kind: (InnerLoop(steps=3, optimiser=kind, step_sizes="shared"), ALL_IMAGES * 3) for kind in OPTIMISERS},
+    **{
+        f"{kind}, tensor": (InnerLoop(steps=2, optimiser=kind, step_sizes="tensor"), ALL_IMAGES * 2)
+        for kind in OPTIMISERS
+    },
+    "epochs": (InnerLoop(steps=1, epochs=3, step_sizes="shared"), ALL_IMAGES * 3),
+    "own images": (
+        InnerLoop(steps=2, epochs=2, own_images=True, optimiser="momentum", step_sizes="shared"),
+        [[0, 1, 2], [3, 4, 5], [0, 1, 2], [3, 4, 5]],
+    ),
+    "own images, one step": (InnerLoop(steps=1, own_images=True, step_sizes="tensor"), ALL_IMAGES),
+}
+
+
+def meta_loss(
+    training: Callable[[Any, TrainingSet], Any], model: Any, images: Array, labels: Array
+) -> Callable[[Any], Array]:
+    """The loss of the trained network as a function of the weights and the synthetic data that it started from."""
+
+    def loss(arguments: tuple[Any, TrainingSet]) -> Array:
+        return plain_loss(training(eqx.combine(arguments[0], model), arguments[1]), images, labels)
+
+    return loss
+
+
+@pytest.mark.usefixtures("double_precision")
+@pytest.mark.parametrize(("inner", "batches"), LOOPS.values(), ids=LOOPS.keys())
+def test_training_and_its_gradient_are_those_of_a_plain_loop(inner: InnerLoop, batches: list[list[int]]) -> None:
+    model = Smooth.draw()
+    data = synthetic(inner, model, 6)
+    # A pixel that is zero in every image gives weights whose gradient is exactly zero.
+    data = eqx.tree_at(lambda d: d.images, data, data.images.at[:, 0, 0].set(0.0))
+    real = jax.random.normal(jax.random.key(1), (8, *SHAPE))
+    one_hot = jax.nn.one_hot(jnp.arange(8) % CLASSES, CLASSES)
+    arguments = model, eqx.filter(data, eqx.is_inexact_array)
+
+    def ours(model: Any, learned: TrainingSet) -> Any:
+        return train(model, eqx.combine(learned, data), inner)
+
+    def plain(model: Any, learned: TrainingSet) -> Any:
+        return plain_training(model, learned, inner, batches)
+
+    @quick_jit
+    def everything(arguments: Any) -> Any:
+        # In both directions of the derivative with respect to weights, images, labels and step sizes.
+        return [
+            (training(*arguments), *jax.value_and_grad(meta_loss(training, model, real, one_hot))(arguments))
+            for training in (ours, plain)
+        ]
+
+    results = everything(arguments)
+    actual, expected = (jax.tree.leaves(result) for result in results)
+    assert len(actual) == len(expected) == 3 + 1 + 3 + 3
+    for ours_leaf, plain_leaf in zip(actual, expected, strict=True):
+        scale = np.abs(plain_leaf).max()
+        assert scale > 1e-6
+        np.testing.assert_allclose(ours_leaf, plain_leaf, rtol=0, atol=1e-9 * scale)
+
+
+class Hybrid(eqx.Module):
+    """A quantum layer between two dense ones."""
+
+    first: Dense
+    layer: QuantumLayer
+    last: Dense
+
+    @classmethod
+    def draw(cls) -> Hybrid:
+        keys = jax.random.split(jax.random.key(2), 4)
+        ansatz = StronglyEntangling(2, 2)
+        angles = jax.random.uniform(keys[1], ansatz.weight_shape, maxval=6.0)
+        observable = make_observable("hermitian", each_wire(2), key=keys[2])
+        return cls(
+            Dense(math.prod(SHAPE), 4, "xavier_normal", key=keys[0]),
+            QuantumLayer(AmplitudeEmbedding(2), ansatz.circuit(), angles, observable),
+            Dense(2, CLASSES, "xavier_normal", key=keys[3]),
+        )
+
+    def __call__(self, image: Array) -> Array:
+        return self.last(self.layer(jnp.tanh(self.first(image.reshape(-1)))))
+
+
+def test_the_meta_gradient_through_a_quantum_layer_is_exact_in_single_precision() -> None:
+    inner, model = InnerLoop(steps=2, optimiser="momentum", step_sizes="tensor"), Hybrid.draw()
+    data = synthetic(inner, model, 6)
+    real = jax.random.normal(jax.random.key(1), (8, *SHAPE))
+    one_hot = jax.nn.one_hot(jnp.arange(8) % CLASSES, CLASSES)
+
+    def gradient(training: Callable[[Any, TrainingSet], Any]) -> Any:
+        return quick_jit(jax.grad(meta_loss(training, model, real, one_hot)))(
+            (eqx.filter(model, eqx.is_inexact_array), eqx.filter(data, eqx.is_inexact_array))
+        )
+
+    actual = gradient(lambda model, learned: train(model, eqx.combine(learned, data), inner))
+    expected = gradient(lambda model, learned: plain_training(model, learned, inner, ALL_IMAGES * 2))
+    for ours, plain in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(ours, plain, rtol=0, atol=1e-4 * np.abs(plain).max())
+
+
+@pytest.mark.usefixtures("double_precision")
+@pytest.mark.parametrize(
+    "inner",
+    [
+        InnerLoop(steps=5, optimiser="adam", step_sizes="tensor"),
+        # Long enough to be cut into segments, with and without a rest.
+        InnerLoop(steps=7, epochs=10, optimiser="momentum", step_sizes="shared"),
+        InnerLoop(steps=64, own_images=True, step_sizes="shared"),
+    ],
+    ids=["short", "with a rest", "whole segments"],
+)
+def test_the_meta_gradient_is_that_of_finite_differences(inner: InnerLoop) -> None:
+    model = Smooth.draw()
+    data = synthetic(inner, model, 64)
+    data = eqx.tree_at(lambda d: d.step_sizes, data, 0.1 * data.step_sizes)
+    learned = eqx.filter(data, eqx.is_inexact_array)
+    real = jax.random.normal(jax.random.key(1), (8, *SHAPE))
+    one_hot = jax.nn.one_hot(jnp.arange(8) % CLASSES, CLASSES)
+
+    def loss(learned: TrainingSet) -> Array:
+        return plain_loss(train(model, eqx.combine(learned, data), inner), real, one_hot)
+
+    slope = quick_jit(jax.grad(loss))(learned)
+    value = quick_jit(loss)
+    leaves, treedef = jax.tree.flatten(learned)
+    for part in range(len(leaves)):
+        # Along a random direction of the images, the labels and the step sizes by turns.
+        direction = np.random.default_rng(part).normal(size=leaves[part].shape)
+
+        def moved(distance: float, part: int = part, direction: np.ndarray = direction) -> float:
+            changed = [leaf + distance * direction if i == part else leaf for i, leaf in enumerate(leaves)]
+            return float(value(jax.tree.unflatten(treedef, changed)))
+
+        step = 1e-4
+        difference = 8 * (moved(step) - moved(-step)) - (moved(2 * step) - moved(-2 * step))
+        expected = difference / (12 * step)
+        assert abs(expected) > 1e-4
+        assert float(np.vdot(jax.tree.leaves(slope)[part], direction)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_long_trainings_are_those_of_a_plain_loop() -> None:
+    inner, model = InnerLoop(steps=70, step_sizes="shared"), Smooth.draw()
+    data = synthetic(inner, model, 6)
+    one = InnerLoop(steps=1, step_sizes="shared")
+
+    @quick_jit
+    def plain_step(model: Any, size: Array) -> Any:
+        return plain_training(
+            model, TrainingSet(data.images, data.labels, size[None], one.schedule(6)), one, ALL_IMAGES
+        )
+
+    expected = model
+    for size in data.step_sizes:
+        expected = plain_step(expected, size)
+    actual = quick_jit(lambda model: train(model, data, inner))(model)
+    for name, weight in named_weights(expected).items():
+        np.testing.assert_allclose(named_weights(actual)[name], weight, atol=1e-4)
+
+
+def memory_of_meta_gradient(steps: int, *, plain: bool = False) -> int:
+    """Bytes that the compiled meta-gradient needs beside its arguments and results."""
+    inner, model = InnerLoop(steps=steps, step_sizes="shared"), Smooth.draw(hidden=8)
+    data = synthetic(inner, model, 512)
+    weights, static = eqx.partition(model, eqx.is_inexact_array)
+
+    def by_scan(learned: TrainingSet) -> Any:
+        def step(weights: Any, size: Array) -> tuple[Any, None]:
+            slopes = jax.grad(lambda w: plain_loss(eqx.combine(w, static), learned.images, learned.labels))(weights)
+            return jax.tree.map(lambda w, slope: w - size[0] * slope, weights, slopes), None
+
+        return eqx.combine(jax.lax.scan(step, weights, learned.step_sizes)[0], static)
+
+    def loss(learned: TrainingSet) -> Array:
+        trained = by_scan(learned) if plain else train(model, eqx.combine(learned, data), inner)
+        return plain_loss(trained, learned.images[:4], learned.labels[:4])
+
+    compiled = quick_jit(jax.grad(loss)).lower(eqx.filter(data, eqx.is_inexact_array)).compile()
+    return int(compiled.memory_analysis().temp_size_in_bytes)
+
+
+def test_a_step_keeps_its_weights_only() -> None:
+    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(Smooth.draw(hidden=8)))
+    activations = 512 * 8 * 4
+    few, more, many = (memory_of_meta_gradient(steps) for steps in (10, 60, 400))
+    # The weights as the forward pass writes them, and a copy that the compiler may make for the backward pass.
+    assert (more - few) / 50 < 2.2 * weights < activations / 10
+    assert many - few < 0.3 * 400 * weights, "400 steps are kept as about 20 segments of 20"
+    plain = [memory_of_meta_gradient(steps, plain=True) for steps in (10, 60)]
+    assert (plain[1] - plain[0]) / 50 > activations, "the usual way keeps activations, or this test shows nothing"
+
+
+@given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1e-3, 1.0, 80.0]))
+def test_cross_entropy_is_numpys(seed: int, scale: float) -> None:
+    generator = np.random.default_rng(seed)
+    logits = (scale * generator.normal(size=(5, 4))).astype(np.float32)
+    labels = generator.normal(size=(5, 4)).astype(np.float32)
+    shifted = logits.astype(float) - logits.max(axis=1, keepdims=True).astype(float)
+    probabilities = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
+    expected = np.mean([-(label * np.log(p)).sum() for label, p in zip(labels, probabilities, strict=True)])
+    actual = float(cross_entropy(jnp.asarray(logits), jnp.asarray(labels)))
+    assert actual == pytest.approx(expected, rel=1e-5, abs=1e-5 * scale)
+
+
+@pytest.mark.parametrize(("n", "slice_size"), [(7, 3), (6, 3), (7, 250), (1, 1), (5, 5)])
+def test_accuracy_is_numpys(n: int, slice_size: int) -> None:
+    model = Smooth.draw()
+    generator = np.random.default_rng(n)
+    images = generator.integers(0, 256, (n, *SHAPE)).astype(np.uint8)
+    normalised = images / 255 - 0.5
+    hidden = np.tanh(normalised.reshape(n, -1) @ np.asarray(model.first).T + np.asarray(model.bias))
+    classes = (hidden @ np.asarray(model.last).T).argmax(axis=1)
+    labels = np.where(np.arange(n) % 3 == 0, (classes + 1) % CLASSES, classes).astype(np.int32)
+
+    def measure(images: Array, labels: Array) -> Array:
+        return accuracy(model, images, labels, lambda raw: raw / 255 - 0.5, slice_size=slice_size)
+
+    measured = quick_jit(measure)(jnp.asarray(images), jnp.asarray(labels))
+    assert float(measured) == pytest.approx((labels == classes).mean())
+
+
+def test_the_schedule_shares_out_the_images_in_order() -> None:
+    assert InnerLoop(steps=2, epochs=2).schedule(3).tolist() == [[0, 1, 2]] * 4
+    assert InnerLoop(steps=2, epochs=2, own_images=True).schedule(6).tolist() == [[0, 1, 2], [3, 4, 5]] * 2
+    with pytest.raises(ArgumentError, match=r"`steps` must divide the 5 synthetic images.* but was 2\."):
+        InnerLoop(steps=2, own_images=True).schedule(5)
+
+
+def test_step_sizes_come_in_groups() -> None:
+    model = Smooth.draw()
+    assert InnerLoop(steps=3, epochs=4).total_steps == 12
+    assert InnerLoop(step_sizes="shared").n_step_size_groups(model) == 1
+    assert InnerLoop(step_sizes="tensor").n_step_size_groups(model) == 3
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"steps": 0}, r"`steps` must be at least 1, but was 0\."),
+        ({"epochs": -1}, r"`epochs` must be at least 1, but was -1\."),
+        ({"optimiser": "adamm"}, "Did you mean 'adam'"),
+        ({"step_sizes": "layer"}, "`step_sizes` must be one of shared, tensor, but was 'layer'"),
+    ],
+)
+def test_loops_reject_what_has_no_meaning(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        InnerLoop(**fields)
+
+
+def test_data_for_another_loop_is_refused() -> None:
+    inner, model = InnerLoop(steps=3, step_sizes="shared"), Smooth.draw()
+    data = synthetic(inner, model, 6)
+    for changes in ({"steps": 2}, {"epochs": 2}, {"step_sizes": "tensor"}):
+        other = dataclasses.replace(inner, **changes)
+        with pytest.raises(ArgumentError, match=r"`step_sizes` must have shape \(steps, groups\)"):
+            train(model, data, other)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_schedule_of_another_length_is_refused() -> None:
+    inner, model = InnerLoop(steps=3, step_sizes="shared"), Smooth.draw()
+    data = synthetic(inner, model, 6)
+    cut = TrainingSet(data.images, data.labels, data.step_sizes, inner.schedule(6)[:2])
+    with pytest.raises(ArgumentError, match=r"`schedule` must have a row for each of the 3 steps, but has 2\."):
+        train(model, cut, inner)

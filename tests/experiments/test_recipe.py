@@ -1,0 +1,169 @@
+"""Recipes: that they survive being written down, and that what is wrong in one is named."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import jaxtyping
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qdistill.data import DATASETS
+from qdistill.distill.inner import InnerLoop
+from qdistill.distill.outer import Compression, OuterLoop
+from qdistill.errors import ArgumentError
+from qdistill.experiments.recipe import Recipe, default_recipe
+from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
+
+
+def some(kind: type, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """The dataclass with each of these fields either drawn or left at its default."""
+    return st.fixed_dictionaries({}, optional=fields).map(lambda values: kind(**values))
+
+
+def positive(limit: float = 1e6) -> st.SearchStrategy[float]:
+    return st.floats(0, limit, exclude_min=True)
+
+
+initialisers = st.sampled_from(["xavier_normal", "kaiming_uniform"])
+architectures = some(LeNetArchitecture, width=st.integers(1, 999), initialiser=initialisers) | some(
+    QuantumLeNetArchitecture,
+    observable=st.sampled_from(["pauli_z", "hermitian", "fixed_hermitian"]),
+    skip=st.sampled_from(["pad", "projection"]),
+    n_qubits=st.integers(1, 12),
+    n_layers=st.integers(1, 99),
+    embedding=st.sampled_from(["amplitude", "angle"]),
+    ansatz=st.sampled_from(["strongly_entangling", "basic_entangling"]),
+    branch=st.sampled_from(["quantum", "frozen", "removed", "dense"]),
+    initialiser=initialisers,
+    angle_range=st.floats(0, 100),
+    coefficient_scale=st.floats(0, 100),
+)
+recipes = st.builds(
+    Recipe,
+    dataset=st.sampled_from(sorted(DATASETS)),
+    model=architectures,
+    compression=some(
+        Compression,
+        images_per_class=st.integers(1, 50),
+        labels=st.sampled_from(["learned", "fixed"]),
+        start=st.sampled_from(["noise", "real"]),
+        step_size=positive(),
+    ),
+    inner=some(
+        InnerLoop,
+        # Divisors of the ten classes, so that any recipe can give each step its own images.
+        steps=st.sampled_from([1, 2, 5, 10]),
+        epochs=st.integers(1, 100),
+        own_images=st.booleans(),
+        optimiser=st.sampled_from(["gradient_descent", "momentum", "adam"]),
+        step_sizes=st.sampled_from(["shared", "tensor"]),
+    ),
+    outer=some(
+        OuterLoop,
+        iterations=st.integers(1, 10**6),
+        batch=st.integers(1, 10**4),
+        optimiser=st.sampled_from(["adam", "adamw", "sgd", "rmsprop", "lion"]),
+        learning_rate=positive(),
+        schedule=st.sampled_from(["constant", "cosine", "halving"]),
+        clip=st.floats(0, 100),
+        average=st.floats(0, 1, exclude_max=True),
+        mirror=st.booleans(),
+        validate_every=st.integers(1, 10**6),
+        max_rejected=st.integers(1, 100),
+    ),
+    n_validation=st.integers(1, 10**5),
+    seed=st.integers(0, 2**32 - 1),
+)
+
+
+@given(recipe=recipes)
+def test_a_recipe_survives_being_written_down(recipe: Recipe) -> None:
+    text = json.dumps(recipe.to_json(), allow_nan=False)
+    again = Recipe.from_json(json.loads(text))
+    assert again == recipe
+    assert hash(again) == hash(recipe)
+    assert json.dumps(again.to_json()) == text
+
+
+def test_the_written_form_names_the_network() -> None:
+    plain = Recipe("digits", model=LeNetArchitecture(width=50)).to_json()
+    assert plain["model"] == {"name": "LeNetArchitecture", "fields": {"width": 50, "initialiser": "xavier_normal"}}
+    assert plain["inner"] == dataclasses.asdict(InnerLoop())
+    assert set(plain) == {"dataset", "model", "compression", "inner", "outer", "n_validation", "seed"}
+
+
+@pytest.mark.parametrize("dataset", sorted(DATASETS))
+def test_every_dataset_has_a_default(dataset: str) -> None:
+    recipe = default_recipe(dataset)
+    assert recipe.dataset == dataset
+    assert recipe.model == QuantumLeNetArchitecture()
+    # Left and right are told apart by digits and shoes, not by photographs.
+    assert recipe.outer.mirror == (dataset == "cifar10")
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_an_unknown_dataset_gets_a_suggestion() -> None:
+    for make in (default_recipe, Recipe):
+        with pytest.raises(ArgumentError, match="Did you mean 'mnist'"):
+            make("minst")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"seed": -1}, r"`seed` must be at least 0, but was -1\."),
+        ({"n_validation": 0}, r"`n_validation` must be at least 1, but was 0\."),
+        ({"inner": InnerLoop(steps=3, own_images=True)}, "`steps` must divide the 10 synthetic images"),
+    ],
+)
+def test_recipes_reject_what_has_no_meaning(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        Recipe("digits", **fields)
+
+
+def changed(path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """A written recipe with one field set to something else."""
+    plain = Recipe("digits").to_json()
+    inside = plain
+    for name in path[:-1]:
+        inside = inside[name]
+    inside[path[-1]] = value
+    return plain
+
+
+DAMAGED: list[tuple[Any, str]] = [
+    (changed(("colour",), "red"), "colour"),
+    (changed(("inner", "momentum"), 0.9), "momentum"),
+    (changed(("outer", "epochs"), 3), "epochs"),
+    (changed(("compression", "ipc"), 1), "ipc"),
+    (changed(("model", "fields", "depth"), 4), "depth"),
+    (changed(("model", "name"), "QuantumLenetArchitecture"), "Did you mean 'QuantumLeNetArchitecture'"),
+    (changed(("model", "name"), ["LeNetArchitecture"]), "recipe"),
+    (changed(("model",), "LeNet"), "recipe"),
+    (changed(("inner",), None), "recipe"),
+    (changed(("inner", "steps"), "ten"), "recipe"),
+    (changed(("inner", "steps"), 0), "`steps` must be at least 1"),
+    (changed(("outer", "clip"), math.nan), "`clip` must be at least 0"),
+    (changed(("seed",), None), "recipe"),
+    (changed(("dataset",), "letters"), "`dataset` must be one of"),
+    (changed(("dataset",), {}), "recipe"),
+    ({"dataset": "digits"}, "model"),
+    ({}, "model"),
+    ([], "recipe"),
+    ([1, 2], "recipe"),
+    ("digits", "recipe"),
+    (None, "recipe"),
+]
+
+
+@pytest.mark.parametrize(("plain", "message"), DAMAGED, ids=range(len(DAMAGED)))
+def test_what_is_wrong_in_a_written_recipe_is_named(monkeypatch: pytest.MonkeyPatch, plain: Any, message: str) -> None:
+    # A file may hold anything, and a user has no run-time type checks.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ArgumentError, match=message):
+        Recipe.from_json(plain)

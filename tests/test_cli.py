@@ -1,0 +1,436 @@
+"""The command line, called in this process: what it does, what it prints where, and how it fails."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+
+import qdistill
+from qdistill.cli import main
+from qdistill.distill.bundle import DistilledDataset
+from qdistill.errors import DivergenceError
+from qdistill.experiments.progress import ProgressDisplay
+from qdistill.experiments.recipe import Recipe, default_recipe
+from qdistill.models import LeNetArchitecture
+
+SHORT = [
+    *("--architecture", "lenet", "--inner.steps", "2", "--compression.start", "real", "--outer.batch", "32"),
+    *("--outer.iterations", "6", "--outer.validate-every", "2", "--n-validation", "100"),
+]
+"""A run of a second or so after its compilation."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """A cache folder of this module's own, which later runs of the module take their compiled programs from."""
+    folder = tmp_path_factory.mktemp("cache")
+    before = jax.config.jax_compilation_cache_dir
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.delenv("QDISTILL_DATA_DIR", raising=False)
+        # What other tests have compiled before fixed for this process that there is no cache.
+        compilation_cache.reset_cache()
+        yield folder
+    jax.config.update("jax_compilation_cache_dir", before)
+    compilation_cache.reset_cache()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a short run that went to its end; only to be read."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    assert main(["distill", "digits", *SHORT, "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def fails(capsys):
+    """Call the command line, and return the message of its one clean failure."""
+
+    def call(*arguments, code):
+        assert main([str(argument) for argument in arguments]) == code
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "Traceback" not in err
+        return " ".join(err.replace("│", " ").split())
+
+    return call
+
+
+def interrupt_at(monkeypatch, iteration):
+    iterated = ProgressDisplay.iterated
+
+    def interrupted(self, now, loss):
+        iterated(self, now, loss)
+        if now == iteration:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProgressDisplay, "iterated", interrupted)
+
+
+# --- help and version
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"]])
+def test_help_lists_the_commands(arguments, capsys):
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for command in ("distill", "evaluate", "show", "data"):
+        assert f"  {command} " in out
+
+
+def test_no_command_gives_the_help_and_fails(capsys):
+    assert main([]) == 2
+    assert "usage: qdistill COMMAND" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["distill", "evaluate", "show", "data"])
+def test_each_command_has_help(command, capsys):
+    assert main([command, "--help"]) == 0
+    out, err = capsys.readouterr()
+    assert f"usage: qdistill {command}" in out
+    assert err == ""
+
+
+@pytest.mark.parametrize("dataset", ["digits", "cifar10"])
+def test_help_shows_the_defaults_of_the_dataset(dataset, capsys):
+    assert main(["distill", dataset, "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    recipe = default_recipe(dataset)
+    assert f"--outer.iterations INT (default: {recipe.outer.iterations})" in shown
+    assert f"--compression.images-per-class INT (default: {recipe.compression.images_per_class})" in shown
+    assert f"--n-validation INT (default: {recipe.n_validation})" in shown
+
+
+def test_help_shows_the_options_of_the_architecture(capsys):
+    assert main(["distill", "digits", "--architecture=lenet", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "--model.width" in out
+    assert "--model.n-qubits" not in out
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"qdistill {qdistill.__version__}\n"
+
+
+def test_the_module_runs_as_a_program_and_loads_nothing_it_does_not_need():
+    code = "import sys; sys.argv = ['qdistill', '--help']; import runpy\n"
+    code += "try: runpy.run_module('qdistill', run_name='__main__')\nexcept SystemExit as stop: assert stop.code == 0\n"
+    code += "print(*{'matplotlib', 'pooch', 'requests', 'sklearn'} & sys.modules.keys(), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: qdistill")
+    assert done.stderr.split() == []
+
+
+# --- distill
+
+
+def test_a_run_leaves_everything_in_its_folder(finished):
+    names = {path.name for path in finished.iterdir()}
+    assert names == {
+        *("bundle.safetensors", "checkpoints", "curves.png", "images.png", "metrics.jsonl"),
+        *("provenance.json", "recipe.json", "scores.json"),
+    }
+
+
+def test_the_options_are_the_recipe(finished):
+    recipe = Recipe.from_json(json.loads((finished / "recipe.json").read_text()))
+    default = default_recipe("digits")
+    assert recipe == dataclasses.replace(
+        default,
+        model=LeNetArchitecture(),
+        compression=dataclasses.replace(default.compression, start="real"),
+        inner=dataclasses.replace(default.inner, steps=2),
+        outer=dataclasses.replace(default.outer, batch=32, iterations=6, validate_every=2),
+        n_validation=100,
+    )
+
+
+def test_results_go_to_stdout_and_progress_to_stderr(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    # Options before the dataset.
+    assert main(["distill", *SHORT, "digits"]) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0] == "Distilled digits into 10 images."
+    assert "test accuracy" in lines[1]
+    assert "(n = 500)" in lines[1]
+    assert "validation accuracy" in lines[2]
+    assert "(n = 100)" in lines[2]
+    assert lines[-1] == f"Next: qdistill evaluate {Path('runs', 'digits-1')}"
+    assert err.splitlines()[0] == "Distilling digits, 6 iterations; compiling..."
+    assert err.splitlines()[-1] == "Finished at iteration 6 of 6."
+    # The next free folder of the default name is another one.
+    interrupt_at(monkeypatch, 1)
+    assert main(["distill", "digits", *SHORT]) == 130
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["digits-1", "digits-2"]
+
+
+def test_compiled_programs_are_kept(finished, cache):
+    assert any(path.is_file() for path in (cache / "qdistill" / "xla").rglob("*"))
+
+
+def test_an_interrupted_run_is_usable_and_resumes_to_the_same_bytes(finished, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3)
+        assert main(["distill", "digits", *SHORT, "--out", str(folder)]) == 130
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.splitlines()[-1] == f"To go on: qdistill distill --resume {folder}"
+    assert (folder / "images.png").exists()
+    assert DistilledDataset.load(folder / "bundle.safetensors").record.test_accuracy is None
+    assert main(["evaluate", str(folder)]) == 0
+    assert "not measured" in capsys.readouterr().out
+
+    assert main(["distill", "digits", "--resume", str(folder), "--no-compilation-cache"]) == 0
+    assert "from iteration 2" in capsys.readouterr().err
+    for name in ("bundle.safetensors", "metrics.jsonl"):
+        assert (folder / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_resuming_a_finished_run_changes_nothing(finished, capsys):
+    before = (finished / "bundle.safetensors").read_bytes()
+    assert main(["distill", f"--resume={finished}"]) == 0
+    assert (finished / "bundle.safetensors").read_bytes() == before
+
+
+def test_an_interruption_before_the_first_iteration_says_how_to_go_on(tmp_path, monkeypatch, fails):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("qdistill.experiments.run.split", interrupted)
+    monkeypatch.setattr("qdistill.data.Digits.load", interrupted)
+    message = fails("distill", "digits", "--out", tmp_path / "run", code=130)
+    assert message == f"To go on: qdistill distill --resume {tmp_path / 'run'}"
+
+
+def test_a_diverged_run_fails_and_leaves_its_pictures(finished, tmp_path, monkeypatch, fails):
+    def diverge(recipe, folder, **_):
+        folder.mkdir()
+        for name in ("bundle.safetensors", "metrics.jsonl"):
+            (folder / name).write_bytes((finished / name).read_bytes())
+        raise DivergenceError("It was not finite.")
+
+    monkeypatch.setattr("qdistill.experiments.run.run", diverge)
+    assert fails("distill", "digits", "--out", tmp_path / "run", code=1) == "error: It was not finite."
+    assert (tmp_path / "run" / "images.png").exists()
+    assert (tmp_path / "run" / "curves.png").exists()
+
+
+# --- wrong usage of distill
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["mnsit"], "was 'mnsit'. Did you mean 'mnist'?"),
+        (["digits", "--inner.step", "3"], "Perhaps you meant: --inner.step"),
+        (["digits", "--seeds=3"], "--seed INT"),
+        (["digits", "mnist"], "mnist"),
+        (["digits", "--architecture", "lenett"], "Did you mean 'lenet'?"),
+        (["digits", "--architecture", "lenet", "--model.n-qubits", "3"], "--model.n-qubits"),
+        (["digits", "--inner.steps", "0"], "Argument `steps` must be at least 1, but was 0."),
+        (["digits", "--inner.steps", "many"], "--inner.steps"),
+        (["digits", "--seed", "-1"], "Argument `seed` must be at least 0, but was -1."),
+        (["digits", "--model.observable", "pauli_x"], "invalid choice 'pauli_x'"),
+        (["digits", "--inner.own-images", "--inner.steps", "3"], "must divide the 10 synthetic images"),
+        ([], "{mnist,fashion-mnist,cifar10,digits}"),
+        (["--seed", "3"], "{mnist,fashion-mnist,cifar10,digits}"),
+    ],
+)
+def test_wrong_options_are_explained(arguments, message, fails, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert message in fails("distill", *arguments, code=2)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "option", ["--seed=3", "--outer.iterations=9", "--out=elsewhere", "--architecture=lenet", "-x"]
+)
+def test_a_resumed_run_takes_no_options_of_its_recipe(option, finished, fails):
+    message = fails("distill", "--resume", finished, option, code=2)
+    assert f"Argument `{option.partition('=')[0]}" in message
+    assert "must not be given with --resume" in message
+
+
+def test_a_resumed_run_is_of_its_own_dataset(finished, fails):
+    message = fails("distill", "mnist", "--resume", finished, code=2)
+    assert "Argument `dataset` must be 'digits'" in message
+
+
+def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path, fails):
+    assert "Is" in fails("distill", "--resume", tmp_path, code=1)
+    assert f"Cannot read {tmp_path / 'nowhere' / 'recipe.json'}" in fails(
+        "distill", "--resume", tmp_path / "nowhere", code=1
+    )
+
+
+def test_a_run_with_a_damaged_recipe_cannot_be_resumed(tmp_path, fails):
+    (tmp_path / "recipe.json").write_text("{")
+    assert "recipe.json" in fails("distill", "--resume", tmp_path, code=1)
+    (tmp_path / "recipe.json").write_text('{"dataset": "digits"}')
+    assert "recipe" in fails("distill", "--resume", tmp_path, code=2)
+
+
+def test_a_run_never_overwrites_another(finished, fails):
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    assert "exists already" in fails("distill", "digits", "--out", finished, code=1)
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+
+
+def test_a_folder_that_cannot_be_made(finished, fails):
+    message = fails("distill", "digits", "--out", finished / "scores.json" / "run", code=1)
+    assert "Cannot create the run folder" in message
+
+
+# --- evaluate
+
+
+def test_evaluate_gives_the_recorded_accuracy(finished, capsys):
+    scores = json.loads((finished / "scores.json").read_text())
+    for path in (finished, finished / "bundle.safetensors"):
+        assert main(["evaluate", str(path)]) == 0
+        replayed, recorded = capsys.readouterr().out.splitlines()[1:]
+        assert f"{scores['test_accuracy']:.2%} (n = 500)" in replayed
+        assert f"{scores['test_accuracy']:.2%} (n = 500)" in recorded
+
+
+def test_evaluate_prints_one_json_object(finished, capsys):
+    assert main(["evaluate", str(finished), "--json"]) == 0
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    assert err == ""
+    assert out.count("\n") == 1
+    assert result["test_accuracy"] == result["recorded_test_accuracy"]
+    assert 0 <= result["test_accuracy"] <= 1
+    assert result["n_test"] == 500
+    assert result["dataset"] == "digits"
+
+
+def test_evaluate_needs_no_cache_folder(finished, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert main(["evaluate", str(finished), "--json"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("command", ["evaluate", "show"])
+def test_what_is_no_bundle_is_refused(command, finished, tmp_path, fails):
+    assert "No such file" in fails(command, tmp_path / "nowhere", code=1)
+    assert "recipe.json" in fails(command, finished / "recipe.json", code=1)
+    assert "not a bundle" in fails(command, finished / "checkpoints" / "latest.safetensors", code=1)
+    assert "There is no bundle.safetensors in the folder" in fails(command, tmp_path, code=1)
+    content = (finished / "bundle.safetensors").read_bytes()
+    (tmp_path / "short").write_bytes(content[: len(content) // 2])
+    assert "cut short" in fails(command, tmp_path / "short", code=1)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "show", "data"])
+def test_commands_say_what_is_missing_or_unknown(command, fails):
+    assert "Missing from" in fails(command, code=2)
+    assert "--jsno" in fails(command, "x", "--jsno", code=2)
+
+
+# --- show
+
+
+def test_show_describes_the_bundle_and_draws_it(finished, tmp_path, capsys):
+    picture = tmp_path / "picture.png"
+    assert main(["show", str(finished), "--out", str(picture)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for text in ("LeNetArchitecture", "28 x 28 x 1", "2 steps of gradient_descent", "(n = 500)", "(n = 100)", "jax"):
+        assert text in out
+    assert str(picture) in out.replace("\n", "")
+    assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_show_draws_beside_the_bundle(finished, tmp_path, capsys):
+    bundle = tmp_path / "mine.safetensors"
+    bundle.write_bytes((finished / "bundle.safetensors").read_bytes())
+    assert main(["show", str(bundle)]) == 0
+    assert (tmp_path / "images.png").exists()
+
+
+def test_show_draws_only_png(finished, tmp_path, fails):
+    assert "must end in .png" in fails("show", finished, "--out", tmp_path / "x.jpg", code=2)
+
+
+def test_a_picture_that_cannot_be_written(finished, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["show", str(finished), "--out", str(tmp_path / "file" / "x.png")]) == 1
+    err = capsys.readouterr().err
+    assert "error: Cannot write" in err
+    assert "Traceback" not in err
+
+
+# --- data
+
+
+def test_data_says_what_is_in_a_dataset(capsys):
+    assert main(["data", "digits"]) == 0
+    out = capsys.readouterr().out
+    for text in ("28 x 28, grey, uint8", "1,297", "500", "0, 1, 2, 3, 4, 5, 6, 7, 8, 9", "scikit-learn"):
+        assert text in out
+
+
+def test_data_names_the_folder_that_lacks_the_files(tmp_path, fails):
+    assert str(tmp_path) in fails("data", "mnist", "--data-dir", tmp_path, code=1)
+
+
+def test_data_suggests_a_dataset(fails):
+    assert "Did you mean 'cifar10'?" in fails("data", "cifar", code=2)
+
+
+# --- errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["distil", "digits"], "There is no command 'distil'. Did you mean 'distill'?"),
+        (["--versoin"], "There is no option '--versoin'. Did you mean '--version'?"),
+        (["xyzzy"], "There is no command 'xyzzy'. The commands are distill, evaluate, show, data"),
+    ],
+)
+def test_a_misspelled_command_is_explained(arguments, message, fails):
+    assert message in fails(*arguments, code=2)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_debug_shows_where_an_error_came_from(place, tmp_path, capsys):
+    arguments = ["show", str(tmp_path / "nowhere")]
+    arguments.insert(place, "--debug")
+    assert main(arguments) == 1
+    err = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in err
+    assert err.splitlines()[-1].startswith("error: Cannot read the bundle")
+
+
+def test_an_unexpected_error_is_one_line(monkeypatch, capsys, fails, tmp_path):
+    def broken(*_):
+        raise RuntimeError("the\nmoon is full")
+
+    monkeypatch.setattr(DistilledDataset, "load", broken)
+    message = fails("show", tmp_path / "x.safetensors", code=1)
+    assert "error: unexpected RuntimeError: the moon is full" in message
+    assert "--debug" in message
+    assert main(["show", str(tmp_path / "x.safetensors"), "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a closed pipe is another error elsewhere")
+def test_a_reader_that_has_had_enough_is_no_error():
+    command = f'"{sys.executable}" -m qdistill --help | true; exit "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stderr == ""
