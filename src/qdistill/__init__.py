@@ -1,21 +1,46 @@
 """Dataset distillation for quantum neural networks.
 
-The five names most users need: a `Recipe` (from `default_recipe`), `run`, which follows it, `DistilledDataset`,
-the file that comes out, and `evaluate`, which replays it. Circuits and layers are in `qdistill.quantum`, networks in
+The names most users need: a `Recipe` (from `default_recipe`), `run`, which follows it, `DistilledDataset`, the file
+that comes out, and `replay`, which trains on it and measures. Circuits and layers are in `qdistill.quantum`, networks in
 `qdistill.models`, datasets in `qdistill.data`.
+
+The names are imported when they are first used: `qdistill --help` need not wait for JAX.
 """
 
-from qdistill.distill.bundle import DistilledDataset
-from qdistill.distill.inner import InnerLoop, TrainingSet, train
-from qdistill.distill.outer import Compression, Distiller, OuterLoop
-from qdistill.errors import QDistillError
-from qdistill.evaluate.protocol import Evaluation, evaluate
-from qdistill.experiments.recipe import Recipe, default_recipe
-from qdistill.experiments.run import run
-from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
-from qdistill.quantum import QuantumLayer
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qdistill.distill.bundle import DistilledDataset
+    from qdistill.distill.inner import InnerLoop, TrainingSet, train
+    from qdistill.distill.outer import Compression, Distiller, OuterLoop
+    from qdistill.errors import QDistillError
+    from qdistill.evaluate.protocol import Evaluation, replay
+    from qdistill.experiments.recipe import Recipe, default_recipe
+    from qdistill.experiments.run import run
+    from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
+    from qdistill.quantum import QuantumLayer
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Compression": "distill.outer",
+    "DistilledDataset": "distill.bundle",
+    "Distiller": "distill.outer",
+    "Evaluation": "evaluate.protocol",
+    "InnerLoop": "distill.inner",
+    "LeNetArchitecture": "models",
+    "OuterLoop": "distill.outer",
+    "QDistillError": "errors",
+    "QuantumLayer": "quantum",
+    "QuantumLeNetArchitecture": "models",
+    "Recipe": "experiments.recipe",
+    "TrainingSet": "distill.inner",
+    "default_recipe": "experiments.recipe",
+    "replay": "evaluate.protocol",
+    "run": "experiments.run",
+    "train": "distill.inner",
+}
 
 __all__ = [
     "Compression",
@@ -31,7 +56,21 @@ __all__ = [
     "Recipe",
     "TrainingSet",
     "default_recipe",
-    "evaluate",
+    "replay",
     "run",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'qdistill' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"qdistill.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, and what every module has."""
+    return sorted({*globals(), *__all__})

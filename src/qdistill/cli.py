@@ -327,10 +327,10 @@ def _evaluate(
     if compilation_cache:
         _use_compilation_cache()
     from qdistill.distill.bundle import DistilledDataset
-    from qdistill.evaluate.protocol import evaluate
+    from qdistill.evaluate.protocol import replay
 
     loaded = DistilledDataset.load(path)
-    result = evaluate(loaded, data_dir=data_dir)
+    result = replay(loaded, data_dir=data_dir)
     if as_json:
         print(json.dumps({"bundle": str(path), "dataset": loaded.dataset, **dataclasses.asdict(result)}))
         return 0

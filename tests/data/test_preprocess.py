@@ -89,9 +89,7 @@ def test_the_seed_decides():
     splits = {tuple(places(split(raw, n_validation=10, seed=seed).validation)) for seed in range(20)}
 
     assert len(splits) == 20
-    assert places(split(raw, n_validation=10).validation) == places(
-        split(raw, n_validation=10, seed=0).validation
-    )
+    assert places(split(raw, n_validation=10).validation) == places(split(raw, n_validation=10, seed=0).validation)
     # Taken once from this code: what a seed means must not change from version to version.
     assert places(split(raw, n_validation=4, seed=0).validation) == [3, 11, 20, 92]
 

@@ -230,9 +230,7 @@ def test_digits_without_scikit_learn(monkeypatch):
         Digits().load()
 
 
-@pytest.mark.parametrize(
-    "content", [None, b"", b"1,2,3\n4,5,6\n", b"1,2\n3\n", (b"17," * 64 + b"1\n") * 1797]
-)
+@pytest.mark.parametrize("content", [None, b"", b"1,2,3\n4,5,6\n", b"1,2\n3\n", (b"17," * 64 + b"1\n") * 1797])
 def test_digits_from_a_broken_installation(monkeypatch, tmp_path, content):
     folder = tmp_path / "datasets" / "data"
     folder.mkdir(parents=True)

@@ -186,7 +186,7 @@ class Hybrid(eqx.Module):
     @classmethod
     def draw(cls) -> Hybrid:
         keys = jax.random.split(jax.random.key(2), 4)
-        ansatz = StronglyEntangling(2, 2)
+        ansatz = StronglyEntangling(2, 1)
         angles = jax.random.uniform(keys[1], ansatz.weight_shape, maxval=6.0)
         observable = make_observable("hermitian", each_wire(2), key=keys[2])
         return cls(
@@ -200,7 +200,7 @@ class Hybrid(eqx.Module):
 
 
 def test_the_meta_gradient_through_a_quantum_layer_is_exact_in_single_precision() -> None:
-    inner, model = InnerLoop(steps=2, optimiser="momentum", step_sizes="tensor"), Hybrid.draw()
+    inner, model = InnerLoop(steps=1, step_sizes="tensor"), Hybrid.draw()
     data = synthetic(inner, model, 6)
     real = jax.random.normal(jax.random.key(1), (8, *SHAPE))
     one_hot = jax.nn.one_hot(jnp.arange(8) % CLASSES, CLASSES)
@@ -211,7 +211,7 @@ def test_the_meta_gradient_through_a_quantum_layer_is_exact_in_single_precision(
         )
 
     actual = gradient(lambda model, learned: train(model, eqx.combine(learned, data), inner))
-    expected = gradient(lambda model, learned: plain_training(model, learned, inner, ALL_IMAGES * 2))
+    expected = gradient(lambda model, learned: plain_training(model, learned, inner, ALL_IMAGES))
     for ours, plain in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(ours, plain, rtol=0, atol=1e-4 * np.abs(plain).max())
 
@@ -256,9 +256,11 @@ def test_the_meta_gradient_is_that_of_finite_differences(inner: InnerLoop) -> No
         assert float(np.vdot(jax.tree.leaves(slope)[part], direction)) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.usefixtures("double_precision")
 def test_long_trainings_are_those_of_a_plain_loop() -> None:
     inner, model = InnerLoop(steps=70, step_sizes="shared"), Smooth.draw()
     data = synthetic(inner, model, 6)
+    data = eqx.tree_at(lambda d: d.step_sizes, data, 0.1 * data.step_sizes)
     one = InnerLoop(steps=1, step_sizes="shared")
 
     @quick_jit
@@ -272,13 +274,13 @@ def test_long_trainings_are_those_of_a_plain_loop() -> None:
         expected = plain_step(expected, size)
     actual = quick_jit(lambda model: train(model, data, inner))(model)
     for name, weight in named_weights(expected).items():
-        np.testing.assert_allclose(named_weights(actual)[name], weight, atol=1e-4)
+        np.testing.assert_allclose(named_weights(actual)[name], weight, atol=1e-9)
 
 
-def memory_of_meta_gradient(steps: int, *, plain: bool = False) -> int:
-    """Bytes that the compiled meta-gradient needs beside its arguments and results."""
-    inner, model = InnerLoop(steps=steps, step_sizes="shared"), Smooth.draw(hidden=8)
-    data = synthetic(inner, model, 512)
+def kept_for_the_meta_gradient(steps: int, *, plain: bool = False) -> int:
+    """Bytes that the forward pass of the meta-gradient hands to the backward pass."""
+    inner, model = InnerLoop(steps=steps, step_sizes="shared"), Smooth.draw()
+    data = synthetic(inner, model, 100)
     weights, static = eqx.partition(model, eqx.is_inexact_array)
 
     def by_scan(learned: TrainingSet) -> Any:
@@ -286,24 +288,25 @@ def memory_of_meta_gradient(steps: int, *, plain: bool = False) -> int:
             slopes = jax.grad(lambda w: plain_loss(eqx.combine(w, static), learned.images, learned.labels))(weights)
             return jax.tree.map(lambda w, slope: w - size[0] * slope, weights, slopes), None
 
-        return eqx.combine(jax.lax.scan(step, weights, learned.step_sizes)[0], static)
+        return jax.lax.scan(step, weights, learned.step_sizes)[0]
 
-    def loss(learned: TrainingSet) -> Array:
-        trained = by_scan(learned) if plain else train(model, eqx.combine(learned, data), inner)
-        return plain_loss(trained, learned.images[:4], learned.labels[:4])
+    def trained(learned: TrainingSet) -> Any:
+        if plain:
+            return by_scan(learned)
+        return eqx.filter(train(model, eqx.combine(learned, data), inner), eqx.is_inexact_array)
 
-    compiled = quick_jit(jax.grad(loss)).lower(eqx.filter(data, eqx.is_inexact_array)).compile()
-    return int(compiled.memory_analysis().temp_size_in_bytes)
+    kept = jax.eval_shape(lambda learned: jax.vjp(trained, learned)[1], eqx.filter(data, eqx.is_inexact_array))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept))
 
 
-def test_a_step_keeps_its_weights_only() -> None:
-    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(Smooth.draw(hidden=8)))
-    activations = 512 * 8 * 4
-    few, more, many = (memory_of_meta_gradient(steps) for steps in (10, 60, 400))
-    # The weights as the forward pass writes them, and a copy that the compiler may make for the backward pass.
-    assert (more - few) / 50 < 2.2 * weights < activations / 10
+def test_a_step_keeps_its_weights_and_its_update_only() -> None:
+    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(Smooth.draw()))
+    activations = 100 * 5 * 4
+    few, more, many = (kept_for_the_meta_gradient(steps) for steps in (10, 60, 400))
+    # The update is what the derivative by the step size needs; the rest are the step size and counters.
+    assert (more - few) / 50 <= 2 * weights + 32 < activations
     assert many - few < 0.3 * 400 * weights, "400 steps are kept as about 20 segments of 20"
-    plain = [memory_of_meta_gradient(steps, plain=True) for steps in (10, 60)]
+    plain = [kept_for_the_meta_gradient(steps, plain=True) for steps in (10, 60)]
     assert (plain[1] - plain[0]) / 50 > activations, "the usual way keeps activations, or this test shows nothing"
 
 

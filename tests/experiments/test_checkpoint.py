@@ -138,7 +138,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(path: Path, monkeypatch: pytes
 
 
 def test_a_folder_that_is_not_there_is_named(path: Path) -> None:
-    with pytest.raises(RunError, match="Cannot write .*: No such file or directory"):
+    with pytest.raises(RunError, match=r"Cannot write .*: No such file or directory"):
         save_checkpoint(path.parent / "gone" / path.name, make_state())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from qdistill.quantum import Circuit
@@ -15,6 +16,12 @@ from .reference import random_circuit, random_unitary
 
 N_WEIGHTS = 6
 N_FEATURES = 4
+
+
+def examples(count: int) -> settings:
+    """How many examples a test runs; the time of one is mostly compilation, and says nothing."""
+    return settings(max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 seeds = st.integers(0, 2**32 - 1)
 unitaries = st.randoms(use_true_random=False).map(random_unitary)

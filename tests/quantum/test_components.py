@@ -182,16 +182,15 @@ class TestLayer:
         assert relative_error(together, jnp.stack([alone(weights) for weights in several])) < 1e-5
 
 
-def test_angle_embedding_is_its_circuit() -> None:
-    features = jnp.array([0.3, -1.2])
-    for name in ("angle_x", "angle_y", "angle_z"):
-        embedding: Any = EMBEDDINGS[name].make(N_WIRES)
-        circuit, start = embedding.circuit(2), jnp.eye(2**N_WIRES)[0]
-        by_gates = quick_jit(lambda x: apply(circuit, jnp.zeros(0), start, x))(features)
-        np.testing.assert_allclose(embedding.state(features), by_gates, atol=1e-6)
-        assert embedding.circuit().n_features == N_WIRES
-        with pytest.raises(CircuitError, match="wires 0 to 2"):
-            embedding.circuit(4)
+@pytest.mark.parametrize("name", ["angle_x", "angle_y", "angle_z"])
+def test_angle_embedding_is_its_circuit(name: str) -> None:
+    embedding: Any = EMBEDDINGS[name].make(N_WIRES)
+    features, start = jnp.array([0.3, -1.2]), jnp.eye(2**N_WIRES)[0]
+    by_gates = quick_jit(lambda x: apply(embedding.circuit(2), jnp.zeros(0), start, x))(features)
+    np.testing.assert_allclose(embedding.state(features), by_gates, atol=1e-6)
+    assert embedding.circuit().n_features == N_WIRES
+    with pytest.raises(CircuitError, match="wires 0 to 2"):
+        embedding.circuit(4)
 
 
 def test_only_some_embeddings_give_complex_states() -> None:

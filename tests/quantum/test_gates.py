@@ -7,14 +7,14 @@ import math
 import numpy as np
 import pennylane as qml
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qdistill.errors import CircuitError
 from qdistill.quantum.gates import GATES, euler_angles
 
 from .reference import PAULI_MATRICES, PENNYLANE_GATES
-from .strategies import unitaries
+from .strategies import examples, unitaries
 
 angles = st.floats(-4 * math.pi, 4 * math.pi)
 
@@ -26,7 +26,7 @@ def test_every_gate_has_a_pennylane_counterpart() -> None:
 
 @pytest.mark.parametrize("name", GATES)
 @given(values=st.tuples(angles, angles, angles))
-@settings(max_examples=10)
+@examples(10)
 def test_matrix_is_pennylanes(name: str, values: tuple[float, float, float]) -> None:
     gate = GATES[name]
     expected = qml.matrix(PENNYLANE_GATES[name](*values[: gate.n_angles], wires=range(gate.n_wires)))
@@ -43,7 +43,7 @@ def test_matrix_is_pennylanes(name: str, values: tuple[float, float, float]) -> 
 @example(matrix=((math.sqrt(0.5), math.sqrt(0.5)), (math.sqrt(0.5), -math.sqrt(0.5))))
 @example(matrix=((math.cos(1e-9), -math.sin(1e-9)), (math.sin(1e-9), math.cos(1e-9))))
 @example(matrix=((math.cos(1e-13), -math.sin(1e-13)), (math.sin(1e-13), math.cos(1e-13))))
-@settings(max_examples=100)
+@examples(100)
 def test_euler_angles_restore_the_unitary(matrix: tuple[tuple[complex, ...], ...]) -> None:
     phase, phi, theta, omega = euler_angles(np.array(matrix))
     restored = np.exp(1j * phase) * qml.matrix(qml.Rot(phi, theta, omega, wires=0))
@@ -52,7 +52,7 @@ def test_euler_angles_restore_the_unitary(matrix: tuple[tuple[complex, ...], ...
 
 
 @given(values=st.tuples(angles, angles, angles))
-@settings(max_examples=50)
+@examples(50)
 def test_euler_angles_of_a_rot_give_the_same_rot(values: tuple[float, float, float]) -> None:
     matrix = GATES["Rot"].matrix(*values)
     phase, *euler = euler_angles(matrix)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pennylane as qml
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qdistill.errors import CircuitError
@@ -22,7 +22,7 @@ from qdistill.quantum import (
 )
 
 from .reference import pauli_products
-from .strategies import seeds
+from .strategies import examples, seeds
 
 wire_counts = st.integers(1, 3)
 
@@ -40,7 +40,7 @@ def test_strings_count_through_the_letters() -> None:
 
 
 @given(n_wires=wire_counts, seed=seeds)
-@settings(max_examples=20)
+@examples(20)
 def test_composition_sums_the_pauli_products(n_wires: int, seed: int) -> None:
     coefficients = np.random.default_rng(seed).normal(size=4**n_wires)
     with jax.enable_x64(True):
@@ -52,7 +52,7 @@ def test_composition_sums_the_pauli_products(n_wires: int, seed: int) -> None:
 
 
 @given(n_wires=wire_counts, seed=seeds)
-@settings(max_examples=20)
+@examples(20)
 def test_decomposition_restores_the_matrix(n_wires: int, seed: int) -> None:
     matrix = random_hermitian(n_wires, seed)
     coefficients = pauli_decompose(matrix)

@@ -21,6 +21,8 @@ from qdistill.models import LeNetArchitecture, named_weights
 from qdistill.report import figures
 from qdistill.report.figures import draw_curves, draw_images, draw_run
 
+SHARED, UNMEASURED = InnerLoop(step_sizes="shared"), Record()
+
 
 @pytest.fixture(scope="module")
 def weights():
@@ -41,9 +43,7 @@ def weights():
 def make(weights):
     """Build a bundle of images of noise."""
 
-    def bundle(
-        dataset="mnist", per_class=1, inner=InnerLoop(step_sizes="shared"), *, soft=True, mixed=False, record=Record()
-    ):  # noqa: B008 - frozen
+    def bundle(dataset="mnist", per_class=1, inner=SHARED, *, soft=True, mixed=False, record=UNMEASURED):
         names = DATASETS[dataset].class_names
         channels = DATASETS[dataset].image_shape[-1]
         random = np.random.default_rng(0)

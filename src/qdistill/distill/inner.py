@@ -5,7 +5,7 @@ The same function distils (its gradient is the meta-gradient), replays a bundle 
 The meta-gradient is exact and needs little memory. Reverse mode through a gradient step needs, for a cotangent
 v of the step's gradient g(w, x, y) = dL/dw, the products of v with the derivatives of g: these are the gradients of
 the scalar <g(w, x, y), v>, which is the derivative of L along v and comes from one forward-mode pass. So each
-step keeps its weights only and recomputes the rest, at the arithmetic of the usual reverse-over-reverse
+step keeps its weights and its update and recomputes the rest, at the arithmetic of the usual reverse-over-reverse
 (forward-over-reverse products: Pearlmutter, Neural Computation 6, 1994; for meta-gradients: arXiv 2505.00793).
 """
 

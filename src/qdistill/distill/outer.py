@@ -89,9 +89,7 @@ class OuterLoop:
             if getattr(self, name) < least:
                 raise ArgumentError(f"Argument `{name}` must be at least {least}, but was {getattr(self, name)}.")
         if not 0 < self.learning_rate < float("inf"):
-            raise ArgumentError(
-                f"Argument `learning_rate` must be finite and above 0, but was {self.learning_rate}."
-            )
+            raise ArgumentError(f"Argument `learning_rate` must be finite and above 0, but was {self.learning_rate}.")
         if not self.clip >= 0:
             raise ArgumentError(f"Argument `clip` must be at least 0, but was {self.clip}.")
         if not 0 <= self.average < 1:

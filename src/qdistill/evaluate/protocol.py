@@ -43,10 +43,11 @@ def measure(model: Model, bundle: DistilledDataset, images: np.ndarray, labels: 
         A fraction in [0, 1].
     """
     count = eqx.filter_jit(accuracy)
-    return float(count(model, jnp.asarray(images), jnp.asarray(labels), bundle.normalisation))
+    share = float(count(model, jnp.asarray(images), jnp.asarray(labels), bundle.normalisation))
+    return round(share * len(labels)) / len(labels)  # the fraction itself, not float32's nearest
 
 
-def evaluate(bundle: DistilledDataset, *, data_dir: Path | None = None) -> Evaluation:
+def replay(bundle: DistilledDataset, *, data_dir: Path | None = None) -> Evaluation:
     """Replay a bundle's training and measure the network on the dataset's test set.
 
     Args:

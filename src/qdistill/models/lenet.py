@@ -199,9 +199,7 @@ class QuantumLeNetArchitecture:
             raise ArgumentError(f"Argument `n_layers` must be at least 1, but was {self.n_layers}.")
         for name in ("angle_range", "coefficient_scale"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ArgumentError(
-                    f"Argument `{name}` must be finite and at least 0, but was {getattr(self, name)}."
-                )
+                raise ArgumentError(f"Argument `{name}` must be finite and at least 0, but was {getattr(self, name)}.")
         _check_choices(self)
         if self.branch == "removed" and self.skip == "none":
             raise ArgumentError(

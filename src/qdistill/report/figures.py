@@ -164,14 +164,15 @@ def draw_curves(lines: Sequence[dict[str, Any]], path: Path | str) -> Path:
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
     _dress(accuracy, "validation accuracy", "iteration")
 
-    # One row a step; where a step has a size for each weight array, their mean.
-    by_step = np.array([np.mean(line["step_sizes"], axis=1) for line in lines])
+    # One row a step; where a step has a size for each weight array, their median.
+    by_step = np.maximum([np.median(line["step_sizes"], axis=1) for line in lines], 1e-6)
     n_steps = by_step.shape[1]
     # The last, yellow part of the map is hard to see on white.
     colours = colormaps["viridis"].resampled(256)(np.linspace(0.0, 0.88, 256))
     for step in range(n_steps):
         style["linewidth"] = 1.2 if n_steps <= 30 else 0.6
         sizes.plot(iterations, by_step[:, step], color=colours[255 * step // max(n_steps - 1, 1)], **style)
+    sizes.set_yscale("log")
     _dress(sizes, "learned step sizes", "iteration")
     if n_steps > 1:
         key = sizes.inset_axes((1.03, 0.0, 0.03, 1.0))
@@ -233,23 +234,22 @@ def _draw_label(axes: Axes, label: Float[np.ndarray, " classes"], lowest: float,
 
 
 def _draw_step_sizes(axes: Axes, step_sizes: Float[np.ndarray, "steps groups"]) -> None:
-    """The size of each step, or its mean and range over the weight arrays where each has its own."""
+    """The size of each step, or its median and range over the weight arrays where each has its own."""
     steps: Int[np.ndarray, " steps"] = np.arange(1, len(step_sizes) + 1)
-    mean = step_sizes.mean(axis=1)
-    if step_sizes.shape[1] > 1:
-        axes.vlines(steps, step_sizes.min(axis=1), step_sizes.max(axis=1), color=_FAINT, linewidth=2)
-    elif len(steps) <= 60:
-        axes.vlines(steps, 0.0, mean, color=_ACCENT, linewidth=2)
+    # They go over several powers of ten; a size that is zero stands at the bottom.
+    sizes = np.maximum(step_sizes, 1e-6)
+    middle = np.median(sizes, axis=1)
+    if sizes.shape[1] > 1:
+        axes.vlines(steps, sizes.min(axis=1), sizes.max(axis=1), color=_FAINT, linewidth=2)
     if len(steps) <= 60:
-        axes.plot(steps, mean, "o", color=_ACCENT, markersize=5)
+        axes.plot(steps, middle, "o", color=_ACCENT, markersize=5)
     else:
-        axes.plot(steps, mean, color=_ACCENT, linewidth=1.2)
+        axes.plot(steps, middle, color=_ACCENT, linewidth=1.2)
+    axes.set_yscale("log")
     axes.set_xlim(0.4, len(steps) + 0.6)
-    axes.set_ylim(0.0, 1.15 * max(float(step_sizes.max()), 1e-12))
     if len(steps) <= 30:
         axes.set_xticks(steps)
-    axes.yaxis.set_major_locator(MaxNLocator(3))
-    _dress(axes, "", "training step" if step_sizes.shape[1] == 1 else "training step; mean and range over the weights")
+    _dress(axes, "", "training step" if sizes.shape[1] == 1 else "training step; median and range over the weights")
     axes.set_ylabel("step size", size=_SMALL)
 
 

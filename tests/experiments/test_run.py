@@ -1,0 +1,410 @@
+"""Runs: what a run folder holds, and that a run ends alike however often it was stopped on its way."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+from safetensors.numpy import load_file
+
+import qdistill
+from qdistill.data import RawDataset, source, split
+from qdistill.distill.bundle import DistilledDataset
+from qdistill.distill.inner import InnerLoop
+from qdistill.distill.outer import Compression, OuterLoop
+from qdistill.errors import ArgumentError, DivergenceError, RunError
+from qdistill.evaluate.protocol import measure, replay
+from qdistill.experiments import run as run_module
+from qdistill.experiments.checkpoint import load_checkpoint
+from qdistill.experiments.recipe import Recipe
+from qdistill.experiments.run import BUNDLE, CHECKPOINT, METRICS, Report, make_distiller, read_metrics, run
+from qdistill.models import QuantumLeNetArchitecture, named_weights
+
+RECIPE = Recipe(
+    "digits",
+    model=QuantumLeNetArchitecture(n_qubits=2, n_layers=1),
+    compression=Compression(step_size=0.05),
+    inner=InnerLoop(steps=2, step_sizes="tensor"),
+    outer=OuterLoop(iterations=6, batch=16, validate_every=2, learning_rate=0.05),
+    n_validation=100,
+    seed=3,
+)
+
+
+class Watch:
+    """An observer that notes what it is told, and does something at one iteration."""
+
+    def __init__(self, at: int = 0, action: Callable[[], Any] = lambda: None) -> None:
+        self.at, self.action = at, action
+        self.told: list[Any] = []
+
+    def begin(self, recipe: Recipe, iteration: int) -> None:
+        self.told.append(("begin", iteration))
+
+    def iterated(self, iteration: int, loss: float) -> None:
+        self.told.append(("iterated", iteration))
+        if iteration == self.at:
+            self.action()
+
+    def reported(self, report: Report) -> None:
+        self.told.append(("reported", report))
+
+    def end(self, message: str) -> None:
+        self.told.append(("end", message))
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of compiled functions: all runs here, in this process and in others, need the same few."""
+    folder = tmp_path_factory.mktemp("compiled")
+    settings = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_compile_time_secs": 0.1,
+        "jax_persistent_cache_min_entry_size_bytes": 0,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    yield folder
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """A run that nothing stopped."""
+
+    folder: Path
+    bundle: DistilledDataset
+    told: list[Any]
+    tensors: dict[str, np.ndarray]
+
+    def copy_to(self, folder: Path) -> Path:
+        shutil.copytree(self.folder, folder)
+        return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, compiled: Path) -> Finished:
+    folder, watch = tmp_path_factory.mktemp("runs") / "some" / "run", Watch()
+    bundle = run(RECIPE, folder, observer=watch)
+    return Finished(folder, bundle, watch.told, load_file(folder / BUNDLE))
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_same_end(folder: Path, finished: Finished) -> None:
+    """The run in this folder ended with the same numbers, to the bit."""
+    tensors = load_file(folder / BUNDLE)
+    assert tensors.keys() == finished.tensors.keys()
+    assert all(tensor.tobytes() == tensors[name].tobytes() for name, tensor in finished.tensors.items())
+    assert (folder / METRICS).read_text() == (finished.folder / METRICS).read_text()
+    assert files(folder) == files(finished.folder)
+    scores, expected = (json.loads((place / "scores.json").read_text()) for place in (folder, finished.folder))
+    assert scores | {"seconds": 0} == expected | {"seconds": 0}
+
+
+def test_a_run_folder_is_complete(finished: Finished) -> None:
+    assert files(finished.folder) == {
+        "recipe.json", "provenance.json", METRICS, BUNDLE, CHECKPOINT, "scores.json",
+    }  # fmt: skip
+    assert Recipe.from_json(json.loads((finished.folder / "recipe.json").read_text())) == RECIPE
+    provenance = json.loads((finished.folder / "provenance.json").read_text())
+    assert provenance["versions"]["qdistill"] == qdistill.__version__
+    assert provenance["versions"]["jax"] == jax.__version__
+    assert provenance["seed"] == 3
+    assert provenance["command"] == sys.argv
+
+
+def test_metrics_have_a_line_for_every_look_at_the_validation_part(finished: Finished) -> None:
+    lines = read_metrics(finished.folder)
+    assert [line["iteration"] for line in lines] == [2, 4, 6]
+    assert all(set(line) == {field.name for field in dataclasses.fields(Report)} for line in lines)
+    accuracies = [line["validation_accuracy"] for line in lines]
+    assert [line["best_validation_accuracy"] for line in lines] == pytest.approx(np.maximum.accumulate(accuracies))
+    assert all(line["rejected"] == 0 and line["loss"] > 0 and line["gradient_norm"] > 0 for line in lines)
+    shapes = {np.shape(line["step_sizes"]) for line in lines}
+    assert shapes == {(2, len(finished.bundle.initial_weights))}
+
+
+def test_scores_and_bundle_tell_what_the_replay_gives(finished: Finished) -> None:
+    lines = read_metrics(finished.folder)
+    best = max(lines, key=lambda line: line["validation_accuracy"])
+    scores = json.loads((finished.folder / "scores.json").read_text())
+    assert scores["seconds"] > 0
+    assert scores == {
+        **dataclasses.asdict(finished.bundle.record),
+        "best_iteration": best["iteration"],
+        "rejected": 0,
+        "seconds": scores["seconds"],
+        "seed": 3,
+    }
+    assert (scores["n_test"], scores["n_validation"]) == (500, 100)
+    assert scores["validation_accuracy"] == best["validation_accuracy"]
+
+    loaded = DistilledDataset.load(finished.folder / BUNDLE)
+    assert loaded.record == finished.bundle.record
+    assert Recipe.from_json(loaded.recipe) == RECIPE
+    replay = replay(loaded)
+    assert replay.test_accuracy == replay.recorded_test_accuracy == scores["test_accuracy"]
+    validation = split(source("digits").load(), n_validation=100).validation
+    assert measure(loaded.train(), loaded, validation.images, validation.labels) == best["validation_accuracy"]
+
+
+def test_an_observer_is_told_everything(finished: Finished) -> None:
+    kinds = [(kind, what if kind != "reported" else what.iteration) for kind, what in finished.told]
+    assert kinds == [
+        ("begin", 0),
+        *(("iterated", 1), ("iterated", 2), ("reported", 2)),
+        *(("iterated", 3), ("iterated", 4), ("reported", 4)),
+        *(("iterated", 5), ("iterated", 6), ("reported", 6)),
+        ("end", "finished"),
+    ]
+    reports = [dataclasses.asdict(what) for kind, what in finished.told if kind == "reported"]
+    assert reports == read_metrics(finished.folder)
+
+
+def test_the_checkpoint_is_of_the_last_iteration(finished: Finished) -> None:
+    splits = split(source("digits").load(), n_validation=100)
+    state = load_checkpoint(finished.folder / CHECKPOINT, make_distiller(RECIPE, splits).start())
+    assert int(state.iteration) == 6
+    best = state.best if state.best_iteration else state.learned
+    assert best.images.tobytes() == finished.tensors["images"].tobytes()
+
+
+def test_a_run_does_not_overwrite(finished: Finished, tmp_path: Path) -> None:
+    before = {name: (finished.folder / name).read_bytes() for name in files(finished.folder)}
+    with pytest.raises(RunError, match=r"exists already\. Choose another with --out, or go on with it by --resume"):
+        run(RECIPE, finished.folder)
+    assert before == {name: (finished.folder / name).read_bytes() for name in files(finished.folder)}
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(RunError, match="exists already"):
+        run(RECIPE, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["file/run", "x" * 300, "link"])
+def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "else")
+    with pytest.raises(RunError, match="Cannot create the run folder"):
+        run(RECIPE, tmp_path / name)
+
+
+@pytest.mark.parametrize("function", ["mkdir", "open"])
+def test_a_place_that_cannot_be_written_to_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    def denied(self: Path, *arguments: Any, **options: Any) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    # Not by the folder's permissions, for the administrator may write anywhere.
+    monkeypatch.setattr(Path, function, denied)
+    with pytest.raises(RunError, match=r"Cannot .*run.*: Permission denied"):
+        run(RECIPE, tmp_path / "run")
+
+
+def test_only_a_run_folder_can_be_resumed(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"Cannot read .*recipe\.json.*Is .* a run folder"):
+        run(RECIPE, tmp_path / "none", resume=True)
+    (tmp_path / "recipe.json").write_text('{"dataset": "dig')
+    with pytest.raises(RunError, match=r"Cannot read .*recipe\.json"):
+        run(RECIPE, tmp_path, resume=True)
+    (tmp_path / "recipe.json").write_text('{"dataset": "digits"}')
+    with pytest.raises(ArgumentError, match="must be a recipe's fields"):
+        run(RECIPE, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        dataclasses.replace(RECIPE, seed=4),
+        dataclasses.replace(RECIPE, outer=dataclasses.replace(RECIPE.outer, iterations=8)),
+        dataclasses.replace(RECIPE, model=QuantumLeNetArchitecture(n_qubits=2, n_layers=2)),
+    ],
+)
+def test_a_run_is_resumed_with_its_own_recipe_only(finished: Finished, other: Recipe) -> None:
+    with pytest.raises(RunError, match=r"is of another recipe\. Resume it with its own"):
+        run(other, finished.folder, resume=True)
+
+
+def test_a_finished_run_can_be_resumed(finished: Finished, tmp_path: Path) -> None:
+    folder, watch = finished.copy_to(tmp_path / "run"), Watch()
+    # A crash in the middle of a line, and before that between a line and its checkpoint.
+    lines = (folder / METRICS).read_text().splitlines(keepends=True)
+    (folder / METRICS).write_text(
+        "".join(lines) + lines[-1].replace('"iteration": 6', '"iteration": 8') + lines[0][:30]
+    )
+    run(RECIPE, folder, resume=True, observer=watch)
+    assert watch.told == [("begin", 6), ("end", "finished")]
+    assert_same_end(folder, finished)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from qdistill.experiments.recipe import Recipe
+from qdistill.experiments.run import run
+import json
+
+class Kill:
+    def begin(self, recipe, iteration): pass
+    def iterated(self, iteration, loss):
+        if iteration == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+    def reported(self, report): pass
+    def end(self, message): pass
+
+run(Recipe.from_json(json.loads(sys.argv[1])), Path(sys.argv[2]), observer=Kill())
+"""
+
+
+def test_a_run_that_was_killed_ends_alike(finished: Finished, compiled: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    environment = os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(compiled),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+    }
+    command = [sys.executable, "-c", KILLED, json.dumps(RECIPE.to_json()), str(folder)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert [line["iteration"] for line in read_metrics(folder)] == [2, 4]
+    assert BUNDLE not in files(folder)
+
+    watch = Watch()
+    run(RECIPE, folder, resume=True, observer=watch)
+    assert watch.told[:2] == [("begin", 4), ("iterated", 5)]
+    assert_same_end(folder, finished)
+
+
+def test_an_interrupted_run_leaves_its_best_and_ends_alike(finished: Finished, tmp_path: Path) -> None:
+    folder, watch = tmp_path / "run", Watch(3, interrupt)
+    folder.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        run(RECIPE, folder, observer=watch)
+    assert watch.told[-1] == ("end", "stopped")
+    assert "scores.json" not in files(folder)
+    bundle = DistilledDataset.load(folder / BUNDLE)
+    [line] = read_metrics(folder)
+    assert bundle.record.validation_accuracy == line["validation_accuracy"]
+    assert bundle.record.test_accuracy is None
+    validation = split(source("digits").load(), n_validation=100).validation
+    assert measure(bundle.train(), bundle, validation.images, validation.labels) == line["validation_accuracy"]
+
+    # Stopped a second time, before anything new was saved.
+    with pytest.raises(KeyboardInterrupt):
+        run(RECIPE, folder, resume=True, observer=Watch(3, interrupt))
+    run(RECIPE, folder, resume=True)
+    assert_same_end(folder, finished)
+
+
+def test_a_run_interrupted_at_once_leaves_what_it_has(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(RECIPE, tmp_path / "run", observer=Watch(1, interrupt))
+    bundle = DistilledDataset.load(tmp_path / "run" / BUNDLE)
+    assert bundle.record.validation_accuracy is None
+    trained = named_weights(bundle.train())
+    assert all(np.isfinite(weight).all() for weight in trained.values())
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace", "open"])
+def test_a_full_disk_leaves_the_checkpoint_before(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    folder, full = tmp_path / "run", []
+    before: dict[str, bytes] = {}
+    place: Any = Path if function == "open" else os
+    original = getattr(place, function)
+
+    def fill() -> None:
+        full.append(True)
+        before.update({name: (folder / name).read_bytes() for name in files(folder)})
+
+    def on_a_full_disk(*arguments: Any, **options: Any) -> Any:
+        mode = options.get("mode", (*arguments[1:], "r")[0])
+        if full and (function != "open" or mode != "r"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return original(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, function, on_a_full_disk)
+        with pytest.raises(RunError, match=r"Cannot write .*: No space left on device"):
+            run(RECIPE, folder, observer=Watch(4, fill))
+    assert files(folder) == {"recipe.json", "provenance.json", METRICS, CHECKPOINT}
+    assert (folder / CHECKPOINT).read_bytes() == before[CHECKPOINT]
+    run(RECIPE, folder, resume=True)
+    assert_same_end(folder, finished)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "garbage", "an array less"])
+def test_a_damaged_checkpoint_is_named(finished: Finished, tmp_path: Path, damage: str) -> None:
+    folder = finished.copy_to(tmp_path / "run")
+    path = folder / CHECKPOINT
+    content = path.read_bytes()
+    damaged = {"truncated": content[:-100], "empty": b"", "garbage": content[::-1]}
+    if damage in damaged:
+        path.write_bytes(damaged[damage])
+    else:
+        shutil.copy(folder / BUNDLE, path)
+    with pytest.raises(RunError, match=r"[Tt]he checkpoint"):
+        run(RECIPE, folder, resume=True)
+    assert files(folder) == files(finished.folder)
+
+
+def test_divergence_ends_with_advice_and_the_best_so_far(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(
+        RECIPE,
+        compression=dataclasses.replace(RECIPE.compression, step_size=1e30),
+        outer=dataclasses.replace(RECIPE.outer, max_rejected=3),
+    )
+    watch = Watch()
+    with pytest.raises(DivergenceError, match=r"3 iterations in a row.*Lower `outer\.learning_rate`") as caught:
+        run(recipe, tmp_path / "run", observer=watch)
+    assert str(tmp_path / "run" / BUNDLE) in str(caught.value)
+    assert watch.told[-1] == ("end", "stopped")
+    last = read_metrics(tmp_path / "run")[-1]
+    assert (last["iteration"], last["rejected"], last["loss"], last["gradient_norm"]) == (3, 3, None, None)
+    bundle = DistilledDataset.load(tmp_path / "run" / BUNDLE)
+    assert bundle.record.validation_accuracy == last["best_validation_accuracy"]
+    assert "scores.json" not in files(tmp_path / "run")
+
+
+@dataclasses.dataclass(frozen=True)
+class OtherTest:
+    """The digits with another test set."""
+
+    def load(self, data_dir: Path | None = None) -> RawDataset:
+        raw = source("digits").load(data_dir)
+        images, labels = 255 - raw.test_images[:40], (raw.test_labels[:40] + 1) % 10
+        return dataclasses.replace(raw, test_images=images, test_labels=labels.astype(np.int32))
+
+
+def test_the_test_set_decides_nothing(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "source", lambda name: OtherTest())
+    bundle = run(RECIPE, tmp_path / "run")
+    assert bundle.record.n_test == 40
+    tensors = load_file(tmp_path / "run" / BUNDLE)
+    assert all(tensor.tobytes() == tensors[name].tobytes() for name, tensor in finished.tensors.items())
+    assert (tmp_path / "run" / METRICS).read_text() == (finished.folder / METRICS).read_text()
