@@ -22,7 +22,8 @@ help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.core  ## Distill the 8x8 digits, evaluate the result and show it (no download)
-	$(BIN)/qdistill distill digits --out runs/demo
+	@if [ -e runs/demo ]; then set -x; $(BIN)/qdistill distill --resume runs/demo; \
+		else set -x; $(BIN)/qdistill distill digits --out runs/demo; fi
 	$(BIN)/qdistill evaluate runs/demo
 	$(BIN)/qdistill show runs/demo
 

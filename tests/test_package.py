@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-HEAVY = {"matplotlib", "pennylane", "qiskit", "sklearn", "tensorcircuit", "torch", "tyro"}
+HEAVY = {"equinox", "jax", "matplotlib", "optax", "pennylane", "qiskit", "sklearn", "tensorcircuit", "torch", "tyro"}
 """Slow to import, or optional: loaded where they are used."""
 
 UNSAFE = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
@@ -106,3 +106,9 @@ def test_constraints_cover_the_dependencies(extra):
         for pin in matching:
             (clause,) = pin.specifier
             assert requirement.specifier.contains(clause.version), f"{pin} is not {requirement}"
+
+
+def test_every_public_name_can_be_imported() -> None:
+    for name in qdistill.__all__:
+        assert getattr(qdistill, name) is not None
+    assert set(qdistill.__all__) <= set(dir(qdistill))

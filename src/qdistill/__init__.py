@@ -1,8 +1,8 @@
 """Dataset distillation for quantum neural networks.
 
 The names most users need: a `Recipe` (from `default_recipe`), `run`, which follows it, `DistilledDataset`, the file
-that comes out, and `replay`, which trains on it and measures. Circuits and layers are in `qdistill.quantum`, networks in
-`qdistill.models`, datasets in `qdistill.data`.
+that comes out, and `replay`, which trains on it and measures. Circuits and layers are in `qdistill.quantum`,
+networks in `qdistill.models`, datasets in `qdistill.data`.
 
 The names are imported when they are first used: `qdistill --help` need not wait for JAX.
 """

@@ -166,8 +166,8 @@ def test_scores_and_bundle_tell_what_the_replay_gives(finished: Finished) -> Non
     loaded = DistilledDataset.load(finished.folder / BUNDLE)
     assert loaded.record == finished.bundle.record
     assert Recipe.from_json(loaded.recipe) == RECIPE
-    replay = replay(loaded)
-    assert replay.test_accuracy == replay.recorded_test_accuracy == scores["test_accuracy"]
+    result = replay(loaded)
+    assert result.test_accuracy == result.recorded_test_accuracy == scores["test_accuracy"]
     validation = split(source("digits").load(), n_validation=100).validation
     assert measure(loaded.train(), loaded, validation.images, validation.labels) == best["validation_accuracy"]
 

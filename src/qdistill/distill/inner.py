@@ -223,6 +223,11 @@ def train(model: Model, data: TrainingSet, inner: InnerLoop) -> Model:
     return trained
 
 
+def fraction(share: Float[Array, ""] | float, n: int) -> float:
+    """The fraction of n that a float32 stands for, without float32's rounding: 0.576 and not 0.57600003."""
+    return round(float(share) * n) / n
+
+
 def accuracy(
     model: Model,
     images: Shaped[Array, "n height width channels"],

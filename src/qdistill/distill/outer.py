@@ -19,7 +19,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from qdistill.data import Splits
-from qdistill.distill.inner import InnerLoop, TrainingSet, accuracy, train
+from qdistill.distill.inner import InnerLoop, TrainingSet, accuracy, fraction, train
 from qdistill.distill.objective import MetaObjective, PerformanceMatching
 from qdistill.errors import ArgumentError
 from qdistill.models import Model
@@ -270,7 +270,7 @@ class Distiller:
                 state,
                 (state.averaged, measured, state.iteration),
             )
-        return state, float(measured)
+        return state, fraction(measured, len(labels))
 
     def training_set(self, learned: Learned) -> TrainingSet:
         """The form that a training and a bundle read."""

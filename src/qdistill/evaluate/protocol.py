@@ -11,7 +11,7 @@ import numpy as np
 
 from qdistill.data import source
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.distill.inner import accuracy
+from qdistill.distill.inner import accuracy, fraction
 from qdistill.models import Model
 
 
@@ -43,8 +43,8 @@ def measure(model: Model, bundle: DistilledDataset, images: np.ndarray, labels: 
         A fraction in [0, 1].
     """
     count = eqx.filter_jit(accuracy)
-    share = float(count(model, jnp.asarray(images), jnp.asarray(labels), bundle.normalisation))
-    return round(share * len(labels)) / len(labels)  # the fraction itself, not float32's nearest
+    share = count(model, jnp.asarray(images), jnp.asarray(labels), bundle.normalisation)
+    return fraction(share, len(labels))
 
 
 def replay(bundle: DistilledDataset, *, data_dir: Path | None = None) -> Evaluation:

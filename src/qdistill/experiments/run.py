@@ -24,6 +24,7 @@ import numpy as np
 import qdistill
 from qdistill.data import Splits, source, split
 from qdistill.distill.bundle import DistilledDataset, Record
+from qdistill.distill.inner import fraction
 from qdistill.distill.outer import Distiller, Learned, OuterState
 from qdistill.errors import DivergenceError, RunError
 from qdistill.evaluate.protocol import measure
@@ -218,7 +219,7 @@ def _report(
         loss=float(np.mean(losses)) if losses else None,
         gradient_norm=float(np.mean(norms)) if norms else None,
         validation_accuracy=measured,
-        best_validation_accuracy=float(state.best_accuracy),
+        best_validation_accuracy=fraction(state.best_accuracy, len(distiller.splits.validation)),
         rejected=int(state.rejected_total),
         step_sizes=np.asarray(step_sizes).round(7).tolist(),
     )
@@ -227,7 +228,8 @@ def _report(
 def _bundle(recipe: Recipe, distiller: Distiller, state: OuterState, test: Splits | None) -> DistilledDataset:
     """The best images so far; with `test`, also replayed and measured on the test set."""
     splits = distiller.splits
-    best: Learned = state.best if state.best_accuracy >= 0 else state.averaged
+    looked = bool(state.best_accuracy >= 0)
+    best: Learned = state.best if looked else state.averaged
     bundle = DistilledDataset(
         data=distiller.training_set(best),
         initial_weights=named_weights(distiller.model),
@@ -241,7 +243,7 @@ def _bundle(recipe: Recipe, distiller: Distiller, state: OuterState, test: Split
         record=Record(
             test_accuracy=None,
             n_test=None,
-            validation_accuracy=float(state.best_accuracy) if state.best_accuracy >= 0 else None,
+            validation_accuracy=fraction(state.best_accuracy, len(splits.validation)) if looked else None,
             n_validation=len(splits.validation),
         ),
     )

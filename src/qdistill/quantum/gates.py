@@ -114,7 +114,8 @@ def euler_angles(matrix: ArrayLike) -> tuple[float, float, float, float]:
     unitary: Matrix = np.asarray(matrix, dtype=complex)
     if unitary.shape != (2, 2) or not np.allclose(unitary @ unitary.conj().T, np.eye(2), atol=1e-6):
         raise CircuitError(
-            f"Argument `matrix` must be a unitary of shape (2, 2), but was {unitary.tolist()} with shape {unitary.shape}."
+            f"Argument `matrix` must be a unitary of shape (2, 2), but was {unitary.tolist()} with shape "
+            f"{unitary.shape}."
         )
     # In SU(2), m00 = cos(theta/2) exp(-i (phi+omega)/2) and m10 = sin(theta/2) exp(-i (phi-omega)/2).
     phase = cmath.phase(np.linalg.det(unitary)) / 2

@@ -1,0 +1,61 @@
+"""The main job on real images, as a user does it, and the README's own examples."""
+
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import qdistill
+from qdistill.cli import main
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """The README's code blocks in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_python_example_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (example,) = blocks("python")
+    exec(compile(example, "README.md", "exec"), {})
+    accuracy = float(capsys.readouterr().out)
+    bundle = qdistill.DistilledDataset.load("runs/digits/bundle.safetensors")
+    assert accuracy == bundle.record.test_accuracy
+    # Ten images instead of 1,097; guessing gives 0.1.
+    assert accuracy > 0.85
+
+
+def test_the_commands_of_the_readme_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "\n".join([*blocks("sh"), *re.findall(r"`(qdistill [^`]*)`", README)])
+    commands = [shlex.split(line, comments=True) for line in text.splitlines() if line.startswith("qdistill ")]
+    assert len(commands) > 4
+    for _, *words in commands:
+        command = [word for word in words if not word.startswith("-")][:1]
+        dataset = words[1:2] if command == ["distill"] and not words[1].startswith("-") else []
+        assert main([*command, *dataset, "--help"]) == 0
+        text = capsys.readouterr().out
+        for option in (word for word in words if word.startswith("--")):
+            assert option in text, option
+
+
+@pytest.mark.skipif("QDISTILL_DATA_DIR" not in os.environ, reason="needs real MNIST in QDISTILL_DATA_DIR")
+def test_mnist_from_the_files_to_the_replayed_accuracy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    options = ["--outer.iterations", "150", "--outer.validate-every", "50", "--out", str(run)]
+    assert main(["distill", "mnist", *options]) == 0
+    for name in ("bundle.safetensors", "scores.json", "metrics.jsonl", "images.png", "curves.png"):
+        assert (run / name).stat().st_size > 0
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["n_test"] == 10_000
+    assert result["test_accuracy"] == result["recorded_test_accuracy"]
+    # 65 % on validation after 100 iterations, in the run that the default recipe was chosen by.
+    assert result["test_accuracy"] > 0.5
