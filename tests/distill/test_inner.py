@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import Array
 
-from qdistill.distill.inner import InnerLoop, TrainingSet, accuracy, cross_entropy, train
+from qdistill.distill.inner import InnerLoop, TrainingSet, accuracy, cross_entropy, fraction, train
 from qdistill.errors import ArgumentError
 from qdistill.models import Dense, named_weights
 from qdistill.quantum import AmplitudeEmbedding, QuantumLayer, StronglyEntangling, each_wire, make_observable
@@ -337,6 +337,12 @@ def test_accuracy_is_numpys(n: int, slice_size: int) -> None:
 
     measured = quick_jit(measure)(jnp.asarray(images), jnp.asarray(labels))
     assert float(measured) == pytest.approx((labels == classes).mean())
+
+
+@pytest.mark.parametrize("n", [1, 3, 100, 500, 10_000])
+def test_a_fraction_loses_what_single_precision_added(n: int) -> None:
+    for count in {0, 1, n // 3, n - 1, n}:
+        assert fraction(jnp.asarray(count, jnp.int32) / n, n) == count / n
 
 
 def test_the_schedule_shares_out_the_images_in_order() -> None:

@@ -24,7 +24,6 @@ from qdistill.errors import ArgumentError
 from qdistill.models import Dense
 
 SHAPE, CLASSES = (3, 4, 1), 3
-OPTIMISERS = ("adam", "adamw", "sgd", "rmsprop", "lion")
 
 
 class Linear(eqx.Module):
@@ -335,7 +334,7 @@ def test_without_a_moving_average_the_last_data_is_kept(splits: Splits) -> None:
     assert equal(state.averaged, state.learned)
 
 
-@pytest.mark.parametrize("optimiser", OPTIMISERS)
+@pytest.mark.parametrize("optimiser", ["adamw", "lion", "rmsprop", "sgd"])
 def test_fixed_labels_stay_one_hot_and_the_rest_is_learned(splits: Splits, optimiser: str) -> None:
     compression = dataclasses.replace(START, labels="fixed")
     distiller = make(splits, compression, outer=dataclasses.replace(OUTER, optimiser=optimiser))

@@ -343,8 +343,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
         before.update({name: (folder / name).read_bytes() for name in files(folder)})
 
     def on_a_full_disk(*arguments: Any, **options: Any) -> Any:
-        mode = options.get("mode", (*arguments[1:], "r")[0])
-        if full and (function != "open" or mode != "r"):
+        if full and (function != "open" or "a" in arguments[1:]):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return original(*arguments, **options)
 

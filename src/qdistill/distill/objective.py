@@ -78,17 +78,20 @@ class PerformanceMatching:
             return weights
 
         def slice_loss(weights: Model, images: Array, labels: Array) -> Array:
-            return cross_entropy(predict(eqx.combine(weights, static), images), labels)
+            return images.shape[0] * cross_entropy(predict(eqx.combine(weights, static), images), labels)
 
         def add_slice(total: tuple[Array, Model], part: tuple[Array, ...]) -> tuple[tuple[Array, Model], None]:
             return jax.tree.map(jnp.add, total, jax.value_and_grad(slice_loss)(weights, *part)), None
 
         weights, pull_back = jax.vjp(trained_weights, learned)
         batch = images.shape[0]
-        size = max(d for d in range(1, min(batch, self.slice_size) + 1) if batch % d == 0)
-        parts = tuple(a.reshape(batch // size, size, *a.shape[1:]) for a in (images, labels))
+        size = min(batch, self.slice_size)
+        whole = batch - batch % size
+        parts = tuple(a[:whole].reshape(-1, size, *a.shape[1:]) for a in (images, labels))
         zero = jax.tree.map(jnp.zeros_like, (jnp.zeros(()), weights))
         total, _ = jax.lax.scan(add_slice, zero, parts)
-        loss, cotangent = jax.tree.map(lambda a: a * (size / batch), total)
+        if whole < batch:
+            total, _ = add_slice(total, (images[whole:], labels[whole:]))
+        loss, cotangent = jax.tree.map(lambda a: a / batch, total)
         (gradient,) = pull_back(cotangent)
         return loss, gradient

@@ -111,7 +111,7 @@ def run(
         folder: where to; must not exist yet, or be empty, unless the run is resumed.
         data_dir: where the dataset's files lie; see `qdistill.data`.
         resume: go on from the folder's last checkpoint. The result is that of an uninterrupted run, to the bit
-            on the same machine.
+            on the same machine with as many cores.
         observer: is told how it goes.
 
     Returns:
@@ -119,6 +119,7 @@ def run(
 
     Raises:
         RunError: the folder exists, is of another recipe, or cannot be written.
+        BundleError: the bundle cannot be written; the checkpoint is there to resume from.
         DataError: the dataset's files are missing or damaged.
         DivergenceError: too many iterations in a row were not finite; the best bundle so far is in the folder.
         KeyboardInterrupt: passed on after the best bundle so far was saved.
@@ -126,10 +127,12 @@ def run(
     folder, observer = Path(folder), observer or _Silent()
     started = time.monotonic()
     if not resume:
-        _create(folder, recipe)
+        _check_new(folder)
     elif Recipe.from_json(read_json(folder / "recipe.json")) != recipe:
         raise RunError(f"The run folder {folder} is of another recipe. Resume it with its own, or choose a new folder.")
     splits = split(source(recipe.dataset).load(data_dir), n_validation=recipe.n_validation)
+    if not resume:  # only now, so that a run without data leaves nothing behind
+        _create(folder, recipe)
     distiller = make_distiller(recipe, splits)
     state = distiller.start()
     if resume and (folder / CHECKPOINT).exists():
@@ -270,12 +273,18 @@ def provenance(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _create(folder: Path, recipe: Recipe) -> None:
+def _check_new(folder: Path) -> None:
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunError(
                 f"The run folder {folder} exists already. Choose another with --out, or go on with it by --resume."
             )
+    except OSError as error:
+        raise RunError(f"Cannot look into the run folder {folder}: {error.strerror or error}.") from error
+
+
+def _create(folder: Path, recipe: Recipe) -> None:
+    try:
         (folder / CHECKPOINT).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"Cannot create the run folder {folder}: {error.strerror or error}.") from error
