@@ -280,7 +280,7 @@ def _check_new(folder: Path) -> None:
                 f"The run folder {folder} exists already. Choose another with --out, or go on with it by --resume."
             )
     except OSError as error:
-        raise RunError(f"Cannot look into the run folder {folder}: {error.strerror or error}.") from error
+        raise RunError(f"Cannot create the run folder {folder}: {error.strerror or error}.") from error
 
 
 def _create(folder: Path, recipe: Recipe) -> None:
