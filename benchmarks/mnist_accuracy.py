@@ -1,0 +1,77 @@
+"""Test accuracy of the default MNIST recipe and of the longer one, over seeds: the README's table.
+
+    python benchmarks/mnist_accuracy.py RUNS [--seeds 0 1 2]
+
+follows each recipe for each seed into RUNS/mnist-<iterations>-<seed>, going on with what was stopped, and writes
+`mnist_accuracy.md` beside this script: accuracies, mean and 95 % interval over the seeds (Student's t), seconds,
+machine, versions. A seed decides the initial weights, the initial images and the batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+
+from scipy.stats import t as student
+
+from qdistill.cli import main as qdistill
+
+ITERATIONS = (6000, 15000)
+
+
+def main() -> None:
+    """Run what is missing, then write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    options = parser.parse_args()
+    lines = [
+        "# MNIST, 10 images, quantum LeNet (residual, trainable Hermitian)",
+        "",
+        "Known initial weights; the best images by validation accuracy (5,000 training images); the test set is read",
+        "once, at the end. Written by `benchmarks/mnist_accuracy.py`.",
+        "",
+        "| iterations | test accuracy (n = 10,000) for each seed | mean | 95 % interval | seconds a run |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for iterations in ITERATIONS:
+        folders = [options.runs / f"mnist-{iterations}-{seed}" for seed in options.seeds]
+        for folder, seed in zip(folders, options.seeds, strict=True):
+            follow(folder, seed, iterations)
+        scores = [json.loads((folder / "scores.json").read_text()) for folder in folders]
+        assert all(score["n_test"] == 10_000 for score in scores)
+        accuracies = [100 * score["test_accuracy"] for score in scores]
+        each = ", ".join(f"{a:.2f}" for a in accuracies)
+        mean = statistics.mean(accuracies)
+        seconds = ", ".join(f"{score['seconds']:.0f}" for score in scores)
+        lines.append(f"| {iterations:,} | {each} | {mean:.2f} | {interval(accuracies)} | {seconds} |")
+    provenance = json.loads((folders[0] / "provenance.json").read_text())
+    versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
+    lines += ["", f"Seeds {options.seeds}. {provenance['machine']}, Python {provenance['python']}, {versions}."]
+    table = "\n".join(lines) + "\n"
+    Path(__file__).with_suffix(".md").write_text(table)
+    print(table)
+
+
+def follow(folder: Path, seed: int, iterations: int) -> None:
+    """Follow a recipe to its end, wherever it was stopped."""
+    if (folder / "scores.json").exists():
+        return
+    arguments = ["mnist", "--seed", str(seed), "--outer.iterations", str(iterations), "--out", str(folder)]
+    code = qdistill(["distill", *(["--resume", str(folder)] if folder.exists() else arguments)])
+    if code:
+        raise SystemExit(code)
+
+
+def interval(values: list[float]) -> str:
+    """The mean's 95 % interval by Student's t, as text."""
+    if len(values) < 2:
+        return "-"
+    half = student.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+    return f"{statistics.mean(values) - half:.2f} to {statistics.mean(values) + half:.2f}"
+
+
+if __name__ == "__main__":
+    main()
