@@ -2,7 +2,11 @@
 
 import os
 import sys
+from collections.abc import Iterator
 
+import jax
+import jaxtyping
+import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -14,3 +18,16 @@ install_import_hook("qdistill", "beartype.beartype")
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture
+def double_precision() -> Iterator[None]:
+    """Switches float64 on for one test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a wrong type pass, as it does for a user, so that the package's own error can be seen."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

@@ -7,7 +7,6 @@ import struct
 import tarfile
 from pathlib import Path
 
-import jaxtyping
 import numpy as np
 import pytest
 
@@ -28,12 +27,6 @@ def no_data_folder(monkeypatch):
     """Every test says itself where its files are, and reaches its own server without a proxy."""
     monkeypatch.delenv("QDISTILL_DATA_DIR", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
-@pytest.fixture
-def unchecked_annotations(monkeypatch):
-    """Leave what is wrong with an argument to the function itself, as it is in a user's program."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(scope="session")

@@ -266,7 +266,7 @@ def floats(value):
     return images
 
 
-@pytest.mark.usefixtures("unchecked_annotations")
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 import pytest
 from hypothesis import given
@@ -45,19 +44,6 @@ class Smooth(eqx.Module):
 
     def __call__(self, image: Array) -> Array:
         return self.last @ jnp.tanh(self.first @ image.reshape(-1) + self.bias)
-
-
-@pytest.fixture
-def double_precision() -> Iterator[None]:
-    """Switches float64 on for one test."""
-    with jax.enable_x64(True):
-        yield
-
-
-@pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets a wrong type pass, as it does for a user, so that the package's own error can be seen."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def synthetic(inner: InnerLoop, model: Any, n_images: int, shape: tuple[int, ...] = SHAPE) -> TrainingSet:

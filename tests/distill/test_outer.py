@@ -10,7 +10,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 import optax
 import pytest
@@ -37,12 +36,6 @@ class Linear(eqx.Module):
 
     def __call__(self, image: Array) -> Array:
         return self.dense(image.reshape(-1))
-
-
-@pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets a wrong type pass, as it does for a user, so that the package's own error can be seen."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def blobs(n: int, seed: int) -> Labelled:

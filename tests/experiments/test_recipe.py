@@ -7,7 +7,6 @@ import json
 import math
 from typing import Any
 
-import jaxtyping
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -161,9 +160,8 @@ DAMAGED: list[tuple[Any, str]] = [
 ]
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("plain", "message"), DAMAGED, ids=range(len(DAMAGED)))
-def test_what_is_wrong_in_a_written_recipe_is_named(monkeypatch: pytest.MonkeyPatch, plain: Any, message: str) -> None:
-    # A file may hold anything, and a user has no run-time type checks.
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+def test_what_is_wrong_in_a_written_recipe_is_named(plain: Any, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         Recipe.from_json(plain)
