@@ -18,7 +18,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.files import BUNDLE, METRICS, read_json_lines, write_whole
@@ -172,7 +172,7 @@ def draw_curves(lines: Sequence[dict[str, Any]], path: Path | str) -> Path:
     for step in range(n_steps):
         style["linewidth"] = 1.2 if n_steps <= 30 else 0.6
         sizes.plot(iterations, by_step[:, step], color=colours[255 * step // max(n_steps - 1, 1)], **style)
-    sizes.set_yscale("log")
+    _in_powers_of_ten(sizes, by_step)
     _dress(sizes, "learned step sizes", "iteration")
     if n_steps > 1:
         key = sizes.inset_axes((1.03, 0.0, 0.03, 1.0))
@@ -245,12 +245,22 @@ def _draw_step_sizes(axes: Axes, step_sizes: Float[np.ndarray, "steps groups"]) 
         axes.plot(steps, middle, "o", color=_ACCENT, markersize=5)
     else:
         axes.plot(steps, middle, color=_ACCENT, linewidth=1.2)
-    axes.set_yscale("log")
+    _in_powers_of_ten(axes, sizes)
     axes.set_xlim(0.4, len(steps) + 0.6)
     if len(steps) <= 30:
         axes.set_xticks(steps)
     _dress(axes, "", "training step" if sizes.shape[1] == 1 else "training step; median and range over the weights")
     axes.set_ylabel("step size", size=_SMALL)
+
+
+def _in_powers_of_ten(axes: Axes, values: Float[np.ndarray, "..."]) -> None:
+    """A logarithmic axis from one power of ten to another, with plain numbers at those in it."""
+    lowest, highest = math.floor(np.log10(values.min())), math.ceil(np.log10(values.max()))
+    axes.set_yscale("log")
+    axes.set_ylim(10.0**lowest, 10.0 ** max(highest, lowest + 1))
+    axes.yaxis.set_major_locator(LogLocator(numticks=4))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _dress(axes: Axes, title: str, x_label: str) -> None:
