@@ -52,7 +52,7 @@ def compare(n_images: int, steps: int, batch: int, repeats: int) -> dict[str, fl
 
     keys = jax.random.split(jax.random.key(0), 3)
     model = QuantumLeNetArchitecture().build((28, 28, 1), 10, key=keys[0])
-    inner = InnerLoop(steps=steps)
+    inner = InnerLoop(steps=steps, step_sizes="shared")
     data = TrainingSet(
         images=jax.random.normal(keys[1], (n_images, 28, 28, 1)),
         labels=jax.nn.one_hot(jnp.arange(n_images) % 10, 10),

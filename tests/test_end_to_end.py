@@ -59,3 +59,14 @@ def test_mnist_from_the_files_to_the_replayed_accuracy(tmp_path: Path, capsys: p
     assert result["test_accuracy"] == result["recorded_test_accuracy"]
     # 65 % on validation after 100 iterations, in the run that the default recipe was chosen by.
     assert result["test_accuracy"] > 0.5
+
+
+@pytest.mark.skipif("QDISTILL_DATA_DIR" not in os.environ, reason="needs real MNIST in QDISTILL_DATA_DIR")
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[1] / "zoo").glob("*.safetensors")), ids=lambda p: p.stem
+)
+def test_a_finished_bundle_gives_its_recorded_accuracy(path: Path) -> None:
+    result = qdistill.replay(qdistill.DistilledDataset.load(path))
+    assert result.recorded_test_accuracy is not None
+    # On another processor than the one that recorded it, rounding may move an image or two across a border.
+    assert result.test_accuracy == pytest.approx(result.recorded_test_accuracy, abs=0.001)
