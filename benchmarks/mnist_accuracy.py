@@ -1,10 +1,10 @@
-"""Test accuracy of the default MNIST recipe and of the longer one, over seeds: the README's table.
+"""Test accuracy of the default MNIST recipe, of the longer one and of a control, over seeds: the README's table.
 
     python benchmarks/mnist_accuracy.py RUNS [--seeds 0 1 2]
 
-follows each recipe for each seed into RUNS/mnist-<iterations>-<seed>, going on with what was stopped, and writes
-`mnist_accuracy.md` beside this script: accuracies, mean and 95 % interval over the seeds (Student's t), seconds,
-machine, versions. A seed decides the initial weights, the initial images and the batches.
+follows each recipe for each seed into RUNS/mnist-<branch>-<iterations>-<seed>, going on with what was stopped, and
+writes `mnist_accuracy.md` beside this script: accuracies, mean and 95 % interval over the seeds (Student's t),
+seconds, machine, versions. A seed decides the initial weights, the initial images and the batches.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from scipy.stats import t as student
 
 from qdistill.cli import main as qdistill
 
-ITERATIONS = (6000, 15000)
+ROWS = (("quantum", 6000), ("quantum", 15000), ("removed", 6000))
+"""The quantum branch, or the network without it, and the outer iterations."""
 
 
 def main() -> None:
@@ -28,25 +29,25 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     lines = [
-        "# MNIST, 10 images, quantum LeNet (residual, trainable Hermitian)",
+        "# MNIST, 10 images, quantum LeNet (residual, trainable Hermitian) and its control",
         "",
         "Known initial weights; the best images by validation accuracy (5,000 training images); the test set is read",
         "once, at the end. Written by `benchmarks/mnist_accuracy.py`.",
         "",
-        "| iterations | test accuracy (n = 10,000) for each seed | mean | 95 % interval | seconds a run |",
-        "| --- | --- | --- | --- | --- |",
+        "| quantum branch | iterations | test accuracy (n = 10,000), each seed | mean | 95 % interval | seconds |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
-    for iterations in ITERATIONS:
-        folders = [options.runs / f"mnist-{iterations}-{seed}" for seed in options.seeds]
+    for branch, iterations in ROWS:
+        folders = [options.runs / f"mnist-{branch}-{iterations}-{seed}" for seed in options.seeds]
         for folder, seed in zip(folders, options.seeds, strict=True):
-            follow(folder, seed, iterations)
+            follow(folder, seed, branch, iterations)
         scores = [json.loads((folder / "scores.json").read_text()) for folder in folders]
         assert all(score["n_test"] == 10_000 for score in scores)
         accuracies = [100 * score["test_accuracy"] for score in scores]
         each = ", ".join(f"{a:.2f}" for a in accuracies)
         mean = statistics.mean(accuracies)
         seconds = ", ".join(f"{score['seconds']:.0f}" for score in scores)
-        lines.append(f"| {iterations:,} | {each} | {mean:.2f} | {interval(accuracies)} | {seconds} |")
+        lines.append(f"| {branch} | {iterations:,} | {each} | {mean:.2f} | {interval(accuracies)} | {seconds} |")
     provenance = json.loads((folders[0] / "provenance.json").read_text())
     versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
     lines += ["", f"Seeds {options.seeds}. {provenance['machine']}, Python {provenance['python']}, {versions}."]
@@ -55,12 +56,14 @@ def main() -> None:
     print(table)
 
 
-def follow(folder: Path, seed: int, iterations: int) -> None:
+def follow(folder: Path, seed: int, branch: str, iterations: int) -> None:
     """Follow a recipe to its end, wherever it was stopped."""
     if (folder / "scores.json").exists():
         return
-    arguments = ["mnist", "--seed", str(seed), "--outer.iterations", str(iterations), "--out", str(folder)]
-    code = qdistill(["distill", *(["--resume", str(folder)] if folder.exists() else arguments)])
+    arguments = ["mnist", "--seed", str(seed), "--model.branch", branch, "--outer.iterations", str(iterations)]
+    code = qdistill(
+        ["distill", *(["--resume", str(folder)] if folder.exists() else [*arguments, "--out", str(folder)])]
+    )
     if code:
         raise SystemExit(code)
 
