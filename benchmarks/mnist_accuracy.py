@@ -37,6 +37,7 @@ def main() -> None:
         "| quantum branch | iterations | test accuracy (n = 10,000), each seed | mean | 95 % interval | seconds |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
+    measured: dict[tuple[str, int], list[float]] = {}
     for branch, iterations in ROWS:
         folders = [options.runs / f"mnist-{branch}-{iterations}-{seed}" for seed in options.seeds]
         for folder, seed in zip(folders, options.seeds, strict=True):
@@ -44,10 +45,18 @@ def main() -> None:
         scores = [json.loads((folder / "scores.json").read_text()) for folder in folders]
         assert all(score["n_test"] == 10_000 for score in scores)
         accuracies = [100 * score["test_accuracy"] for score in scores]
+        measured[branch, iterations] = accuracies
         each = ", ".join(f"{a:.2f}" for a in accuracies)
         mean = statistics.mean(accuracies)
         seconds = ", ".join(f"{score['seconds']:.0f}" for score in scores)
         lines.append(f"| {branch} | {iterations:,} | {each} | {mean:.2f} | {interval(accuracies)} | {seconds} |")
+    pairs = zip(measured["quantum", 6000], measured["removed", 6000], strict=True)
+    differences = [quantum - removed for quantum, removed in pairs]
+    lines += [
+        "",
+        f"With the quantum branch minus without, 6,000 iterations, paired by seed: {statistics.mean(differences):+.2f} "
+        f"points, 95 % interval {interval(differences)}.",
+    ]
     provenance = json.loads((folders[0] / "provenance.json").read_text())
     versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
     lines += ["", f"Seeds {options.seeds}. {provenance['machine']}, Python {provenance['python']}, {versions}."]
