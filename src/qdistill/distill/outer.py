@@ -62,7 +62,7 @@ class OuterLoop:
         batch: real images an iteration, drawn with replacement from the training part.
         optimiser: an Optax optimiser by name.
         learning_rate: of the images, labels and step sizes alike, at the start.
-        schedule: how the learning rate goes: ``"cosine"`` to zero, ``"halving"`` ten times, or ``"constant"``.
+        schedule: how the learning rate goes: ``"cosine"`` to zero, ``"halving"`` over ten levels, or ``"constant"``.
         clip: the meta-gradient's norm is held below this many times its running mean; 0 turns it off
             (Feng et al., arXiv 2311.07025).
         average: decay of the moving average of what is learned, which is what is validated and kept; 0 turns
@@ -195,7 +195,7 @@ class Distiller:
         ArgumentError: the parts do not fit each other.
 
     Example:
-        See `examples/`; most users want `qdistill.run`, which also writes checkpoints and pictures.
+        Most users want `qdistill.run`, which builds one from a recipe and also writes metrics and checkpoints.
     """
 
     def __init__(

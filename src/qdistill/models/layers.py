@@ -3,7 +3,8 @@
 A 5x5 convolution followed by 2x2 pooling is one matrix product here. Every pooling window needs the 6x6 patch
 below its four positions, so the patches at stride two are multiplied by a kernel that holds the 5x5 one four
 times, shifted, and the maximum is taken over those four. XLA's own convolution and `reduce_window` on a CPU
-reach about 5 GFLOP/s; this reaches ten times that, and its second derivative is again matrix products.
+reach about 5 GFLOP/s; C1's gradient takes about a quarter of that time here, and its second derivative is again
+matrix products.
 `docs/decisions/0004-convolution.md` has the measurements.
 """
 
