@@ -61,6 +61,7 @@ def with_arrays(layer: QuantumLayer, weights: jax.Array, coefficients: jax.Array
 # Four wires, so that the simulator's groups of wires are of unequal sizes.
 FORM_CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Embedding]] = {
     "hermitian": (((3,), (1,)), AngleEmbedding(4)),
+    "two hermitians on one wire": (((2,), (1,), (2,)), AmplitudeEmbedding(4)),
     "hermitian on pairs": (((2, 0), (1, 3)), AmplitudeEmbedding(4)),
     "pauli_z": (((2,), (0,)), AmplitudeEmbedding(4)),
 }

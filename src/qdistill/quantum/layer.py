@@ -1,22 +1,21 @@
 """The quantum layer: embedding, trainable circuit and observable, from features to expectation values.
 
 One layer, three exact forms of it. For n wires, a circuit of M moments (see `lowering`), a batch of B feature
-vectors and K observables, the arithmetic of one evaluation is, in multiply-adds,
+vectors and K observables, the arithmetic is
 
-    states      B * G                          gates applied to each state, G = 4 M 2^n (sum of 2^|group|)
-    unitary     2^n G + B 2 S 4^n              U built once, then one real matrix product a measurement setting
-    heisenberg  2^n G + 4 K 8^n + B K 4^n      M_k = Re(U^dagger H_k U) built once, then x^T M_k x
+    states      B G                  gates applied to each state, G = 4 M 2^n (sum of 2^|group|) multiply-adds
+    unitary     2^n G + B S 4^n      U built once, then one real matrix product for each of S measurement settings
+    heisenberg  2^n G + K 8^n + B K 4^n    M_k = Re(U^dagger H_k U) built once, then x^T M_k x
 
-with S the number of settings (1 for Pauli-Z; 3 for one-wire Hermitians: X, Y and Z). Matrix products run about
-five times as many multiply-adds a second as gates on states do, on the machines measured, so the first term of
-each line counts five times. `choose_form` takes the cheapest; the result is the same to rounding.
+with S = 1 for Pauli-Z and 3 for one-wire Hermitians: X, Y and Z. `choose_form` weighs the terms by what one costs in a
+gradient, and takes the cheapest form; the result is the same to rounding.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import lru_cache
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import equinox as eqx
@@ -30,11 +29,22 @@ from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding
 from qdistill.quantum.lowering import lower
 from qdistill.quantum.observable import Observable, PauliZ, pauli_compose
-from qdistill.quantum.simulate import GROUP, apply, expectation_values, signs, unitary
+from qdistill.quantum.simulate import (
+    GROUP,
+    TO_Z_BASIS,
+    apply,
+    apply_local,
+    expectation_values,
+    fuse,
+    rot,
+    signs,
+    unitary,
+)
 
 Form = Literal["states", "unitary", "heisenberg"]
-GATE_COST = 5.0
-"""Time of a multiply-add in gates on states over that of one in a large real matrix product."""
+SETTING_COST, BUILD_COST, FORM_COST = 0.5, 0.4, 0.15
+"""What a unit of B S 4^n, K 8^n and B K 4^n costs in a gradient, in units of a gate's multiply-add (0.4 ns on one core
+of an AMD EPYC, from 4 to 9 wires; `docs/decisions/0003-forms-of-the-quantum-layer.md`)."""
 
 Tree = TypeVar("Tree")
 
@@ -55,28 +65,14 @@ def choose_form(circuit: Circuit, embedding: Embedding, observable: Observable, 
     if circuit.n_features or not real:
         return "states"
     groups = [min(GROUP, n - first) for first in range(0, n, GROUP)]
-    gates = GATE_COST * 4 * lower(circuit).n_moments * size * sum(2**group for group in groups)
-    many_wires = len(observable.wires[0]) > 1
-    settings = 1 if isinstance(observable, PauliZ) or many_wires else 3
+    gates = 4 * lower(circuit).n_moments * size * sum(2**group for group in groups)
+    settings = 1 if isinstance(observable, PauliZ) or len(observable.wires[0]) > 1 else 3
     costs: dict[Form, float] = {
         "states": batch * gates,
-        "unitary": size * gates + batch * 2 * settings * size**2,
-        "heisenberg": size * gates + observable.n_outputs * (4 * size**3 + batch * size**2),
+        "unitary": size * gates + SETTING_COST * batch * settings * size**2,
+        "heisenberg": size * gates + observable.n_outputs * (BUILD_COST * size**3 + FORM_COST * batch * size**2),
     }
     return min(costs, key=lambda form: costs[form])
-
-
-@lru_cache
-def _to_z_basis(n_wires: int) -> np.ndarray:
-    """(3, 2^n, 2^n): the rotations after which a Z measurement of every wire is one of X, of Y and of Z."""
-    hadamard = np.array([[1, 1], [1, -1]]) * math.sqrt(0.5)
-    rotations = []
-    for single in (hadamard, hadamard @ np.diag([1, -1j]), np.eye(2)):
-        matrix = np.eye(1, dtype=complex)
-        for _ in range(n_wires):
-            matrix = np.kron(matrix, single)
-        rotations.append(matrix)
-    return np.array(rotations)
 
 
 class QuantumLayer(eqx.Module):
@@ -174,35 +170,96 @@ def evaluate_in_form(layer: QuantumLayer, features: Float[Array, " features"], f
 def _shared_unitary(
     whole: Array, observable: Observable, state: Float[Array, " amplitudes"]
 ) -> Float[Array, " outputs"]:
-    """One real matrix product for each measurement setting, then probabilities and signs."""
+    """One real matrix product for each measurement setting, then probabilities and signs.
+
+    The states are the left factor of both products, as in `_images`.
+    """
     n = whole.shape[0].bit_length() - 1
     if len(observable.wires[0]) > 1:
         return expectation_values(observable, jax.lax.complex(whole.real @ state, whole.imag @ state))
-    rotations = _to_z_basis(n)[2:] if isinstance(observable, PauliZ) else _to_z_basis(n)
-    settings = jnp.concatenate([jnp.asarray(rotations[:-1], whole.dtype) @ whole, whole[None]])
-    parts = jnp.stack([settings.real, settings.imag])
-    probabilities = jnp.sum(jnp.einsum("psij,j->psi", parts, state) ** 2, axis=0)
     wires = [wire for (wire,) in observable.wires]
-    values = probabilities @ jnp.asarray(signs(n)[wires].T, state.dtype)
+    wire_signs = jnp.asarray(signs(n)[wires].T, state.dtype)
     if isinstance(observable, PauliZ):
-        return values[0]
-    coefficients = observable.pauli_coefficients().astype(state.dtype)
-    norm = jnp.sum(probabilities[-1])
-    return coefficients[:, 0] * norm + jnp.sum(coefficients[:, 1:] * values.T, axis=1)
+        settings, weighted = whole[None], wire_signs[None]
+    else:
+        rotations = jnp.asarray(np.broadcast_to(TO_Z_BASIS[:, None], (2, n, 2, 2)), whole.dtype)
+        settings = jnp.stack([*(apply_local(fuse(rotation), whole) for rotation in rotations), whole])
+        coefficients = observable.pauli_coefficients().astype(state.dtype)
+        weighted = wire_signs * coefficients[:, 1:].T[:, None, :]
+    parts = jnp.concatenate([settings.real, settings.imag]).reshape(-1, state.size)
+    values = (state @ parts.T) ** 2 @ jnp.concatenate([weighted, weighted]).reshape(parts.shape[0], -1)
+    return values if isinstance(observable, PauliZ) else values + coefficients[:, 0] * (state @ state)
 
 
 def _heisenberg(whole: Array, observable: Observable, state: Float[Array, " amplitudes"]) -> Float[Array, " outputs"]:
     """The quadratic forms ``x^T Re(U^dagger H_k U) x`` of a real state."""
-    size, n, k = whole.shape[0], whole.shape[0].bit_length() - 1, len(observable.wires[0])
-    hermitians = pauli_compose(observable.pauli_coefficients().astype(state.dtype))
+    return _values(observable.wires, whole, observable.pauli_coefficients().astype(state.dtype), state)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _values(wires: tuple[tuple[int, ...], ...], whole: Array, coefficients: Array, state: Array) -> Array:
+    """The values alone take one setting, where every wire is measured in the eigenbasis of its Hermitian.
+
+    That basis has no derivative where the Hermitian is a multiple of the identity. So derivatives never see it: they
+    are those of the quadratic forms, which are smooth everywhere.
+    """
+    measured = [wire for group in wires for wire in group]
+    if len(wires[0]) > 1 or len(set(measured)) < len(measured):
+        return _quadratic_values(_quadratic_forms(wires, whole, coefficients), state)
+    n = whole.shape[0].bit_length() - 1
+    x, y, z = coefficients[:, 1:].T
+    across = jnp.hypot(x, y)
+    # RY(-theta) RZ(-phi) turns the axis (theta, phi) of the Bloch sphere to Z; the wires not measured stay.
+    angles = jnp.stack([-jnp.arctan2(y, x), -jnp.arctan2(across, z), jnp.zeros_like(x)], axis=-1)
+    angles = jnp.zeros((n, 3), state.dtype).at[np.array(measured)].set(angles)
+    rotated = apply_local(fuse(rot(angles)), whole)
+    amplitudes = state @ jnp.concatenate([rotated.real, rotated.imag]).T
+    signed = jnp.asarray(np.tile(signs(n)[measured].T, (2, 1)), state.dtype) * jnp.hypot(across, z)
+    return coefficients[:, 0] * (state @ state) + amplitudes**2 @ signed
+
+
+@_values.defjvp
+def _values_jvp(
+    wires: tuple[tuple[int, ...], ...], primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[Array, Array]:
+    def by_forms(whole: Array, coefficients: Array, state: Array) -> Array:
+        return _quadratic_values(_quadratic_forms(wires, whole, coefficients), state)
+
+    values: tuple[Array, Array] = jax.jvp(by_forms, primals, tangents)
+    return values
+
+
+def _quadratic_forms(
+    wires: tuple[tuple[int, ...], ...], whole: Array, coefficients: Array
+) -> Float[Array, "amplitudes outputs amplitudes"]:
+    """M_k = Re(U^dagger H_k U), symmetric; the middle axis is k, so that a batch meets all of them in one product."""
+    size, n, k = whole.shape[0], whole.shape[0].bit_length() - 1, len(wires[0])
     tensor = whole.reshape((2,) * n + (size,))
-    split = jnp.stack([jnp.moveaxis(tensor, group, range(k)).reshape(2**k, -1, size) for group in observable.wires])
-    image = jnp.einsum("gij,gjrs->girs", hermitians, split).reshape(-1, size, size)
+    split = jnp.stack([jnp.moveaxis(tensor, group, range(k)).reshape(2**k, -1, size) for group in wires])
+    image = jnp.einsum("gij,gjrs->girs", pauli_compose(coefficients), split).reshape(-1, size, size)
     split = split.reshape(-1, size, size)
     # Re(A^dagger B) in two real products, where the complex one would take four.
-    forms = jnp.einsum("gas,gat->gst", split.real, image.real)
-    forms = forms + jnp.einsum("gas,gat->gst", split.imag, image.imag)
-    return jnp.einsum("gst,t->gs", forms, state) @ state
+    forms = jnp.einsum("gas,gat->sgt", split.real, image.real)
+    return forms + jnp.einsum("gas,gat->sgt", split.imag, image.imag)
+
+
+@jax.custom_jvp
+def _quadratic_values(forms: Array, state: Array) -> Array:
+    """``x^T M_k x``."""
+    return _images(forms, state) @ state
+
+
+@_quadratic_values.defjvp
+def _quadratic_values_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    # M is symmetric, so M x serves the value and the derivative, where JAX would also compute M^T x.
+    (forms, state), (d_forms, d_state) = primals, tangents
+    images = _images(forms, state)
+    return images @ state, 2 * (images @ d_state) + _images(d_forms, state) @ state
+
+
+def _images(forms: Array, state: Array) -> Float[Array, "outputs amplitudes"]:
+    """M_k x. A batch of states is the left factor of one product, whose rows then need no transposition."""
+    return (state @ forms.reshape(state.size, -1)).reshape(-1, state.size)
 
 
 def for_batch(tree: Tree, batch: int) -> Tree:

@@ -48,7 +48,7 @@ def _angles(
     return angles
 
 
-def _rot(angles: Float[Array, "*axes 3"]) -> Complex[Array, "*axes 2 2"]:
+def rot(angles: Float[Array, "*axes 3"]) -> Complex[Array, "*axes 2 2"]:
     """RZ(omega) RY(theta) RZ(phi), as one expression over the four entries."""
     phi, theta, omega = (angles[..., k, None, None] for k in range(3))
     unit, turn, rows, columns = (
@@ -62,7 +62,7 @@ def _rot(angles: Float[Array, "*axes 3"]) -> Complex[Array, "*axes 2 2"]:
 def _wire_unitaries(
     moments: Moments, weights: Float[Array, " weights"], features: Float[Array, " features"] | None
 ) -> Complex[Array, "moments wires 2 2"]:
-    rots = _rot(_angles(moments.angles, weights, features))
+    rots = rot(_angles(moments.angles, weights, features))
     product = rots[:, 0]
     for level in range(1, rots.shape[1]):
         product = rots[:, level] @ product
