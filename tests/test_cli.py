@@ -227,6 +227,38 @@ def test_a_diverged_run_fails_and_leaves_its_pictures(finished, tmp_path, monkey
     assert (tmp_path / "run" / "curves.png").exists()
 
 
+def test_seeds_run_side_by_side_and_resume(tmp_path, monkeypatch, capsys, fails):
+    folder = tmp_path / "set"
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3)
+        assert main(["distill", "digits", *SHORT, "--seeds", "1:3", "--out", str(folder)]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == f"To go on: qdistill distill --resume {folder}"
+    assert main(["distill", "--resume", str(folder), "--memory-budget", "100"]) == 0
+    out, err = capsys.readouterr()
+    assert err.splitlines()[0] == "Distilling digits, 2 seeds, 6 iterations from iteration 2; compiling..."
+    scores = [json.loads((folder / f"seed-{seed}" / "scores.json").read_text()) for seed in (1, 2)]
+    for score in scores:
+        assert f"seed {score['seed']}" in out
+        assert f"{score['test_accuracy']:.2%} (n = 500)" in out
+    assert f"{sum(score['test_accuracy'] for score in scores) / 2:.2%} (95 % interval" in out
+    assert out.splitlines()[-1] == f"Next: qdistill evaluate {folder / 'seed-1'}"
+    for name in ("seeds.png", "seed-1/images.png", "seed-2/curves.png"):
+        assert (folder / name).stat().st_size > 0
+    assert main(["evaluate", str(folder / "seed-2"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["test_accuracy"] == scores[1]["test_accuracy"]
+    assert "is of several seeds. Name one of them" in fails("evaluate", folder, code=1)
+
+
+def test_a_profiled_run_says_where_its_time_went(tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert main(["distill", "digits", *SHORT, "--profile", "--out", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert "C1 and pooling" in out
+    assert f"The trace is {folder / 'profile.trace.json.gz'}" in out
+    assert len(out.splitlines()) < 25
+    assert (folder / "profile.png").stat().st_size > 0
+
+
 # --- wrong usage of distill
 
 
@@ -235,7 +267,13 @@ def test_a_diverged_run_fails_and_leaves_its_pictures(finished, tmp_path, monkey
     [
         (["mnsit"], "was 'mnsit'. Did you mean 'mnist'?"),
         (["digits", "--inner.step", "3"], "Perhaps you meant: --inner.step"),
-        (["digits", "--seeds=3"], "--seed INT"),
+        (["digits", "--seeds=3:3"], "Argument `seeds` must be a range such as 0:8, or different numbers such as 0,2,5"),
+        (["digits", "--seeds", "0,-1"], "but was '0,-1'"),
+        (["digits", "--seeds", "2,2"], "but was '2,2'"),
+        (["digits", "--seeds", "a few"], "but was 'a few'"),
+        (["digits", "--seeds", "0:2", "--seed", "5"], "Argument `seed` must not be given together with `seeds`."),
+        (["digits", "--seeds", "0:2", "--profile"], "Argument `profile` must not be given together with `seeds`"),
+        (["digits", "--memory-budget", "0"], "Argument `memory_budget` must be at least 1 (MiB), but was 0."),
         (["digits", "mnist"], "mnist"),
         (["digits", "--architecture", "lenett"], "Did you mean 'lenet'?"),
         (["digits", "--architecture", "lenet", "--model.n-qubits", "3"], "--model.n-qubits"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from qdistill.errors import QDistillError
     from qdistill.evaluate.protocol import Evaluation, replay
     from qdistill.experiments.recipe import Recipe, default_recipe
-    from qdistill.experiments.run import run
+    from qdistill.experiments.run import run, run_seeds
     from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
     from qdistill.quantum import QuantumLayer
 
@@ -39,6 +39,7 @@ _HOMES = {
     "default_recipe": "experiments.recipe",
     "replay": "evaluate.protocol",
     "run": "experiments.run",
+    "run_seeds": "experiments.run",
     "train": "distill.inner",
 }
 
@@ -58,6 +59,7 @@ __all__ = [
     "default_recipe",
     "replay",
     "run",
+    "run_seeds",
     "train",
 ]
 

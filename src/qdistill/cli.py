@@ -25,7 +25,7 @@ import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 
 from qdistill.errors import ArgumentError, DivergenceError, QDistillError, RunError
-from qdistill.files import BUNDLE
+from qdistill.files import BUNDLE, PROFILE, RECIPE, SCORES, SEEDS, TRACE
 
 if TYPE_CHECKING:
     from qdistill.distill.bundle import DistilledDataset, Record
@@ -42,6 +42,23 @@ _Cache = Annotated[
     bool,
     arg(help="keep compiled programs in the user's cache folder, so that the next run of the kind starts at once."),
 ]
+_Seeds = Annotated[
+    str | None,
+    arg(
+        metavar="FIRST:END",
+        help="run these seeds side by side in one program, such as 0:8, each into a run folder of its own.",
+        help_behavior_hint="(default: the one of --seed)",
+    ),
+]
+_MemoryBudget = Annotated[
+    int | None,
+    arg(
+        metavar="MIB",
+        help="memory for what a long unroll keeps for its meta-gradient; what does not fit is computed again.",
+        help_behavior_hint="(default: a quarter of the machine's)",
+    ),
+]
+_PROFILE_HELP = "first trace some iterations: a file that opens in Perfetto, and a summary of where the time goes."
 
 _HELP = """\
 usage: qdistill COMMAND ...
@@ -128,13 +145,16 @@ def _dispatch(arguments: list[str]) -> int:
 
 @dataclass(frozen=True)
 class _Run:
-    """What the command line asks `run` for."""
+    """What the command line asks `run` or `run_seeds` for."""
 
     recipe: Recipe
     folder: Path
+    resume: bool
+    seeds: tuple[int, ...] | None
     data_dir: Path | None
     compilation_cache: bool
-    resume: bool
+    memory_budget: int | None
+    profile: bool = False
 
 
 def _distill(arguments: list[str]) -> int:
@@ -143,29 +163,52 @@ def _distill(arguments: list[str]) -> int:
     asked = _parse_resume(arguments) if resuming and not helping else _parse_distill(arguments)
     if asked.compilation_cache:
         _use_compilation_cache()
+    if asked.seeds is not None:
+        _use_cores(len(asked.seeds))
 
     from qdistill.experiments.progress import ProgressDisplay
-    from qdistill.experiments.run import run
+    from qdistill.experiments.run import run, run_seeds
 
     folder = asked.folder
     try:
         with ProgressDisplay() as display:
-            bundle = run(asked.recipe, folder, data_dir=asked.data_dir, resume=asked.resume, observer=display)
+            options: dict[str, Any] = {
+                "data_dir": asked.data_dir,
+                "resume": asked.resume,
+                "observer": display,
+                "memory_budget": asked.memory_budget,
+            }
+            if asked.seeds is None:
+                bundles = [run(asked.recipe, folder, with_profile=asked.profile, **options)]
+            else:
+                bundles = run_seeds(asked.recipe, asked.seeds, folder, **options)
     except DivergenceError:
         _draw(folder)
         raise
     except KeyboardInterrupt:
-        if (folder / BUNDLE).exists():
-            pictures = ", ".join(str(path) for path in _draw(folder))
-            _say(f"The best images so far are in {folder / BUNDLE}, drawn in {pictures}.")
+        pictures = _draw(folder)
+        if pictures:
+            _say(f"The best images so far are in {folder}, drawn in {_listed(pictures)}.")
         _say(f"To go on: qdistill distill --resume {folder}")
         return _INTERRUPTED
-    pictures = ", ".join(str(path) for path in _draw(folder))
+    pictures = _draw(folder)
+    if asked.profile:
+        _print_profile(folder)
+    bundle = bundles[0]
     print(f"Distilled {bundle.dataset} into {len(bundle.data.images)} images.")
-    for name, value in [*_accuracies(bundle.record), ("bundle", folder / BUNDLE), ("pictures", pictures)]:
+    if asked.seeds is None:
+        rows = [*_accuracies(bundle.record), ("bundle", str(folder / BUNDLE))]
+    else:
+        rows = _accuracies_of_seeds(asked.seeds, [bundle.record for bundle in bundles], folder)
+    shown = pictures if asked.seeds is None else [pictures[0], folder / "seed-*" / "*.png"]
+    for name, value in [*rows, ("pictures", _listed(shown))]:
         print(f"  {name:<20} {value}")
-    print(f"Next: qdistill evaluate {folder}")
+    print(f"Next: qdistill evaluate {folder if asked.seeds is None else folder / f'seed-{asked.seeds[0]}'}")
     return 0
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(str(path) for path in paths)
 
 
 def _parse_distill(arguments: list[str]) -> _Run:
@@ -197,8 +240,11 @@ def _parse_distill(arguments: list[str]) -> _Run:
         ("architecture", Annotated[str, arg(metavar=_choice(architectures), help="kind of network.")], architecture),
         ("out", _option("FOLDER", "run folder to make.", "(default: runs/DATASET-1, -2, ...)"), None),
         ("resume", _option("RUN", "go on with this run, by its own recipe and no other option of it.", ""), None),
+        ("seeds", _Seeds, None),
         ("data_dir", Annotated[_DataDir, arg(help="where the dataset's files lie.")], None),
         ("compilation_cache", _Cache, True),
+        ("memory_budget", _MemoryBudget, None),
+        ("profile", Annotated[bool, FlagCreatePairsOff, arg(help=_PROFILE_HELP)], False),
     ]
     # A subclass, so that the options are described by the recipe's docstring and pass its checks.
     options = dataclasses.make_dataclass(
@@ -215,8 +261,34 @@ def _parse_distill(arguments: list[str]) -> _Run:
         options, args=arguments, prog="qdistill distill", compact_help=True, config=(AvoidSubcommands,)
     )
     recipe = Recipe(**{field.name: getattr(given, field.name) for field in dataclasses.fields(Recipe)})
+    seeds = None if given.seeds is None else _parse_seeds(given.seeds)
+    if seeds is not None and recipe.seed != default.seed:
+        raise ArgumentError("Argument `seed` must not be given together with `seeds`.")
+    if seeds is not None and given.profile:
+        raise ArgumentError("Argument `profile` must not be given together with `seeds`: profile one seed alone.")
     folder = _free_folder(recipe.dataset) if given.out is None else given.out
-    return _Run(recipe, folder, given.data_dir, given.compilation_cache, resume=False)
+    budget = _in_bytes(given.memory_budget)
+    return _Run(recipe, folder, False, seeds, given.data_dir, given.compilation_cache, budget, given.profile)
+
+
+def _parse_seeds(text: str) -> tuple[int, ...]:
+    """Read ``"0:8"``, which are 0 to 7, or ``"0,2,5"``."""
+    try:
+        first, colon, end = text.partition(":")
+        seeds = tuple(range(int(first or 0), int(end))) if colon else tuple(int(part) for part in text.split(","))
+    except ValueError:
+        seeds = ()
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise ArgumentError(
+            f"Argument `seeds` must be a range such as 0:8, or different numbers such as 0,2,5, but was {text!r}."
+        )
+    return seeds
+
+
+def _in_bytes(mebibytes: int | None) -> int | None:
+    if mebibytes is not None and mebibytes < 1:
+        raise ArgumentError(f"Argument `memory_budget` must be at least 1 (MiB), but was {mebibytes}.")
+    return None if mebibytes is None else mebibytes * 2**20
 
 
 def _parse_resume(arguments: list[str]) -> _Run:
@@ -230,13 +302,16 @@ def _parse_resume(arguments: list[str]) -> _Run:
             f"Argument `{others[0]}` must not be given with --resume: a run goes on by its own recipe. Leave it "
             "out, or start a new run."
         )
-    recipe = Recipe.from_json(read_json(given.resume / "recipe.json"))
+    seeds = tuple(read_json(given.resume / SEEDS)) if (given.resume / SEEDS).exists() else None
+    own = given.resume if seeds is None else given.resume / f"seed-{seeds[0]}"
+    recipe = Recipe.from_json(read_json(own / RECIPE))
     if given.dataset not in (None, recipe.dataset):
         raise ArgumentError(
             f"Argument `dataset` must be {recipe.dataset!r}, which the run {given.resume} distils, or be left out "
             f"with --resume, but was {given.dataset!r}."
         )
-    return _Run(recipe, given.resume, given.data_dir, given.compilation_cache, resume=True)
+    budget = _in_bytes(given.memory_budget)
+    return _Run(recipe, given.resume, True, seeds, given.data_dir, given.compilation_cache, budget)
 
 
 @dataclass(frozen=True)
@@ -247,6 +322,7 @@ class _ResumeOptions:
     dataset: Annotated[str | None, Positional] = None
     data_dir: _DataDir = None
     compilation_cache: _Cache = True
+    memory_budget: _MemoryBudget = None
 
 
 def _find_dataset(arguments: list[str], known: Iterable[str]) -> str | None:
@@ -303,6 +379,17 @@ def _use_compilation_cache() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
+            # Small programs too: there are dozens of them, and each takes a tenth of a second to compile.
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # type: ignore[no-untyped-call]
+
+
+def _use_cores(n_seeds: int) -> None:
+    """Make each core a device of JAX, up to one a seed; without effect where JAX was used in this process before."""
+    import jax
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", min(cores, n_seeds))  # type: ignore[no-untyped-call]
 
 
 # --- evaluate, show, data --------------------------------------------------------------------------------------
@@ -430,6 +517,8 @@ def _bundle_file(path: Path) -> Path:
     """The bundle file that a path names, by itself or by the run folder it lies in."""
     if not path.is_dir():
         return path
+    if (path / SEEDS).exists():
+        raise RunError(f"The folder {path} is of several seeds. Name one of them, such as {next(path.glob('seed-*'))}.")
     if not (path / BUNDLE).exists():
         raise RunError(
             f"There is no {BUNDLE} in the folder {path}: it is no run folder, or the run has neither ended nor "
@@ -446,6 +535,27 @@ def _draw(folder: Path) -> list[Path]:
 
 def _accuracy(value: float | None, n: int | None) -> str:
     return "not measured" if value is None else f"{value:.2%} (n = {n:,})"
+
+
+def _accuracies_of_seeds(seeds: Sequence[int], records: Sequence[Record], folder: Path) -> list[tuple[str, str]]:
+    scores = json.loads((folder / SCORES).read_text())
+    rows = [(f"seed {seed}", _accuracy(r.test_accuracy, r.n_test)) for seed, r in zip(seeds, records, strict=True)]
+    if scores["interval"] is not None:
+        low, high = scores["interval"]
+        rows.append(("mean of test", f"{scores['mean']:.2%} (95 % interval {low:.2%} to {high:.2%})"))
+    return [*rows, ("bundles", str(folder / "seed-*" / BUNDLE))]
+
+
+def _print_profile(folder: Path) -> None:
+    """A screen of where the time of an iteration goes."""
+    measured = json.loads((folder / PROFILE).read_text())
+    total = sum(row["ms"] for row in measured["rows"])
+    print(f"One iteration takes {measured['iteration_ms']:.1f} ms ({measured['traced_ms']:.1f} ms while it is traced).")
+    print(f"  {'part':<27} {'phase':<29} {'ms':>8} {'share':>7} {'operations':>11}")
+    for row in measured["rows"]:
+        share = f"{row['ms'] / total:.1%}"
+        print(f"  {row['part']:<27} {row['phase']:<29} {row['ms']:8.2f} {share:>7} {row['operations']:11,.0f}")
+    print(f"The trace is {folder / TRACE}: open it in https://ui.perfetto.dev.")
 
 
 def _accuracies(record: Record) -> list[tuple[str, str]]:

@@ -13,6 +13,12 @@ from qdistill.errors import RunError
 BUNDLE, CHECKPOINT, METRICS = "bundle.safetensors", "checkpoints/latest.safetensors", "metrics.jsonl"
 """Where a run folder keeps its result, the state to go on from, and its course."""
 
+RECIPE, SCORES, SEEDS = "recipe.json", "scores.json", "seeds.json"
+"""What a run follows, what came out, and, in a folder of several, the seeds that ran side by side."""
+
+PROFILE, TRACE = "profile.json", "profile.trace.json.gz"
+"""Where the time of a run's iterations goes: the summary, and the trace for Perfetto."""
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Replace a file by another, so that a reader or a crash sees either of them and nothing between.

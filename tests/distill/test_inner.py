@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from jaxtyping import Array
 
 from qdistill.distill.inner import InnerLoop, TrainingSet, accuracy, cross_entropy, fraction, train
+from qdistill.distill.memory import segment_lengths
 from qdistill.errors import ArgumentError
 from qdistill.models import Dense, named_weights
 from qdistill.quantum import AmplitudeEmbedding, QuantumLayer, StronglyEntangling, each_wire, make_observable
@@ -99,6 +100,20 @@ def plain_training(model: Any, data: TrainingSet, inner: InnerLoop, batches: lis
             sizes = [sizes[0]] * len(leaves)
         leaves = [w - size * update for w, size, update in zip(leaves, sizes, updates, strict=True)]
     return eqx.combine(jax.tree.unflatten(treedef, leaves), static)
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What every training in the test asks the memory policy, and under "lengths" the answer."""
+    calls: list[dict[str, Any]] = []
+
+    def spy(steps: int, **arguments: Any) -> tuple[int, ...]:
+        lengths = segment_lengths(steps, **arguments)
+        calls.append(arguments | {"lengths": lengths})
+        return lengths
+
+    monkeypatch.setattr("qdistill.distill.inner.segment_lengths", spy)
+    return calls
 
 
 ALL_IMAGES = [[0, 1, 2, 3, 4, 5]]
@@ -204,16 +219,17 @@ def test_the_meta_gradient_through_a_quantum_layer_is_exact_in_single_precision(
 
 @pytest.mark.usefixtures("double_precision")
 @pytest.mark.parametrize(
-    "inner",
+    ("inner", "memory_budget", "levels"),
     [
-        InnerLoop(steps=5, optimiser="adam", step_sizes="tensor"),
-        # Long enough to be cut into segments, with and without a rest.
-        InnerLoop(steps=7, epochs=10, optimiser="momentum", step_sizes="shared"),
-        InnerLoop(steps=64, own_images=True, step_sizes="shared"),
+        (InnerLoop(steps=5, optimiser="adam", step_sizes="tensor"), None, 1),
+        (InnerLoop(steps=7, epochs=10, optimiser="momentum", step_sizes="shared"), 30_000, 2),
+        (InnerLoop(steps=64, own_images=True, step_sizes="shared"), 12_000, 3),
     ],
-    ids=["short", "with a rest", "whole segments"],
+    ids=["short", "segments", "segments of segments"],
 )
-def test_the_meta_gradient_is_that_of_finite_differences(inner: InnerLoop) -> None:
+def test_the_meta_gradient_is_that_of_finite_differences(
+    inner: InnerLoop, memory_budget: int | None, levels: int, planned: list[dict[str, Any]]
+) -> None:
     model = Smooth.draw()
     data = synthetic(inner, model, 64)
     data = eqx.tree_at(lambda d: d.step_sizes, data, 0.1 * data.step_sizes)
@@ -222,9 +238,11 @@ def test_the_meta_gradient_is_that_of_finite_differences(inner: InnerLoop) -> No
     one_hot = jax.nn.one_hot(jnp.arange(8) % CLASSES, CLASSES)
 
     def loss(learned: TrainingSet) -> Array:
-        return plain_loss(train(model, eqx.combine(learned, data), inner), real, one_hot)
+        trained = train(model, eqx.combine(learned, data), inner, memory_budget=memory_budget)
+        return plain_loss(trained, real, one_hot)
 
     slope = quick_jit(jax.grad(loss))(learned)
+    assert len(planned[-1]["lengths"]) == levels
     value = quick_jit(loss)
     leaves, treedef = jax.tree.flatten(learned)
     for part in range(len(leaves)):
@@ -243,8 +261,8 @@ def test_the_meta_gradient_is_that_of_finite_differences(inner: InnerLoop) -> No
 
 
 @pytest.mark.usefixtures("double_precision")
-def test_long_trainings_are_those_of_a_plain_loop() -> None:
-    inner, model = InnerLoop(steps=70, step_sizes="shared"), Smooth.draw()
+def test_long_trainings_are_those_of_a_plain_loop(planned: list[dict[str, Any]]) -> None:
+    inner, model = InnerLoop(steps=71, step_sizes="shared"), Smooth.draw()
     data = synthetic(inner, model, 6)
     data = eqx.tree_at(lambda d: d.step_sizes, data, 0.1 * data.step_sizes)
     one = InnerLoop(steps=1, step_sizes="shared")
@@ -258,42 +276,142 @@ def test_long_trainings_are_those_of_a_plain_loop() -> None:
     expected = model
     for size in data.step_sizes:
         expected = plain_step(expected, size)
-    actual = quick_jit(lambda model: train(model, data, inner))(model)
-    for name, weight in named_weights(expected).items():
-        np.testing.assert_allclose(named_weights(actual)[name], weight, atol=1e-9)
+    for memory_budget in (None, 50_000):
+        actual = quick_jit(lambda model, budget=memory_budget: train(model, data, inner, memory_budget=budget))(model)
+        for name, weight in named_weights(expected).items():
+            np.testing.assert_allclose(named_weights(actual)[name], weight, atol=1e-9)
+    assert [call["lengths"] for call in planned] == [(71,), (12, 6)], (
+        "the second takes one step more, which must do nothing"
+    )
 
 
-def kept_for_the_meta_gradient(steps: int, *, plain: bool = False) -> int:
+def residuals(training: Callable[[TrainingSet], Any], data: TrainingSet) -> int:
     """Bytes that the forward pass of the meta-gradient hands to the backward pass."""
-    inner, model = InnerLoop(steps=steps, step_sizes="shared"), Smooth.draw()
-    data = synthetic(inner, model, 100)
-    weights, static = eqx.partition(model, eqx.is_inexact_array)
-
-    def by_scan(learned: TrainingSet) -> Any:
-        def step(weights: Any, size: Array) -> tuple[Any, None]:
-            slopes = jax.grad(lambda w: plain_loss(eqx.combine(w, static), learned.images, learned.labels))(weights)
-            return jax.tree.map(lambda w, slope: w - size[0] * slope, weights, slopes), None
-
-        return jax.lax.scan(step, weights, learned.step_sizes)[0]
-
-    def trained(learned: TrainingSet) -> Any:
-        if plain:
-            return by_scan(learned)
-        return eqx.filter(train(model, eqx.combine(learned, data), inner), eqx.is_inexact_array)
-
-    kept = jax.eval_shape(lambda learned: jax.vjp(trained, learned)[1], eqx.filter(data, eqx.is_inexact_array))
+    kept = jax.eval_shape(lambda learned: jax.vjp(training, learned)[1], eqx.filter(data, eqx.is_inexact_array))
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept))
 
 
-def test_a_step_keeps_its_weights_and_its_update_only() -> None:
-    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(Smooth.draw()))
-    activations = 100 * 5 * 4
-    few, more, many = (kept_for_the_meta_gradient(steps) for steps in (10, 60, 400))
-    # The update is what the derivative by the step size needs; the rest are the step size and counters.
-    assert (more - few) / 50 <= 2 * weights + 32 < activations
-    assert many - few < 0.3 * 400 * weights, "400 steps are kept as about 20 segments of 20"
-    plain = [kept_for_the_meta_gradient(steps, plain=True) for steps in (10, 60)]
-    assert (plain[1] - plain[0]) / 50 > activations, "the usual way keeps activations, or this test shows nothing"
+# In multiples of the weights: weights and update; for Adam weights, two moments and the gradient.
+@pytest.mark.parametrize(
+    ("inner", "expected"),
+    [
+        (InnerLoop(step_sizes="shared"), 2),
+        (InnerLoop(step_sizes="tensor", own_images=True), 2),
+        (InnerLoop(step_sizes="tensor", optimiser="momentum"), 2),
+        (InnerLoop(step_sizes="shared", optimiser="adam", own_images=True), 4),
+    ],
+)
+def test_a_step_keeps_its_weights_and_little_else(
+    inner: InnerLoop, expected: int, planned: list[dict[str, Any]]
+) -> None:
+    model, per_step = Smooth.draw(), 20
+    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(model))
+    total = {}
+    for steps in (10, 60):
+        loop = dataclasses.replace(inner, steps=steps)
+        data = synthetic(loop, model, per_step * steps if inner.own_images else per_step)
+
+        def trained_weights(learned: TrainingSet, data: TrainingSet = data, loop: InnerLoop = loop) -> Any:
+            return eqx.filter(train(model, eqx.combine(learned, data), loop), eqx.is_inexact_array)
+
+        total[steps] = residuals(trained_weights, data)
+        # The images themselves are there once, whoever keeps them.
+        total[steps] -= data.images.nbytes + data.labels.nbytes
+    kept = (total[60] - total[10]) / 50
+    row = 4 * (inner.n_step_size_groups(model) + per_step)
+    assert expected * weights <= kept <= expected * weights + row + 8
+    assert kept <= planned[-1]["step_bytes"] <= kept + row, "the budget is spent on what is kept"
+    # A segment starts from the weights and the optimiser's state; a counter is an int32.
+    states = {"gradient_descent": 0, "momentum": weights, "adam": 2 * weights + 4}
+    assert planned[-1]["carry_bytes"] == weights + states[inner.optimiser]
+
+
+def test_the_usual_way_keeps_activations() -> None:
+    """Or the test above shows nothing."""
+    model, n_images = Smooth.draw(), 100
+    weights, static = eqx.partition(model, eqx.is_inexact_array)
+    total = {}
+    for steps in (10, 60):
+        data = synthetic(InnerLoop(steps=steps, step_sizes="shared"), model, n_images)
+
+        def by_scan(learned: TrainingSet) -> Any:
+            def step(weights: Any, size: Array) -> tuple[Any, None]:
+                slopes = jax.grad(lambda w: plain_loss(eqx.combine(w, static), learned.images, learned.labels))(weights)
+                return jax.tree.map(lambda w, slope: w - size[0] * slope, weights, slopes), None
+
+            return jax.lax.scan(step, weights, learned.step_sizes)[0]
+
+        total[steps] = residuals(by_scan, data)
+    hidden = n_images * len(model.bias) * 4
+    assert (total[60] - total[10]) / 50 > 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(model)) + hidden
+
+
+# 47 is a prime, so the segments hold a step more or two; budgets in multiples of what a step keeps.
+@pytest.mark.parametrize(
+    ("optimiser", "budgets"),
+    [
+        ("gradient_descent", {2: 10.5, 3: 8.0, 4: 6.6}),
+        ("momentum", {2: 15.0, 3: 11.5}),
+        ("adam", {2: 13.0, 3: 10.0}),
+    ],
+)
+def test_a_budget_does_not_change_the_meta_gradient(
+    optimiser: Any, budgets: dict[int, float], planned: list[dict[str, Any]]
+) -> None:
+    inner, model = InnerLoop(steps=47, optimiser=optimiser, step_sizes="tensor"), Smooth.draw()
+    data = synthetic(inner, model, 6)
+    data = eqx.tree_at(lambda d: d.step_sizes, data, 0.1 * data.step_sizes)
+    learned = eqx.filter(data, eqx.is_inexact_array)
+    real = jax.random.normal(jax.random.key(1), (8, *SHAPE))
+    one_hot = jax.nn.one_hot(jnp.arange(8) % CLASSES, CLASSES)
+
+    def gradient(memory_budget: int | None) -> Any:
+        def training(model: Any, learned: TrainingSet) -> Any:
+            return train(model, eqx.combine(learned, data), inner, memory_budget=memory_budget)
+
+        arguments = eqx.filter(model, eqx.is_inexact_array), learned
+        return jax.tree.leaves(quick_jit(jax.grad(meta_loss(training, model, real, one_hot)))(arguments))
+
+    expected = gradient(None)
+    assert planned[-1]["lengths"] == (47,)
+    for levels, budget in budgets.items():
+        actual = gradient(int(budget * planned[0]["step_bytes"]))
+        assert len(planned[-1]["lengths"]) == levels
+        for ours, wanted in zip(actual, expected, strict=True):
+            np.testing.assert_allclose(ours, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_ten_times_the_steps_stay_within_the_memory_of_one(planned: list[dict[str, Any]]) -> None:
+    model = Smooth.draw(hidden=50)
+    # What thirty steps keep, weights and update, and a little for their step sizes.
+    budget = 30 * 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(model)) + 30 * 40
+
+    def peak(steps: int, memory_budget: int | None) -> int:
+        inner = InnerLoop(steps=steps, step_sizes="shared")
+        data = synthetic(inner, model, 6)
+        real = jax.random.normal(jax.random.key(1), (8, *SHAPE))
+        one_hot = jax.nn.one_hot(jnp.arange(8) % CLASSES, CLASSES)
+        learned = eqx.filter(data, eqx.is_inexact_array)
+
+        def loss(learned: TrainingSet) -> Array:
+            trained = train(model, eqx.combine(learned, data), inner, memory_budget=memory_budget)
+            return plain_loss(trained, real, one_hot)
+
+        compiled = quick_jit(jax.grad(loss)).lower(learned).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    few, many, free = peak(30, budget), peak(300, budget), peak(300, None)
+    assert [len(call["lengths"]) for call in planned] == [1, 2, 1], "thirty steps just fit"
+    assert budget < few
+    assert many <= 2 * few
+    assert free > 5 * few, "or the budget was not needed"
+
+
+@pytest.mark.parametrize("memory_budget", [-1, 0, 1, 1000])
+def test_a_budget_that_nothing_fits_is_refused(memory_budget: int) -> None:
+    inner, model = InnerLoop(steps=30, step_sizes="shared"), Smooth.draw()
+    with pytest.raises(ArgumentError, match=r"`memory_budget` must be at least [\d,]+ bytes for 30 steps"):
+        train(model, synthetic(inner, model, 6), inner, memory_budget=memory_budget)
 
 
 @given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1e-3, 1.0, 80.0]))

@@ -88,6 +88,29 @@ def test_it_is_a_meta_objective() -> None:
     assert isinstance(PerformanceMatching(), MetaObjective)
 
 
+def test_a_memory_budget_does_not_change_the_gradient(problem: Any, expected: Any) -> None:
+    data, network, inner, real, labels = problem
+
+    def measure(memory_budget: int) -> Any:
+        objective = PerformanceMatching(memory_budget=memory_budget)
+        return quick_jit(lambda data: objective.value_and_gradient(data, network, inner, real, labels))(data)
+
+    # Three steps keep 1,116 bytes; one at a time, with the weights that each starts from, 888.
+    loss, gradient = measure(900)
+    assert float(loss) == pytest.approx(float(expected[0]), rel=1e-5)
+    for name in ("images", "labels", "step_sizes"):
+        wanted = getattr(expected[1], name)
+        np.testing.assert_allclose(getattr(gradient, name), wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+    with pytest.raises(ArgumentError, match=r"`memory_budget` must be at least 888 bytes for 3 steps .* but was 800\."):
+        measure(800)
+
+
+@pytest.mark.parametrize("memory_budget", [0, -1])
+def test_a_memory_budget_is_above_zero(memory_budget: int) -> None:
+    with pytest.raises(ArgumentError, match=f"`memory_budget` must be at least 1 byte, but was {memory_budget}"):
+        PerformanceMatching(memory_budget=memory_budget)
+
+
 def test_a_slice_has_images() -> None:
     with pytest.raises(ArgumentError, match=r"`slice_size` must be at least 1, but was 0\."):
         PerformanceMatching(slice_size=0)

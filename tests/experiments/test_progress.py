@@ -8,9 +8,9 @@ import re
 import pytest
 from rich.console import Console
 
+from qdistill.experiments.course import Report
 from qdistill.experiments.progress import ProgressDisplay
 from qdistill.experiments.recipe import default_recipe
-from qdistill.experiments.run import Report
 
 RECIPE = default_recipe("digits")
 TOTAL = RECIPE.outer.iterations
@@ -43,11 +43,11 @@ def visible(text):
 
 def test_plain_lines():
     progress, file = display(terminal=False)
-    progress.begin(RECIPE, 0)
+    progress.begin(RECIPE, 0, 1)
     for iteration in range(1, 101):
         progress.iterated(iteration, 2.0)
         if iteration % 50 == 0:
-            progress.reported(report(iteration))
+            progress.reported([report(iteration)])
     progress.end("finished")
     first, line, last_line, end = file.getvalue().splitlines()
     assert first == f"Distilling digits, {TOTAL:,} iterations; compiling..."
@@ -62,11 +62,11 @@ def test_plain_lines():
 
 def test_plain_lines_stand_in_columns():
     progress, file = display(terminal=False)
-    progress.begin(RECIPE, 0)
+    progress.begin(RECIPE, 0, 1)
     for iteration, loss, accuracy in ((1, 2.0, 0.05), (2, 12.345, 0.5), (3, 0.5, 1.0)):
         progress.iterated(iteration, loss)
         progress.iterated(iteration, loss)
-        progress.reported(report(iteration, loss=loss, accuracy=accuracy))
+        progress.reported([report(iteration, loss=loss, accuracy=accuracy)])
     lines = file.getvalue().splitlines()[1:]
     for word in ("loss", "validation", "(best", "step size"):
         assert len({line.index(word) for line in lines}) == 1
@@ -78,10 +78,10 @@ def test_plain_lines_stand_in_columns():
 )
 def test_speed_and_time_left(seconds, rate, left):
     progress, file = display(terminal=False, seconds=seconds)
-    progress.begin(RECIPE, 0)
-    progress.reported(report(0))
+    progress.begin(RECIPE, 0, 1)
+    progress.reported([report(0)])
     progress.iterated(1, 1.0)
-    progress.reported(report(1))
+    progress.reported([report(1)])
     line = file.getvalue().splitlines()[-1]
     assert rate in line
     assert left in line
@@ -89,10 +89,10 @@ def test_speed_and_time_left(seconds, rate, left):
 
 def test_rejected_iterations_are_counted_where_there_are_any():
     progress, file = display(terminal=False)
-    progress.begin(RECIPE, 0)
+    progress.begin(RECIPE, 0, 1)
     progress.iterated(1, math.nan)
-    progress.reported(report(1, loss=None))
-    progress.reported(report(1, rejected=3))
+    progress.reported([report(1, loss=None)])
+    progress.reported([report(1, rejected=3)])
     none, three = file.getvalue().splitlines()[1:]
     assert "rejected" not in none
     assert "loss nan" in none
@@ -101,7 +101,7 @@ def test_rejected_iterations_are_counted_where_there_are_any():
 
 def test_a_resumed_run_goes_on_where_it_stopped():
     progress, file = display(terminal=False)
-    progress.begin(RECIPE, 90)
+    progress.begin(RECIPE, 90, 1)
     progress.end("finished")
     assert "from iteration 90; compiling..." in file.getvalue()
     assert f"Finished at iteration 90 of {TOTAL:,}." in file.getvalue()
@@ -110,13 +110,13 @@ def test_a_resumed_run_goes_on_where_it_stopped():
 def test_a_terminal_shows_a_live_display():
     progress, file = display(terminal=True)
     with progress:
-        progress.begin(RECIPE, 10)
+        progress.begin(RECIPE, 10, 1)
         progress._live.refresh()
         assert "compiling..." in visible(file.getvalue())
         assert f"10/{TOTAL:,}" in visible(file.getvalue())
         for iteration in range(11, 31):
             progress.iterated(iteration, 0.75)
-        progress.reported(report(30, loss=0.5, rejected=2))
+        progress.reported([report(30, loss=0.5, rejected=2)])
         progress.iterated(31, 0.625)
         progress._live.refresh()
     shown = visible(file.getvalue())
@@ -129,10 +129,10 @@ def test_a_terminal_shows_a_live_display():
 def test_the_lines_of_a_terminal_fit_into_80_columns():
     progress, file = display(terminal=True, seconds=1000.0)
     with progress:
-        progress.begin(RECIPE, 0)
+        progress.begin(RECIPE, 0, 1)
         for iteration in (1, 2, 3):
             progress.iterated(iteration, 12.3456)
-            progress.reported(report(iteration, rejected=12))
+            progress.reported([report(iteration, rejected=12)])
         progress._live.refresh()
     lines = re.split(r"[\r\n]+", visible(file.getvalue()))
     assert max(map(len, lines)) <= 80
@@ -142,7 +142,7 @@ def test_the_lines_of_a_terminal_fit_into_80_columns():
 def test_the_terminal_is_left_in_order_at_the_end():
     progress, file = display(terminal=True)
     with progress:
-        progress.begin(RECIPE, 0)
+        progress.begin(RECIPE, 0, 1)
         progress.end("finished")
     assert file.getvalue().count("\x1b[?25l") == file.getvalue().count("\x1b[?25h") == 1
 
@@ -152,7 +152,7 @@ def test_the_terminal_is_left_in_order_after_an_error():
 
     def fail():
         with progress:
-            progress.begin(RECIPE, 0)
+            progress.begin(RECIPE, 0, 1)
             raise RuntimeError("full disk")
 
     with pytest.raises(RuntimeError, match="full disk"):
@@ -162,8 +162,23 @@ def test_the_terminal_is_left_in_order_after_an_error():
 
 def test_the_default_is_standard_error(capsys):
     progress = ProgressDisplay()
-    progress.begin(RECIPE, 0)
+    progress.begin(RECIPE, 0, 1)
     progress.end("stopped")
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines()[-1] == f"Stopped at iteration 0 of {TOTAL:,}."
+
+
+def test_several_seeds_are_shown_by_their_lowest_and_highest():
+    progress, file = display(terminal=False)
+    progress.begin(RECIPE, 0, 3)
+    progress.iterated(1, 2.0)
+    progress.reported([report(1, accuracy=a, best=b, rejected=1) for a, b in ((0.5, 0.6), (0.25, 0.75), (0.4, 0.7))])
+    progress.iterated(2, 2.0)
+    progress.reported([report(2, accuracy=0.5, best=0.75), report(2, accuracy=0.5, best=0.75)])
+    first, several, same = file.getvalue().splitlines()
+    assert first == f"Distilling digits, 3 seeds, {TOTAL:,} iterations; compiling..."
+    assert " ".join(several.split()).endswith(
+        "validation 25.0% to 50.0% (best 60.0% to 75.0%) step size 0.02 rejected 3"
+    )
+    assert "validation 50.0% (best 75.0%)" in " ".join(same.split()).replace("  ", " ")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import gzip
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
@@ -24,13 +27,17 @@ import qdistill
 from qdistill.data import RawDataset, source, split
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.outer import Compression, OuterLoop
+from qdistill.distill.outer import Compression, OuterLoop, OuterState
+from qdistill.distill.seeds import SideBySide
 from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.protocol import measure, replay
+from qdistill.experiments import course as course_module
 from qdistill.experiments import run as run_module
 from qdistill.experiments.checkpoint import load_checkpoint
+from qdistill.experiments.course import Report, read_metrics
 from qdistill.experiments.recipe import Recipe
-from qdistill.experiments.run import BUNDLE, CHECKPOINT, METRICS, Report, make_distiller, read_metrics, run
+from qdistill.experiments.run import make_distiller, run, run_seeds
+from qdistill.files import BUNDLE, CHECKPOINT, METRICS, PROFILE, SEEDS, TRACE
 from qdistill.models import QuantumLeNetArchitecture, named_weights
 
 RECIPE = Recipe(
@@ -51,7 +58,7 @@ class Watch:
         self.at, self.action = at, action
         self.told: list[Any] = []
 
-    def begin(self, recipe: Recipe, iteration: int) -> None:
+    def begin(self, recipe: Recipe, iteration: int, n_seeds: int) -> None:
         self.told.append(("begin", iteration))
 
     def iterated(self, iteration: int, loss: float) -> None:
@@ -59,8 +66,8 @@ class Watch:
         if iteration == self.at:
             self.action()
 
-    def reported(self, report: Report) -> None:
-        self.told.append(("reported", report))
+    def reported(self, reports: Sequence[Report]) -> None:
+        self.told += [("reported", report) for report in reports]
 
     def end(self, message: str) -> None:
         self.told.append(("end", message))
@@ -269,11 +276,11 @@ from qdistill.experiments.run import run
 import json
 
 class Kill:
-    def begin(self, recipe, iteration): pass
+    def begin(self, recipe, iteration, n_seeds): pass
     def iterated(self, iteration, loss):
         if iteration == 5:
             os.kill(os.getpid(), signal.SIGKILL)
-    def reported(self, report): pass
+    def reported(self, reports): pass
     def end(self, message): pass
 
 run(Recipe.from_json(json.loads(sys.argv[1])), Path(sys.argv[2]), observer=Kill())
@@ -407,3 +414,105 @@ def test_the_test_set_decides_nothing(finished: Finished, tmp_path: Path, monkey
     tensors = load_file(tmp_path / "run" / BUNDLE)
     assert all(tensor.tobytes() == tensors[name].tobytes() for name, tensor in finished.tensors.items())
     assert (tmp_path / "run" / METRICS).read_text() == (finished.folder / METRICS).read_text()
+
+
+def test_seeds_side_by_side_are_the_runs_alone(finished: Finished, tmp_path: Path) -> None:
+    watch = Watch()
+    bundles = run_seeds(RECIPE, [5, 3, 4], tmp_path / "set", observer=watch)
+    assert files(tmp_path / "set") == {
+        *(f"seed-{seed}/{name}" for seed in (3, 4, 5) for name in files(finished.folder)), SEEDS, "scores.json",
+    }  # fmt: skip
+    assert [kind for kind, _ in watch.told[:5]] == ["begin", "iterated", "iterated", "reported", "reported"]
+    tensors = load_file(tmp_path / "set" / "seed-3" / BUNDLE)
+    for name, alone in finished.tensors.items():
+        # Adam divides by the size of a gradient, which magnifies the rounding of small ones.
+        np.testing.assert_allclose(tensors[name], alone, rtol=1e-4, atol=1e-4, err_msg=name)
+    images = [np.asarray(bundle.data.images) for bundle in bundles]
+    assert not np.allclose(images[0], images[1])
+    scores = json.loads((tmp_path / "set" / "scores.json").read_text())
+    each = [bundle.record.test_accuracy for bundle in bundles]
+    assert (scores["seeds"], scores["test_accuracies"]) == ([5, 3, 4], each)
+    assert scores["interval"][0] <= scores["mean"] <= scores["interval"][1]
+    for seed, bundle in zip((5, 3, 4), bundles, strict=True):
+        loaded = DistilledDataset.load(tmp_path / "set" / f"seed-{seed}" / BUNDLE)
+        assert loaded.record == bundle.record
+        assert Recipe.from_json(loaded.recipe) == dataclasses.replace(RECIPE, seed=seed)
+
+
+SEVERAL_DEVICES = """
+import json, sys
+from pathlib import Path
+import jax
+jax.config.update("jax_num_cpu_devices", 2)
+from qdistill.experiments.recipe import Recipe
+from qdistill.experiments.run import run_seeds
+assert len(jax.devices()) == 2
+# Three seeds on two devices: one place stays empty.
+run_seeds(Recipe.from_json(json.loads(sys.argv[1])), [3, 4, 5], Path(sys.argv[2]))
+"""
+
+
+def test_seeds_are_spread_over_devices(finished: Finished, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SEVERAL_DEVICES, json.dumps(RECIPE.to_json()), str(tmp_path / "set")]
+    subprocess.run(command, check=True)
+    tensors = load_file(tmp_path / "set" / "seed-3" / BUNDLE)
+    for name, alone in finished.tensors.items():
+        # Adam divides by the size of a gradient, which magnifies the rounding of small ones.
+        np.testing.assert_allclose(tensors[name], alone, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+def test_seeds_that_were_killed_between_two_checkpoints_end_alike(tmp_path: Path) -> None:
+    whole = run_seeds(RECIPE, [3, 4], tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run_seeds(RECIPE, [3, 4], tmp_path / "set", observer=Watch(3, interrupt))
+    assert (tmp_path / "set" / "seed-4" / BUNDLE).exists()
+    # One seed is further than the other, as after a crash between their checkpoints.
+    run(dataclasses.replace(RECIPE, seed=3), tmp_path / "set" / "seed-3", resume=True)
+    watch = Watch()
+    bundles = run_seeds(RECIPE, [3, 4], tmp_path / "set", resume=True, observer=watch)
+    assert watch.told[0] == ("begin", 2)
+    for bundle, expected in zip(bundles, whole, strict=True):
+        for name in ("images", "labels", "step_sizes"):
+            np.testing.assert_allclose(getattr(bundle.data, name), getattr(expected.data, name), rtol=1e-4, atol=1e-4)
+    with pytest.raises(RunError, match="is of other seeds"):
+        run_seeds(RECIPE, [3, 5], tmp_path / "set", resume=True)
+
+
+def test_a_seed_that_diverges_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Poisoned(SideBySide):
+        def join(self, states: Sequence[OuterState]) -> OuterState:
+            broken = eqx.tree_at(lambda s: s.learned.images, states[0], jnp.nan * states[0].learned.images)
+            return super().join([broken, *states[1:]])
+
+    monkeypatch.setattr(course_module, "SideBySide", Poisoned)
+    recipe = dataclasses.replace(RECIPE, outer=dataclasses.replace(RECIPE.outer, max_rejected=3))
+    with pytest.raises(DivergenceError, match=r"3 iterations in a row.*seed-3/bundle\.safetensors \(iteration 3\)"):
+        run_seeds(recipe, [3, 4], tmp_path / "set")
+    assert "scores.json" not in files(tmp_path / "set" / "seed-3")
+    assert json.loads((tmp_path / "set" / "seed-4" / "scores.json").read_text())["test_accuracy"] is not None
+    assert [line["iteration"] for line in read_metrics(tmp_path / "set" / "seed-4")] == [2, 4, 6]
+
+
+@pytest.mark.parametrize("seeds", [[], [1, 1]])
+def test_seeds_are_different_numbers(tmp_path: Path, seeds: list[int]) -> None:
+    with pytest.raises(ArgumentError, match="Argument `seeds` must be different numbers, one at least"):
+        run_seeds(RECIPE, seeds, tmp_path / "set")
+
+
+def test_a_profile_tells_where_the_time_goes_and_changes_nothing(finished: Finished, tmp_path: Path) -> None:
+    run(RECIPE, tmp_path / "run", with_profile=True)
+    assert (tmp_path / "run" / METRICS).read_text() == (finished.folder / METRICS).read_text()
+    measured = json.loads((tmp_path / "run" / PROFILE).read_text())
+    parts = {row["part"] for row in measured["rows"]}
+    assert parts >= {"C1 and pooling", "C2 and pooling", "F1, F2 and F3", "quantum layer", "outer optimiser"}
+    # One scan a step and one over slices of the real batch: nearly every operation belongs to a phase.
+    in_a_phase = sum(row["ms"] for row in measured["rows"] if row["phase"])
+    assert in_a_phase > 0.7 * sum(row["ms"] for row in measured["rows"])
+    assert all(row["operations"] > 0 and row["ms"] > 0 for row in measured["rows"])
+    events = json.loads(gzip.decompress((tmp_path / "run" / TRACE).read_bytes()))["traceEvents"]
+    assert any("hlo_op" in event.get("args", {}) for event in events)
+
+
+def test_a_memory_budget_that_is_too_small_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="Argument `memory_budget` must be at least"):
+        run(RECIPE, tmp_path / "run", memory_budget=100)

@@ -21,8 +21,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
+from qdistill.distill.memory import segment_lengths
 from qdistill.errors import ArgumentError
 from qdistill.models import Model, named_weights, predict
 
@@ -105,12 +107,17 @@ class TrainingSet(eqx.Module):
     schedule: Int[np.ndarray, "steps batch"] | Int[Array, "steps batch"]
 
 
-_OPTIMISERS: dict[str, Callable[[], optax.GradientTransformation]] = {
-    "gradient_descent": optax.identity,
-    "momentum": lambda: optax.trace(decay=0.9),
+_OPTIMISERS: dict[str, tuple[optax.GradientTransformation, Literal["update", "gradient"]]] = {
+    "gradient_descent": (optax.identity(), "update"),
+    "momentum": (optax.trace(decay=0.9), "update"),
     # eps_root keeps the derivative of the square root finite where a gradient is exactly zero.
-    "adam": lambda: optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8, eps_root=1e-12),
+    "adam": (optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8, eps_root=1e-12), "gradient"),
 }
+"""Each optimiser with what a step keeps for its reverse pass besides the weights.
+
+Where the update is linear in the gradient, that is the update, for the derivative by the step size. Otherwise it is the
+gradient, with the optimiser's state, from which everything between it and the update is cheap to compute again.
+"""
 
 
 def cross_entropy(logits: Float[Array, "n classes"], labels: Float[Array, "n classes"]) -> Float[Array, ""]:
@@ -153,44 +160,45 @@ def loss_gradient(
     return gradient
 
 
-LONG = 64
-"""Steps from which an unroll is cut into segments, of which reverse mode keeps only the first weights."""
-
-
 def _scan_in_segments(
-    step: Callable[[PyTree, PyTree], tuple[PyTree, None]], carry: PyTree, xs: PyTree, length: int
-) -> tuple[PyTree, None]:
-    """`jax.lax.scan`, in segments of about sqrt(length) steps where it is long.
+    step: Callable[[PyTree, PyTree], tuple[PyTree, None]], carry: PyTree, xs: PyTree, lengths: tuple[int, ...]
+) -> PyTree:
+    """The carry after all steps; reverse mode keeps the first carry of every segment and runs the segment again.
 
-    Reverse mode then keeps sqrt(length) states and recomputes one segment at a time, for one more forward pass
-    (Chen et al., arXiv 1604.06174).
+    Args:
+        step: one step, as `jax.lax.scan` takes it.
+        carry: what the first step starts from.
+        xs: what each step reads, stacked.
+        lengths: of the nested segments from the outside in; their product is the number of steps.
     """
-    if length < LONG:
-        return jax.lax.scan(step, carry, xs)
-    segment = math.isqrt(length)
-    whole = length - length % segment
+    outer, *inner = lengths
+    if not inner:
+        return jax.lax.scan(step, carry, xs)[0]
 
-    def run_segment(carry: PyTree, xs: PyTree) -> tuple[PyTree, None]:
-        return jax.lax.scan(step, carry, xs)
+    def segment(carry: PyTree, xs: PyTree) -> tuple[PyTree, None]:
+        return _scan_in_segments(step, carry, xs, tuple(inner)), None
 
-    cut = jax.tree.map(lambda a: a[:whole].reshape(-1, segment, *a.shape[1:]), xs)
-    carry, _ = jax.lax.scan(jax.checkpoint(run_segment), carry, cut)
-    return jax.lax.scan(step, carry, jax.tree.map(lambda a: a[whole:], xs))
+    cut = jax.tree.map(lambda a: a.reshape(outer, -1, *a.shape[1:]), xs)
+    return jax.lax.scan(jax.checkpoint(segment, prevent_cse=False), carry, cut)[0]
 
 
-def train(model: Model, data: TrainingSet, inner: InnerLoop) -> Model:
+def train(model: Model, data: TrainingSet, inner: InnerLoop, *, memory_budget: int | None = None) -> Model:
     """Train a network on a few images, T steps in the given order.
 
     Args:
         model: the initial network.
         data: images, labels, step sizes and schedule.
         inner: the optimiser; its numbers of steps must fit `data`.
+        memory_budget: bytes that the steps may keep for the reverse pass, should there be one; steps are computed
+            again where that is too little (see `memory.segment_lengths`). None stands for a share of the machine's
+            memory. What a single step needs while it is computed comes on top. Under `jax.vmap` each of the
+            trainings keeps that much.
 
     Returns:
         The trained network; differentiable once in reverse mode with respect to `model` and `data`.
 
     Raises:
-        ArgumentError: `data` is for another number of steps or of step-size groups.
+        ArgumentError: `data` is for another number of steps or of step-size groups, or the budget is too small.
     """
     weights, static = eqx.partition(model, eqx.is_inexact_array)
     expected = (inner.total_steps, inner.n_step_size_groups(model))
@@ -204,23 +212,46 @@ def train(model: Model, data: TrainingSet, inner: InnerLoop) -> Model:
             f"{len(data.schedule)}."
         )
     gradient = loss_gradient(static)
-    optimiser = _OPTIMISERS[inner.optimiser]()
+    optimiser, kept = _OPTIMISERS[inner.optimiser]
     treedef, n_tensors = jax.tree.structure(weights), len(jax.tree.leaves(weights))
 
     def step(carry: tuple[PyTree, PyTree], now: tuple[Array, Array]) -> tuple[tuple[PyTree, PyTree], None]:
         weights, state = carry
         sizes, picked = now
         images, labels = (data.images[picked], data.labels[picked]) if inner.own_images else (data.images, data.labels)
-        updates, state = optimiser.update(gradient(weights, images, labels), state, weights)
+        slopes = _name(gradient(weights, images, labels), "gradient")
+        updates, state = optimiser.update(slopes, state, weights)
+        updates = _name(updates, "update")
         by_tensor = jax.tree.unflatten(treedef, jnp.broadcast_to(sizes, (n_tensors,)))
         weights = jax.tree.map(lambda w, u, size: w - size * u, weights, updates, by_tensor)
         return (weights, state), None
 
     carry = (weights, optimiser.init(weights))
     now = (data.step_sizes, jnp.asarray(data.schedule))
-    (weights, _), _ = _scan_in_segments(step, carry, now, inner.total_steps)
+    row = jax.tree.map(lambda a: a[0], now)
+    lengths = segment_lengths(
+        inner.total_steps,
+        carry_bytes=_bytes(carry),
+        # The weights, what the optimiser's row in the table says, and the step sizes.
+        step_bytes=_bytes((weights, weights, row)) + (_bytes(carry[1]) if kept == "gradient" else 0),
+        budget=memory_budget,
+    )
+    # The steps beyond the last have size zero, so the weights stay as they are.
+    beyond = math.prod(lengths) - inner.total_steps
+    now = jax.tree.map(lambda a: jnp.pad(a, ((0, beyond), (0, 0))), now)
+    policy = jax.checkpoint_policies.save_only_these_names(kept)
+    lean_step = jax.checkpoint(step, prevent_cse=False, policy=policy)
+    weights, _ = _scan_in_segments(lean_step, carry, now, lengths)
     trained: Model = eqx.combine(weights, static)
     return trained
+
+
+def _name(tree: PyTree, name: str) -> PyTree:
+    return checkpoint_name(tree, name)  # type: ignore[no-untyped-call]
+
+
+def _bytes(tree: PyTree) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def fraction(share: Float[Array, ""] | float, n: int) -> float:

@@ -7,9 +7,10 @@ number alone: a run that is continued from a saved state gives the numbers of on
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -217,10 +218,24 @@ class Distiller:
         self.n_images = compression.images_per_class * splits.n_classes
         self.schedule = inner.schedule(self.n_images)
         self.optimiser = optimiser or _OPTIMISERS[outer.optimiser](outer.learning_rates())
-        self._key_start, self._key_batches = jax.random.split(key)
-        self._train = (jnp.asarray(splits.train.images), jnp.asarray(splits.train.labels))
-        self._iterate = eqx.filter_jit(self._iteration)
+        self._key_start, self.key_batches = jax.random.split(key)
+        self.train_part = (jnp.asarray(splits.train.images), jnp.asarray(splits.train.labels))
+        self._iterate = eqx.filter_jit(self.iteration)
         self._measure = eqx.filter_jit(self._validation_accuracy)
+
+    def with_start(self, model: Model, key: Array) -> Distiller:
+        """The same problem from other initial weights and images, with other batches.
+
+        What is compiled is shared.
+
+        Args:
+            model: of the same architecture.
+            key: random key, consumed.
+        """
+        other = copy.copy(self)
+        other.model = model
+        other._key_start, other.key_batches = jax.random.split(key)
+        return other
 
     def start(self) -> OuterState:
         """The state before the first iteration."""
@@ -257,8 +272,14 @@ class Distiller:
 
     def iterate(self, state: OuterState) -> tuple[OuterState, IterationReport]:
         """One iteration."""
-        new, report = self._iterate((self.model, self._train, self._key_batches), state)
+        new, report = self._iterate((self.model, self.train_part, self.key_batches), state)
         return new, report
+
+    def program(self, state: OuterState) -> str:
+        """The compiled program of `iterate`, as the text of an optimised HLO module."""
+        jitted: Any = self._iterate  # Equinox types it as the plain function
+        text: str = jitted.lower((self.model, self.train_part, self.key_batches), state).compile().compiled.as_text()
+        return text
 
     def validate(self, state: OuterState) -> tuple[OuterState, float]:
         """Measure the averaged data on the validation part, and keep it where it is the best so far."""
@@ -304,11 +325,18 @@ class Distiller:
             batch = jnp.where(flip, batch[:, :, ::-1], batch)
         return batch, jax.nn.one_hot(labels[picked], self.splits.n_classes)
 
-    def _iteration(
+    def iteration(
         self, fixed: tuple[Model, tuple[Array, Array], Array], state: OuterState
     ) -> tuple[OuterState, IterationReport]:
+        """What `iterate` compiles, as a pure function of all its arrays.
+
+        Args:
+            fixed: the initial network, the training part's images and labels, and the key of the batches.
+            state: where the run stands.
+        """
         model, train_part, key = fixed
-        images, labels = self._batch(train_part, jax.random.fold_in(key, state.iteration))
+        with jax.named_scope("real_batch"):
+            images, labels = self._batch(train_part, jax.random.fold_in(key, state.iteration))
         data, pull_back = jax.vjp(
             lambda learned: eqx.filter(self.training_set(learned), eqx.is_inexact_array), state.learned
         )
@@ -317,7 +345,13 @@ class Distiller:
         (gradient,) = pull_back(slope)
         if self.compression.labels == "fixed":
             gradient = eqx.tree_at(lambda g: g.labels, gradient, jnp.zeros_like(gradient.labels))
+        with jax.named_scope("outer_optimiser"):
+            return self._improve(state, loss, gradient)
 
+    def _improve(
+        self, state: OuterState, loss: Float[Array, ""], gradient: Learned
+    ) -> tuple[OuterState, IterationReport]:
+        """Clip, update and average; a meta-gradient that is not finite changes nothing but the counts."""
         norm = optax.tree.norm(gradient)
         accepted = jnp.isfinite(loss) & jnp.isfinite(norm)
         mean_norm = jnp.where(state.norm == 0, norm, 0.9 * state.norm + 0.1 * norm)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -65,3 +68,29 @@ def replay(bundle: DistilledDataset, *, data_dir: Path | None = None) -> Evaluat
         recorded_test_accuracy=bundle.record.test_accuracy,
         n_test=len(raw.test_labels),
     )
+
+
+def interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float] | None:
+    """The confidence interval of a mean by Student's t; None for fewer than two values.
+
+    Args:
+        values: independent, one a seed.
+        level: of confidence.
+    """
+    if len(values) < 2:
+        return None
+    from scipy.stats import t as student  # takes half a second
+
+    half = student.ppf((1 + level) / 2, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+    mean = statistics.mean(values)
+    return float(mean - half), float(mean + half)
+
+
+def summary(test_accuracies: Sequence[float]) -> dict[str, Any]:
+    """The test accuracies of several seeds, their mean and its 95 % interval, as plain data."""
+    accuracies = list(test_accuracies)
+    return {
+        "test_accuracies": accuracies,
+        "mean": statistics.mean(accuracies) if accuracies else None,
+        "interval": interval(accuracies),
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 import numpy as np
@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
+from qdistill.experiments.course import Report
 from qdistill.experiments.recipe import Recipe
-from qdistill.experiments.run import Report
 
 _WINDOW = 200  # iterations over which the speed is measured
 
@@ -37,7 +37,7 @@ class ProgressDisplay:
         self._total = self._done = 0
         self._times: deque[float] = deque(maxlen=_WINDOW + 1)
         self._loss = math.nan
-        self._report: Report | None = None
+        self._reports: Sequence[Report] = ()
 
     def __enter__(self) -> ProgressDisplay:
         return self
@@ -47,11 +47,12 @@ class ProgressDisplay:
     ) -> None:
         self._close()
 
-    def begin(self, recipe: Recipe, iteration: int) -> None:
+    def begin(self, recipe: Recipe, iteration: int, n_seeds: int) -> None:
         """See `Observer`."""
         self._total, self._done = recipe.outer.iterations, iteration
         going_on = f" from iteration {iteration:,}" if iteration else ""
-        line = f"Distilling {recipe.dataset}, {self._total:,} iterations{going_on}"
+        seeds = f", {n_seeds} seeds" if n_seeds > 1 else ""
+        line = f"Distilling {recipe.dataset}{seeds}, {self._total:,} iterations{going_on}"
         if not self._console.is_terminal:
             self._print(f"{line}; compiling...")
             return
@@ -76,18 +77,19 @@ class ProgressDisplay:
             self._bar.update(self._task, completed=iteration, counter=self._counter())
             self._numbers.plain = "  " + "  ".join([*self._numbers_now(), *self._rejected()])
 
-    def reported(self, report: Report) -> None:
+    def reported(self, reports: Sequence[Report]) -> None:
         """See `Observer`."""
-        if self._report is None:
+        if not self._reports:
             # The first look at the validation part compiles as well, which must not count as its speed.
             self._times.clear()
             self._times.append(self._clock())
-        self._report = report
+        self._reports = reports
         if self._live is not None:
             self._numbers.plain = "  " + "  ".join([*self._numbers_now(), *self._rejected()])
             return
-        if report.loss is not None:
-            self._loss = report.loss
+        losses = [report.loss for report in reports if report.loss is not None]
+        if losses:
+            self._loss = float(np.mean(losses))
         width = len(f"{self._total:,}")
         counter = f"{self._done:>{width},}/{self._total:,}"
         self._print("  ".join([counter, *self._numbers_now(width=7), *self._pace(width=9), *self._rejected()]).rstrip())
@@ -103,15 +105,17 @@ class ProgressDisplay:
     def _numbers_now(self, *, width: int = 0) -> list[str]:
         """What was measured last, right-aligned where a width is given."""
         parts = [f"loss {self._loss:<{width}.4f}"]
-        if self._report is not None:
-            report = self._report
-            now, best = f"{report.validation_accuracy:.1%}", f"{report.best_validation_accuracy:.1%}"
-            parts.append(f"validation {now:>{width and 6}} (best {best:>{width and 6}})")
-            parts.append(f"step size {np.mean(report.step_sizes):<{width}.3g}")
+        if self._reports:
+            now = _span([report.validation_accuracy for report in self._reports], width and 6)
+            best = _span([report.best_validation_accuracy for report in self._reports], width and 6)
+            parts.append(f"validation {now} (best {best})")
+            step_size = np.mean([np.mean(report.step_sizes) for report in self._reports])
+            parts.append(f"step size {step_size:<{width}.3g}")
         return parts
 
     def _rejected(self) -> list[str]:
-        return [f"rejected {self._report.rejected}"] if self._report is not None and self._report.rejected else []
+        rejected = sum(report.rejected for report in self._reports)
+        return [f"rejected {rejected}"] if rejected else []
 
     def _pace(self, *, width: int = 0) -> list[str]:
         """Speed and time left, once they are known."""
@@ -141,3 +145,9 @@ def _duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _span(accuracies: Sequence[float], width: int) -> str:
+    """An accuracy, or the lowest and the highest of several seeds."""
+    ends = sorted({f"{min(accuracies):.1%}", f"{max(accuracies):.1%}"}, key=lambda text: float(text[:-1]))
+    return " to ".join(f"{end:>{width}}" for end in ends)

@@ -1,95 +1,49 @@
 """Recipe -> run folder. There is no other way to run one.
 
 A run folder holds `recipe.json`, `provenance.json`, `metrics.jsonl` (one line for each look at the validation
-part), `checkpoints/latest.safetensors`, and, when the run has ended, `bundle.safetensors` and `scores.json`.
+part), `checkpoints/latest.safetensors`, and, when the run has ended, `bundle.safetensors` and `scores.json`. Seeds that
+run side by side have a folder each, `seed-0`, `seed-1`, ..., in one that holds `seeds.json` and, in the end, the
+`scores.json` of all.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import importlib.metadata
 import json
-import os
-import platform
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
+import equinox as eqx
 import jax
-import numpy as np
+from jaxtyping import Array
 
-import qdistill
 from qdistill.data import Splits, source, split
-from qdistill.distill.bundle import DistilledDataset, Record
-from qdistill.distill.inner import fraction
-from qdistill.distill.outer import Distiller, Learned, OuterState
-from qdistill.errors import DivergenceError, RunError
-from qdistill.evaluate.protocol import measure
-from qdistill.experiments.checkpoint import load_checkpoint, save_checkpoint
+from qdistill.distill.bundle import DistilledDataset
+from qdistill.distill.objective import PerformanceMatching
+from qdistill.distill.outer import Distiller
+from qdistill.errors import ArgumentError, DivergenceError, RunError
+from qdistill.evaluate.protocol import summary
+from qdistill.experiments.course import Course, Observer, Report, iterate, provenance
+from qdistill.experiments.profile import profile
 from qdistill.experiments.recipe import Recipe
-from qdistill.files import BUNDLE, CHECKPOINT, METRICS, read_json_lines, write_json, write_whole
-from qdistill.models import named_weights
-
-_PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
-
-
-@dataclass(frozen=True)
-class Report:
-    """One line of `metrics.jsonl`.
-
-    Args:
-        iteration: iterations done.
-        loss: mean meta-objective over the accepted iterations since the last line.
-        gradient_norm: mean norm of the meta-gradient over the same.
-        validation_accuracy: of the averaged images, a fraction.
-        best_validation_accuracy: the highest so far.
-        rejected: rejected iterations so far.
-        step_sizes: of the averaged data, one row a step.
-    """
-
-    iteration: int
-    loss: float | None
-    gradient_norm: float | None
-    validation_accuracy: float
-    best_validation_accuracy: float
-    rejected: int
-    step_sizes: list[list[float]]
-
-
-@runtime_checkable
-class Observer(Protocol):
-    """What watches a run, such as a progress display."""
-
-    def begin(self, recipe: Recipe, iteration: int) -> None:
-        """The run begins, or goes on, at this iteration."""
-        ...
-
-    def iterated(self, iteration: int, loss: float) -> None:
-        """An iteration ended."""
-        ...
-
-    def reported(self, report: Report) -> None:
-        """A line of metrics was written."""
-        ...
-
-    def end(self, message: str) -> None:
-        """The run ended."""
-        ...
+from qdistill.files import BUNDLE, CHECKPOINT, RECIPE, SCORES, SEEDS, write_json
+from qdistill.models import Model
 
 
 class _Silent:
     """Watches and says nothing."""
 
-    def begin(self, recipe: Recipe, iteration: int) -> None:
+    def begin(self, recipe: Recipe, iteration: int, n_seeds: int) -> None:
         pass
 
     def iterated(self, iteration: int, loss: float) -> None:
         pass
 
-    def reported(self, report: Report) -> None:
+    def reported(self, reports: Sequence[Report]) -> None:
         pass
 
     def end(self, message: str) -> None:
@@ -103,6 +57,8 @@ def run(
     data_dir: Path | None = None,
     resume: bool = False,
     observer: Observer | None = None,
+    memory_budget: int | None = None,
+    with_profile: bool = False,
 ) -> DistilledDataset:
     """Follow a recipe.
 
@@ -113,6 +69,9 @@ def run(
         resume: go on from the folder's last checkpoint. The result is that of an uninterrupted run, to the bit
             on the same machine with as many cores.
         observer: is told how it goes.
+        memory_budget: bytes for the weights that a long unroll keeps for its meta-gradient (see `distill.memory`);
+            by default a share of the machine's memory.
+        with_profile: first see where the time of an iteration goes (see `experiments.profile`).
 
     Returns:
         The bundle, as it was saved in the folder.
@@ -124,153 +83,158 @@ def run(
         DivergenceError: too many iterations in a row were not finite; the best bundle so far is in the folder.
         KeyboardInterrupt: passed on after the best bundle so far was saved.
     """
-    folder, observer = Path(folder), observer or _Silent()
-    started = time.monotonic()
+    folder = Path(folder)
     if not resume:
         _check_new(folder)
-    elif Recipe.from_json(read_json(folder / "recipe.json")) != recipe:
-        raise RunError(f"The run folder {folder} is of another recipe. Resume it with its own, or choose a new folder.")
-    splits = split(source(recipe.dataset).load(data_dir), n_validation=recipe.n_validation)
-    if not resume:  # only now, so that a run without data leaves nothing behind
-        _create(folder, recipe)
-    distiller = make_distiller(recipe, splits)
-    state = distiller.start()
-    if resume and (folder / CHECKPOINT).exists():
-        state = load_checkpoint(folder / CHECKPOINT, state)
-    _cut_metrics(folder / METRICS, int(state.iteration))
-
-    def save_bundle(*, final: bool) -> DistilledDataset:
-        bundle = _bundle(recipe, distiller, state, test=splits if final else None)
-        bundle.save(folder / BUNDLE)
-        return bundle
-
-    observer.begin(recipe, int(state.iteration))
-    try:
-        state = _iterate(distiller, state, folder, observer)
-    except _StoppedError as stopped:
-        state = stopped.state
-        save_bundle(final=False)
-        observer.end("stopped")
-        if stopped.interrupted:
-            raise KeyboardInterrupt from None
-        raise DivergenceError(
-            f"{recipe.outer.max_rejected} iterations in a row had a loss or meta-gradient that was not finite, "
-            f"so the run stopped at iteration {int(state.iteration)}. The best images so far are in "
-            f"{folder / BUNDLE}. Lower `outer.learning_rate` or `compression.step_size`, or take fewer "
-            "`inner.steps`."
-        ) from None
-    bundle = save_bundle(final=True)
-    _write_scores(folder, recipe, bundle, state, time.monotonic() - started)
-    observer.end("finished")
+    how = _How(data_dir, resume, memory_budget, with_profile)
+    (bundle,) = _run([recipe], [folder], how, observer or _Silent())
     return bundle
+
+
+def run_seeds(
+    recipe: Recipe,
+    seeds: Sequence[int],
+    folder: Path | str,
+    *,
+    data_dir: Path | None = None,
+    resume: bool = False,
+    observer: Observer | None = None,
+    memory_budget: int | None = None,
+) -> list[DistilledDataset]:
+    """Follow a recipe for several seeds side by side, in one program (see `distill.seeds`).
+
+    Args:
+        recipe: what to do; its own seed is not used.
+        seeds: in place of the recipe's; each once.
+        folder: where to; each seed has a run folder of its own in it, as if it had run alone.
+        data_dir: see `run`.
+        resume: go on from the last checkpoints.
+        observer: is told how all of them go.
+        memory_budget: bytes, shared by the seeds; see `run`.
+
+    Returns:
+        The bundles, in the order of the seeds, with the numbers of runs alone to float tolerance.
+
+    Raises:
+        ArgumentError: no seeds, or one twice.
+        DivergenceError: some seeds stopped; those that did not have ended as usual.
+        RunError, BundleError, DataError, KeyboardInterrupt: see `run`.
+    """
+    folder, seeds = Path(folder), list(seeds)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ArgumentError(f"Argument `seeds` must be different numbers, one at least, but was {seeds}.")
+    recipes = [dataclasses.replace(recipe, seed=seed) for seed in seeds]
+    folders = [folder / f"seed-{seed}" for seed in seeds]
+    if not resume:
+        _check_new(folder)
+    elif read_json(folder / SEEDS) != seeds:
+        raise RunError(f"The folder {folder} is of other seeds. Resume it with its own, or choose a new folder.")
+
+    def note() -> None:
+        _make_folder(folder)
+        write_json(folder / SEEDS, seeds)
+
+    how = _How(data_dir, resume, memory_budget)
+    bundles = _run(recipes, folders, how, observer or _Silent(), note)
+    accuracies = [bundle.record.test_accuracy for bundle in bundles]
+    write_json(folder / SCORES, {"seeds": seeds, **summary([a for a in accuracies if a is not None])})
+    return bundles
+
+
+@dataclass(frozen=True)
+class _How:
+    """What `run` and `run_seeds` are asked for beside the recipe."""
+
+    data_dir: Path | None
+    resume: bool
+    memory_budget: int | None
+    with_profile: bool = False
+
+
+def _run(
+    recipes: Sequence[Recipe],
+    folders: Sequence[Path],
+    how: _How,
+    observer: Observer,
+    note: Callable[[], None] = lambda: None,
+) -> list[DistilledDataset]:
+    """Follow recipes that differ in their seed only, each into its folder."""
+    started = time.monotonic()
+    if how.resume:
+        for recipe, folder in zip(recipes, folders, strict=True):
+            if Recipe.from_json(read_json(folder / RECIPE)) != recipe:
+                raise RunError(
+                    f"The run folder {folder} is of another recipe. Resume it with its own, or choose a new folder."
+                )
+    splits = split(source(recipes[0].dataset).load(how.data_dir), n_validation=recipes[0].n_validation)
+    if not how.resume:  # only now, so that a run without data leaves nothing behind
+        note()
+        for recipe, folder in zip(recipes, folders, strict=True):
+            _create(folder, recipe)
+    distillers = make_distillers(recipes, splits, memory_budget=how.memory_budget)
+    courses = [Course(*parts) for parts in zip(recipes, folders, distillers, strict=True)]
+
+    if how.with_profile:
+        profile(courses[0].distiller, courses[0].state, folders[0])
+    observer.begin(recipes[0], min(course.iteration for course in courses), len(courses))
+    try:
+        iterate(courses, observer)
+    except KeyboardInterrupt:
+        for course in courses:
+            course.save_bundle(final=False)
+        observer.end("stopped")
+        raise KeyboardInterrupt from None
+    bundles = [course.save_bundle(final=not course.diverged) for course in courses]
+    for course, bundle in zip(courses, bundles, strict=True):
+        if not course.diverged:
+            course.write_scores(bundle, time.monotonic() - started)
+    diverged = [course for course in courses if course.diverged]
+    observer.end("stopped" if diverged else "finished")
+    if diverged:
+        places = ", ".join(f"{course.folder / BUNDLE} (iteration {course.iteration})" for course in diverged)
+        raise DivergenceError(
+            f"{recipes[0].outer.max_rejected} iterations in a row had a loss or meta-gradient that was not finite, "
+            f"so the run stopped. The best images so far are in {places}. Lower `outer.learning_rate` or "
+            "`compression.step_size`, or take fewer `inner.steps`."
+        )
+    return bundles
 
 
 def make_distiller(recipe: Recipe, splits: Splits) -> Distiller:
     """The bilevel problem of a recipe."""
-    key_model, key_distil = jax.random.split(jax.random.key(recipe.seed))
-    model = recipe.model.build(splits.image_shape, splits.n_classes, key=key_model)
-    return Distiller(
-        model,
-        splits,
-        compression=recipe.compression,
-        inner=recipe.inner,
-        outer=recipe.outer,
-        key=key_distil,
-    )
+    (distiller,) = make_distillers([recipe], splits)
+    return distiller
 
 
-class _StoppedError(Exception):
-    """The loop ended early, with the last state to keep."""
+def make_distillers(recipes: Sequence[Recipe], splits: Splits, *, memory_budget: int | None = None) -> list[Distiller]:
+    """The bilevel problems of recipes that differ in their seed only; they share what is compiled."""
+    recipe = recipes[0]
 
-    def __init__(self, state: OuterState, *, interrupted: bool) -> None:
-        self.state, self.interrupted = state, interrupted
+    @eqx.filter_jit  # one program for all weights, instead of a small one for each array
+    def build(key: Array) -> Model:
+        return recipe.model.build(splits.image_shape, splits.n_classes, key=key)
 
-
-def _iterate(distiller: Distiller, state: OuterState, folder: Path, observer: Observer) -> OuterState:
-    outer = distiller.outer
-    losses: list[float] = []
-    norms: list[float] = []
-    try:
-        while state.iteration < outer.iterations:
-            state, report = distiller.iterate(state)
-            iteration = int(state.iteration)
-            if report.accepted:
-                losses.append(float(report.loss))
-                norms.append(float(report.norm))
-            observer.iterated(iteration, float(report.loss))
-            stop = bool(state.rejected >= outer.max_rejected)
-            if iteration % outer.validate_every == 0 or iteration == outer.iterations or stop:
-                state, measured = distiller.validate(state)
-                line = _report(distiller, state, measured, losses, norms)
-                _append(folder / METRICS, line)
-                save_checkpoint(folder / CHECKPOINT, state)
-                observer.reported(line)
-                losses, norms = [], []
-            if stop:
-                raise _StoppedError(state, interrupted=False)
-    except KeyboardInterrupt:
-        raise _StoppedError(state, interrupted=True) from None
-    return state
-
-
-def _report(
-    distiller: Distiller, state: OuterState, measured: float, losses: list[float], norms: list[float]
-) -> Report:
-    step_sizes = jax.nn.softplus(state.averaged.raw_step_sizes)
-    return Report(
-        iteration=int(state.iteration),
-        loss=float(np.mean(losses)) if losses else None,
-        gradient_norm=float(np.mean(norms)) if norms else None,
-        validation_accuracy=measured,
-        best_validation_accuracy=fraction(state.best_accuracy, len(distiller.splits.validation)),
-        rejected=int(state.rejected_total),
-        step_sizes=np.asarray(step_sizes).round(7).tolist(),
-    )
-
-
-def _bundle(recipe: Recipe, distiller: Distiller, state: OuterState, test: Splits | None) -> DistilledDataset:
-    """The best images so far; with `test`, also replayed and measured on the test set."""
-    splits = distiller.splits
-    looked = bool(state.best_accuracy >= 0)
-    best: Learned = state.best if looked else state.averaged
-    bundle = DistilledDataset(
-        data=distiller.training_set(best),
-        initial_weights=named_weights(distiller.model),
-        architecture=recipe.model,
-        inner=recipe.inner,
-        normalisation=splits.normalisation,
-        class_names=splits.class_names,
-        dataset=recipe.dataset,
-        recipe=recipe.to_json(),
-        provenance=provenance(recipe),
-        record=Record(
-            test_accuracy=None,
-            n_test=None,
-            validation_accuracy=fraction(state.best_accuracy, len(splits.validation)) if looked else None,
-            n_validation=len(splits.validation),
-        ),
-    )
-    if test is None:
-        return bundle
-    accuracy = measure(bundle.train(), bundle, test.test.images, test.test.labels)
-    record = dataclasses.replace(bundle.record, test_accuracy=accuracy, n_test=len(test.test))
-    return dataclasses.replace(bundle, record=record)
-
-
-def provenance(recipe: Recipe) -> dict[str, Any]:
-    """Where a result comes from: versions, machine, seed."""
-    return {
-        "versions": {
-            "qdistill": qdistill.__version__,
-            **{name: importlib.metadata.version(name) for name in _PACKAGES},
-        },
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "device": jax.devices()[0].device_kind,
-        "backend": jax.default_backend(),
-        "seed": recipe.seed,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-    }
+    # A processor's device holds one seed at a time, an accelerator all of its seeds at once.
+    at_once = len(recipes) if jax.default_backend() != "cpu" else min(len(recipes), len(jax.devices()))
+    budget = None if memory_budget is None else memory_budget // at_once
+    distillers: list[Distiller] = []
+    for each in recipes:
+        key_model, key_distil = jax.random.split(jax.random.key(each.seed))
+        model = build(key_model)
+        distillers.append(
+            distillers[0].with_start(model, key_distil)
+            if distillers
+            else Distiller(
+                model,
+                splits,
+                compression=recipe.compression,
+                inner=recipe.inner,
+                outer=recipe.outer,
+                objective=PerformanceMatching(memory_budget=budget),
+                key=key_distil,
+            )
+        )
+    return distillers
 
 
 def _check_new(folder: Path) -> None:
@@ -284,12 +248,16 @@ def _check_new(folder: Path) -> None:
 
 
 def _create(folder: Path, recipe: Recipe) -> None:
+    _make_folder((folder / CHECKPOINT).parent)
+    write_json(folder / RECIPE, recipe.to_json())
+    write_json(folder / "provenance.json", {**provenance(recipe), "command": sys.argv})
+
+
+def _make_folder(folder: Path) -> None:
     try:
-        (folder / CHECKPOINT).parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"Cannot create the run folder {folder}: {error.strerror or error}.") from error
-    write_json(folder / "recipe.json", recipe.to_json())
-    write_json(folder / "provenance.json", {**provenance(recipe), "command": sys.argv})
 
 
 def read_json(path: Path) -> Any:
@@ -302,34 +270,3 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise RunError(f"Cannot read {path}: {error}. Is {path.parent} a run folder?") from error
-
-
-def _append(path: Path, report: Report) -> None:
-    try:
-        with path.open("a") as file:
-            file.write(json.dumps(dataclasses.asdict(report)) + "\n")
-            file.flush()
-    except OSError as error:
-        raise RunError(f"Cannot write {path}: {error.strerror or error}.") from error
-
-
-def _cut_metrics(path: Path, iteration: int) -> None:
-    """Drop lines that were written after the checkpoint, and a last one that a crash cut short."""
-    kept = [json.dumps(line) + "\n" for line in read_metrics(path.parent) if line["iteration"] <= iteration]
-    write_whole(path, "".join(kept).encode())
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's metrics so far; a last line that was cut short is left out."""
-    return read_json_lines(folder / METRICS)
-
-
-def _write_scores(folder: Path, recipe: Recipe, bundle: DistilledDataset, state: OuterState, seconds: float) -> None:
-    scores = {
-        **dataclasses.asdict(bundle.record),
-        "best_iteration": int(state.best_iteration),
-        "rejected": int(state.rejected_total),
-        "seconds": round(seconds, 1),
-        "seed": recipe.seed,
-    }
-    write_json(folder / "scores.json", scores)

@@ -60,8 +60,12 @@ class LeNetFeatures(eqx.Module):
         """The features of one image."""
         margins = [max(0, SIDE - side) for side in image.shape[:2]]
         padded = jnp.pad(image, [(m // 2, m - m // 2) for m in margins] + [(0, 0)])
-        flat = self.c2(self.c1(padded)).reshape(-1)
-        return jax.nn.relu(self.f2(jax.nn.relu(self.f1(flat))))
+        with jax.named_scope("c1"):
+            maps = self.c1(padded)
+        with jax.named_scope("c2"):
+            maps = self.c2(maps)
+        with jax.named_scope("dense"):
+            return jax.nn.relu(self.f2(jax.nn.relu(self.f1(maps.reshape(-1)))))
 
 
 class LeNet(eqx.Module):
@@ -72,7 +76,9 @@ class LeNet(eqx.Module):
 
     def __call__(self, image: Float[Array, "height width channels"]) -> Float[Array, " classes"]:
         """The logits of one image."""
-        return self.f3(self.features(image))
+        features = self.features(image)
+        with jax.named_scope("dense"):
+            return self.f3(features)
 
 
 class PooledDense(eqx.Module):
@@ -113,17 +119,18 @@ class QuantumLeNet(eqx.Module):
     def __call__(self, image: Float[Array, "height width channels"]) -> Float[Array, " classes"]:
         """The logits of one image."""
         features = self.features(image)
-        if self.branch is None:
-            hidden = features if self.projection is None else self.projection(features)
-        else:
-            outputs = self.branch(features)
-            if self.skip == "pad":
-                hidden = features + jnp.pad(outputs, (0, features.size - outputs.size))
-            elif self.projection is not None:
-                hidden = self.projection(features) + outputs
-            else:
-                hidden = outputs
-        return self.f3(hidden)
+        with jax.named_scope("branch"):
+            outputs = None if self.branch is None else self.branch(features)
+        with jax.named_scope("dense"):
+            return self.f3(self._meet(features, outputs))
+
+    def _meet(self, features: Float[Array, " features"], outputs: Float[Array, " outputs"] | None) -> Array:
+        """What F3 sees of the features and the branch's outputs."""
+        if outputs is None:
+            return features if self.projection is None else self.projection(features)
+        if self.skip == "pad":
+            return features + jnp.pad(outputs, (0, features.size - outputs.size))
+        return outputs if self.projection is None else self.projection(features) + outputs
 
 
 def _check_choices(architecture: Any) -> None:

@@ -7,8 +7,9 @@ program that imports this keeps its backend and its settings.
 from __future__ import annotations
 
 import io
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.files import BUNDLE, METRICS, read_json_lines, write_whole
+from qdistill.files import BUNDLE, METRICS, PROFILE, SEEDS, read_json_lines, write_whole
 
-IMAGES, CURVES = "images.png", "curves.png"
+IMAGES, CURVES, SEEDS_PICTURE, PROFILE_PICTURE = "images.png", "curves.png", "seeds.png", "profile.png"
 """The names of the pictures in a run folder."""
 
 _DPI = 150
@@ -35,18 +36,27 @@ def draw_run(folder: Path | str) -> list[Path]:
     """Draw every picture that a run folder has the data for, into the same folder.
 
     Args:
-        folder: a run folder, of a run that has ended or was stopped.
+        folder: a run folder, of a run that has ended or was stopped; or one of several seeds.
 
     Returns:
         The paths of the pictures: `images.png` where there is a bundle, `curves.png` where the validation part
-        was looked at once at least.
+        was looked at once at least, `profile.png` where the run was profiled; of several seeds, `seeds.png`, and
+        each seed's own.
 
     Raises:
         BundleError: the bundle is damaged.
         RunError: a picture cannot be written.
     """
     folder = Path(folder)
+    if (folder / SEEDS).exists():
+        seeds = json.loads((folder / SEEDS).read_text())
+        folders = [folder / f"seed-{seed}" for seed in seeds]
+        own = [path for each in folders for path in draw_run(each)]
+        lines_of = {seed: read_json_lines(each / METRICS) for seed, each in zip(seeds, folders, strict=True)}
+        return [draw_seeds(lines_of, folder / SEEDS_PICTURE), *own] if all(lines_of.values()) else own
     drawn = []
+    if (folder / PROFILE).exists():
+        drawn.append(draw_profile(json.loads((folder / PROFILE).read_text()), folder / PROFILE_PICTURE))
     if (folder / BUNDLE).exists():
         drawn.append(draw_images(DistilledDataset.load(folder / BUNDLE), folder / IMAGES))
     lines = read_json_lines(folder / METRICS)
@@ -184,6 +194,72 @@ def draw_curves(lines: Sequence[dict[str, Any]], path: Path | str) -> Path:
         key.set_title("step", size=_SMALL, loc="left", pad=8)
         for spine in key.spines.values():
             spine.set_visible(False)
+    return _save(figure, path)
+
+
+def draw_seeds(lines_of: Mapping[int, Sequence[dict[str, Any]]], path: Path | str) -> Path:
+    """Draw the validation accuracy of several seeds in one panel, each with its best point.
+
+    Args:
+        lines_of: the lines of `metrics.jsonl` of each seed, one at least.
+        path: where to; a PNG.
+
+    Returns:
+        The path.
+
+    Raises:
+        RunError: the picture cannot be written.
+    """
+    figure = _figure(6.5, 3.6)
+    axes = figure.add_axes((0.09, 0.14, 0.76, 0.74))
+    colours = colormaps["viridis"].resampled(256)(np.linspace(0.0, 0.88, len(lines_of)))
+    for (seed, lines), colour in zip(lines_of.items(), colours, strict=True):
+        iterations = [line["iteration"] for line in lines]
+        accuracies = [line["validation_accuracy"] for line in lines]
+        best = int(np.argmax(accuracies))
+        axes.plot(iterations, accuracies, color=colour, linewidth=1.2, label=f"{seed}: {accuracies[best]:.1%}")
+        axes.plot(iterations[best], accuracies[best], "o", color=colour, markersize=4)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.set_xlim(left=0)
+    _dress(axes, "validation accuracy", "iteration")
+    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+    axes.legend(title="seed: best", fontsize=_SMALL, title_fontsize=_SMALL, frameon=False, **place)
+    return _save(figure, path)
+
+
+def draw_profile(measured: Mapping[str, Any], path: Path | str) -> Path:
+    """Draw where the time of an outer iteration goes: one bar a part of the network, split by phase.
+
+    Args:
+        measured: what `profile.json` holds.
+        path: where to; a PNG.
+
+    Returns:
+        The path.
+
+    Raises:
+        RunError: the picture cannot be written.
+    """
+    by_part: dict[str, dict[str, float]] = {}
+    for row in measured["rows"]:
+        by_part.setdefault(row["part"], {})[row["phase"]] = row["ms"]
+    parts = sorted(by_part, key=lambda part: sum(by_part[part].values()))
+    phases = sorted({row["phase"] for row in measured["rows"]}, reverse=True)
+    height = 0.95 + 0.32 * len(parts)
+    figure = _figure(7.5, height)
+    axes = figure.add_axes((0.27, 0.42 / height, 0.7, 1 - 0.85 / height))
+    left = np.zeros(len(parts))
+    for phase, colour in zip(phases, (_ACCENT, _SECOND, _FAINT), strict=False):
+        widths = np.array([by_part[part].get(phase, 0.0) for part in parts])
+        axes.barh(parts, widths, left=left, color=colour, height=0.7, label=phase or "neither")
+        left += widths
+    title = f"One outer iteration: {measured['iteration_ms']:.1f} ms. Milliseconds in operations, summed over cores"
+    _dress(axes, "", "")
+    figure.text(0.02, 1 - 0.12 / height, title, size=_NORMAL, va="top", color=_INK)
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", color="#e6e6e6", linewidth=0.6)
+    axes.legend(fontsize=_SMALL, loc="lower right", frameon=False)
     return _save(figure, path)
 
 
