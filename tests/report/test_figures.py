@@ -245,3 +245,38 @@ assert matplotlib.rcParams.copy() == before
 assert "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_seeds_are_drawn_in_one_panel_with_their_best_points(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "_save", lambda figure, path: drawn.append(figure) or path)
+    accuracies = {0: [0.5, 0.9, 0.8], 7: [0.4, 0.6, 0.7]}
+    lines_of = {
+        seed: [{"iteration": 10 * (k + 1), "validation_accuracy": a} for k, a in enumerate(values)]
+        for seed, values in accuracies.items()
+    }
+    figures.draw_seeds(lines_of, tmp_path / "seeds.png")
+    (axes,) = drawn[0].axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["0: 90.0%", "7: 70.0%"]
+    points = [line.get_xydata().tolist() for line in axes.lines]
+    assert points[0] == [[10, 0.5], [20, 0.9], [30, 0.8]]
+    assert [points[1], points[3]] == [[[20, 0.9]], [[30, 0.7]]]
+
+
+def test_a_profile_is_drawn_as_bars_that_add_up(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "_save", lambda figure, path: drawn.append(figure) or path)
+    rows = [
+        {"part": "C1", "phase": "synthetic", "ms": 3.0, "operations": 1},
+        {"part": "C1", "phase": "real", "ms": 2.0, "operations": 1},
+        {"part": "rest", "phase": "", "ms": 0.5, "operations": 1},
+    ]
+    figures.draw_profile({"iteration_ms": 6.0, "rows": rows}, tmp_path / "profile.png")
+    (axes,) = drawn[0].axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["rest", "C1"]
+    ends = {round(bar.get_y() + bar.get_height() / 2): 0.0 for bar in axes.patches}
+    for bar in axes.patches:
+        place = round(bar.get_y() + bar.get_height() / 2)
+        ends[place] = max(ends[place], bar.get_x() + bar.get_width())
+    assert ends == {0: 0.5, 1: 5.0}
+    assert "6.0 ms" in drawn[0].texts[0].get_text()
