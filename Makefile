@@ -16,7 +16,7 @@ unexport PIP_PREFIX PIP_ROOT PIP_TARGET PYTHONHOME PYTHONPATH
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ lint: $(VENV)/.test  ## Run the checks that do not execute the code: ruff, mypy,
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/.bench  ## Measure the speed, beside every peer; 25 minutes, writes benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/all.py
 
 clean:  ## Remove the environment, caches and builds; results under runs/ stay
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -56,4 +59,9 @@ $(VENV)/.core: $(VENV)/.created pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/.created pyproject.toml constraints.txt
 	$(PIP) hatchling
 	$(PIP) --no-build-isolation -e '.[test]'
+	@touch $(VENV)/.core $@
+
+$(VENV)/.bench: $(VENV)/.created pyproject.toml constraints.txt
+	$(PIP) hatchling
+	$(PIP) --no-build-isolation -e '.[bench]'
 	@touch $(VENV)/.core $@

@@ -46,6 +46,9 @@ SETTING_COST, BUILD_COST, FORM_COST = 0.5, 0.4, 0.15
 """What a unit of B S 4^n, K 8^n and B K 4^n costs in a gradient, in units of a gate's multiply-add (0.4 ns on one core
 of an AMD EPYC, from 4 to 9 wires; `docs/decisions/0003-forms-of-the-quantum-layer.md`)."""
 
+CACHE, SPILL = 2**17, 1.6
+"""Amplitudes of a batch from which on gates on states leave the cache (1 MiB), and how much more they cost then."""
+
 Tree = TypeVar("Tree")
 
 
@@ -68,7 +71,7 @@ def choose_form(circuit: Circuit, embedding: Embedding, observable: Observable, 
     gates = 4 * lower(circuit).n_moments * size * sum(2**group for group in groups)
     settings = 1 if isinstance(observable, PauliZ) or len(observable.wires[0]) > 1 else 3
     costs: dict[Form, float] = {
-        "states": batch * gates,
+        "states": batch * gates * (SPILL if batch * size > CACHE else 1.0),
         "unitary": size * gates + SETTING_COST * batch * settings * size**2,
         "heisenberg": size * gates + observable.n_outputs * (BUILD_COST * size**3 + FORM_COST * batch * size**2),
     }

@@ -1,0 +1,138 @@
+"""What every benchmark here shares: pinned cores, interleaved timing, medians with their spread, the machine.
+
+Two functions are compared by calling them in turn, A B A B ..., so that whatever else the machine does falls on
+both. A ratio is the median of the ratios of neighbouring samples, never a ratio of two medians.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SHORTEST_SAMPLE = 5e-3
+"""Seconds: shorter functions are repeated within a sample, so that the clock and the call do not count."""
+
+PACKAGES = (
+    "numpy",
+    "jax",
+    "jaxlib",
+    "equinox",
+    "pennylane",
+    "pennylane-lightning",
+    "tensorcircuit-ng",
+    "torch",
+    "deepquantum",
+)
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A median and the range that it comes from."""
+
+    median: float
+    min: float
+    max: float
+
+    @classmethod
+    def of(cls, samples: Sequence[float], scale: float = 1.0) -> Statistic:
+        """Of at least one sample, each times `scale`."""
+        return cls(scale * statistics.median(samples), scale * min(samples), scale * max(samples))
+
+
+def prepare(threads: int) -> int:
+    """Pin this process to its first `threads` cores; to be called before JAX or PyTorch is imported.
+
+    JAX sizes its thread pool by the cores it may use. Its persistent compilation cache is turned off, so that
+    a compile time is that of a first start.
+
+    Returns:
+        How many cores the process is pinned to; 0 where the system cannot pin, and XLA then takes all of them.
+    """
+    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    if not hasattr(os, "sched_setaffinity"):
+        return 0
+    cores = sorted(os.sched_getaffinity(0))[:threads]
+    os.sched_setaffinity(0, cores)
+    return len(cores)
+
+
+def interleaved(
+    functions: dict[str, Callable[[], object]], repeats: int, *, warm_up: bool = True
+) -> dict[str, list[float]]:
+    """Seconds a call of each function, called in turn.
+
+    Args:
+        functions: each must return only when its work is done.
+        repeats: samples of each function.
+        warm_up: call each once before; needed to know how often a short function is repeated within a sample, so
+            to be left out only for functions that take long and have run already.
+    """
+    calls = dict.fromkeys(functions, 1)
+    if warm_up:
+        for name, function in functions.items():
+            function()
+            start = time.perf_counter()
+            function()
+            calls[name] = max(1, round(SHORTEST_SAMPLE / (time.perf_counter() - start)))
+    samples: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            for _ in range(calls[name]):
+                function()
+            samples[name].append((time.perf_counter() - start) / calls[name])
+    return samples
+
+
+def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Statistic:
+    """Of samples taken in turn, pair by pair."""
+    return Statistic.of([a / b for a, b in zip(numerator, denominator, strict=True)])
+
+
+def memory_bytes() -> int:
+    """The machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, memory, Python, and the versions of what is installed of `PACKAGES`."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "cores used": usable,
+        "memory GiB": round(memory_bytes() / 2**30, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def write_json(path: Path, result: dict[str, Any]) -> None:
+    """Write a result so that it can be read by people too."""
+    path.write_text(json.dumps(result, indent=1) + "\n")
