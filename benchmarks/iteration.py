@@ -11,7 +11,7 @@
 
     python benchmarks/iteration.py [--dataset mnist|cifar10] [--threads 1] [--json FILE] [--quick]
 
-takes about five minutes for both datasets. `--quick` is a smoke test: two inner steps, one entangling layer, few
+takes five to six minutes for both datasets. `--quick` is a smoke test: two inner steps, one entangling layer, few
 repeats, one dataset. The data are found as by `qdistill distill`.
 """
 
@@ -73,6 +73,7 @@ def main() -> None:
     if options.worker:
         work(options.dataset, options.quick)
         return
+    sys.stdout.reconfigure(line_buffering=True)
     started = time.monotonic()
     datasets = [options.dataset] if options.dataset else DATASETS[: 1 if options.quick else None]
     results = {"machine": machine(), "threads": options.threads, "quick": options.quick, "datasets": {}}

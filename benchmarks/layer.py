@@ -1,6 +1,6 @@
 """The quantum layer against other simulators: the same layer, the same numbers, called in turn.
 
-    python benchmarks/layer.py [--threads 1] [--json FILE] [--quick] [--minutes 12]
+    python benchmarks/layer.py [--threads 1] [--json FILE] [--quick] [--minutes 11.5]
 
 measures ours, in the form that the layer chooses itself, against each implementation in `peers.py`: value, gradient and
 Hessian-vector product (`peers.py` defines them) at 6 wires with 10 and 1,024 images; the meta-gradient of the layer
@@ -57,15 +57,15 @@ BATCHES = (10, 1024)
 WIRES = (4, 8, 10, 12, 14)
 STEPS, SYNTHETIC, REAL = 20, 10, 1024
 
-LONGEST_COMPILE, LONGEST_CALL = 60.0, 20.0
-"""Seconds; what is predicted to take longer is left out."""
+LONGEST_COMPILE, LONGEST_CALL = 25.0, 20.0
+"""Seconds; what smaller cells predict to take longer is left out."""
 
 SAMPLING = 1.5
 """Seconds spent on the samples of one pair, where that gives a number of pairs within `PAIRS`."""
 
 PAIRS = (3, 25)
-SLOW = 1.0
-"""Seconds a call from which on two pairs must do, without another warm-up."""
+SLOW, SLOWEST = 1.0, 5.0
+"""Seconds a call from which on two pairs must do, or one, and without another warm-up."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Comparison:
     def __init__(self, deadline: float, pairs: tuple[int, int] = PAIRS) -> None:
         self.deadline = deadline
         self.pairs = pairs
-        self.memory = timing.memory_bytes() / 2
+        self.memory = timing.memory_bytes() / 3  # arguments, and what allocators hold in reserve, come on top
         self.cells: list[Cell] = []
 
     def compare(
@@ -184,14 +184,16 @@ class Comparison:
 
     def _check_memory(self, needed: float) -> None:
         if needed > self.memory:
-            raise LeftOutError(
-                f"{needed / 2**30:.1f} GiB of temporary memory, of {self.memory / 2**30:.1f} GiB allowed"
-            )
+            allowed = self.memory / 2**30
+            raise LeftOutError(f"{needed / 2**30:.1f} GiB of temporary memory, of {allowed:.1f} GiB allowed")
 
     def _interleave(self, ours: Prepared, theirs: Prepared, seconds: float) -> tuple[list[float], list[float]]:
         least, most = self.pairs
         slow = seconds > SLOW
-        repeats = 2 if slow else min(most, max(least, int(SAMPLING / max(seconds, timing.SHORTEST_SAMPLE))))
+        if slow:
+            repeats = 1 if seconds > SLOWEST else 2
+        else:
+            repeats = min(most, max(least, int(SAMPLING / max(seconds, timing.SHORTEST_SAMPLE))))
         samples = timing.interleaved({"ours": ours.run, "theirs": theirs.run}, repeats, warm_up=not slow)
         return samples["ours"], samples["theirs"]
 
@@ -390,7 +392,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the result there instead of printing it below the table")
-    parser.add_argument("--minutes", type=float, default=12.0, help="begin nothing that would end later")
+    parser.add_argument("--minutes", type=float, default=11.5, help="begin nothing that would end later")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--quick", action="store_true", help="4 wires, few repeats, no meta-gradient")
     mode.add_argument("--forms", type=int, nargs="?", const=6, metavar="WIRES", help="our own forms")

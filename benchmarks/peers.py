@@ -343,7 +343,7 @@ class Lightning:
 class DeepQuantum:
     """DeepQuantum, on PyTorch: gradients by autograd, Hessian-vector products by differentiating them again.
 
-    Nothing is compiled. Its temporary memory is what autograd keeps for the backward pass, so less than the peak.
+    Nothing is compiled. Its temporary memory is what autograd keeps for the backward pass, a little less than the peak.
     The derivative of a gate's matrix is one product over all images and amplitudes, in which float32 loses digits.
     """
 
