@@ -646,7 +646,7 @@ class Case:
     Args:
         part: its name.
         work: gradient, product or update.
-        batch: images; None for the optimiser.
+        batch: images; the optimiser's are all synthetic ones.
         times: how often an iteration does it.
         operations: needed for it.
         advance: (what changes, what does not) -> what changes, after one more call; each call needs the last one's
@@ -657,7 +657,7 @@ class Case:
 
     part: str
     work: str
-    batch: int | None
+    batch: int
     times: float
     operations: float
     advance: Callable[[Any, Any], Any]
@@ -790,7 +790,7 @@ def optimiser_case(problem: Problem) -> Case:
     # update 1, the average 3.
     operations = 20.0 * numbers
     changing = (learned, learned, distiller.optimiser.init(learned))
-    return Case("optimiser", "update", None, 1, operations, advance, changing, learned)
+    return Case("optimiser", "update", len(learned.images), 1, operations, advance, changing, learned)
 
 
 def stream(size: int, calls: int) -> Callable[[], Array]:
@@ -846,14 +846,15 @@ def time_parts(problem: Problem, size: int, repeats: int) -> dict[str, Any]:
                 "ms": asdict(milliseconds),
                 "ms_in_an_iteration": case.times * milliseconds.median,
                 "needed_operations": case.operations,
-                "share": asdict(shares),
-                "bare_product_share": bare_shares and asdict(bare_shares),
+                "operations_per_second": 1e3 * case.operations / milliseconds.median,
+                "share": shares.median,
+                "bare_product_share": bare_shares and bare_shares.median,
                 "operations_per_byte": intensity,
                 "roof": roof,
             }
         )
         print(
-            f"{case.part:9s} {case.work:8s} {case.batch or '':>6} {milliseconds.median:9.4f} "
+            f"{case.part:9s} {case.work:8s} {case.batch:6d} {milliseconds.median:9.4f} "
             f"{case.times * milliseconds.median:7.2f} {case.operations / 1e6:11.3f} {shares.median:6.1%} "
             f"{f'{bare_shares.median:.1%}' if bare_shares else '':>14s} {intensity:8.1f} "
             f"{roof['memory']:13.0%} {roof['cache']:6.0%}"

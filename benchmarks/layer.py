@@ -65,7 +65,7 @@ SAMPLING = 1.5
 
 PAIRS = (3, 25)
 SLOW, SLOWEST = 1.0, 5.0
-"""Seconds a call from which on two pairs must do, or one, and without another warm-up."""
+"""Seconds a call from which on two pairs must do, or one, and without a warm-up beyond the first run."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,9 @@ class Comparison:
             repeats = 1 if seconds > SLOWEST else 2
         else:
             repeats = min(most, max(least, int(SAMPLING / max(seconds, timing.SHORTEST_SAMPLE))))
-        samples = timing.interleaved({"ours": ours.run, "theirs": theirs.run}, repeats, warm_up=not slow)
+        samples = timing.interleaved(
+            {"ours": ours.run, "theirs": theirs.run}, repeats, known={"theirs": seconds} if slow else None
+        )
         return samples["ours"], samples["theirs"]
 
     def _add(self, cell: Cell) -> None:

@@ -67,23 +67,25 @@ def prepare(threads: int) -> int:
 
 
 def interleaved(
-    functions: dict[str, Callable[[], object]], repeats: int, *, warm_up: bool = True
+    functions: dict[str, Callable[[], object]], repeats: int, *, known: dict[str, float] | None = None
 ) -> dict[str, list[float]]:
     """Seconds a call of each function, called in turn.
 
     Args:
         functions: each must return only when its work is done.
         repeats: samples of each function.
-        warm_up: call each once before; needed to know how often a short function is repeated within a sample, so
-            to be left out only for functions that take long and have run already.
+        known: seconds a call of functions that have run already. All others are called twice before: to warm up,
+            and to see how often they must be repeated within a sample.
     """
-    calls = dict.fromkeys(functions, 1)
-    if warm_up:
-        for name, function in functions.items():
+    calls = {}
+    for name, function in functions.items():
+        seconds = (known or {}).get(name)
+        if seconds is None:
             function()
             start = time.perf_counter()
             function()
-            calls[name] = max(1, round(SHORTEST_SAMPLE / (time.perf_counter() - start)))
+            seconds = time.perf_counter() - start
+        calls[name] = max(1, round(SHORTEST_SAMPLE / seconds))
     samples: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
