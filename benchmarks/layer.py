@@ -7,8 +7,9 @@ Hessian-vector product (`peers.py` defines them) at 6 wires with 10 and 1,024 im
 alone, through 20 unrolled gradient steps on 10 synthetic inputs (learned inputs, labels and step sizes) to a
 cross-entropy on 1,024 inputs; then the gradient at 4, 8, 10, 12 and 14 wires. All have 4 strongly entangling layers
 and a Hermitian a wire. An outcome is first held equal to ours, to 2e-4 of its largest entry (the meta-gradient to
-1e-3). Prints run times, compile times (tracing included), temporary memory and the ratio to ours, or why a cell was
-left out: too much memory, too slow to run or to compile, or no time left.
+1e-3, DeepQuantum to 2e-3: its own rounding is larger). Prints run times, compile times (tracing included), temporary
+memory and the ratio to ours, or why a cell was left out: too much memory, too slow to run or to compile, or no time
+left.
 
     python benchmarks/layer.py --forms [WIRES]
 
