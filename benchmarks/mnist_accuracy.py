@@ -14,9 +14,8 @@ import json
 import statistics
 from pathlib import Path
 
-from scipy.stats import t as student
-
 from qdistill.cli import main as qdistill
+from qdistill.evaluate.protocol import interval
 
 ROWS = (("quantum", 6000), ("quantum", 15000), ("removed", 6000))
 """The quantum branch, or the network without it, and the outer iterations."""
@@ -49,13 +48,13 @@ def main() -> None:
         each = ", ".join(f"{a:.2f}" for a in accuracies)
         mean = statistics.mean(accuracies)
         seconds = ", ".join(f"{score['seconds']:.0f}" for score in scores)
-        lines.append(f"| {branch} | {iterations:,} | {each} | {mean:.2f} | {interval(accuracies)} | {seconds} |")
+        lines.append(f"| {branch} | {iterations:,} | {each} | {mean:.2f} | {span(accuracies)} | {seconds} |")
     pairs = zip(measured["quantum", 6000], measured["removed", 6000], strict=True)
     differences = [quantum - removed for quantum, removed in pairs]
     lines += [
         "",
         f"With the quantum branch minus without, 6,000 iterations, paired by seed: {statistics.mean(differences):+.2f} "
-        f"points, 95 % interval {interval(differences)}.",
+        f"points, 95 % interval {span(differences)}.",
     ]
     provenance = json.loads((folders[0] / "provenance.json").read_text())
     versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
@@ -77,12 +76,10 @@ def follow(folder: Path, seed: int, branch: str, iterations: int) -> None:
         raise SystemExit(code)
 
 
-def interval(values: list[float]) -> str:
-    """The mean's 95 % interval by Student's t, as text."""
-    if len(values) < 2:
-        return "-"
-    half = student.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
-    return f"{statistics.mean(values) - half:.2f} to {statistics.mean(values) + half:.2f}"
+def span(values: list[float]) -> str:
+    """The mean's 95 % interval as text."""
+    ends = interval(values)
+    return "-" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}"
 
 
 if __name__ == "__main__":
