@@ -32,6 +32,12 @@ UNROLL = 4
 """Moments unrolled in the scan over them: faster than a plain scan, and deep circuits compile no longer."""
 
 
+def _unstack(array: Array, axis: int) -> list[Array]:
+    """The parts along an axis. Cut in one operation, whose derivative is one concatenation and not a sum of parts."""
+    parts = jax.lax.split(array, (1,) * array.shape[axis], axis % array.ndim)
+    return [jnp.squeeze(part, axis) for part in parts]
+
+
 def _angles(
     table: AngleTable, weights: Float[Array, " weights"], features: Float[Array, " features"] | None
 ) -> Float[Array, "moments levels wires 3"]:
@@ -49,14 +55,18 @@ def _angles(
 
 
 def rot(angles: Float[Array, "*axes 3"]) -> Complex[Array, "*axes 2 2"]:
-    """RZ(omega) RY(theta) RZ(phi), as one expression over the four entries."""
-    phi, theta, omega = (angles[..., k, None, None] for k in range(3))
-    unit, turn, rows, columns = (
-        jnp.asarray(pattern, angles.dtype) for pattern in (np.eye(2), [[0, -1], [1, 0]], [[-0.5], [0.5]], [[-0.5, 0.5]])
+    """RZ(omega) RY(theta) RZ(phi)."""
+    phi, theta, omega = _unstack(0.5 * angles, axis=-1)
+    # The sines and cosines of three angles, and not of one an entry: derivatives of a fused expression repeat them.
+    three = jnp.stack([theta, omega + phi, omega - phi])
+    (cos, cos_sum, cos_difference), (sin, sin_sum, sin_difference) = (
+        _unstack(values, axis=0) for values in (jnp.cos(three), jnp.sin(three))
     )
-    ry = jnp.cos(theta / 2) * unit + jnp.sin(theta / 2) * turn
-    phase = omega * rows + phi * columns
-    return jax.lax.complex(ry * jnp.cos(phase), ry * jnp.sin(phase))
+    diagonal, off_diagonal = cos * cos_sum, sin * cos_difference
+    diagonal_phase, off_diagonal_phase = cos * sin_sum, sin * sin_difference
+    real = jnp.stack([diagonal, -off_diagonal, off_diagonal, diagonal], axis=-1)
+    imaginary = jnp.stack([-diagonal_phase, off_diagonal_phase, off_diagonal_phase, diagonal_phase], axis=-1)
+    return jax.lax.complex(real, imaginary).reshape(*angles.shape[:-1], 2, 2)
 
 
 def _wire_unitaries(
@@ -85,10 +95,9 @@ def fuse(unitaries: Complex[Array, "*moments wires 2 2"]) -> list[Complex[Array,
     fused = []
     if whole:
         grouped = unitaries[..., :whole, :, :].reshape(*unitaries.shape[:-3], -1, GROUP, 2, 2)
-        products = _kron([grouped[..., wire, :, :] for wire in range(GROUP)])
-        fused += [products[..., group, :, :] for group in range(whole // GROUP)]
+        fused += _unstack(_kron(_unstack(grouped, axis=-3)), axis=-3)
     if n % GROUP:
-        fused.append(_kron([unitaries[..., wire, :, :] for wire in range(whole, n)]))
+        fused.append(_kron(_unstack(unitaries[..., whole:, :, :], axis=-3)))
     return fused
 
 
