@@ -1,0 +1,100 @@
+"""The command line: parse, call, print.
+
+Each command is a module here, and imported when it is called; whatever takes long to import is imported in the function
+that needs it. So help and mistakes are answered at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from qdistill.cli.shared import INTERRUPTED, say
+from qdistill.errors import ArgumentError, QDistillError
+
+COMMANDS = ("distill", "evaluate", "show", "data")
+"""Each is a module of this package, whose `run` takes the arguments and returns the exit code."""
+
+_HELP = """\
+usage: qdistill COMMAND ...
+
+Dataset distillation for quantum neural networks: a training set becomes a few
+synthetic images on which a network learns in a few steps.
+
+commands:
+  distill DATASET     distill a dataset into a run folder, or go on with a run
+  evaluate BUNDLE     replay a bundle and measure it on the test set
+  show BUNDLE         say what is in a bundle, and draw its images
+  data DATASET        fetch a dataset, check it and say what is in it
+
+options:
+  -h, --help          this text; `qdistill COMMAND --help` for a command's own
+  --version           the installed version
+  --debug             show where an error came from; goes with any command
+
+start with:
+  qdistill distill digits --out runs/first     (a minute or two, no download)
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the arguments; those of the process by default.
+
+    Returns:
+        The exit code: 0, 2 for wrong usage, 1 for every other error, 130 after Ctrl-C.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        code = _dispatch([argument for argument in arguments if argument != "--debug"])
+        sys.stdout.flush()
+        return code
+    except SystemExit as stop:  # tyro's, after help or a mistake that it has explained
+        return stop.code if isinstance(stop.code, int) else 2
+    except KeyboardInterrupt:
+        say("Stopped.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads the output, such as `head`, has read enough. Python would complain when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except QDistillError as error:
+        if debug:
+            traceback.print_exc()
+        say(f"error: {error}")
+        return error.exit_code
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        else:
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            say(f"error: unexpected {what} (run the same with --debug to see where; this is a bug)")
+        return 1
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_HELP, end="")
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        from qdistill import __version__
+
+        print(f"qdistill {__version__}")
+        return 0
+    command, *rest = arguments
+    if command not in COMMANDS:
+        kind = "option" if command.startswith("-") else "command"
+        close = difflib.get_close_matches(command, [*COMMANDS, "--help", "--version"], n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ArgumentError(
+            f"There is no {kind} {command!r}.{hint} The commands are {', '.join(COMMANDS)}; see `qdistill --help`."
+        )
+    code: int = importlib.import_module(f"qdistill.cli.{command}").run(rest)
+    return code

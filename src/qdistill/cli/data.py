@@ -1,0 +1,58 @@
+"""`qdistill data`: a dataset, fetched and checked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from qdistill.cli.shared import DataDir, call
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and call."""
+    return call(data, arguments)
+
+
+def data(dataset: Annotated[str, Positional, arg(metavar="DATASET")], *, data_dir: DataDir = None) -> int:
+    """Fetch a dataset if it is not there yet, check its files, and say what is in it.
+
+    Args:
+        dataset: mnist, fashion-mnist, cifar10 or digits.
+        data_dir: where the dataset's files lie; nothing is downloaded then.
+    """
+    import numpy as np
+
+    from qdistill.data import source
+
+    raw = source(dataset).load(data_dir)
+    height, width, channels = raw.train_images.shape[1:]
+    colours = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
+    rows = [("images", f"{height} x {width}, {colours}, {raw.train_images.dtype}")]
+    for part, labels in (("training", raw.train_labels), ("test", raw.test_labels)):
+        counts = np.bincount(labels, minlength=len(raw.class_names))
+        share = f"{counts.min():,} to {counts.max():,}" if counts.min() < counts.max() else f"{counts[0]:,}"
+        rows.append((part, f"{len(labels):,}, {share} of each class"))
+    rows += [("classes", ", ".join(raw.class_names)), ("from", _origin(dataset, data_dir))]
+    print(dataset)
+    for name, value in rows:
+        print(f"  {name:<10} {value}")
+    return 0
+
+
+def _origin(dataset: str, data_dir: Path | None) -> str:
+    """Where a dataset's files were read from."""
+    from qdistill.data import DATASETS, Digits
+    from qdistill.data.sources import DATA_DIR_VARIABLE
+
+    if isinstance(DATASETS[dataset], Digits):
+        return "the installed scikit-learn"
+    if data_dir is not None:
+        return f"{data_dir}"
+    if os.environ.get(DATA_DIR_VARIABLE):
+        return f"{os.environ[DATA_DIR_VARIABLE]} ({DATA_DIR_VARIABLE})"
+    from qdistill.data.download import cache_folder
+
+    return f"{cache_folder() / dataset} (downloaded; checksums are right)"

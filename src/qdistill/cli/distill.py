@@ -1,0 +1,296 @@
+"""`qdistill distill`: a recipe from the command line, and the run that follows it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import typing
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
+
+from qdistill.cli.shared import INTERRUPTED, Cache, DataDir, accuracies, accuracy, say, use_compilation_cache
+from qdistill.errors import ArgumentError, DivergenceError
+from qdistill.files import BUNDLE, PROFILE, RECIPE, SCORES, SEEDS, TRACE
+
+if TYPE_CHECKING:
+    from qdistill.distill.bundle import Record
+    from qdistill.experiments.recipe import Recipe
+
+_Seeds = Annotated[
+    str | None,
+    arg(
+        metavar="FIRST:END",
+        help="run these seeds side by side in one program, such as 0:8, each into a run folder of its own.",
+        help_behavior_hint="(default: the one of --seed)",
+    ),
+]
+_MemoryBudget = Annotated[
+    int | None,
+    arg(
+        metavar="MIB",
+        help="memory for what a long unroll keeps for its meta-gradient; what does not fit is computed again.",
+        help_behavior_hint="(default: a quarter of the machine's)",
+    ),
+]
+_PROFILE_HELP = "first trace some iterations: a file that opens in Perfetto, and a summary of where the time goes."
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the command line asks `run` or `run_seeds` for."""
+
+    recipe: Recipe
+    folder: Path
+    resume: bool
+    seeds: tuple[int, ...] | None
+    data_dir: Path | None
+    compilation_cache: bool
+    memory_budget: int | None
+    profile: bool = False
+
+
+def run(arguments: list[str]) -> int:
+    """Parse, distil, print."""
+    helping = not {"-h", "-H", "--help", "--help-verbose"}.isdisjoint(arguments)
+    resuming = any(argument.partition("=")[0] == "--resume" for argument in arguments)
+    asked = _parse_resume(arguments) if resuming and not helping else _parse_distill(arguments)
+    if asked.compilation_cache:
+        use_compilation_cache()
+    if asked.seeds is not None:
+        _use_cores(len(asked.seeds))
+
+    from qdistill.experiments import run as experiment
+    from qdistill.experiments.progress import ProgressDisplay
+
+    folder = asked.folder
+    try:
+        with ProgressDisplay() as display:
+            options: dict[str, Any] = {
+                "data_dir": asked.data_dir,
+                "resume": asked.resume,
+                "observer": display,
+                "memory_budget": asked.memory_budget,
+            }
+            if asked.seeds is None:
+                bundles = [experiment.run(asked.recipe, folder, with_profile=asked.profile, **options)]
+            else:
+                bundles = experiment.run_seeds(asked.recipe, asked.seeds, folder, **options)
+    except DivergenceError:
+        _draw(folder)
+        raise
+    except KeyboardInterrupt:
+        pictures = _draw(folder)
+        if pictures:
+            say(f"The best images so far are in {folder}, drawn in {_listed(pictures)}.")
+        say(f"To go on: qdistill distill --resume {folder}")
+        return INTERRUPTED
+    pictures = _draw(folder)
+    if asked.profile:
+        _print_profile(folder)
+    bundle = bundles[0]
+    print(f"Distilled {bundle.dataset} into {len(bundle.data.images)} images.")
+    if asked.seeds is None:
+        rows = [*accuracies(bundle.record), ("bundle", str(folder / BUNDLE))]
+    else:
+        rows = _accuracies_of_seeds(asked.seeds, [bundle.record for bundle in bundles], folder)
+    shown = pictures if asked.seeds is None else [pictures[0], folder / "seed-*" / "*.png"]
+    for name, value in [*rows, ("pictures", _listed(shown))]:
+        print(f"  {name:<20} {value}")
+    print(f"Next: qdistill evaluate {folder if asked.seeds is None else folder / f'seed-{asked.seeds[0]}'}")
+    return 0
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(str(path) for path in paths)
+
+
+def _parse_distill(arguments: list[str]) -> _Run:
+    """Read the options of a new run, which are the fields of its recipe.
+
+    Their defaults depend on the dataset, and which of them the network has on the architecture: these two are
+    looked up first.
+    """
+    from qdistill.data import DATASETS
+    from qdistill.experiments.recipe import Recipe, default_recipe
+    from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
+
+    architectures: dict[str, Any] = {"quantum-lenet": QuantumLeNetArchitecture, "lenet": LeNetArchitecture}
+    dataset = _find_dataset(arguments, DATASETS)
+    default = default_recipe("mnist" if dataset is None else dataset)
+    architecture = _find_value(arguments, "--architecture", "quantum-lenet")
+    if architecture not in architectures:
+        raise ArgumentError.unknown("architecture", architecture, architectures)
+    if not isinstance(default.model, architectures[architecture]):
+        default = dataclasses.replace(default, model=architectures[architecture]())
+
+    hints = typing.get_type_hints(Recipe)
+    own = [
+        (field.name, hints[field.name], dataclasses.field(default=getattr(default, field.name)))
+        for field in dataclasses.fields(Recipe)
+        if field.name != "dataset"
+    ]
+    more: list[Any] = [
+        ("architecture", Annotated[str, arg(metavar=_choice(architectures), help="kind of network.")], architecture),
+        ("out", _option("FOLDER", "run folder to make.", "(default: runs/DATASET-1, -2, ...)"), None),
+        ("resume", _option("RUN", "go on with this run, by its own recipe and no other option of it.", ""), None),
+        ("seeds", _Seeds, None),
+        ("data_dir", Annotated[DataDir, arg(help="where the dataset's files lie.")], None),
+        ("compilation_cache", Cache, True),
+        ("memory_budget", _MemoryBudget, None),
+        ("profile", Annotated[bool, FlagCreatePairsOff, arg(help=_PROFILE_HELP)], False),
+    ]
+    # A subclass, so that the options are described by the recipe's docstring and pass its checks.
+    options = dataclasses.make_dataclass(
+        "Options",
+        [("dataset", Annotated[str, Positional, arg(metavar=_choice(DATASETS))]), *own, *more],
+        bases=(Recipe,),
+        frozen=True,
+        namespace={
+            "__doc__": "Distill a dataset into a run folder: the bundle, its scores and pictures.\n\n"
+            f"The defaults are those for {default.dataset}; -H explains the options."
+        },
+    )
+    given: Any = tyro.cli(
+        options, args=arguments, prog="qdistill distill", compact_help=True, config=(AvoidSubcommands,)
+    )
+    recipe = Recipe(**{field.name: getattr(given, field.name) for field in dataclasses.fields(Recipe)})
+    seeds = None if given.seeds is None else _parse_seeds(given.seeds)
+    if seeds is not None and any(argument.partition("=")[0] == "--seed" for argument in arguments):
+        raise ArgumentError("Argument `seed` must not be given together with `seeds`.")
+    if seeds is not None and given.profile:
+        raise ArgumentError("Argument `profile` must not be given together with `seeds`: profile one seed alone.")
+    folder = _free_folder(recipe.dataset) if given.out is None else given.out
+    budget = _in_bytes(given.memory_budget)
+    return _Run(recipe, folder, False, seeds, given.data_dir, given.compilation_cache, budget, given.profile)
+
+
+def _parse_seeds(text: str) -> tuple[int, ...]:
+    """Read ``"0:8"``, which are 0 to 7, or ``"0,2,5"``."""
+    try:
+        first, colon, end = text.partition(":")
+        seeds = tuple(range(int(first or 0), int(end))) if colon else tuple(int(part) for part in text.split(","))
+    except ValueError:
+        seeds = ()
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise ArgumentError(
+            f"Argument `seeds` must be a range such as 0:8, or different numbers such as 0,2,5, but was {text!r}."
+        )
+    return seeds
+
+
+def _in_bytes(mebibytes: int | None) -> int | None:
+    if mebibytes is not None and mebibytes < 1:
+        raise ArgumentError(f"Argument `memory_budget` must be at least 1 (MiB), but was {mebibytes}.")
+    return None if mebibytes is None else mebibytes * 2**20
+
+
+def _parse_resume(arguments: list[str]) -> _Run:
+    """Read the options of a run that goes on."""
+    from qdistill.experiments.recipe import Recipe
+    from qdistill.experiments.run import read_json
+
+    given, others = tyro.cli(_ResumeOptions, args=arguments, prog="qdistill distill", return_unknown_args=True)
+    if others:
+        raise ArgumentError(
+            f"Argument `{others[0]}` must not be given with --resume: a run goes on by its own recipe. Leave it "
+            "out, or start a new run."
+        )
+    seeds = tuple(read_json(given.resume / SEEDS)) if (given.resume / SEEDS).exists() else None
+    own = given.resume if seeds is None else given.resume / f"seed-{seeds[0]}"
+    recipe = Recipe.from_json(read_json(own / RECIPE))
+    if given.dataset not in (None, recipe.dataset):
+        raise ArgumentError(
+            f"Argument `dataset` must be {recipe.dataset!r}, which the run {given.resume} distils, or be left out "
+            f"with --resume, but was {given.dataset!r}."
+        )
+    budget = _in_bytes(given.memory_budget)
+    return _Run(recipe, given.resume, True, seeds, given.data_dir, given.compilation_cache, budget)
+
+
+@dataclass(frozen=True)
+class _ResumeOptions:
+    """Go on with a run."""
+
+    resume: Path
+    dataset: Annotated[str | None, Positional] = None
+    data_dir: DataDir = None
+    compilation_cache: Cache = True
+    memory_budget: _MemoryBudget = None
+
+
+def _find_dataset(arguments: list[str], known: Iterable[str]) -> str | None:
+    """The dataset that the arguments name, wherever it stands."""
+    before = ""
+    for argument in arguments:
+        if argument in known and before not in ("--out", "--data-dir"):
+            return argument
+        before = argument
+    # What stands first can be nothing but a dataset, if a misspelled one.
+    return arguments[0] if arguments and not arguments[0].startswith("-") else None
+
+
+def _find_value(arguments: list[str], option: str, default: str) -> str:
+    """The last value that an option is given, by ``--option value`` or ``--option=value``."""
+    for index, argument in reversed(list(enumerate(arguments))):
+        name, equals, value = argument.partition("=")
+        if name == option and (equals or index + 1 < len(arguments)):
+            return value if equals else arguments[index + 1]
+    return default
+
+
+def _choice(names: Iterable[str]) -> str:
+    return "{" + ",".join(names) + "}"
+
+
+def _option(metavar: str, text: str, default: str) -> Any:
+    return Annotated[Path | None, arg(metavar=metavar, help=text, help_behavior_hint=default)]
+
+
+def _free_folder(dataset: str) -> Path:
+    number = 1
+    while (folder := Path("runs", f"{dataset}-{number}")).exists():
+        number += 1
+    return folder
+
+
+def _use_cores(n_seeds: int) -> None:
+    """Make each core a device of JAX, up to one a seed; without effect where JAX was used in this process before."""
+    import jax
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", min(cores, n_seeds))  # type: ignore[no-untyped-call]
+
+
+def _draw(folder: Path) -> list[Path]:
+    from qdistill.report.figures import draw_run
+
+    return draw_run(folder)
+
+
+def _accuracies_of_seeds(seeds: Sequence[int], records: Sequence[Record], folder: Path) -> list[tuple[str, str]]:
+    scores = json.loads((folder / SCORES).read_text())
+    rows = [(f"seed {seed}", accuracy(r.test_accuracy, r.n_test)) for seed, r in zip(seeds, records, strict=True)]
+    if scores["interval"] is not None:
+        low, high = scores["interval"]
+        rows.append(("mean of test", f"{scores['mean']:.2%} (95 % interval {low:.2%} to {high:.2%})"))
+    return [*rows, ("bundles", str(folder / "seed-*" / BUNDLE))]
+
+
+def _print_profile(folder: Path) -> None:
+    """A screen of where the time of an iteration goes."""
+    measured = json.loads((folder / PROFILE).read_text())
+    total = sum(row["ms"] for row in measured["rows"])
+    print(f"One iteration takes {measured['iteration_ms']:.1f} ms ({measured['traced_ms']:.1f} ms while it is traced).")
+    print(f"  {'part':<27} {'phase':<29} {'ms':>8} {'share':>7} {'operations':>11}")
+    for row in measured["rows"]:
+        share = f"{row['ms'] / total:.1%}"
+        print(f"  {row['part']:<27} {row['phase']:<29} {row['ms']:8.2f} {share:>7} {row['operations']:11,.0f}")
+    print(f"The trace is {folder / TRACE}: open it in https://ui.perfetto.dev.")

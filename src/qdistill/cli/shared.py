@@ -1,0 +1,94 @@
+"""What several commands share: the options that they have in common, and how a result is printed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import Positional, arg
+
+from qdistill.errors import RunError
+from qdistill.files import BUNDLE, SEEDS
+
+if TYPE_CHECKING:
+    from qdistill.distill.bundle import Record
+
+INTERRUPTED = 130
+"""What a shell reports of a program that Ctrl-C ended."""
+
+BundlePath = Annotated[Path, Positional, arg(metavar="BUNDLE")]
+DataDir = Annotated[
+    Path | None,
+    arg(metavar="FOLDER", help_behavior_hint="(default: $QDISTILL_DATA_DIR, or else the cache, with download)"),
+]
+Cache = Annotated[
+    bool,
+    arg(help="keep compiled programs in the user's cache folder, so that the next run of the kind starts at once."),
+]
+
+
+def call(function: Callable[..., int], arguments: list[str]) -> int:
+    """Call a function whose arguments are the options of the command that has its name."""
+    return tyro.cli(function, args=arguments, prog=f"qdistill {function.__name__}")
+
+
+def use_compilation_cache() -> None:
+    """Let JAX keep what it compiles; where the folder cannot be made it compiles again, without a word."""
+    import importlib.metadata
+
+    import jax
+
+    from qdistill.data.download import cache_folder
+
+    # A compiled program holds the instructions of one kind of processor. The home folder may be shared by
+    # machines of several kinds.
+    kind = [platform.machine(), platform.processor(), importlib.metadata.version("jaxlib")]
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        kind += sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
+    folder = cache_folder() / "xla" / hashlib.sha256("\n".join(kind).encode()).hexdigest()[:16]
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
+            # Small programs too: there are dozens of them, and each takes a tenth of a second to compile.
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # type: ignore[no-untyped-call]
+
+
+def bundle_file(path: Path) -> Path:
+    """The bundle file that a path names, by itself or by the run folder it lies in."""
+    if not path.is_dir():
+        return path
+    if (path / SEEDS).exists():
+        raise RunError(f"The folder {path} is of several seeds. Name one of them, such as {next(path.glob('seed-*'))}.")
+    if not (path / BUNDLE).exists():
+        raise RunError(
+            f"There is no {BUNDLE} in the folder {path}: it is no run folder, or the run has neither ended nor "
+            "been stopped yet."
+        )
+    return path / BUNDLE
+
+
+def accuracy(value: float | None, n: int | None) -> str:
+    """An accuracy as people read it."""
+    return "not measured" if value is None else f"{value:.2%} (n = {n:,})"
+
+
+def accuracies(record: Record) -> list[tuple[str, str]]:
+    """The accuracies that a bundle records, in rows."""
+    return [
+        ("test accuracy", accuracy(record.test_accuracy, record.n_test)),
+        ("validation accuracy", accuracy(record.validation_accuracy, record.n_validation)),
+    ]
+
+
+def say(line: str) -> None:
+    """Tell the user something that is not the result."""
+    print(line, file=sys.stderr)
