@@ -2,8 +2,8 @@
 
     python benchmarks/all.py [--quick] [--out FOLDER]
 
-runs `layer.py`, `iteration.py` and `growth.py` one after the other, each of which can be run alone; about half an hour
-on two cores. `--quick` is a smoke test of a few minutes whose figures mean nothing.
+runs `layer.py`, `iteration.py` and `growth.py` one after the other, each of which can be run alone; about twenty
+minutes on two cores. `--quick` is a smoke test of a few minutes whose figures mean nothing.
 """
 
 from __future__ import annotations

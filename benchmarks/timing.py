@@ -1,6 +1,6 @@
 """What every benchmark here shares: pinned cores, interleaved timing, medians with their spread, the machine.
 
-Two functions are compared by calling them in turn, A B A B ..., so that whatever else the machine does falls on
+Two functions are compared by sampling them in turn, A B A B ..., so that whatever else the machine does falls on
 both. A ratio is the median of the ratios of neighbouring samples, never a ratio of two medians.
 """
 
@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SHORTEST_SAMPLE = 5e-3
-"""Seconds: shorter functions are repeated within a sample, so that the clock and the call do not count."""
+SHORTEST_SAMPLE, FEWEST_CALLS, SLOW = 0.03, 3, 0.5
+"""A sample takes so many seconds, and so many calls, at least: a training calls a function again and again, so that its
+data are in the cache, where the first call after another function's may find none of them. A call of `SLOW` seconds is
+a sample by itself."""
 
 PACKAGES = (
     "numpy",
@@ -69,7 +71,7 @@ def prepare(threads: int) -> int:
 def interleaved(
     functions: dict[str, Callable[[], object]], repeats: int, *, known: dict[str, float] | None = None
 ) -> dict[str, list[float]]:
-    """Seconds a call of each function, called in turn.
+    """Seconds a call of each function, sampled in turn.
 
     Args:
         functions: each must return only when its work is done.
@@ -85,7 +87,7 @@ def interleaved(
             start = time.perf_counter()
             function()
             seconds = time.perf_counter() - start
-        calls[name] = max(1, round(SHORTEST_SAMPLE / seconds))
+        calls[name] = calls_in_sample(seconds)
     samples: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
@@ -94,6 +96,15 @@ def interleaved(
                 function()
             samples[name].append((time.perf_counter() - start) / calls[name])
     return samples
+
+
+def calls_in_sample(seconds: float) -> int:
+    """How often a function is called in one sample.
+
+    Args:
+        seconds: what a call takes.
+    """
+    return 1 if seconds > SLOW else max(FEWEST_CALLS, round(SHORTEST_SAMPLE / seconds))
 
 
 def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Statistic:

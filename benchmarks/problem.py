@@ -1,0 +1,80 @@
+"""The problem that the benchmarks of an outer iteration share: a default recipe at its start, with one real batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from qdistill.data import source, split
+from qdistill.distill.inner import TrainingSet
+from qdistill.distill.outer import Distiller
+from qdistill.experiments.recipe import Recipe, default_recipe
+from qdistill.experiments.run import make_distiller
+
+SLICE = 32
+"""Real images at which the parts are timed: a slice of `PerformanceMatching`."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A recipe at its start, with one real batch."""
+
+    recipe: Recipe
+    distiller: Distiller
+    data: TrainingSet
+    real: Array
+    labels: Array
+
+    @property
+    def n_step(self) -> int:
+        """Synthetic images of an inner step."""
+        return int(self.data.schedule.shape[1])
+
+    @property
+    def n_real(self) -> int:
+        """Real images of an outer iteration."""
+        return len(self.real)
+
+    @property
+    def steps(self) -> int:
+        """Inner steps, T."""
+        return len(self.data.schedule)
+
+    @property
+    def arrays(self) -> tuple[Array, Array, Array]:
+        """What is learned."""
+        return self.data.images, self.data.labels, self.data.step_sizes
+
+
+def load(dataset: str, quick: bool) -> Problem:
+    """The default recipe's problem; the synthetic images are noise, as the recipe starts them.
+
+    With real images there the implementations need not agree: where a constant background ties in a pooling
+    window, each library has a rule of its own for the pixel that the gradient goes to.
+    """
+    recipe = default_recipe(dataset)
+    if quick:
+        small = replace(recipe.model, n_layers=1)
+        recipe = replace(recipe, model=small, inner=replace(recipe.inner, steps=2))
+    splits = split(source(dataset).load(None), n_validation=recipe.n_validation)
+    distiller = make_distiller(recipe, splits)
+    picked = np.random.default_rng(0).integers(len(splits.train), size=recipe.outer.batch)
+    images = splits.train.images[picked]
+    if recipe.outer.mirror:
+        images[::2] = images[::2, :, ::-1]
+    return Problem(
+        recipe,
+        distiller,
+        distiller.training_set(distiller.start().learned),
+        splits.normalisation(images),
+        jax.nn.one_hot(splits.train.labels[picked], splits.n_classes),
+    )
+
+
+def normal(*shape: int) -> Array:
+    """Normal numbers, the same ones each time; JAX's own generator would compile for every shape."""
+    return jnp.asarray(np.random.default_rng(0).standard_normal(shape, np.float32))
