@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import Array
 
-from qdistill.distill.inner import InnerLoop, TrainingSet, accuracy, cross_entropy, fraction, train
+from qdistill.distill.inner import InnerLoop, TrainingSet, cross_entropy, fraction, measure, train
 from qdistill.distill.memory import segment_lengths
 from qdistill.errors import ArgumentError
 from qdistill.models import Dense, named_weights
@@ -427,20 +427,23 @@ def test_cross_entropy_is_numpys(seed: int, scale: float) -> None:
 
 
 @pytest.mark.parametrize(("n", "slice_size"), [(7, 3), (6, 3), (7, 250), (1, 1), (5, 5)])
-def test_accuracy_is_numpys(n: int, slice_size: int) -> None:
+def test_accuracy_and_loss_are_numpys(n: int, slice_size: int) -> None:
     model = Smooth.draw()
     generator = np.random.default_rng(n)
     images = generator.integers(0, 256, (n, *SHAPE)).astype(np.uint8)
     normalised = images / 255 - 0.5
     hidden = np.tanh(normalised.reshape(n, -1) @ np.asarray(model.first).T + np.asarray(model.bias))
-    classes = (hidden @ np.asarray(model.last).T).argmax(axis=1)
+    logits = hidden @ np.asarray(model.last).T
+    classes = logits.argmax(axis=1)
     labels = np.where(np.arange(n) % 3 == 0, (classes + 1) % CLASSES, classes).astype(np.int32)
+    losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(n), labels]
 
-    def measure(images: Array, labels: Array) -> Array:
-        return accuracy(model, images, labels, lambda raw: raw / 255 - 0.5, slice_size=slice_size)
+    def both(images: Array, labels: Array) -> tuple[Array, Array]:
+        return measure(model, images, labels, lambda raw: raw / 255 - 0.5, slice_size=slice_size)
 
-    measured = quick_jit(measure)(jnp.asarray(images), jnp.asarray(labels))
-    assert float(measured) == pytest.approx((labels == classes).mean())
+    share, loss = quick_jit(both)(jnp.asarray(images), jnp.asarray(labels))
+    assert float(share) == pytest.approx((labels == classes).mean())
+    assert float(loss) == pytest.approx(losses.mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize("n", [1, 3, 100, 500, 10_000])

@@ -185,12 +185,16 @@ def test_an_iteration_is_compiled_once(splits: Splits) -> None:
 
 def test_the_loss_goes_down_and_the_network_learns(splits: Splits, plain: Distiller) -> None:
     state = plain.start()
-    state, before = plain.validate(state)
+    state, first = plain.validate(state)
+    before = first.accuracy
     state, reports = several(plain, state, 50)
     losses = [float(report.loss) for report in reports]
     assert all(report.accepted for report in reports)
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
-    state, after = plain.validate(state)
+    state, last = plain.validate(state)
+    after = last.accuracy
+    assert last.loss < first.loss
+    assert last.coefficient_norm is None  # a network without Hermitians
     assert after > max(0.9, before)
     assert (float(state.best_accuracy), int(state.best_iteration)) == (pytest.approx(after), 50)
 
@@ -327,6 +331,15 @@ def test_without_a_moving_average_the_last_data_is_kept(splits: Splits) -> None:
     assert equal(state.averaged, state.learned)
 
 
+def test_fixed_images_stay_as_they_start(splits: Splits) -> None:
+    compression = dataclasses.replace(START, images="fixed", start="real")
+    distiller = make(splits, compression, outer=dataclasses.replace(OUTER, optimiser="adamw"))
+    start = distiller.start()
+    state, _ = several(distiller, start, 3)
+    assert np.array_equal(state.averaged.images, start.learned.images)
+    assert not np.array_equal(state.averaged.labels, start.learned.labels)
+
+
 @pytest.mark.parametrize("optimiser", ["adamw", "lion", "rmsprop", "sgd"])
 def test_fixed_labels_stay_one_hot_and_the_rest_is_learned(splits: Splits, optimiser: str) -> None:
     compression = dataclasses.replace(START, labels="fixed")
@@ -387,13 +400,14 @@ def test_both_the_loss_and_its_gradient_must_be_finite(splits: Splits, norm: flo
 def test_validation_keeps_the_best_averaged_data(splits: Splits, plain: Distiller) -> None:
     start = plain.start()
     trained, _ = several(plain, start, 50)
-    state, accuracy = plain.validate(trained)
+    state, validation = plain.validate(trained)
+    accuracy = validation.accuracy
     assert equal(state.best, trained.averaged)
     assert (float(state.best_accuracy), int(state.best_iteration)) == (pytest.approx(accuracy), 50)
 
     worse = eqx.tree_at(lambda s: (s.averaged, s.iteration), state, (start.learned, jnp.asarray(60, jnp.int32)))
-    state_after, accuracy_after = plain.validate(worse)
-    assert accuracy_after < accuracy
+    state_after, validation_after = plain.validate(worse)
+    assert validation_after.accuracy < accuracy
     assert equal(
         (state_after.best, state_after.best_accuracy, state_after.best_iteration),
         (state.best, state.best_accuracy, state.best_iteration),
@@ -405,7 +419,8 @@ def test_validation_keeps_the_best_averaged_data(splits: Splits, plain: Distille
 
 def test_validation_accuracy_is_that_of_a_network_trained_by_hand(splits: Splits, plain: Distiller) -> None:
     state, _ = several(plain, plain.start(), 5)
-    _, accuracy = plain.validate(state)
+    _, validation = plain.validate(state)
+    accuracy = validation.accuracy
     data = jax.tree.map(np.asarray, plain.training_set(state.averaged))
     dense = Linear.draw().dense
     weight, bias = np.asarray(dense.weight, float), np.asarray(dense.bias, float)
@@ -425,7 +440,7 @@ def test_the_test_part_is_not_read(splits: Splits, plain: Distiller) -> None:
     states = []
     for distiller in (plain, other):
         state, _ = several(distiller, distiller.start(), 2)
-        states.append(distiller.validate(state))
+        states.append(distiller.validate(state)[0])
     assert equal(*states)
 
 
@@ -453,6 +468,7 @@ def test_halving_has_ten_levels_for_any_number_of_iterations(iterations: int) ->
     [
         (Compression, {"images_per_class": 0}, r"`images_per_class` must be at least 1, but was 0\."),
         (Compression, {"labels": "soft"}, "`labels` must be one of fixed, learned, but was 'soft'"),
+        (Compression, {"images": "frozen"}, "`images` must be one of fixed, learned, but was 'frozen'"),
         (Compression, {"start": "reel"}, "Did you mean 'real'"),
         (Compression, {"step_size": 0.0}, r"`step_size` must be above 0, but was 0\.0"),
         (Compression, {"step_size": math.inf}, "`step_size` must be above 0"),

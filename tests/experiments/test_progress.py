@@ -22,6 +22,8 @@ def report(iteration, *, accuracy=0.5, best=0.625, loss=1.25, rejected=0):
         loss=loss,
         gradient_norm=1.0,
         validation_accuracy=accuracy,
+        validation_loss=1.0,
+        coefficient_norm=None,
         best_validation_accuracy=best,
         rejected=rejected,
         step_sizes=[[0.01], [0.03]],

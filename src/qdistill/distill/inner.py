@@ -259,15 +259,15 @@ def fraction(share: Float[Array, ""] | float, n: int) -> float:
     return round(float(share) * n) / n
 
 
-def accuracy(
+def measure(
     model: Model,
     images: Shaped[Array, "n height width channels"],
     labels: Int[Array, " n"],
     normalisation: Callable[[Array], Array],
     *,
     slice_size: int = 250,
-) -> Float[Array, ""]:
-    """The share of images whose largest logit is the one of their label; works inside jit.
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """How a network does on real images; works inside jit.
 
     Args:
         model: the network.
@@ -275,18 +275,25 @@ def accuracy(
         labels: class numbers.
         normalisation: raw pixels -> what the network takes.
         slice_size: images evaluated at once.
+
+    Returns:
+        The share of images whose largest logit is the one of their label, and their mean cross-entropy.
     """
     n = images.shape[0]
     whole = n - n % slice_size
 
-    def correct(part: tuple[Array, Array]) -> Array:
+    def sums(part: tuple[Array, Array]) -> tuple[Array, Array]:
         images, labels = part
-        return jnp.sum(jnp.argmax(predict(model, normalisation(images)), axis=-1) == labels)
+        logits = predict(model, normalisation(images))
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return jnp.sum(jnp.argmax(logits, axis=-1) == labels), jnp.sum(losses)
 
-    count = jnp.zeros((), jnp.int32)
+    count, loss = jnp.zeros((), jnp.int32), jnp.zeros(())
     if whole:
         parts = tuple(a[:whole].reshape(-1, slice_size, *a.shape[1:]) for a in (images, labels))
-        count += jnp.sum(jax.lax.map(correct, parts))
+        counts, losses = jax.lax.map(sums, parts)
+        count, loss = count + jnp.sum(counts), loss + jnp.sum(losses)
     if whole < n:
-        count += correct((images[whole:], labels[whole:]))
-    return count / n
+        last_count, last_loss = sums((images[whole:], labels[whole:]))
+        count, loss = count + last_count, loss + last_loss
+    return count / n, loss / n

@@ -8,6 +8,7 @@ number alone: a run that is continued from a saved state gives the numbers of on
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,10 +21,11 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from qdistill.data import Splits
-from qdistill.distill.inner import InnerLoop, TrainingSet, accuracy, fraction, train
+from qdistill.distill.inner import InnerLoop, TrainingSet, fraction, measure, train
 from qdistill.distill.objective import MetaObjective, PerformanceMatching
+from qdistill.distill.start import STARTS, Start, initial_images
 from qdistill.errors import ArgumentError
-from qdistill.models import Model
+from qdistill.models import Model, named_weights
 
 
 @dataclass(frozen=True)
@@ -32,24 +34,29 @@ class Compression:
 
     Args:
         images_per_class: synthetic images of each class, over all steps.
+        images: ``"learned"``, or ``"fixed"`` as they start: with real images that is the reference that distillation
+            must beat.
         labels: ``"learned"`` labels are free vectors that start as one-hot ones; ``"fixed"`` stay one-hot.
-        start: images drawn from N(0, 1), or real ones of the training part.
+        start: images drawn from N(0, 1), or real ones of the training part: drawn, or picked as
+            `distill.start.initial_images` says.
         step_size: where every learned step size starts.
     """
 
     images_per_class: int = 1
+    images: Literal["learned", "fixed"] = "learned"
     labels: Literal["learned", "fixed"] = "learned"
-    start: Literal["noise", "real"] = "noise"
+    start: Start = "noise"
     step_size: float = 0.02
 
     def __post_init__(self) -> None:
         """Check what the types do not say."""
         if self.images_per_class < 1:
             raise ArgumentError(f"Argument `images_per_class` must be at least 1, but was {self.images_per_class}.")
-        if self.labels not in ("learned", "fixed"):
-            raise ArgumentError.unknown("labels", self.labels, ("learned", "fixed"))
-        if self.start not in ("noise", "real"):
-            raise ArgumentError.unknown("start", self.start, ("noise", "real"))
+        for name, value in (("images", self.images), ("labels", self.labels)):
+            if value not in ("learned", "fixed"):
+                raise ArgumentError.unknown(name, value, ("learned", "fixed"))
+        if self.start not in STARTS:
+            raise ArgumentError.unknown("start", self.start, STARTS)
         if not 0 < self.step_size < float("inf"):
             raise ArgumentError(f"Argument `step_size` must be above 0, but was {self.step_size}.")
 
@@ -165,6 +172,21 @@ class OuterState(eqx.Module):
     best_iteration: Int[Array, ""]
 
 
+@dataclass(frozen=True)
+class Validation:
+    """What a look at the validation part tells of the averaged data.
+
+    Args:
+        accuracy: of the network trained on it, a fraction.
+        loss: its mean cross-entropy.
+        coefficient_norm: the Euclidean norm of its Hermitians' coefficients; None without Hermitians.
+    """
+
+    accuracy: float
+    loss: float
+    coefficient_norm: float | None
+
+
 class IterationReport(eqx.Module):
     """What one iteration tells.
 
@@ -221,7 +243,7 @@ class Distiller:
         self._key_start, self.key_batches = jax.random.split(key)
         self.train_part = (jnp.asarray(splits.train.images), jnp.asarray(splits.train.labels))
         self._iterate = eqx.filter_jit(self.iteration)
-        self._measure = eqx.filter_jit(self._validation_accuracy)
+        self._measure = eqx.filter_jit(self._validation)
 
     def with_start(self, model: Model, key: Array) -> Distiller:
         """The same problem from other initial weights and images, with other batches.
@@ -242,10 +264,7 @@ class Distiller:
         n_classes, per_class = self.splits.n_classes, self.compression.images_per_class
         # Class after class, so that with one image a class a step that has its own images sees every class.
         classes = np.tile(np.arange(n_classes), per_class)
-        if self.compression.start == "noise":
-            images = jax.random.normal(self._key_start, (self.n_images, *self.splits.image_shape))
-        else:
-            images = self._real_images(classes)
+        images = initial_images(self.compression.start, self.splits, classes, key=self._key_start)
         groups = self.inner.n_step_size_groups(self.model)
         # The inverse of softplus, in the form that does not overflow.
         size = jnp.asarray(self.compression.step_size, jnp.float32)
@@ -281,37 +300,21 @@ class Distiller:
         text: str = jitted.lower((self.model, self.train_part, self.key_batches), state).compile().compiled.as_text()
         return text
 
-    def validate(self, state: OuterState) -> tuple[OuterState, float]:
+    def validate(self, state: OuterState) -> tuple[OuterState, Validation]:
         """Measure the averaged data on the validation part, and keep it where it is the best so far."""
         images, labels = self.splits.validation.images, self.splits.validation.labels
-        measured = self._measure(self.model, state.averaged, jnp.asarray(images), jnp.asarray(labels))
+        measured, loss, norm = self._measure(self.model, state.averaged, jnp.asarray(images), jnp.asarray(labels))
         if measured > state.best_accuracy:
             state = eqx.tree_at(
                 lambda s: (s.best, s.best_accuracy, s.best_iteration),
                 state,
                 (state.averaged, measured, state.iteration),
             )
-        return state, fraction(measured, len(labels))
+        return state, Validation(fraction(measured, len(labels)), float(loss), None if norm is None else float(norm))
 
     def training_set(self, learned: Learned) -> TrainingSet:
         """The form that a training and a bundle read."""
         return learned.training_set(self.schedule)
-
-    def _real_images(self, classes: np.ndarray) -> Array:
-        train = self.splits.train
-        keys = jax.random.split(self._key_start, self.splits.n_classes)
-        count = self.compression.images_per_class
-        picked = np.zeros(len(classes), dtype=int)
-        for label, key in enumerate(keys):
-            (members,) = np.nonzero(train.labels == label)
-            if len(members) < count:
-                raise ArgumentError(
-                    f"Argument `images_per_class` must be at most the {len(members)} training images of class "
-                    f"{label} where `start` is 'real', but was {count}."
-                )
-            chosen = jax.random.choice(key, len(members), (count,), replace=False)
-            picked[classes == label] = members[np.asarray(chosen)]
-        return self.splits.normalisation(train.images[picked])
 
     def _batch(
         self, train: tuple[Array, Array], key: Array
@@ -343,10 +346,16 @@ class Distiller:
         whole = eqx.tree_at(lambda d: d.schedule, data, self.schedule, is_leaf=lambda x: x is None)
         loss, slope = self.objective.value_and_gradient(whole, model, self.inner, images, labels)
         (gradient,) = pull_back(slope)
-        if self.compression.labels == "fixed":
-            gradient = eqx.tree_at(lambda g: g.labels, gradient, jnp.zeros_like(gradient.labels))
+        gradient = self._where_fixed(jax.tree.map(jnp.zeros_like, gradient), gradient)
         with jax.named_scope("outer_optimiser"):
             return self._improve(state, loss, gradient)
+
+    def _where_fixed(self, fixed: Learned, learned: Learned) -> Learned:
+        """The parts of `fixed` that the compression fixes, and those of `learned` that it learns."""
+        for name in ("images", "labels"):
+            if getattr(self.compression, name) == "fixed":
+                learned = eqx.tree_at(operator.attrgetter(name), learned, getattr(fixed, name))
+        return learned
 
     def _improve(
         self, state: OuterState, loss: Float[Array, ""], gradient: Learned
@@ -363,9 +372,8 @@ class Distiller:
             mean_norm = jnp.where(state.norm == 0, norm, 0.9 * state.norm + 0.1 * jnp.minimum(norm, limit))
         updates, optimiser = self.optimiser.update(gradient, state.optimiser, state.learned)
         learned = optax.apply_updates(state.learned, updates)
-        if self.compression.labels == "fixed":
-            # Without a gradient, weight decay would still move them.
-            learned = eqx.tree_at(lambda d: d.labels, learned, state.learned.labels)
+        # Without a gradient, weight decay would still move what is fixed.
+        learned = self._where_fixed(state.learned, learned)
         # Early on the average forgets faster, or it would hang on to the start.
         decay = jnp.minimum(self.outer.average, (1.0 + state.iteration) / (10.0 + state.iteration))
         averaged = optax.incremental_update(learned, state.averaged, 1.0 - decay if self.outer.average else 1.0)
@@ -385,6 +393,10 @@ class Distiller:
         )
         return counted, IterationReport(loss, norm, accepted)
 
-    def _validation_accuracy(self, model: Model, learned: Learned, images: Array, labels: Array) -> Array:
+    def _validation(
+        self, model: Model, learned: Learned, images: Array, labels: Array
+    ) -> tuple[Array, Array, Array | None]:
         trained = train(model, self.training_set(learned), self.inner)
-        return accuracy(trained, images, labels, self.splits.normalisation)
+        share, loss = measure(trained, images, labels, self.splits.normalisation)
+        coefficients = named_weights(trained).get("branch.observable.coefficients")
+        return share, loss, None if coefficients is None else jnp.linalg.norm(coefficients)

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdistill.data import source
+from qdistill.distill import inner
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.distill.inner import accuracy, fraction
 from qdistill.models import Model
 
 
@@ -45,9 +45,8 @@ def measure(model: Model, bundle: DistilledDataset, images: np.ndarray, labels: 
     Returns:
         A fraction in [0, 1].
     """
-    count = eqx.filter_jit(accuracy)
-    share = count(model, jnp.asarray(images), jnp.asarray(labels), bundle.normalisation)
-    return fraction(share, len(labels))
+    share, _ = eqx.filter_jit(inner.measure)(model, jnp.asarray(images), jnp.asarray(labels), bundle.normalisation)
+    return inner.fraction(share, len(labels))
 
 
 def replay(bundle: DistilledDataset, *, data_dir: Path | None = None) -> Evaluation:

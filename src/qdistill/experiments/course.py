@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +21,13 @@ import qdistill
 from qdistill.data import Splits
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import fraction
-from qdistill.distill.outer import Distiller, IterationReport, Learned, OuterState
+from qdistill.distill.outer import Distiller, IterationReport, Learned, OuterState, Validation
 from qdistill.distill.seeds import SideBySide
 from qdistill.errors import RunError
 from qdistill.evaluate.protocol import measure
 from qdistill.experiments.checkpoint import load_checkpoint, save_checkpoint
 from qdistill.experiments.recipe import Recipe
-from qdistill.files import BUNDLE, CHECKPOINT, METRICS, SCORES, read_json_lines, write_json, write_whole
+from qdistill.files import BUNDLE, CHECKPOINT, METRICS, SCORES, TIME, read_json_lines, write_json, write_whole
 from qdistill.models import named_weights
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
@@ -40,7 +41,9 @@ class Report:
         iteration: iterations done.
         loss: mean meta-objective over the accepted iterations since the last line.
         gradient_norm: mean norm of the meta-gradient over the same.
-        validation_accuracy: of the averaged images, a fraction.
+        validation_accuracy: of a network trained on the averaged images, a fraction.
+        validation_loss: its mean cross-entropy.
+        coefficient_norm: the norm of its Hermitians' coefficients; None without Hermitians.
         best_validation_accuracy: the highest so far.
         rejected: rejected iterations so far.
         step_sizes: of the averaged data, one row a step.
@@ -50,6 +53,8 @@ class Report:
     loss: float | None
     gradient_norm: float | None
     validation_accuracy: float
+    validation_loss: float
+    coefficient_norm: float | None
     best_validation_accuracy: float
     rejected: int
     step_sizes: list[list[float]]
@@ -77,10 +82,20 @@ class Observer(Protocol):
 
 
 class Course:
-    """One seed on its way: its folder, its problem, and where it stands."""
+    """One seed on its way: its folder, its problem, and where it stands.
 
-    def __init__(self, recipe: Recipe, folder: Path, distiller: Distiller) -> None:
+    Args:
+        recipe: what it follows.
+        folder: its run folder.
+        distiller: its problem.
+        share: of this process's processor time, what is its own: one over the number of courses.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, distiller: Distiller, share: float = 1.0) -> None:
         self.recipe, self.folder, self.distiller = recipe, folder, distiller
+        self._share, self._started = share, time.process_time()
+        earlier = json.loads((folder / TIME).read_text()) if (folder / TIME).exists() else {"core_seconds": 0.0}
+        self._earlier_seconds = float(earlier["core_seconds"])
         self.state = distiller.start()
         if (folder / CHECKPOINT).exists():
             self.state = load_checkpoint(folder / CHECKPOINT, self.state)
@@ -119,6 +134,8 @@ class Course:
         line = _report(self.distiller, self.state, measured, self._losses, self._norms)
         _append(self.folder / METRICS, line)
         save_checkpoint(self.folder / CHECKPOINT, self.state)
+        own = self._share * (time.process_time() - self._started)
+        write_json(self.folder / TIME, {"core_seconds": round(self._earlier_seconds + own, 1)})
         self._losses, self._norms = [], []
         return line
 
@@ -211,14 +228,16 @@ class _Together:
 
 
 def _report(
-    distiller: Distiller, state: OuterState, measured: float, losses: list[float], norms: list[float]
+    distiller: Distiller, state: OuterState, measured: Validation, losses: list[float], norms: list[float]
 ) -> Report:
     step_sizes = jax.nn.softplus(state.averaged.raw_step_sizes)
     return Report(
         iteration=int(state.iteration),
         loss=float(np.mean(losses)) if losses else None,
         gradient_norm=float(np.mean(norms)) if norms else None,
-        validation_accuracy=measured,
+        validation_accuracy=measured.accuracy,
+        validation_loss=measured.loss,
+        coefficient_norm=measured.coefficient_norm,
         best_validation_accuracy=fraction(state.best_accuracy, len(distiller.splits.validation)),
         rejected=int(state.rejected_total),
         step_sizes=np.asarray(step_sizes).round(7).tolist(),
