@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from qdistill.errors import RunError
 
@@ -16,8 +16,20 @@ BUNDLE, CHECKPOINT, METRICS = "bundle.safetensors", "checkpoints/latest.safetens
 RECIPE, SCORES, SEEDS = "recipe.json", "scores.json", "seeds.json"
 """What a run follows, what came out, and, in a folder of several, the seeds that ran side by side."""
 
+TIME = "time.json"
+"""The processor time that a run has taken so far."""
+
+TABLE = "table.json"
+"""In a folder of a table: what its rows gave."""
+
 PROFILE, TRACE = "profile.json", "profile.trace.json.gz"
 """Where the time of a run's iterations goes: the summary, and the trace for Perfetto."""
+
+
+def shipped(name: Literal["recipes", "zoo"]) -> Path:
+    """A folder of the repository that comes with the package: in an installation inside of it, else beside `src`."""
+    inside = Path(__file__).parent / name
+    return inside if inside.exists() else Path(__file__).parents[2] / name
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from qdistill.cli.shared import INTERRUPTED, say
 from qdistill.errors import ArgumentError, QDistillError
 
-COMMANDS = ("distill", "evaluate", "show", "data")
+COMMANDS = ("distill", "evaluate", "show", "data", "zoo", "paper")
 """Each is a module of this package, whose `run` takes the arguments and returns the exit code."""
 
 _HELP = """\
@@ -30,6 +30,8 @@ commands:
   evaluate BUNDLE     replay a bundle and measure it on the test set
   show BUNDLE         say what is in a bundle, and draw its images
   data DATASET        fetch a dataset, check it and say what is in it
+  zoo list|get NAME   finished bundles that come with the package
+  paper table1        the paper's table, with controls and intervals
 
 options:
   -h, --help          this text; `qdistill COMMAND --help` for a command's own

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
 import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 
-from qdistill.cli.shared import INTERRUPTED, Cache, DataDir, accuracies, accuracy, say, use_compilation_cache
+from qdistill.cli.shared import INTERRUPTED, Cache, DataDir, accuracies, accuracy, say, use_compilation_cache, use_cores
 from qdistill.errors import ArgumentError, DivergenceError
 from qdistill.files import BUNDLE, PROFILE, RECIPE, SCORES, SEEDS, TRACE
 
@@ -64,12 +62,14 @@ def run(arguments: list[str]) -> int:
     if asked.compilation_cache:
         use_compilation_cache()
     if asked.seeds is not None:
-        _use_cores(len(asked.seeds))
+        use_cores(len(asked.seeds))
 
     from qdistill.experiments import run as experiment
     from qdistill.experiments.progress import ProgressDisplay
 
     folder = asked.folder
+    if asked.profile:
+        say("Some iterations are compiled and traced first, which takes about half a minute.")
     try:
         with ProgressDisplay() as display:
             options: dict[str, Any] = {
@@ -114,21 +114,24 @@ def _listed(paths: Sequence[Path]) -> str:
 def _parse_distill(arguments: list[str]) -> _Run:
     """Read the options of a new run, which are the fields of its recipe.
 
-    Their defaults depend on the dataset, and which of them the network has on the architecture: these two are
-    looked up first.
+    Their defaults depend on the dataset or the recipe file, and which of them the network has on the architecture:
+    these two are looked up first.
     """
     from qdistill.data import DATASETS
-    from qdistill.experiments.recipe import Recipe, default_recipe
-    from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
+    from qdistill.experiments.recipe import ARCHITECTURE_OPTIONS, Recipe, default_recipe, read_recipe
 
-    architectures: dict[str, Any] = {"quantum-lenet": QuantumLeNetArchitecture, "lenet": LeNetArchitecture}
-    dataset = _find_dataset(arguments, DATASETS)
-    default = default_recipe("mnist" if dataset is None else dataset)
-    architecture = _find_value(arguments, "--architecture", "quantum-lenet")
-    if architecture not in architectures:
-        raise ArgumentError.unknown("architecture", architecture, architectures)
-    if not isinstance(default.model, architectures[architecture]):
-        default = dataclasses.replace(default, model=architectures[architecture]())
+    what = _find_dataset(arguments, DATASETS)
+    if what is not None and what.endswith(".toml"):
+        default = read_recipe(Path(what))
+        arguments = [default.dataset if argument == what else argument for argument in arguments]
+    else:
+        default = default_recipe("mnist" if what is None else what)
+    own_kind = next(name for name, kind in ARCHITECTURE_OPTIONS.items() if isinstance(default.model, kind))
+    architecture = _find_value(arguments, "--architecture", own_kind)
+    if architecture not in ARCHITECTURE_OPTIONS:
+        raise ArgumentError.unknown("architecture", architecture, ARCHITECTURE_OPTIONS)
+    if not isinstance(default.model, ARCHITECTURE_OPTIONS[architecture]):
+        default = dataclasses.replace(default, model=ARCHITECTURE_OPTIONS[architecture]())
 
     hints = typing.get_type_hints(Recipe)
     own = [
@@ -137,7 +140,11 @@ def _parse_distill(arguments: list[str]) -> _Run:
         if field.name != "dataset"
     ]
     more: list[Any] = [
-        ("architecture", Annotated[str, arg(metavar=_choice(architectures), help="kind of network.")], architecture),
+        (
+            "architecture",
+            Annotated[str, arg(metavar=_choice(ARCHITECTURE_OPTIONS), help="kind of network.")],
+            architecture,
+        ),
         ("out", _option("FOLDER", "run folder to make.", "(default: runs/DATASET-1, -2, ...)"), None),
         ("resume", _option("RUN", "go on with this run, by its own recipe and no other option of it.", ""), None),
         ("seeds", _Seeds, None),
@@ -149,12 +156,13 @@ def _parse_distill(arguments: list[str]) -> _Run:
     # A subclass, so that the options are described by the recipe's docstring and pass its checks.
     options = dataclasses.make_dataclass(
         "Options",
-        [("dataset", Annotated[str, Positional, arg(metavar=_choice(DATASETS))]), *own, *more],
+        [("dataset", Annotated[str, Positional, arg(metavar=_choice([*DATASETS, "RECIPE.toml"]))]), *own, *more],
         bases=(Recipe,),
         frozen=True,
         namespace={
             "__doc__": "Distill a dataset into a run folder: the bundle, its scores and pictures.\n\n"
-            f"The defaults are those for {default.dataset}; -H explains the options."
+            f"The defaults are those {'of' if what and what.endswith('.toml') else 'for'} "
+            f"{what or default.dataset}; -H explains the options."
         },
     )
     given: Any = tyro.cli(
@@ -226,10 +234,10 @@ class _ResumeOptions:
 
 
 def _find_dataset(arguments: list[str], known: Iterable[str]) -> str | None:
-    """The dataset that the arguments name, wherever it stands."""
+    """The dataset or recipe file that the arguments name, wherever it stands."""
     before = ""
     for argument in arguments:
-        if argument in known and before not in ("--out", "--data-dir"):
+        if (argument in known or argument.endswith(".toml")) and before not in ("--out", "--data-dir"):
             return argument
         before = argument
     # What stands first can be nothing but a dataset, if a misspelled one.
@@ -258,15 +266,6 @@ def _free_folder(dataset: str) -> Path:
     while (folder := Path("runs", f"{dataset}-{number}")).exists():
         number += 1
     return folder
-
-
-def _use_cores(n_seeds: int) -> None:
-    """Make each core a device of JAX, up to one a seed; without effect where JAX was used in this process before."""
-    import jax
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", min(cores, n_seeds))  # type: ignore[no-untyped-call]
 
 
 def _draw(folder: Path) -> list[Path]:

@@ -62,10 +62,22 @@ def use_compilation_cache() -> None:
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # type: ignore[no-untyped-call]
 
 
+def use_cores(most: int | None = None) -> None:
+    """Make each core a device of JAX, at most so many; without effect where JAX was used in this process before."""
+    import jax
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(RuntimeError):
+        n_devices = cores if most is None else min(cores, most)
+        jax.config.update("jax_num_cpu_devices", n_devices)  # type: ignore[no-untyped-call]
+
+
 def bundle_file(path: Path) -> Path:
-    """The bundle file that a path names, by itself or by the run folder it lies in."""
+    """The bundle file that a path names, by itself, by the run folder it lies in, or as one of the zoo's."""
     if not path.is_dir():
-        return path
+        from qdistill.distill.zoo import named_or_path
+
+        return named_or_path(path)
     if (path / SEEDS).exists():
         raise RunError(f"The folder {path} is of several seeds. Name one of them, such as {next(path.glob('seed-*'))}.")
     if not (path / BUNDLE).exists():

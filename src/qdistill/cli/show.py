@@ -44,7 +44,9 @@ def show(bundle: BundlePath, *, out: Annotated[Path | None, arg(metavar="FILE.pn
     for name, value in _describe(loaded, path):
         table.add_row(name, value)
     Console(markup=False, highlight=False).print(table)
-    print(f"Images drawn in {draw_images(loaded, path.parent / IMAGES if out is None else out)}")
+    print(
+        f"Images drawn in {draw_images(loaded, (bundle if bundle.is_dir() else bundle.parent) / IMAGES if out is None else out)}"
+    )
     return 0
 
 

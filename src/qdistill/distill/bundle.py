@@ -25,6 +25,7 @@ from safetensors.numpy import save
 
 from qdistill.data import Normalisation
 from qdistill.distill.inner import InnerLoop, TrainingSet, train
+from qdistill.distill.zoo import named_or_path
 from qdistill.errors import ArgumentError, BundleError, RunError
 from qdistill.files import write_whole
 from qdistill.models import ARCHITECTURES, Architecture, Model, named_weights, with_weights
@@ -225,12 +226,12 @@ class DistilledDataset(eqx.Module):
         """Read a bundle and check everything in it.
 
         Args:
-            path: what `save` wrote.
+            path: what `save` wrote, or the name of one of the zoo's bundles.
 
         Raises:
             BundleError: the file is missing, damaged, foreign, of a newer format, or contradicts itself.
         """
-        path = Path(path)
+        path = named_or_path(path)
         try:
             return _decode(path)
         except BundleError as error:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from qdistill.data import DATASETS
@@ -19,6 +21,11 @@ from qdistill.errors import ArgumentError
 from qdistill.models import ARCHITECTURES, LeNetArchitecture, QuantumLeNetArchitecture
 
 ModelArchitecture = QuantumLeNetArchitecture | LeNetArchitecture
+ARCHITECTURE_OPTIONS: dict[str, type[QuantumLeNetArchitecture] | type[LeNetArchitecture]] = {
+    "quantum-lenet": QuantumLeNetArchitecture,
+    "lenet": LeNetArchitecture,
+}
+"""How the command line and recipe files call them."""
 
 
 @dataclass(frozen=True)
@@ -112,3 +119,39 @@ def default_recipe(dataset: str) -> Recipe:
     if dataset not in _DEFAULTS:
         raise ArgumentError.unknown("dataset", dataset, _DEFAULTS)
     return _DEFAULTS[dataset]
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe file: TOML that names a dataset and what differs from its default recipe.
+
+    The tables are the groups of the command line's options: ``[model]`` (where ``architecture`` is
+    ``"quantum-lenet"`` or ``"lenet"``), ``[compression]``, ``[inner]`` and ``[outer]``.
+
+    Raises:
+        ArgumentError: the file is missing or no TOML, or a field is unknown or has a bad value.
+    """
+    try:
+        fields = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ArgumentError(f"Argument `recipe` must be a TOML file, but {path}: {error}.") from error
+    return recipe_of(fields, path)
+
+
+def recipe_of(fields: Mapping[str, Any], path: Path) -> Recipe:
+    """The recipe of a file's fields; `path` is for what an error says. See `read_recipe`."""
+    changes = dict(fields)
+    try:
+        default = default_recipe(changes.pop("dataset"))
+        for name in ("model", "compression", "inner", "outer"):
+            part, own = getattr(default, name), dict(changes.get(name, {}))
+            if name == "model" and "architecture" in own:
+                kind = own.pop("architecture")
+                if kind not in ARCHITECTURE_OPTIONS:
+                    raise ArgumentError.unknown("architecture", kind, ARCHITECTURE_OPTIONS)
+                part = ARCHITECTURE_OPTIONS[kind]()
+            changes[name] = dataclasses.replace(part, **own)
+        return dataclasses.replace(default, **changes)
+    except ArgumentError as error:
+        raise ArgumentError(f"In the recipe {path}: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArgumentError(f"Argument `recipe` must be a recipe's fields, but in {path}: {error}.") from error

@@ -141,9 +141,38 @@ def run_seeds(
     return bundles
 
 
+def run_missing(
+    recipes: Sequence[Recipe],
+    folders: Sequence[Path],
+    *,
+    data_dir: Path | None = None,
+    observer: Observer | None = None,
+) -> None:
+    """Follow recipes that differ in their seed only, side by side, each to the end of its folder's run.
+
+    Args:
+        recipes: what to do.
+        folders: where to, one a recipe: begun where there is no run yet, gone on with where there is one of the same
+            recipe, and left alone where it has ended.
+        data_dir: see `run`.
+        observer: is told how all of them go.
+
+    Raises:
+        RunError, BundleError, DataError, DivergenceError, KeyboardInterrupt: see `run`.
+    """
+    for recipe, folder in zip(recipes, folders, strict=True):
+        if (folder / RECIPE).exists():
+            _check_recipe(folder, recipe)
+        else:
+            _create(folder, recipe)
+    missing = [(r, f) for r, f in zip(recipes, folders, strict=True) if not (f / SCORES).exists()]
+    if missing:
+        _run([r for r, _ in missing], [f for _, f in missing], _How(data_dir, True, None), observer or _Silent())
+
+
 @dataclass(frozen=True)
 class _How:
-    """What `run` and `run_seeds` are asked for beside the recipe."""
+    """What `run` and its like are asked for beside the recipe."""
 
     data_dir: Path | None
     resume: bool
@@ -162,17 +191,15 @@ def _run(
     started = time.monotonic()
     if how.resume:
         for recipe, folder in zip(recipes, folders, strict=True):
-            if Recipe.from_json(read_json(folder / RECIPE)) != recipe:
-                raise RunError(
-                    f"The run folder {folder} is of another recipe. Resume it with its own, or choose a new folder."
-                )
+            _check_recipe(folder, recipe)
     splits = split(source(recipes[0].dataset).load(how.data_dir), n_validation=recipes[0].n_validation)
     if not how.resume:  # only now, so that a run without data leaves nothing behind
         note()
         for recipe, folder in zip(recipes, folders, strict=True):
             _create(folder, recipe)
     distillers = make_distillers(recipes, splits, memory_budget=how.memory_budget)
-    courses = [Course(*parts) for parts in zip(recipes, folders, distillers, strict=True)]
+    share = 1 / len(recipes)
+    courses = [Course(*parts, share) for parts in zip(recipes, folders, distillers, strict=True)]
 
     if how.with_profile:
         profile(courses[0].distiller, courses[0].state, folders[0])
@@ -245,6 +272,11 @@ def _check_new(folder: Path) -> None:
             )
     except OSError as error:
         raise RunError(f"Cannot create the run folder {folder}: {error.strerror or error}.") from error
+
+
+def _check_recipe(folder: Path, recipe: Recipe) -> None:
+    if Recipe.from_json(read_json(folder / RECIPE)) != recipe:
+        raise RunError(f"The run folder {folder} is of another recipe. Resume it with its own, or choose a new folder.")
 
 
 def _create(folder: Path, recipe: Recipe) -> None:

@@ -1,0 +1,75 @@
+"""`qdistill paper table1`: the paper's table, with what it leaves out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from qdistill.cli.shared import INTERRUPTED, Cache, DataDir, call, say, use_compilation_cache, use_cores
+from qdistill.errors import ArgumentError
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and call."""
+    return call(paper, arguments)
+
+
+def paper(
+    table: Annotated[Literal["table1"], Positional],
+    *,
+    dataset: Annotated[str, arg(metavar="{mnist,cifar10}")] = "mnist",
+    out: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: runs/table1-DATASET)")] = None,
+    rows: Annotated[tuple[str, ...] | None, arg(metavar="ROW ...", help_behavior_hint="(default: all)")] = None,
+    from_zoo: Annotated[bool, FlagCreatePairsOff] = False,
+    list_rows: Annotated[bool, FlagCreatePairsOff, arg(name="list")] = False,
+    data_dir: DataDir = None,
+    compilation_cache: Cache = True,
+) -> int:
+    """Regenerate a table of the paper, with controls and references, from the recipes; go on where it was stopped.
+
+    Args:
+        table: which one.
+        dataset: mnist or cifar10.
+        out: the table's folder, with a folder for each row and seed in it.
+        rows: run these rows only; the table is made of all that have a result.
+        from_zoo: replay the zoo's bundles instead of distilling.
+        list_rows: name the rows, with their seeds and iterations, and run nothing.
+        data_dir: where the dataset's files lie.
+        compilation_cache: keep compiled programs in the user's cache folder.
+    """
+    if from_zoo and rows is not None:
+        raise ArgumentError("Argument `rows` must not be given together with `from_zoo`.")
+    if compilation_cache:
+        use_compilation_cache()
+    if not list_rows:
+        use_cores()
+    from qdistill.experiments import paper as papers
+    from qdistill.experiments.progress import ProgressDisplay
+    from qdistill.report.table import write_table
+
+    asked = papers.read_table(dataset)
+    if list_rows:
+        for row in asked.rows:
+            how = f"{row.recipe.outer.iterations:,} iterations" if row.full is None else f"{row.full.epochs} epochs"
+            print(f"{row.name:<24} {row.title:<52} {len(row.seeds)} seeds, {how}")
+        return 0
+    command = f"qdistill paper {table} --dataset {dataset}" + (" --from-zoo" if from_zoo else "")
+    folder = out or Path("runs", f"{asked.name}-zoo" if from_zoo else asked.name)
+    interrupted = False
+    if from_zoo:
+        content = papers.replay_zoo(asked, folder, command, data_dir)
+    else:
+        try:
+            with ProgressDisplay() as display:
+                papers.run_table(asked, folder, rows=rows, data_dir=data_dir, observer=display)
+        except KeyboardInterrupt:
+            interrupted = True
+            say(f"Stopped. To go on: {command} --out {folder}")
+        content = papers.gather(asked, folder, command)
+    if content["rows"]:
+        paths = write_table(folder)
+        print((folder / "table.md").read_text())
+        print("Written: " + ", ".join(str(path) for path in paths))
+    return INTERRUPTED if interrupted else 0

@@ -1,0 +1,106 @@
+"""The ceiling that distilled images are measured against: the same network trained on all real images."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from qdistill.data import Splits
+from qdistill.distill.inner import InnerLoop, TrainingSet, fraction, measure, train
+from qdistill.errors import ArgumentError
+from qdistill.models import Model
+
+
+@dataclass(frozen=True)
+class FullTraining:
+    """How a network trains on all training images.
+
+    Args:
+        epochs: passes over the training part, in a new random order each.
+        batch: images a step; what is left over at the end of a pass is left out of it.
+        optimiser: as in `InnerLoop`.
+        step_size: at the start; it falls to zero along a cosine.
+        mirror: flip every second image left to right, on average. Not for digits.
+    """
+
+    epochs: int = 10
+    batch: int = 128
+    optimiser: Literal["gradient_descent", "momentum", "adam"] = "adam"
+    step_size: float = 1e-3
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what the types do not say."""
+        for name in ("epochs", "batch"):
+            if getattr(self, name) < 1:
+                raise ArgumentError(f"Argument `{name}` must be at least 1, but was {getattr(self, name)}.")
+        if not 0 < self.step_size < math.inf:
+            raise ArgumentError(f"Argument `step_size` must be finite and above 0, but was {self.step_size}.")
+
+    def steps(self, n_images: int) -> int:
+        """Gradient steps in all."""
+        return self.epochs * (n_images // self.batch)
+
+
+@dataclass(frozen=True)
+class FullScore:
+    """What a full training gave.
+
+    Args:
+        test_accuracy: a fraction.
+        validation_accuracy: a fraction; what choices are made by.
+        images_seen: steps times images a step.
+        core_seconds: processor time of the training, compilation included.
+    """
+
+    test_accuracy: float
+    validation_accuracy: float
+    images_seen: int
+    core_seconds: float
+
+
+def train_on_all(model: Model, splits: Splits, training: FullTraining, *, key: Array) -> Model:
+    """Train a network on the training part, by the one inner loop there is.
+
+    Args:
+        model: the initial network.
+        splits: real images.
+        training: how.
+        key: random key, consumed: the order of the images, and which of them are flipped.
+
+    Raises:
+        ArgumentError: the batch is larger than the training part.
+    """
+    n = len(splits.train)
+    if training.batch > n:
+        raise ArgumentError(f"Argument `batch` must be at most the {n} training images, but was {training.batch}.")
+    steps = training.steps(n)
+    key_order, key_mirror = jax.random.split(key)
+    generator = np.random.default_rng(np.asarray(jax.random.key_data(key_order)))
+    orders = [generator.permutation(n)[: n - n % training.batch] for _ in range(training.epochs)]
+    schedule = np.concatenate(orders).reshape(steps, training.batch)
+    images = splits.normalisation(splits.train.images)
+    labels = jax.nn.one_hot(splits.train.labels, splits.n_classes)
+    if training.mirror:
+        # Both ways round lie in one array, and each visit picks one of them.
+        images, labels = jnp.concatenate([images, images[:, :, ::-1]]), jnp.concatenate([labels, labels])
+        schedule = schedule + n * np.asarray(jax.random.bernoulli(key_mirror, shape=schedule.shape))
+    sizes = training.step_size * 0.5 * (1 + np.cos(np.pi * np.arange(steps) / steps))
+    data = TrainingSet(jnp.asarray(images), labels, jnp.asarray(sizes[:, None], jnp.float32), jnp.asarray(schedule))
+    inner = InnerLoop(steps=steps, own_images=True, optimiser=training.optimiser, step_sizes="shared")
+    trained: Model = eqx.filter_jit(train)(model, data, inner)
+    return trained
+
+
+def share_right(model: Model, splits: Splits, part: Literal["validation", "test"]) -> float:
+    """The accuracy of a network on the validation or the test part, a fraction."""
+    images, labels = getattr(splits, part).images, getattr(splits, part).labels
+    share, _ = eqx.filter_jit(measure)(model, jnp.asarray(images), jnp.asarray(labels), splits.normalisation)
+    return fraction(share, len(labels))

@@ -1,0 +1,302 @@
+"""Table I of arXiv 2503.17935 and what it leaves out, as recipes: run, gathered, and compared.
+
+A table is a TOML file among the recipes: its rows, each with a recipe file of its own, how many seeds, and the paper's
+number; and the differences between rows that answer a question. A table's folder holds a folder for each row, with a
+run folder for each seed in it, and `table.json`, which `report` draws and writes out. Seeds 0, 1, 2, ... of all rows
+share their initial classical weights, images and batches, so that differences are taken seed by seed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from qdistill.data import Splits, source, split
+from qdistill.distill.bundle import DistilledDataset
+from qdistill.errors import ArgumentError, DivergenceError
+from qdistill.evaluate.baselines import FullScore, FullTraining, share_right, train_on_all
+from qdistill.evaluate.cost import training_circuits
+from qdistill.evaluate.protocol import interval, replay
+from qdistill.experiments.course import Observer
+from qdistill.experiments.recipe import Recipe, read_recipe
+from qdistill.experiments.run import read_json, run_missing
+from qdistill.files import RECIPE, SCORES, TABLE, TIME, shipped, write_json
+from qdistill.models import Model
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Args:
+        name: of its folder and its recipe file.
+        title: what it says.
+        group: which rows it belongs with.
+        recipe: what is run, but for its seed.
+        seeds: 0 to n - 1.
+        paper: the paper's accuracy, a fraction.
+        full: where the network trains on all images instead of distilled ones.
+        zoo: the bundle that stands for the row without a run.
+    """
+
+    name: str
+    title: str
+    group: str
+    recipe: Recipe
+    seeds: tuple[int, ...]
+    paper: float | None = None
+    full: FullTraining | None = None
+    zoo: str | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A question that two rows answer: what the first has and the second has not is worth."""
+
+    minuend: str
+    subtrahend: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it is asked for."""
+
+    name: str
+    title: str
+    rows: tuple[Row, ...]
+    differences: tuple[Difference, ...]
+
+    def row(self, name: str) -> Row:
+        """The row of that name.
+
+        Raises:
+            ArgumentError: there is none.
+        """
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise ArgumentError.unknown("rows", name, [row.name for row in self.rows])
+
+
+def table_names() -> list[str]:
+    """The datasets that there is a table for."""
+    return sorted(path.stem.removeprefix("table1-") for path in shipped("recipes").glob("table1-*.toml"))
+
+
+def read_table(dataset: str) -> Table:
+    """The table of a dataset.
+
+    Raises:
+        ArgumentError: there is no table for it.
+    """
+    if dataset not in table_names():
+        raise ArgumentError.unknown("dataset", dataset, table_names())
+    folder = shipped("recipes")
+    fields = tomllib.loads((folder / f"table1-{dataset}.toml").read_text())
+    rows = []
+    for entry in fields["row"]:
+        own = dict(entry)
+        recipe = read_recipe(folder / dataset / f"{own.pop('recipe', own['name'])}.toml")
+        full = FullTraining(**own.pop("full")) if "full" in own else None
+        rows.append(Row(recipe=recipe, full=full, seeds=tuple(range(own.pop("seeds"))), **own))
+    differences = tuple(Difference(**entry) for entry in fields.get("difference", ()))
+    return Table(f"table1-{dataset}", fields["title"], tuple(rows), differences)
+
+
+def run_table(
+    table: Table,
+    folder: Path,
+    *,
+    rows: Sequence[str] | None = None,
+    data_dir: Path | None = None,
+    observer: Observer | None = None,
+) -> None:
+    """Run what is missing of a table; what was stopped goes on.
+
+    Args:
+        table: what to run.
+        folder: of the table.
+        rows: names of those to run; all by default.
+        data_dir: where the dataset's files lie.
+        observer: is told how each row goes.
+
+    Raises:
+        ArgumentError: a row that the table has not.
+        DivergenceError: some rows stopped; all others have ended.
+        RunError, DataError, KeyboardInterrupt: see `qdistill.run`.
+    """
+    stopped = []
+    for row in table.rows if rows is None else [table.row(name) for name in rows]:
+        recipes = [dataclasses.replace(row.recipe, seed=seed) for seed in row.seeds]
+        folders = [folder / row.name / f"seed-{seed}" for seed in row.seeds]
+        if row.full is not None:
+            for recipe, own in zip(recipes, folders, strict=True):
+                _run_full(recipe, row.full, own, data_dir)
+            continue
+        try:
+            run_missing(recipes, folders, data_dir=data_dir, observer=observer)
+        except DivergenceError as error:
+            stopped.append(f"{row.name}: {error}")
+    if stopped:
+        raise DivergenceError(" ".join(stopped))
+
+
+def _run_full(recipe: Recipe, training: FullTraining, folder: Path, data_dir: Path | None) -> None:
+    """Train on all images, measure, and write the scores; a folder that has them is left alone."""
+    if (folder / SCORES).exists():
+        return
+    started = time.process_time()
+    splits = split(source(recipe.dataset).load(data_dir), n_validation=recipe.n_validation)
+    model, key = _initial_model(recipe, splits)
+    trained = train_on_all(model, splits, training, key=key)
+    score = FullScore(
+        test_accuracy=share_right(trained, splits, "test"),
+        validation_accuracy=share_right(trained, splits, "validation"),
+        images_seen=training.steps(len(splits.train)) * training.batch,
+        core_seconds=round(time.process_time() - started, 1),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / RECIPE, {**recipe.to_json(), "full": dataclasses.asdict(training)})
+    write_json(folder / SCORES, {**dataclasses.asdict(score), "n_test": len(splits.test), "seed": recipe.seed})
+
+
+def _initial_model(recipe: Recipe, splits: Splits) -> tuple[Model, jax.Array]:
+    """The network that a distillation of the recipe starts from, and a key for the rest."""
+    key_model, key = jax.random.split(jax.random.key(recipe.seed))
+    return recipe.model.build(splits.image_shape, splits.n_classes, key=key_model), key
+
+
+def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
+    """What a table's folder says by now, written as `table.json` there.
+
+    Args:
+        table: what was asked for; rows without a result are left out.
+        folder: of the table.
+        command: that repeats it.
+    """
+    results = {row.name: _scores(row, folder) for row in table.rows}
+    rows = [_row(row, results[row.name], folder) for row in table.rows if results[row.name]]
+    differences = [_difference(d, table, results) for d in table.differences]
+    content = {
+        "title": table.title,
+        "name": table.name,
+        "command": command,
+        "rows": rows,
+        "differences": [difference for difference in differences if difference is not None],
+    }
+    write_json(folder / TABLE, content)
+    return content
+
+
+def _scores(row: Row, folder: Path) -> dict[int, dict[str, Any]]:
+    paths = {seed: folder / row.name / f"seed-{seed}" / SCORES for seed in row.seeds}
+    return {seed: read_json(path) for seed, path in paths.items() if path.exists()}
+
+
+def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path) -> dict[str, Any]:
+    accuracies = [score["test_accuracy"] for score in scores.values()]
+    n_classes = len(source(row.recipe.dataset).class_names)
+    model = row.recipe.model.build(source(row.recipe.dataset).image_shape, n_classes, key=jax.random.key(0))
+    n_images = row.recipe.compression.images_per_class * n_classes
+    schedule = row.recipe.inner.schedule(n_images)
+    seen = schedule.size if row.full is None else next(iter(scores.values()))["images_seen"]
+    seconds = [
+        score["core_seconds"]
+        if row.full is not None
+        else read_json(folder / row.name / f"seed-{seed}" / TIME)["core_seconds"]
+        for seed, score in scores.items()
+    ]
+    return {
+        "name": row.name,
+        "title": row.title,
+        "group": row.group,
+        "seeds": list(scores),
+        "test_accuracies": accuracies,
+        "validation_accuracies": [score["validation_accuracy"] for score in scores.values()],
+        "mean": statistics.mean(accuracies),
+        "interval": interval(accuracies),
+        "n_test": next(iter(scores.values()))["n_test"],
+        "paper": row.paper,
+        "images": None if row.full is not None else n_images,
+        "steps": len(schedule) if row.full is None else row.full.steps(seen // row.full.epochs),
+        "circuits": training_circuits(model, seen),
+        "core_minutes": round(statistics.mean(seconds) / 60, 1),
+    }
+
+
+def _difference(
+    difference: Difference, table: Table, results: Mapping[str, Mapping[int, Mapping[str, Any]]]
+) -> dict[str, Any] | None:
+    """The paired difference over the seeds that both rows have, in words; None with fewer than two."""
+    first, second = table.row(difference.minuend), table.row(difference.subtrahend)
+    seeds = [seed for seed in results[first.name] if seed in results[second.name]]
+    if len(seeds) < 2:
+        return None
+    gaps = [results[first.name][s]["test_accuracy"] - results[second.name][s]["test_accuracy"] for s in seeds]
+    mean, bounds = statistics.mean(gaps), interval(gaps)
+    assert bounds is not None
+    low, high = bounds
+    what = difference.what[0].upper() + difference.what[1:]
+    if low <= 0 <= high:
+        verdict = f"is worth nothing that {len(seeds)} seeds can show"
+    else:
+        verdict = f"{'gains' if mean > 0 else 'costs'} {abs(100 * mean):.1f} points"
+    text = f"{what} {verdict} ({100 * mean:+.1f} points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f})."
+    return {
+        "minuend": first.name,
+        "subtrahend": second.name,
+        "titles": [first.title, second.title],
+        "mean": mean,
+        "interval": bounds,
+        "n": len(seeds),
+        "text": text,
+    }
+
+
+def replay_zoo(table: Table, folder: Path, command: str, data_dir: Path | None = None) -> dict[str, Any]:
+    """Replay the zoo's bundles of a table instead of distilling; see `gather` for what comes out."""
+    rows = []
+    for row in table.rows:
+        if row.zoo is None:
+            continue
+        path = shipped("zoo") / f"{row.zoo}.safetensors"
+        bundle = DistilledDataset.load(path)
+        result = replay(bundle, data_dir=data_dir)
+        rows.append(
+            {
+                "name": row.name,
+                "title": row.title,
+                "group": row.group,
+                "bundle": row.zoo,
+                "seeds": [bundle.provenance["seed"]],
+                "test_accuracies": [result.test_accuracy],
+                "recorded": result.recorded_test_accuracy,
+                "mean": result.test_accuracy,
+                "interval": None,
+                "n_test": result.n_test,
+                "paper": row.paper,
+                "images": len(bundle.data.images),
+                "steps": len(bundle.data.schedule),
+                "circuits": training_circuits(bundle.initial_model(), bundle.data.schedule.size),
+                "core_minutes": None,
+            }
+        )
+    content = {
+        "title": f"{table.title}: the zoo's bundles, replayed",
+        "name": table.name,
+        "command": command,
+        "rows": rows,
+        "differences": [],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / TABLE, content)
+    return content

@@ -1,0 +1,117 @@
+"""A table of runs as Markdown, CSV and figures: reads a table's folder, and nothing else.
+
+`table.json` holds the title, the command that repeats it, the rows (name, title, group, seeds, test accuracies, mean,
+its 95 % interval, number of test images, the paper's accuracy, synthetic images, steps, circuits of one training,
+core-minutes of one distillation) and the paired differences in words.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from qdistill.files import METRICS, TABLE, read_json_lines, write_whole
+from qdistill.report.table_figures import draw_stability, draw_steps, draw_table
+
+MARKDOWN, CSV = "table.md", "table.csv"
+GROUPS = {
+    "ablation": "The network and its ablations",
+    "control": "Controls",
+    "schedule": "In Wang's schedule: ten steps, ten images of its own each",
+    "steps": "Fewer and more steps",
+    "reference": "Real images instead of distilled ones",
+    "ceiling": "Trained on all images",
+}
+"""What the groups of rows are called, in their order."""
+
+Row = Mapping[str, Any]
+
+
+def write_table(folder: Path) -> list[Path]:
+    """Write a table out in every form that its folder has the data for.
+
+    Args:
+        folder: holds `table.json`, and the rows' run folders where they were run here.
+
+    Returns:
+        The paths of the Markdown, the CSV and the figures.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
+    table = json.loads((folder / TABLE).read_text())
+    write_whole(folder / MARKDOWN, markdown(table).encode())
+    write_whole(folder / CSV, _csv(table["rows"]).encode())
+    paths = [folder / MARKDOWN, folder / CSV, draw_table(table, GROUPS, folder / "table.png")]
+    by_steps = [row for row in table["rows"] if row["group"] == "steps" or row["name"] == "pad-hermitian"]
+    if len(by_steps) > 1:
+        paths.append(draw_steps(by_steps, folder / "steps.png"))
+    courses = {
+        row["title"]: [read_json_lines(folder / row["name"] / f"seed-{seed}" / METRICS) for seed in row["seeds"]]
+        for row in table["rows"]
+        if row["name"] in ("pad-hermitian", "pad-fixed_hermitian")
+    }
+    courses = {title: lines for title, lines in courses.items() if lines and all(lines)}
+    if courses:
+        paths.append(draw_stability(courses, folder / "stability.png"))
+    return paths
+
+
+def markdown(table: Mapping[str, Any]) -> str:
+    """The table as people read it."""
+    header = (
+        "", "test accuracy, 95 % interval", "seeds", "n", "paper", "images", "steps", "circuits", "core-minutes",
+    )  # fmt: skip
+    lines = [f"# {table['title']}", "", f"`{table['command']}`", ""]
+    for group, title in GROUPS.items():
+        rows = [row for row in table["rows"] if row["group"] == group]
+        if rows:
+            lines += [f"## {title}", "", _line(header), _line(["---"] * len(header))]
+            lines += [_line(_cells(row)) for row in rows] + [""]
+    lines += [
+        "Circuits: those of one training by parameter shift, state preparation included, every measurement setting one",
+        "circuit. Core-minutes: processor time of one seed's distillation (or training on all images).",
+    ]
+    if table["differences"]:
+        lines += ["", "## What each part is worth", "", "Paired by seed.", ""]
+        lines += [f"- {d['titles'][0]}, minus {d['titles'][1]}: {d['text']}" for d in table["differences"]]
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: Sequence[object]) -> str:
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def _cells(row: Row) -> list[str]:
+    accuracy = f"{row['mean']:.2%}"
+    if row["interval"] is not None:
+        low, high = row["interval"]
+        accuracy += f" ({100 * low:.2f} to {100 * high:.2f})"
+    return [
+        row["title"],
+        accuracy,
+        f"{len(row['seeds'])}",
+        f"{row['n_test']:,}",
+        "-" if row["paper"] is None else f"{row['paper']:.1%}",
+        "all" if row["images"] is None else f"{row['images']}",
+        f"{row['steps']:,}",
+        f"{row['circuits']:,}" if row["circuits"] else "none",
+        "-" if row["core_minutes"] is None else f"{row['core_minutes']:.1f}",
+    ]
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = ("name", "title", "group", "mean", "low", "high", "seeds", "n_test", "paper", "images", "steps", "circuits")
+    writer.writerow((*names, "core_minutes", "test_accuracies"))
+    for row in rows:
+        low, high = row["interval"] or (None, None)
+        given = {**row, "low": low, "high": high, "seeds": len(row["seeds"])}
+        accuracies = " ".join(f"{a}" for a in row["test_accuracies"])
+        writer.writerow([*(given[name] for name in names), row["core_minutes"], accuracies])
+    return text.getvalue()

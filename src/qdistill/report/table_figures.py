@@ -1,0 +1,131 @@
+"""The figures of a table of runs: its accuracies, accuracy against steps, and the course of a trainable Hermitian."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
+
+from qdistill.report.figures import _ACCENT, _FAINT, _INK, _NORMAL, _SECOND, _SMALL, _dress, _figure, _save
+
+Row = Mapping[str, Any]
+Lines = Sequence[Mapping[str, Any]]
+
+
+def draw_table(table: Mapping[str, Any], groups: Mapping[str, str], path: Path) -> Path:
+    """Draw every row's seeds, mean and interval, with the paper's number beside them.
+
+    Args:
+        table: what `table.json` holds.
+        groups: titles of the groups, in their order.
+        path: where to; a PNG.
+
+    Returns:
+        The path.
+
+    Raises:
+        RunError: the picture cannot be written.
+    """
+    entries: list[str | Row] = []
+    for group, title in groups.items():
+        rows = [row for row in table["rows"] if row["group"] == group]
+        entries += [title, *rows] if rows else []
+    height = 0.9 + 0.27 * len(entries)
+    figure = _figure(8.5, height)
+    axes = figure.add_axes((0.42, 0.42 / height, 0.55, 1 - 0.85 / height))
+    for place, entry in enumerate(entries):
+        if isinstance(entry, str):
+            axes.text(
+                -0.72, place, entry, transform=axes.get_yaxis_transform(), size=_NORMAL, weight="bold", va="center"
+            )
+            continue
+        label = f"{entry['title']}  {entry['mean']:.1%}"
+        axes.text(-0.02, place, label, transform=axes.get_yaxis_transform(), size=_SMALL, ha="right", va="center")
+        if entry["interval"] is not None:
+            axes.hlines(place, *entry["interval"], color=_ACCENT, linewidth=1.2)
+        accuracies = entry["test_accuracies"]
+        axes.plot(accuracies, [place] * len(accuracies), "o", color=_FAINT, markersize=3)
+        axes.plot(entry["mean"], place, "o", color=_ACCENT, markersize=6)
+        if entry["paper"] is not None:
+            axes.plot(entry["paper"], place, "D", color=_SECOND, markersize=4.5)
+    axes.set_ylim(len(entries) - 0.4, -0.6)
+    axes.set_yticks([])
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    _dress(axes, "", "test accuracy")
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", color="#e6e6e6", linewidth=0.6)
+    axes.spines["left"].set_visible(False)
+    key = [
+        Line2D([], [], marker="o", color=_ACCENT, markersize=6, linewidth=1.2, label="mean, 95 % interval"),
+        Line2D([], [], marker="o", color=_FAINT, markersize=3, linewidth=0, label="seeds"),
+        Line2D([], [], marker="D", color=_SECOND, markersize=4.5, linewidth=0, label="the paper"),
+    ]
+    axes.legend(handles=key, fontsize=_SMALL, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
+    return _save(figure, path)
+
+
+def draw_steps(rows: Sequence[Row], path: Path) -> Path:
+    """Draw accuracy against the number of gradient steps T, seeds as points.
+
+    Args:
+        rows: of `table.json`, two at least.
+        path: where to; a PNG.
+    """
+    figure = _figure(5.5, 3.4)
+    axes = figure.add_axes((0.13, 0.15, 0.84, 0.76))
+    ordered = sorted(rows, key=lambda row: row["steps"])
+    axes.plot([row["steps"] for row in ordered], [row["mean"] for row in ordered], "o-", color=_ACCENT, markersize=5)
+    for row in ordered:
+        axes.plot([row["steps"]] * len(row["test_accuracies"]), row["test_accuracies"], "o", color=_FAINT, markersize=3)
+        axes.annotate(
+            f"{row['mean']:.1%}", (row["steps"], row["mean"]), (4, -11), textcoords="offset points", size=_SMALL
+        )
+    axes.set_xscale("log")
+    axes.set_xticks([row["steps"] for row in ordered], [str(row["steps"]) for row in ordered])
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    _dress(axes, "Test accuracy", "gradient steps T on the distilled images")
+    return _save(figure, path)
+
+
+def draw_stability(courses: Mapping[str, Sequence[Lines]], path: Path) -> Path:
+    """Draw how two kinds of runs go: validation loss, Hermitian, meta-gradient, and rejected iterations.
+
+    Args:
+        courses: by title, the lines of `metrics.jsonl` of every seed; the first in one colour, the second in another.
+        path: where to; a PNG.
+    """
+    panels = {
+        "validation_loss": "validation loss",
+        "coefficient_norm": "norm of the trained Hermitians' coefficients",
+        "gradient_norm": "norm of the meta-gradient",
+        "rejected": "rejected iterations so far",
+    }
+    figure = _figure(8.5, 5.6)
+    grid = figure.add_gridspec(2, 2, left=0.07, right=0.98, bottom=0.09, top=0.86, hspace=0.4, wspace=0.2)
+    for place, (name, title) in enumerate(panels.items()):
+        axes = figure.add_subplot(grid[place // 2, place % 2])
+        for colour, seeds in zip((_ACCENT, _SECOND), courses.values(), strict=False):
+            for lines in seeds:
+                _draw_course(axes, lines, name, colour)
+        if name != "rejected":
+            axes.set_yscale("log")
+        _dress(axes, title, "iteration")
+    handles = [
+        Line2D([], [], color=colour, linewidth=1.5, label=f"{title} (seeds: {len(seeds)})")
+        for colour, (title, seeds) in zip((_ACCENT, _SECOND), courses.items(), strict=False)
+    ]
+    figure.legend(handles=handles, fontsize=_SMALL, frameon=False, loc="upper left", ncols=2, labelcolor=_INK)
+    return _save(figure, path)
+
+
+def _draw_course(axes: Axes, lines: Lines, name: str, colour: str) -> None:
+    points = [(line["iteration"], line[name]) for line in lines if line.get(name) is not None]
+    if points:
+        iterations, values = np.array(points).T
+        axes.plot(iterations, values, color=colour, linewidth=0.9, alpha=0.8)

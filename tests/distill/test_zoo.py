@@ -1,0 +1,46 @@
+"""The zoo: every bundle is small, measured, and found by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qdistill.cli import main
+from qdistill.distill.bundle import DistilledDataset
+from qdistill.distill.zoo import named_or_path, zoo_names, zoo_path
+from qdistill.errors import ArgumentError
+
+
+@pytest.mark.parametrize("name", zoo_names())
+def test_every_bundle_is_small_and_measured(name: str) -> None:
+    assert zoo_path(name).stat().st_size < 400 * 1024
+    record = DistilledDataset.load(name).record
+    assert record.test_accuracy is not None
+    assert record.n_test == 10_000
+
+
+def test_a_file_goes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = zoo_names()[0]
+    assert named_or_path(name) == zoo_path(name)
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(b"")
+    assert named_or_path(name) == Path(name)
+
+
+def test_an_unknown_name() -> None:
+    with pytest.raises(ArgumentError, match="Did you mean 'mnist-10-qlenet'"):
+        zoo_path("mnist-10-qlenett")
+
+
+def test_list_and_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["zoo", "list"]) == 0
+    assert "mnist-10-qlenet" in capsys.readouterr().out
+    assert main(["zoo", "get", "mnist-10-qlenet"]) == 0
+    assert Path("mnist-10-qlenet.safetensors").read_bytes() == zoo_path("mnist-10-qlenet").read_bytes()
+    assert main(["zoo", "get", "mnist-10-qlenet"]) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert main(["zoo", "get"]) == 2
+    assert main(["show", "mnist-10-qlenet"]) == 0
+    assert Path("images.png").exists()

@@ -1,0 +1,91 @@
+"""Training on all images: held against plain Optax in a Python loop."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from qdistill.data import Splits, source, split
+from qdistill.errors import ArgumentError
+from qdistill.evaluate.baselines import FullTraining, share_right, train_on_all
+from qdistill.models import Model, predict
+
+
+class Linear(eqx.Module):
+    """Logits that are linear in the pixels."""
+
+    weight: jax.Array
+
+    def __call__(self, image: jax.Array) -> jax.Array:
+        return self.weight @ image.reshape(-1)
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return split(source("digits").load(), n_validation=200)
+
+
+def test_it_is_adam_with_a_cosine_over_every_image_once_an_epoch(splits: Splits) -> None:
+    training = FullTraining(epochs=2, batch=100, step_size=0.001)
+    model, key = Linear(jnp.zeros((10, 784))), jax.random.key(3)
+    trained = train_on_all(model, splits, training, key=key)
+
+    n, steps = len(splits.train), training.steps(len(splits.train))
+    generator = np.random.default_rng(np.asarray(jax.random.key_data(jax.random.split(key)[0])))
+    orders = [generator.permutation(n) for _ in range(2)]
+    images, labels = splits.normalisation(splits.train.images), splits.train.labels
+    optimiser = optax.adam(optax.cosine_decay_schedule(0.001, steps), eps_root=1e-12)
+    state, weight = optimiser.init(model.weight), model.weight
+    for step in range(steps):
+        order = orders[step // (n // 100)]
+        picked = order[100 * (step % (n // 100)) :][:100]
+
+        def loss(weight: jax.Array, picked: np.ndarray = picked) -> jax.Array:
+            logits = images[picked].reshape(100, -1) @ weight.T
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels[picked]).mean()
+
+        updates, state = optimiser.update(jax.grad(loss)(weight), state)
+        weight = optax.apply_updates(weight, updates)
+    np.testing.assert_allclose(trained.weight, weight, atol=1e-4)
+    assert share_right(trained, splits, "test") > 0.85
+
+
+def test_mirrored_images_are_seen_on_average_half_the_time(splits: Splits) -> None:
+    # One step over all images: its update is the mean over both ways round, but for which images came how.
+    training = FullTraining(epochs=1, batch=len(splits.train), optimiser="gradient_descent", step_size=1.0, mirror=True)
+    model = Linear(jnp.zeros((10, 784)))
+    both = train_on_all(model, splits, training, key=jax.random.key(0))
+    gradient = np.asarray(both.weight).reshape(10, 28, 28)
+    images = np.asarray(splits.normalisation(splits.train.images))[..., 0]
+    target = np.eye(10)[splits.train.labels] - 0.1
+    plain = np.einsum("nc,nhw->chw", target, images) / len(images)
+    np.testing.assert_allclose(gradient, (plain + plain[:, :, ::-1]) / 2, atol=0.05)
+
+
+def test_shares_are_numpys(splits: Splits) -> None:
+    model: Model = Linear(jax.random.normal(jax.random.key(1), (10, 784)))
+    logits = predict(model, splits.normalisation(splits.validation.images))
+    right = (np.asarray(logits).argmax(axis=1) == splits.validation.labels).mean()
+    assert share_right(model, splits, "validation") == pytest.approx(right)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"epochs": 0}, r"`epochs` must be at least 1, but was 0\."),
+        ({"batch": 0}, r"`batch` must be at least 1, but was 0\."),
+        ({"step_size": float("nan")}, "`step_size` must be finite and above 0"),
+    ],
+)
+def test_bad_values(fields: dict[str, float], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        FullTraining(**fields)
+
+
+def test_a_batch_beyond_the_training_part(splits: Splits) -> None:
+    with pytest.raises(ArgumentError, match=r"`batch` must be at most the 1.* training images, but was 5000"):
+        train_on_all(Linear(jnp.zeros((10, 784))), splits, FullTraining(batch=5000), key=jax.random.key(0))

@@ -1,0 +1,199 @@
+"""Tables: what is run, gathered and compared, on the 8x8 digits."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from qdistill.cli import main
+from qdistill.distill.inner import InnerLoop
+from qdistill.distill.outer import Compression, OuterLoop
+from qdistill.errors import ArgumentError, RunError
+from qdistill.evaluate.baselines import FullTraining
+from qdistill.evaluate.cost import training_circuits
+from qdistill.experiments.paper import Difference, Row, Table, gather, read_table, run_table, table_names
+from qdistill.experiments.recipe import Recipe, read_recipe
+from qdistill.experiments.run import make_distiller, read_json
+from qdistill.files import BUNDLE, SCORES, TABLE, shipped
+from qdistill.models import QuantumLeNetArchitecture
+from qdistill.report.table import write_table
+
+HERMITIAN = Recipe(
+    "digits",
+    model=QuantumLeNetArchitecture(n_qubits=2, n_layers=1),
+    compression=Compression(step_size=0.05),
+    inner=InnerLoop(steps=2),
+    outer=OuterLoop(iterations=4, batch=16, validate_every=2),
+    n_validation=100,
+)
+REMOVED = dataclasses.replace(HERMITIAN, model=dataclasses.replace(HERMITIAN.model, branch="removed"))
+FULL = FullTraining(epochs=1, batch=100)
+TABLE_OF_DIGITS = Table(
+    "small",
+    "A small table",
+    (
+        Row("pad-hermitian", "residual, trainable Hermitian", "ablation", HERMITIAN, (0, 1), paper=0.9),
+        Row("removed", "quantum branch removed", "control", REMOVED, (0, 1, 2)),
+        Row("full", "all images", "ceiling", HERMITIAN, (0,), full=FULL),
+    ),
+    (Difference("pad-hermitian", "removed", "the quantum branch"), Difference("removed", "full", "nothing")),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("table")
+    run_table(TABLE_OF_DIGITS, folder)
+    return folder
+
+
+def test_every_row_has_its_seeds_and_the_statistics_are_scipys(folder: Path) -> None:
+    table = gather(TABLE_OF_DIGITS, folder, "a command")
+    assert json.loads(json.dumps(table)) == json.loads((folder / TABLE).read_text())
+    rows = {row["name"]: row for row in table["rows"]}
+    scores = {
+        name: [read_json(folder / name / f"seed-{seed}" / SCORES)["test_accuracy"] for seed in row["seeds"]]
+        for name, row in rows.items()
+    }
+    removed = rows["removed"]
+    assert removed["test_accuracies"] == scores["removed"]
+    assert removed["mean"] == pytest.approx(statistics.mean(scores["removed"]))
+    low, high = stats.t.interval(0.95, 2, removed["mean"], stats.sem(scores["removed"]))
+    assert removed["interval"] == pytest.approx((low, high))
+    assert rows["full"]["interval"] is None
+    assert (removed["circuits"], removed["images"], removed["steps"], removed["n_test"]) == (0, 10, 2, 500)
+    # Two steps on ten images, each with 2 x 6 angles and 3 preparing rotations shifted twice, in three settings.
+    assert rows["pad-hermitian"]["circuits"] == 20 * 3 * (1 + 12 + 6)
+    assert rows["full"]["circuits"] == 1100 * 3 * (1 + 12 + 6) * (1197 // 100) // 11
+    assert rows["full"]["images"] is None
+
+    (difference,) = table["differences"]  # the other has one seed in common
+    gaps = [a - b for a, b in zip(scores["pad-hermitian"], scores["removed"], strict=False)]
+    assert difference["mean"] == pytest.approx(statistics.mean(gaps))
+    assert difference["n"] == 2
+    assert difference["text"].startswith("The quantum branch ")
+
+
+def test_what_is_there_is_left_alone_and_what_is_missing_is_run(folder: Path) -> None:
+    bundle = folder / "removed" / "seed-1" / BUNDLE
+    before, other = bundle.read_bytes(), folder / "removed" / "seed-2" / SCORES
+    stamp = bundle.stat().st_mtime_ns
+    scores = other.read_text()
+    other.unlink()
+    run_table(TABLE_OF_DIGITS, folder, rows=["removed"])
+    assert bundle.read_bytes() == before
+    assert bundle.stat().st_mtime_ns == stamp
+    assert json.loads(other.read_text())["test_accuracy"] == json.loads(scores)["test_accuracy"]
+
+
+def test_a_row_of_another_recipe_is_an_error(folder: Path) -> None:
+    changed = dataclasses.replace(TABLE_OF_DIGITS.rows[0], recipe=REMOVED)
+    with pytest.raises(RunError, match="is of another recipe"):
+        run_table(dataclasses.replace(TABLE_OF_DIGITS, rows=(changed,)), folder)
+
+
+def test_a_row_that_the_table_has_not(folder: Path) -> None:
+    with pytest.raises(ArgumentError, match="Did you mean 'removed'"):
+        run_table(TABLE_OF_DIGITS, folder, rows=["remove"])
+
+
+def test_it_is_written_as_markdown_csv_and_figures(folder: Path) -> None:
+    table = gather(TABLE_OF_DIGITS, folder, "a command")
+    paths = write_table(folder)
+    assert {path.name for path in paths} >= {"table.md", "table.csv", "table.png", "stability.png"}
+    text = (folder / "table.md").read_text()
+    assert "`a command`" in text
+    assert f"| residual, trainable Hermitian | {table['rows'][0]['mean']:.2%} (" in text
+    assert table["differences"][0]["text"] in text
+    with (folder / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["mean"]) for row in rows] == [row["mean"] for row in table["rows"]]
+
+
+@pytest.mark.parametrize("dataset", table_names())
+def test_the_tables_recipes_are_whole(dataset: str) -> None:
+    table = read_table(dataset)
+    names = [row.name for row in table.rows]
+    assert len(set(names)) == len(names)
+    assert {row.recipe.dataset for row in table.rows} == {dataset}
+    assert all(table.row(d.minuend) and table.row(d.subtrahend) for d in table.differences)
+    assert all(len(row.seeds) >= 3 for row in table.rows)
+
+
+def test_the_classical_weights_of_paired_rows_start_alike() -> None:
+    rows = {row.name: row.recipe for row in read_table("mnist").rows}
+    from qdistill.data import source, split
+    from qdistill.models import named_weights
+
+    splits = split(source("mnist").load(), n_validation=5000)
+    first = named_weights(make_distiller(rows["pad-hermitian"], splits).model)
+    for name in ("pad-fixed_hermitian", "pad-pauli_z", "removed", "frozen", "dense"):
+        other = named_weights(make_distiller(rows[name], splits).model)
+        for array in ("features.c1.kernel", "features.f2.weight", "f3.weight"):
+            assert (first[array] == other[array]).all()
+
+
+def test_a_recipe_file_is_the_datasets_default_with_changes(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text('dataset = "mnist"\n[model]\narchitecture = "lenet"\nwidth = 60\n[outer]\nbatch = 8\n')
+    recipe = read_recipe(path)
+    assert (recipe.model.width, recipe.outer.batch, recipe.outer.iterations) == (60, 8, 6000)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dataset = 3 4", "must be a TOML file"),
+        ("[outer]\nbatch = 8", "dataset"),
+        ('dataset = "mnist"\n[outer]\nbath = 8', "bath"),
+        ('dataset = "mnist"\n[outer]\nbatch = 0', "`batch` must be at least 1"),
+        ('dataset = "mnist"\n[outr]\nbatch = 1', "outr"),
+        ('dataset = "mnist"\n[model]\narchitecture = "lenett"', "Did you mean 'lenet'"),
+    ],
+)
+def test_bad_recipe_files(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    with pytest.raises(ArgumentError, match=message):
+        read_recipe(path)
+
+
+def test_a_recipe_file_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text('dataset = "digits"\nn_validation = 100\n[model]\nn_qubits = 2\nn_layers = 1\n[inner]\nsteps = 2\n')
+    options = ["--outer.iterations", "2", "--outer.batch", "8", "--no-compilation-cache"]
+    assert main(["distill", str(path), *options, "--out", str(tmp_path / "run")]) == 0
+    recipe = Recipe.from_json(read_json(tmp_path / "run" / "recipe.json"))
+    assert (recipe.inner.steps, recipe.outer.iterations, recipe.model.n_qubits) == (2, 2, 2)  # type: ignore[union-attr]
+    assert "Distilled digits" in capsys.readouterr().out
+
+
+def test_the_rows_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["paper", "table1", "--dataset", "mnist", "--list"]) == 0
+    out = capsys.readouterr().out
+    assert "pad-hermitian" in out
+    assert len(out.splitlines()) == len(read_table("mnist").rows)
+
+
+def test_the_zoos_rows_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["paper", "table1", "--from-zoo", "--out", str(tmp_path), "--no-compilation-cache"]) == 0
+    table = json.loads((tmp_path / TABLE).read_text())
+    assert table["rows"]
+    for row in table["rows"]:
+        assert row["mean"] == pytest.approx(row["recorded"], abs=2e-4)
+        assert (shipped("zoo") / f"{row['bundle']}.safetensors").exists()
+    assert "core-minutes" in capsys.readouterr().out
+
+
+def test_circuits_agree_with_the_model(folder: Path) -> None:
+    from qdistill.distill.bundle import DistilledDataset
+
+    bundle = DistilledDataset.load(folder / "pad-hermitian" / "seed-0" / BUNDLE)
+    table = gather(TABLE_OF_DIGITS, folder, "")
+    assert table["rows"][0]["circuits"] == training_circuits(bundle.initial_model(), bundle.data.schedule.size)
