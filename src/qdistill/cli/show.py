@@ -44,9 +44,8 @@ def show(bundle: BundlePath, *, out: Annotated[Path | None, arg(metavar="FILE.pn
     for name, value in _describe(loaded, path):
         table.add_row(name, value)
     Console(markup=False, highlight=False).print(table)
-    print(
-        f"Images drawn in {draw_images(loaded, (bundle if bundle.is_dir() else bundle.parent) / IMAGES if out is None else out)}"
-    )
+    home = bundle if bundle.is_dir() else bundle.parent
+    print(f"Images drawn in {draw_images(loaded, home / IMAGES if out is None else out)}")
     return 0
 
 
