@@ -23,7 +23,7 @@ GROUPS = {
     "control": "Controls",
     "schedule": "In Wang's schedule: ten steps, ten images of its own each",
     "steps": "Fewer and more steps",
-    "reference": "Real images instead of distilled ones",
+    "reference": "Real images, with learned labels and step sizes",
     "ceiling": "Trained on all images",
 }
 """What the groups of rows are called, in their order."""

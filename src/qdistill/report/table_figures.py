@@ -9,9 +9,20 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from qdistill.report.figures import _ACCENT, _FAINT, _INK, _NORMAL, _SECOND, _SMALL, _dress, _figure, _save
+from qdistill.report.figures import (
+    _ACCENT,
+    _FAINT,
+    _INK,
+    _NORMAL,
+    _SECOND,
+    _SMALL,
+    _dress,
+    _figure,
+    _in_powers_of_ten,
+    _save,
+)
 
 Row = Mapping[str, Any]
 Lines = Sequence[Mapping[str, Any]]
@@ -86,6 +97,7 @@ def draw_steps(rows: Sequence[Row], path: Path) -> Path:
             f"{row['mean']:.1%}", (row["steps"], row["mean"]), (4, -11), textcoords="offset points", size=_SMALL
         )
     axes.set_xscale("log")
+    axes.set_xlim(0.8 * ordered[0]["steps"], 1.6 * ordered[-1]["steps"])
     axes.set_xticks([row["steps"] for row in ordered], [str(row["steps"]) for row in ordered])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -113,8 +125,12 @@ def draw_stability(courses: Mapping[str, Sequence[Lines]], path: Path) -> Path:
         for colour, seeds in zip((_ACCENT, _SECOND), courses.values(), strict=False):
             for lines in seeds:
                 _draw_course(axes, lines, name, colour)
-        if name != "rejected":
-            axes.set_yscale("log")
+        if name == "rejected":
+            axes.set_ylim(bottom=0, top=max(1.0, axes.get_ylim()[1]))
+            axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        elif name != "coefficient_norm":
+            values = [line[name] for seeds in courses.values() for lines in seeds for line in lines if line.get(name)]
+            _in_powers_of_ten(axes, np.array(values or [1.0]))
         _dress(axes, title, "iteration")
     handles = [
         Line2D([], [], color=colour, linewidth=1.5, label=f"{title} (seeds: {len(seeds)})")
