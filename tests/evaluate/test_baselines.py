@@ -30,7 +30,7 @@ def splits() -> Splits:
 
 
 def test_it_is_adam_with_a_cosine_over_every_image_once_an_epoch(splits: Splits) -> None:
-    training = FullTraining(epochs=2, batch=100, step_size=0.001)
+    training = FullTraining(epochs=2.0, batch=100, step_size=0.001)
     model, key = Linear(jnp.zeros((10, 784))), jax.random.key(3)
     trained = train_on_all(model, splits, training, key=key)
 
@@ -56,7 +56,7 @@ def test_it_is_adam_with_a_cosine_over_every_image_once_an_epoch(splits: Splits)
 
 def test_mirrored_images_are_seen_on_average_half_the_time(splits: Splits) -> None:
     # One step over all images: its update is the mean over both ways round, but for which images came how.
-    training = FullTraining(epochs=1, batch=len(splits.train), optimiser="gradient_descent", step_size=1.0, mirror=True)
+    training = FullTraining(epochs=1.0, batch=len(splits.train), optimiser="gradient_descent", step_size=1.0, mirror=True)
     model = Linear(jnp.zeros((10, 784)))
     both = train_on_all(model, splits, training, key=jax.random.key(0))
     gradient = np.asarray(both.weight).reshape(10, 28, 28)
@@ -73,10 +73,20 @@ def test_shares_are_numpys(splits: Splits) -> None:
     assert share_right(model, splits, "validation") == pytest.approx(right)
 
 
+def test_a_part_of_an_epoch(splits: Splits) -> None:
+    assert FullTraining(epochs=0.5, batch=100).steps(1197) == round(0.5 * 11)
+    assert FullTraining(epochs=1e-6, batch=100).steps(1197) == 1
+    model = Linear(jnp.zeros((10, 784)))
+    half, whole = (
+        train_on_all(model, splits, FullTraining(epochs=e, batch=100), key=jax.random.key(0)) for e in (0.5, 1.0)
+    )
+    assert 0 < float(jnp.abs(half.weight).sum()) < float(jnp.abs(whole.weight).sum())
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"epochs": 0}, r"`epochs` must be at least 1, but was 0\."),
+        ({"epochs": 0.0}, r"`epochs` must be finite and above 0, but was 0\.0\."),
         ({"batch": 0}, r"`batch` must be at least 1, but was 0\."),
         ({"step_size": float("nan")}, "`step_size` must be finite and above 0"),
     ],

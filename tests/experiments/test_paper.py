@@ -33,7 +33,7 @@ HERMITIAN = Recipe(
     n_validation=100,
 )
 REMOVED = dataclasses.replace(HERMITIAN, model=dataclasses.replace(HERMITIAN.model, branch="removed"))
-FULL = FullTraining(epochs=1, batch=100)
+FULL = FullTraining(epochs=1.0, batch=100)
 TABLE_OF_DIGITS = Table(
     "small",
     "A small table",

@@ -52,7 +52,7 @@ def paper(
     asked = papers.read_table(dataset)
     if list_rows:
         for row in asked.rows:
-            how = f"{row.recipe.outer.iterations:,} iterations" if row.full is None else f"{row.full.epochs} epochs"
+            how = f"{row.recipe.outer.iterations:,} iterations" if row.full is None else f"{row.full.epochs:g} epochs"
             print(f"{row.name:<24} {row.title:<52} {len(row.seeds)} seeds, {how}")
         return 0
     command = f"qdistill paper {table} --dataset {dataset}" + (" --from-zoo" if from_zoo else "")

@@ -23,14 +23,14 @@ class FullTraining:
     """How a network trains on all training images.
 
     Args:
-        epochs: passes over the training part, in a new random order each.
+        epochs: passes over the training part, in a new random order each; also a part of one.
         batch: images a step; what is left over at the end of a pass is left out of it.
         optimiser: as in `InnerLoop`.
         step_size: at the start; it falls to zero along a cosine.
         mirror: flip every second image left to right, on average. Not for digits.
     """
 
-    epochs: int = 10
+    epochs: float = 10.0
     batch: int = 128
     optimiser: Literal["gradient_descent", "momentum", "adam"] = "adam"
     step_size: float = 1e-3
@@ -38,15 +38,15 @@ class FullTraining:
 
     def __post_init__(self) -> None:
         """Check what the types do not say."""
-        for name in ("epochs", "batch"):
-            if getattr(self, name) < 1:
-                raise ArgumentError(f"Argument `{name}` must be at least 1, but was {getattr(self, name)}.")
-        if not 0 < self.step_size < math.inf:
-            raise ArgumentError(f"Argument `step_size` must be finite and above 0, but was {self.step_size}.")
+        if self.batch < 1:
+            raise ArgumentError(f"Argument `batch` must be at least 1, but was {self.batch}.")
+        for name in ("epochs", "step_size"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ArgumentError(f"Argument `{name}` must be finite and above 0, but was {getattr(self, name)}.")
 
     def steps(self, n_images: int) -> int:
-        """Gradient steps in all."""
-        return self.epochs * (n_images // self.batch)
+        """Gradient steps in all, one at least."""
+        return max(1, round(self.epochs * (n_images // self.batch)))
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def train_on_all(model: Model, splits: Splits, training: FullTraining, *, key: A
     steps = training.steps(n)
     key_order, key_mirror = jax.random.split(key)
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key_order)))
-    orders = [generator.permutation(n)[: n - n % training.batch] for _ in range(training.epochs)]
-    schedule = np.concatenate(orders).reshape(steps, training.batch)
+    orders = [generator.permutation(n)[: n - n % training.batch] for _ in range(math.ceil(training.epochs))]
+    schedule = np.concatenate(orders).reshape(-1, training.batch)[:steps]
     images = splits.normalisation(splits.train.images)
     labels = jax.nn.one_hot(splits.train.labels, splits.n_classes)
     if training.mirror:

@@ -227,7 +227,7 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path) -> dic
         "n_test": next(iter(scores.values()))["n_test"],
         "paper": row.paper,
         "images": None if row.full is not None else n_images,
-        "steps": len(schedule) if row.full is None else row.full.steps(seen // row.full.epochs),
+        "steps": len(schedule) if row.full is None else seen // row.full.batch,
         "circuits": training_circuits(model, seen),
         "core_minutes": round(statistics.mean(seconds) / 60, 1),
     }
