@@ -42,8 +42,8 @@ def new_figure(width: float, height: float) -> Figure:
 def panel(width: float = 4.0, height: float = 2.6, *, right: float = 0.96) -> tuple[Figure, Axes]:
     """A figure of one panel, in the size that a page shows three of side by side, or one on a phone."""
     figure = new_figure(width, height)
-    bottom, top = 0.45 / height, 1 - 0.3 / height
-    return figure, figure.add_axes((0.52 / width, bottom, right - 0.52 / width, top - bottom))
+    left, bottom, top = 0.66 / width, 0.45 / height, 1 - 0.3 / height
+    return figure, figure.add_axes((left, bottom, right - left, top - bottom))
 
 
 def dress(axes: Axes, title: str, x_label: str) -> None:
