@@ -82,7 +82,7 @@ def test_help_lists_the_commands(arguments, capsys):
     assert main(arguments) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    for command in ("distill", "evaluate", "show", "data"):
+    for command in ("distill", "evaluate", "show", "report", "diagnose", "data"):
         assert f"  {command} " in out
 
 
@@ -91,7 +91,7 @@ def test_no_command_gives_the_help_and_fails(capsys):
     assert "usage: qdistill COMMAND" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["distill", "evaluate", "show", "data"])
+@pytest.mark.parametrize("command", ["distill", "evaluate", "show", "report", "diagnose", "data"])
 def test_each_command_has_help(command, capsys):
     assert main([command, "--help"]) == 0
     out, err = capsys.readouterr()

@@ -13,8 +13,8 @@ from qdistill.errors import RunError
 BUNDLE, CHECKPOINT, METRICS = "bundle.safetensors", "checkpoints/latest.safetensors", "metrics.jsonl"
 """Where a run folder keeps its result, the state to go on from, and its course."""
 
-RECIPE, SCORES, SEEDS = "recipe.json", "scores.json", "seeds.json"
-"""What a run follows, what came out, and, in a folder of several, the seeds that ran side by side."""
+RECIPE, PROVENANCE, SCORES, SEEDS = "recipe.json", "provenance.json", "scores.json", "seeds.json"
+"""What a run follows, where it ran, what came out, and, in a folder of several, the seeds that ran side by side."""
 
 TIME = "time.json"
 """The processor time that a run has taken so far."""
@@ -57,6 +57,18 @@ def write_whole(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole."""
     write_whole(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a run folder.
+
+    Raises:
+        RunError: missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"Cannot read {path}: {error}. Is {path.parent} a run folder?") from error
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:

@@ -56,7 +56,9 @@ def test_it_is_adam_with_a_cosine_over_every_image_once_an_epoch(splits: Splits)
 
 def test_mirrored_images_are_seen_on_average_half_the_time(splits: Splits) -> None:
     # One step over all images: its update is the mean over both ways round, but for which images came how.
-    training = FullTraining(epochs=1.0, batch=len(splits.train), optimiser="gradient_descent", step_size=1.0, mirror=True)
+    training = FullTraining(
+        epochs=1.0, batch=len(splits.train), optimiser="gradient_descent", step_size=1.0, mirror=True
+    )
     model = Linear(jnp.zeros((10, 784)))
     both = train_on_all(model, splits, training, key=jax.random.key(0))
     gradient = np.asarray(both.weight).reshape(10, 28, 28)

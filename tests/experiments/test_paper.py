@@ -19,8 +19,8 @@ from qdistill.evaluate.baselines import FullTraining
 from qdistill.evaluate.cost import training_circuits
 from qdistill.experiments.paper import Difference, Row, Table, gather, read_table, run_table, table_names
 from qdistill.experiments.recipe import Recipe, read_recipe
-from qdistill.experiments.run import make_distiller, read_json
-from qdistill.files import BUNDLE, SCORES, TABLE, shipped
+from qdistill.experiments.run import make_distiller
+from qdistill.files import BUNDLE, SCORES, TABLE, read_json, shipped
 from qdistill.models import QuantumLeNetArchitecture
 from qdistill.report.table import write_table
 

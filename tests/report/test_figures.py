@@ -90,13 +90,13 @@ def line(iteration, accuracy, loss=1.0, steps=3):
 def texts(monkeypatch):
     """Every text of the figures that are drawn, in the order of their drawing."""
     seen = []
-    save = figures._save
+    save = figures.save
 
     def spy(figure, path):
         seen.extend(text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text())
         return save(figure, path)
 
-    monkeypatch.setattr(figures, "_save", spy)
+    monkeypatch.setattr(figures, "save", spy)
     return seen
 
 
@@ -249,7 +249,7 @@ assert "matplotlib.pyplot" not in sys.modules
 
 def test_seeds_are_drawn_in_one_panel_with_their_best_points(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(figures, "_save", lambda figure, path: drawn.append(figure) or path)
+    monkeypatch.setattr(figures, "save", lambda figure, path: drawn.append(figure) or path)
     accuracies = {0: [0.5, 0.9, 0.8], 7: [0.4, 0.6, 0.7]}
     lines_of = {
         seed: [{"iteration": 10 * (k + 1), "validation_accuracy": a} for k, a in enumerate(values)]
@@ -265,7 +265,7 @@ def test_seeds_are_drawn_in_one_panel_with_their_best_points(tmp_path, monkeypat
 
 def test_a_profile_is_drawn_as_bars_that_add_up(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(figures, "_save", lambda figure, path: drawn.append(figure) or path)
+    monkeypatch.setattr(figures, "save", lambda figure, path: drawn.append(figure) or path)
     rows = [
         {"part": "C1", "phase": "synthetic", "ms": 3.0, "operations": 1},
         {"part": "C1", "phase": "real", "ms": 2.0, "operations": 1},

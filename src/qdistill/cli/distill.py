@@ -15,7 +15,7 @@ from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 
 from qdistill.cli.shared import INTERRUPTED, Cache, DataDir, accuracies, accuracy, say, use_compilation_cache, use_cores
 from qdistill.errors import ArgumentError, DivergenceError
-from qdistill.files import BUNDLE, PROFILE, RECIPE, SCORES, SEEDS, TRACE
+from qdistill.files import BUNDLE, PROFILE, RECIPE, SCORES, SEEDS, TRACE, read_json
 
 if TYPE_CHECKING:
     from qdistill.distill.bundle import Record
@@ -202,7 +202,6 @@ def _in_bytes(mebibytes: int | None) -> int | None:
 def _parse_resume(arguments: list[str]) -> _Run:
     """Read the options of a run that goes on."""
     from qdistill.experiments.recipe import Recipe
-    from qdistill.experiments.run import read_json
 
     given, others = tyro.cli(_ResumeOptions, args=arguments, prog="qdistill distill", return_unknown_args=True)
     if others:

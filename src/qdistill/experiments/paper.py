@@ -27,8 +27,8 @@ from qdistill.evaluate.cost import training_circuits
 from qdistill.evaluate.protocol import interval, replay
 from qdistill.experiments.course import Observer
 from qdistill.experiments.recipe import Recipe, read_recipe
-from qdistill.experiments.run import read_json, run_missing
-from qdistill.files import RECIPE, SCORES, TABLE, TIME, shipped, write_json
+from qdistill.experiments.run import run_missing
+from qdistill.files import RECIPE, SCORES, TABLE, TIME, read_json, shipped, write_json
 from qdistill.models import Model
 
 

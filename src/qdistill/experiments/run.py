@@ -9,13 +9,11 @@ run side by side have a folder each, `seed-0`, `seed-1`, ..., in one that holds 
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -30,7 +28,7 @@ from qdistill.evaluate.protocol import summary
 from qdistill.experiments.course import Course, Observer, Report, iterate, provenance
 from qdistill.experiments.profile import profile
 from qdistill.experiments.recipe import Recipe
-from qdistill.files import BUNDLE, CHECKPOINT, RECIPE, SCORES, SEEDS, write_json
+from qdistill.files import BUNDLE, CHECKPOINT, PROVENANCE, RECIPE, SCORES, SEEDS, read_json, write_json
 from qdistill.models import Model
 
 
@@ -282,7 +280,7 @@ def _check_recipe(folder: Path, recipe: Recipe) -> None:
 def _create(folder: Path, recipe: Recipe) -> None:
     _make_folder((folder / CHECKPOINT).parent)
     write_json(folder / RECIPE, recipe.to_json())
-    write_json(folder / "provenance.json", {**provenance(recipe), "command": sys.argv})
+    write_json(folder / PROVENANCE, {**provenance(recipe), "command": sys.argv})
 
 
 def _make_folder(folder: Path) -> None:
@@ -290,15 +288,3 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"Cannot create the run folder {folder}: {error.strerror or error}.") from error
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file of a run folder.
-
-    Raises:
-        RunError: missing or damaged.
-    """
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise RunError(f"Cannot read {path}: {error}. Is {path.parent} a run folder?") from error

@@ -6,7 +6,6 @@ program that imports this keeps its backend and its settings.
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -14,22 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
-from matplotlib import colormaps
+from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.files import BUNDLE, METRICS, PROFILE, SEEDS, read_json_lines, write_whole
+from qdistill.files import BUNDLE, METRICS, PROFILE, SEEDS, read_json_lines
+from qdistill.report.panels import (
+    draw_learned_step_sizes,
+    draw_loss,
+    draw_seed_curves,
+    draw_step_sizes,
+    draw_validation,
+)
+from qdistill.report.style import ACCENT, FAINT, INK, LARGE, MUTED, NORMAL, RULE, SECOND, SMALL, dress, new_figure, save
 
 IMAGES, CURVES, SEEDS_PICTURE, PROFILE_PICTURE = "images.png", "curves.png", "seeds.png", "profile.png"
 """The names of the pictures in a run folder."""
-
-_DPI = 150
-_INK, _MUTED, _FAINT, _ACCENT, _SECOND = "#222222", "#666666", "#9a9a9a", "#0b6e99", "#c8324a"
-_SMALL, _NORMAL, _LARGE = 8, 9, 11  # points
 
 
 def draw_run(folder: Path | str) -> list[Path]:
@@ -85,7 +84,7 @@ def draw_images(bundle: DistilledDataset, path: Path | str) -> Path:
     """
     labels = np.asarray(bundle.data.labels)
     classes = labels.argmax(axis=1)
-    n_columns = _n_columns(bundle, len(classes))
+    n_columns = columns_of(bundle, len(classes))
     n_rows = math.ceil(len(classes) / n_columns)
     in_columns = bool((classes == np.arange(len(classes)) % n_columns).all())
     soft = not np.array_equal(labels, np.eye(labels.shape[1], dtype=labels.dtype)[classes])
@@ -97,12 +96,12 @@ def draw_images(bundle: DistilledDataset, path: Path | str) -> Path:
     grid_height, strip_height = cell_height * n_rows + 0.3, 1.35
     caption = _caption(bundle, soft=soft, with_bars=with_bars)
     head = 0.6
-    figure = _figure(width, head + grid_height + strip_height)
+    figure = new_figure(width, head + grid_height + strip_height)
     total = head + grid_height + strip_height
-    figure.text(0.12 / width, 1 - 0.12 / total, _title(bundle), size=_LARGE, weight="bold", va="top")
-    figure.text(0.12 / width, 1 - 0.38 / total, caption, size=_SMALL, color=_MUTED, va="top")
+    figure.text(0.12 / width, 1 - 0.12 / total, _title(bundle), size=LARGE, weight="bold", va="top")
+    figure.text(0.12 / width, 1 - 0.38 / total, caption, size=SMALL, color=MUTED, va="top")
 
-    pictures, scale = _pictures(bundle)
+    pictures, scale = as_pictures(bundle)
     left, right = (0.6 if bundle.inner.own_images else 0.12) / width, 1 - 0.12 / width
     cells = figure.add_gridspec(
         n_rows,
@@ -128,13 +127,13 @@ def draw_images(bundle: DistilledDataset, path: Path | str) -> Path:
         for spine in axes.spines.values():
             spine.set_visible(False)
         if row == 0 or not in_columns:
-            axes.set_title(bundle.class_names[classes[index]], size=_SMALL, pad=3)
+            axes.set_title(bundle.class_names[classes[index]], size=SMALL, pad=3)
         if column == 0 and bundle.inner.own_images:
-            axes.set_ylabel(f"step {row + 1}", size=_SMALL, rotation=0, ha="right", va="center")
+            axes.set_ylabel(f"step {row + 1}", size=SMALL, rotation=0, ha="right", va="center")
 
     strip = figure.add_axes((0.75 / width, 0.45 / total, 1 - 0.95 / width, (strip_height - 0.75) / total))
-    _draw_step_sizes(strip, np.asarray(bundle.data.step_sizes))
-    return _save(figure, path)
+    draw_step_sizes(strip, np.asarray(bundle.data.step_sizes))
+    return save(figure, path)
 
 
 def draw_curves(lines: Sequence[dict[str, Any]], path: Path | str) -> Path:
@@ -150,51 +149,14 @@ def draw_curves(lines: Sequence[dict[str, Any]], path: Path | str) -> Path:
     Raises:
         RunError: the picture cannot be written.
     """
-    iterations = [line["iteration"] for line in lines]
-    figure = _figure(11.0, 3.2)
+    figure = new_figure(11.0, 3.2)
     loss, accuracy, sizes = figure.subplots(
         1, 3, gridspec_kw={"left": 0.06, "right": 0.945, "bottom": 0.16, "top": 0.87, "wspace": 0.28}
     )
-    known = [(line["iteration"], line["loss"]) for line in lines if line["loss"] is not None]
-    marker = "o" if len(lines) <= 25 else ""
-    style: dict[str, Any] = {"marker": marker, "markersize": 3, "linewidth": 1.4}
-
-    if known:
-        loss.plot(*zip(*known, strict=True), color=_ACCENT, **style)
-    _dress(loss, "loss on real training images", "iteration")
-    for panel in (loss, accuracy, sizes):
-        panel.set_xlim(0, 1.03 * iterations[-1])
-        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-
-    accuracies = [line["validation_accuracy"] for line in lines]
-    best = int(np.argmax(accuracies))
-    accuracy.plot(iterations, accuracies, color=_ACCENT, **style)
-    accuracy.plot(iterations[best], accuracies[best], "o", color=_SECOND, markersize=6)
-    accuracy.set_title(f"best {accuracies[best]:.1%} at {iterations[best]:,}", size=_SMALL, loc="right", color=_SECOND)
-    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
-    _dress(accuracy, "validation accuracy", "iteration")
-
-    # One row a step; where a step has a size for each weight array, their median.
-    by_step = np.maximum([np.median(line["step_sizes"], axis=1) for line in lines], 1e-6)
-    n_steps = by_step.shape[1]
-    # The last, yellow part of the map is hard to see on white.
-    colours = colormaps["viridis"].resampled(256)(np.linspace(0.0, 0.88, 256))
-    for step in range(n_steps):
-        style["linewidth"] = 1.2 if n_steps <= 30 else 0.6
-        sizes.plot(iterations, by_step[:, step], color=colours[255 * step // max(n_steps - 1, 1)], **style)
-    _in_powers_of_ten(sizes, by_step)
-    _dress(sizes, "learned step sizes", "iteration")
-    if n_steps > 1:
-        key = sizes.inset_axes((1.03, 0.0, 0.03, 1.0))
-        key.imshow(colours[:, None], aspect="auto", origin="lower", extent=(0, 1, 1, n_steps))
-        key.set_xticks([])
-        key.yaxis.tick_right()
-        key.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-        key.tick_params(labelsize=_SMALL, color=_FAINT)
-        key.set_title("step", size=_SMALL, loc="left", pad=8)
-        for spine in key.spines.values():
-            spine.set_visible(False)
-    return _save(figure, path)
+    draw_loss(loss, lines)
+    draw_validation(accuracy, lines)
+    draw_learned_step_sizes(sizes, lines)
+    return save(figure, path)
 
 
 def draw_seeds(lines_of: Mapping[int, Sequence[dict[str, Any]]], path: Path | str) -> Path:
@@ -210,22 +172,10 @@ def draw_seeds(lines_of: Mapping[int, Sequence[dict[str, Any]]], path: Path | st
     Raises:
         RunError: the picture cannot be written.
     """
-    figure = _figure(6.5, 3.6)
+    figure = new_figure(6.5, 3.6)
     axes = figure.add_axes((0.09, 0.14, 0.76, 0.74))
-    colours = colormaps["viridis"].resampled(256)(np.linspace(0.0, 0.88, len(lines_of)))
-    for (seed, lines), colour in zip(lines_of.items(), colours, strict=True):
-        iterations = [line["iteration"] for line in lines]
-        accuracies = [line["validation_accuracy"] for line in lines]
-        best = int(np.argmax(accuracies))
-        axes.plot(iterations, accuracies, color=colour, linewidth=1.2, label=f"{seed}: {accuracies[best]:.1%}")
-        axes.plot(iterations[best], accuracies[best], "o", color=colour, markersize=4)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.set_xlim(left=0)
-    _dress(axes, "validation accuracy", "iteration")
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
-    axes.legend(title="seed: best", fontsize=_SMALL, title_fontsize=_SMALL, frameon=False, **place)
-    return _save(figure, path)
+    draw_seed_curves(axes, lines_of)
+    return save(figure, path)
 
 
 def draw_profile(measured: Mapping[str, Any], path: Path | str) -> Path:
@@ -247,23 +197,23 @@ def draw_profile(measured: Mapping[str, Any], path: Path | str) -> Path:
     parts = sorted(by_part, key=lambda part: sum(by_part[part].values()))
     phases = sorted({row["phase"] for row in measured["rows"]}, reverse=True)
     height = 0.95 + 0.32 * len(parts)
-    figure = _figure(7.5, height)
+    figure = new_figure(7.5, height)
     axes = figure.add_axes((0.27, 0.42 / height, 0.7, 1 - 0.85 / height))
     left = np.zeros(len(parts))
-    for phase, colour in zip(phases, (_ACCENT, _SECOND, _FAINT), strict=False):
+    for phase, colour in zip(phases, (ACCENT, SECOND, FAINT), strict=False):
         widths = np.array([by_part[part].get(phase, 0.0) for part in parts])
         axes.barh(parts, widths, left=left, color=colour, height=0.7, label=phase or "neither")
         left += widths
     title = f"One outer iteration: {measured['iteration_ms']:.1f} ms. Milliseconds in operations, summed over cores"
-    _dress(axes, "", "")
-    figure.text(0.02, 1 - 0.12 / height, title, size=_NORMAL, va="top", color=_INK)
+    dress(axes, "", "")
+    figure.text(0.02, 1 - 0.12 / height, title, size=NORMAL, va="top", color=INK)
     axes.grid(axis="y", visible=False)
-    axes.grid(axis="x", color="#e6e6e6", linewidth=0.6)
-    axes.legend(fontsize=_SMALL, loc="lower right", frameon=False)
-    return _save(figure, path)
+    axes.grid(axis="x", color=RULE, linewidth=0.6)
+    axes.legend(fontsize=SMALL, loc="lower right", frameon=False)
+    return save(figure, path)
 
 
-def _n_columns(bundle: DistilledDataset, n_images: int) -> int:
+def columns_of(bundle: DistilledDataset, n_images: int) -> int:
     """As many columns as a step has images of its own, or as there are classes."""
     if bundle.inner.own_images:
         columns = n_images // bundle.inner.steps
@@ -272,7 +222,7 @@ def _n_columns(bundle: DistilledDataset, n_images: int) -> int:
     return min(len(bundle.class_names), n_images)
 
 
-def _pictures(bundle: DistilledDataset) -> tuple[np.ndarray, dict[str, Any]]:
+def as_pictures(bundle: DistilledDataset) -> tuple[np.ndarray, dict[str, Any]]:
     """What `imshow` takes: the pictures and the scale they are drawn on."""
     images = np.asarray(bundle.data.images)
     if images.shape[-1] == 3:
@@ -303,62 +253,7 @@ def _caption(bundle: DistilledDataset, *, soft: bool, with_bars: bool) -> str:
 def _draw_label(axes: Axes, label: Float[np.ndarray, " classes"], lowest: float, highest: float) -> None:
     """One bar a class, the largest in colour; the limits are those of all labels, which makes them comparable."""
     top = int(np.argmax(label))
-    axes.bar(range(len(label)), label, color=[_SECOND if i == top else _FAINT for i in range(len(label))])
-    axes.axhline(0.0, color=_INK, linewidth=0.5)
+    axes.bar(range(len(label)), label, color=[SECOND if i == top else FAINT for i in range(len(label))])
+    axes.axhline(0.0, color=INK, linewidth=0.5)
     axes.set_ylim(min(lowest, 0.0), highest)
     axes.axis("off")
-
-
-def _draw_step_sizes(axes: Axes, step_sizes: Float[np.ndarray, "steps groups"]) -> None:
-    """The size of each step, or its median and range over the weight arrays where each has its own."""
-    steps: Int[np.ndarray, " steps"] = np.arange(1, len(step_sizes) + 1)
-    # They go over several powers of ten; a size that is zero stands at the bottom.
-    sizes = np.maximum(step_sizes, 1e-6)
-    middle = np.median(sizes, axis=1)
-    if sizes.shape[1] > 1:
-        axes.vlines(steps, sizes.min(axis=1), sizes.max(axis=1), color=_FAINT, linewidth=2)
-    if len(steps) <= 60:
-        axes.plot(steps, middle, "o", color=_ACCENT, markersize=5)
-    else:
-        axes.plot(steps, middle, color=_ACCENT, linewidth=1.2)
-    _in_powers_of_ten(axes, sizes)
-    axes.set_xlim(0.4, len(steps) + 0.6)
-    if len(steps) <= 30:
-        axes.set_xticks(steps)
-    _dress(axes, "", "training step" if sizes.shape[1] == 1 else "training step; median and range over the weights")
-    axes.set_ylabel("step size", size=_SMALL)
-
-
-def _in_powers_of_ten(axes: Axes, values: Float[np.ndarray, "..."]) -> None:
-    """A logarithmic axis from one power of ten to another, with plain numbers at those in it."""
-    lowest, highest = math.floor(np.log10(values.min())), math.ceil(np.log10(values.max()))
-    axes.set_yscale("log")
-    axes.set_ylim(10.0**lowest, 10.0 ** max(highest, lowest + 1))
-    axes.yaxis.set_major_locator(LogLocator(numticks=4))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _dress(axes: Axes, title: str, x_label: str) -> None:
-    if title:
-        axes.set_title(title, size=_NORMAL, loc="left", color=_INK)
-    axes.set_xlabel(x_label, size=_SMALL)
-    axes.tick_params(labelsize=_SMALL, color=_FAINT)
-    axes.grid(axis="y", color="#e6e6e6", linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(_FAINT)
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: Figure, path: Path | str) -> Path:
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    write_whole(Path(path), content.getvalue())
-    return Path(path)

@@ -18,6 +18,14 @@ from qdistill.files import METRICS, TABLE, read_json_lines, write_whole
 from qdistill.report.table_figures import draw_stability, draw_steps, draw_table
 
 MARKDOWN, CSV = "table.md", "table.csv"
+TABLE_FIGURE, STEPS_FIGURE, STABILITY_FIGURE = "table.png", "steps.png", "stability.png"
+FIGURES = {
+    TABLE_FIGURE: "Test accuracy of every row: seeds, their mean with its 95 % interval, and the paper's number.",
+    STEPS_FIGURE: "Test accuracy against the number of gradient steps on the distilled images.",
+    STABILITY_FIGURE: "The course of the distillation with a trainable and with a fixed Hermitian, every seed a line.",
+}
+"""The figures of a table's folder, with what they show."""
+
 GROUPS = {
     "ablation": "The network and its ablations",
     "control": "Controls",
@@ -46,10 +54,10 @@ def write_table(folder: Path) -> list[Path]:
     table = json.loads((folder / TABLE).read_text())
     write_whole(folder / MARKDOWN, markdown(table).encode())
     write_whole(folder / CSV, _csv(table["rows"]).encode())
-    paths = [folder / MARKDOWN, folder / CSV, draw_table(table, GROUPS, folder / "table.png")]
+    paths = [folder / MARKDOWN, folder / CSV, draw_table(table, GROUPS, folder / TABLE_FIGURE)]
     by_steps = [row for row in table["rows"] if row["group"] == "steps" or row["name"] == "pad-hermitian"]
     if len(by_steps) > 1:
-        paths.append(draw_steps(by_steps, folder / "steps.png"))
+        paths.append(draw_steps(by_steps, folder / STEPS_FIGURE))
     courses = {
         row["title"]: [read_json_lines(folder / row["name"] / f"seed-{seed}" / METRICS) for seed in row["seeds"]]
         for row in table["rows"]
@@ -57,7 +65,7 @@ def write_table(folder: Path) -> list[Path]:
     }
     courses = {title: lines for title, lines in courses.items() if lines and all(lines)}
     if courses:
-        paths.append(draw_stability(courses, folder / "stability.png"))
+        paths.append(draw_stability(courses, folder / STABILITY_FIGURE))
     return paths
 
 

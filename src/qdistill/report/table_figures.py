@@ -11,17 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from qdistill.report.figures import (
-    _ACCENT,
-    _FAINT,
-    _INK,
-    _NORMAL,
-    _SECOND,
-    _SMALL,
-    _dress,
-    _figure,
-    _in_powers_of_ten,
-    _save,
+from qdistill.report.style import (
+    ACCENT,
+    FAINT,
+    INK,
+    NORMAL,
+    RULE,
+    SECOND,
+    SMALL,
+    dress,
+    in_powers_of_ten,
+    new_figure,
+    save,
 )
 
 Row = Mapping[str, Any]
@@ -47,37 +48,37 @@ def draw_table(table: Mapping[str, Any], groups: Mapping[str, str], path: Path) 
         rows = [row for row in table["rows"] if row["group"] == group]
         entries += [title, *rows] if rows else []
     height = 0.9 + 0.27 * len(entries)
-    figure = _figure(8.5, height)
+    figure = new_figure(8.5, height)
     axes = figure.add_axes((0.42, 0.42 / height, 0.55, 1 - 0.85 / height))
     for place, entry in enumerate(entries):
         if isinstance(entry, str):
             axes.text(
-                -0.72, place, entry, transform=axes.get_yaxis_transform(), size=_NORMAL, weight="bold", va="center"
+                -0.72, place, entry, transform=axes.get_yaxis_transform(), size=NORMAL, weight="bold", va="center"
             )
             continue
         label = f"{entry['title']}  {entry['mean']:.1%}"
-        axes.text(-0.02, place, label, transform=axes.get_yaxis_transform(), size=_SMALL, ha="right", va="center")
+        axes.text(-0.02, place, label, transform=axes.get_yaxis_transform(), size=SMALL, ha="right", va="center")
         if entry["interval"] is not None:
-            axes.hlines(place, *entry["interval"], color=_ACCENT, linewidth=1.2)
+            axes.hlines(place, *entry["interval"], color=ACCENT, linewidth=1.2)
         accuracies = entry["test_accuracies"]
-        axes.plot(accuracies, [place] * len(accuracies), "o", color=_FAINT, markersize=3)
-        axes.plot(entry["mean"], place, "o", color=_ACCENT, markersize=6)
+        axes.plot(accuracies, [place] * len(accuracies), "o", color=FAINT, markersize=3)
+        axes.plot(entry["mean"], place, "o", color=ACCENT, markersize=6)
         if entry["paper"] is not None:
-            axes.plot(entry["paper"], place, "D", color=_SECOND, markersize=4.5)
+            axes.plot(entry["paper"], place, "D", color=SECOND, markersize=4.5)
     axes.set_ylim(len(entries) - 0.4, -0.6)
     axes.set_yticks([])
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    _dress(axes, "", "test accuracy")
+    dress(axes, "", "test accuracy")
     axes.grid(axis="y", visible=False)
-    axes.grid(axis="x", color="#e6e6e6", linewidth=0.6)
+    axes.grid(axis="x", color=RULE, linewidth=0.6)
     axes.spines["left"].set_visible(False)
     key = [
-        Line2D([], [], marker="o", color=_ACCENT, markersize=6, linewidth=1.2, label="mean, 95 % interval"),
-        Line2D([], [], marker="o", color=_FAINT, markersize=3, linewidth=0, label="seeds"),
-        Line2D([], [], marker="D", color=_SECOND, markersize=4.5, linewidth=0, label="the paper"),
+        Line2D([], [], marker="o", color=ACCENT, markersize=6, linewidth=1.2, label="mean, 95 % interval"),
+        Line2D([], [], marker="o", color=FAINT, markersize=3, linewidth=0, label="seeds"),
+        Line2D([], [], marker="D", color=SECOND, markersize=4.5, linewidth=0, label="the paper"),
     ]
-    axes.legend(handles=key, fontsize=_SMALL, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
-    return _save(figure, path)
+    axes.legend(handles=key, fontsize=SMALL, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
+    return save(figure, path)
 
 
 def draw_steps(rows: Sequence[Row], path: Path) -> Path:
@@ -87,22 +88,22 @@ def draw_steps(rows: Sequence[Row], path: Path) -> Path:
         rows: of `table.json`, two at least.
         path: where to; a PNG.
     """
-    figure = _figure(5.5, 3.4)
+    figure = new_figure(5.5, 3.4)
     axes = figure.add_axes((0.13, 0.15, 0.84, 0.76))
     ordered = sorted(rows, key=lambda row: row["steps"])
-    axes.plot([row["steps"] for row in ordered], [row["mean"] for row in ordered], "o-", color=_ACCENT, markersize=5)
+    axes.plot([row["steps"] for row in ordered], [row["mean"] for row in ordered], "o-", color=ACCENT, markersize=5)
     for row in ordered:
-        axes.plot([row["steps"]] * len(row["test_accuracies"]), row["test_accuracies"], "o", color=_FAINT, markersize=3)
+        axes.plot([row["steps"]] * len(row["test_accuracies"]), row["test_accuracies"], "o", color=FAINT, markersize=3)
         axes.annotate(
-            f"{row['mean']:.1%}", (row["steps"], row["mean"]), (4, -11), textcoords="offset points", size=_SMALL
+            f"{row['mean']:.1%}", (row["steps"], row["mean"]), (4, -11), textcoords="offset points", size=SMALL
         )
     axes.set_xscale("log")
     axes.set_xlim(0.8 * ordered[0]["steps"], 1.6 * ordered[-1]["steps"])
     axes.set_xticks([row["steps"] for row in ordered], [str(row["steps"]) for row in ordered])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    _dress(axes, "Test accuracy", "gradient steps T on the distilled images")
-    return _save(figure, path)
+    dress(axes, "Test accuracy", "gradient steps T on the distilled images")
+    return save(figure, path)
 
 
 def draw_stability(courses: Mapping[str, Sequence[Lines]], path: Path) -> Path:
@@ -118,11 +119,11 @@ def draw_stability(courses: Mapping[str, Sequence[Lines]], path: Path) -> Path:
         "gradient_norm": "norm of the meta-gradient",
         "rejected": "rejected iterations so far",
     }
-    figure = _figure(8.5, 5.6)
+    figure = new_figure(8.5, 5.6)
     grid = figure.add_gridspec(2, 2, left=0.07, right=0.98, bottom=0.09, top=0.86, hspace=0.4, wspace=0.2)
     for place, (name, title) in enumerate(panels.items()):
         axes = figure.add_subplot(grid[place // 2, place % 2])
-        for colour, seeds in zip((_ACCENT, _SECOND), courses.values(), strict=False):
+        for colour, seeds in zip((ACCENT, SECOND), courses.values(), strict=False):
             for lines in seeds:
                 _draw_course(axes, lines, name, colour)
         if name == "rejected":
@@ -130,14 +131,14 @@ def draw_stability(courses: Mapping[str, Sequence[Lines]], path: Path) -> Path:
             axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         elif name != "coefficient_norm":
             values = [line[name] for seeds in courses.values() for lines in seeds for line in lines if line.get(name)]
-            _in_powers_of_ten(axes, np.array(values or [1.0]))
-        _dress(axes, title, "iteration")
+            in_powers_of_ten(axes, np.array(values or [1.0]))
+        dress(axes, title, "iteration")
     handles = [
         Line2D([], [], color=colour, linewidth=1.5, label=f"{title} (seeds: {len(seeds)})")
-        for colour, (title, seeds) in zip((_ACCENT, _SECOND), courses.items(), strict=False)
+        for colour, (title, seeds) in zip((ACCENT, SECOND), courses.items(), strict=False)
     ]
-    figure.legend(handles=handles, fontsize=_SMALL, frameon=False, loc="upper left", ncols=2, labelcolor=_INK)
-    return _save(figure, path)
+    figure.legend(handles=handles, fontsize=SMALL, frameon=False, loc="upper left", ncols=2, labelcolor=INK)
+    return save(figure, path)
 
 
 def _draw_course(axes: Axes, lines: Lines, name: str, colour: str) -> None:

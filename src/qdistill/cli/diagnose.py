@@ -1,0 +1,179 @@
+"""`qdistill diagnose`: how large gradients are at the start of training, against qubits and layers."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import arg
+
+from qdistill.cli.shared import DataDir, call
+from qdistill.errors import ArgumentError, RunError
+from qdistill.files import write_json
+
+if TYPE_CHECKING:
+    from qdistill.evaluate.gradients import Point
+
+DIAGNOSIS = "diagnosis.json"
+"""The file that `qdistill diagnose` writes, beside its figure."""
+
+_Out = Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: runs/diagnosis-1, -2, ...)")]
+_SHOWN = {"pauli_z": "Pauli-Z", "hermitian": "Hermitian, trained or fixed"}
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and call."""
+    return call(diagnose, arguments)
+
+
+def diagnose(
+    *,
+    dataset: str = "digits",
+    draws: int = 48,
+    images: int = 8,
+    qubits: tuple[int, ...] = (4, 6, 8, 10),
+    layers: tuple[int, ...] = (1, 2, 4, 8, 16),
+    seed: int = 0,
+    out: Annotated[
+        Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: runs/diagnosis-1, -2, ...)")
+    ] = None,
+    data_dir: DataDir = None,
+) -> int:
+    """Measure how the loss's gradients at the start of training fall with the number of qubits and of layers.
+
+    The variance over random initial weights, of the gradient with respect to the circuit's angles and to the features
+    that enter it, with and without the residual connection: the barren-plateau diagnostic.
+
+    Args:
+        dataset: where the batch of real images comes from.
+        draws: random initial weights for each size.
+        images: size of the batch.
+        qubits: numbers of qubits.
+        layers: numbers of ansatz layers.
+        seed: decides the draws, and which images are in the batch.
+        out: folder for diagnosis.json and diagnosis.png.
+        data_dir: where the dataset's files lie.
+    """
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from qdistill.data import Normalisation, source
+    from qdistill.evaluate import gradients
+    from qdistill.report.diagnosis import DIAGNOSIS_PICTURE, draw_diagnosis
+
+    folder = _free_folder() if out is None else out
+    if (folder / DIAGNOSIS).exists():
+        raise RunError(f"The folder {folder} holds a diagnosis already. Choose another with --out.")
+    if seed < 0:
+        raise ArgumentError(f"Argument `seed` must be at least 0, but was {seed}.")
+    raw = source(dataset).load(data_dir)
+    if not 1 <= images <= len(raw.train_images):
+        raise ArgumentError(f"Argument `images` must be from 1 to {len(raw.train_images):,}, but was {images}.")
+    picked = np.random.default_rng(seed).choice(len(raw.train_images), images, replace=False)
+    batch = Normalisation.fit(raw.train_images, raw.scale)(raw.train_images[picked])
+    measuring = gradients.diagnose(
+        batch,
+        jnp.asarray(raw.train_labels[picked]),
+        len(raw.class_names),
+        qubits=qubits,
+        layers=layers,
+        draws=draws,
+        key=jax.random.key(seed),
+    )
+    started = time.monotonic()
+    points = _watched(measuring, len(qubits) * len(layers))
+    settings = {
+        "dataset": dataset,
+        "draws": draws,
+        "images": images,
+        "qubits": qubits,
+        "layers": layers,
+        "seed": seed,
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"Cannot create the folder {folder}: {error.strerror or error}.") from error
+    decays = gradients.decays(points)
+    plain = {
+        "settings": settings,
+        "same_at_start": {name: same for name, same in gradients.OBSERVABLES.items() if name != same},
+        "points": gradients.as_plain(points),
+        "decay_per_qubit": decays,
+        "versions": _versions(),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    write_json(folder / DIAGNOSIS, plain)
+    title = f"Gradients at the start of training: {dataset}, {images} images, {draws} draws"
+    picture = draw_diagnosis(points, title, folder / DIAGNOSIS_PICTURE)
+    _print_table(points, decays)
+    print(f"Written: {folder / DIAGNOSIS}, {picture}")
+    return 0
+
+
+def _watched(measuring: Any, total: int) -> list[Point]:
+    """The points, while a bar on standard error tells how far it is."""
+    from rich.console import Console
+    from rich.progress import track
+
+    points: list[Point] = []
+    console = Console(stderr=True)
+    for some in track(measuring, "Measuring", total=total, console=console, disable=not console.is_terminal):
+        points += some
+        if not console.is_terminal:
+            first = some[0]
+            console.print(f"{len(points) // len(some)}/{total}: {first.n_qubits} qubits, {first.n_layers} layers")
+    return points
+
+
+def _print_table(points: Sequence[Point], decays: Sequence[dict[str, Any]]) -> None:
+    """For every depth: the variances of the smallest and the largest circuit, and the factor that a qubit brings."""
+    from rich.console import Console
+    from rich.table import Table
+
+    few, many = min(point.n_qubits for point in points), max(point.n_qubits for point in points)
+    by_case = {(p.observable, p.skip, p.n_layers, p.n_qubits): p for p in points}
+    for observable, skip in dict.fromkeys((row["observable"], row["skip"]) for row in decays):
+        table = Table(title=f"{_SHOWN[observable]}, {skip}", title_justify="left", box=None, pad_edge=False)
+        table.add_column("layers", justify="right")
+        for place in ("weights", "features"):
+            for n in dict.fromkeys((few, many)):
+                table.add_column(f"{place}, {n} qubits", justify="right")
+            table.add_column("per qubit", justify="right", style="bold")
+        table.add_column("all features, per qubit", justify="right")
+        for row in decays:
+            if (row["observable"], row["skip"]) != (observable, skip):
+                continue
+            cells = [str(row["n_layers"])]
+            for place in ("weights", "features"):
+                for n in dict.fromkeys((few, many)):
+                    cells.append(f"{getattr(by_case[observable, skip, row['n_layers'], n], place).mean:.2e}")
+                cells.append(_factor(row[place]))
+            table.add_row(*cells, _factor(row["features_total"]))
+        Console(markup=False, highlight=False).print(table)
+    print("A factor below 1 is what is left of the variance with one more qubit, by least squares on its logarithm.")
+
+
+def _factor(value: float | None) -> str:
+    return "-" if value is None else f"x {value:.2f}"
+
+
+def _versions() -> dict[str, str]:
+    import importlib.metadata
+
+    import jax
+
+    packages = {name: importlib.metadata.version(name) for name in ("qdistill", "jax", "jaxlib", "equinox", "numpy")}
+    backend = f"{jax.default_backend()}, {jax.devices()[0].device_kind}"
+    return {**packages, "python": platform.python_version(), "backend": backend}
+
+
+def _free_folder() -> Path:
+    number = 1
+    while (folder := Path("runs", f"diagnosis-{number}")).exists():
+        number += 1
+    return folder

@@ -1,0 +1,317 @@
+"""What the page of one run shows, from its folder or from a bundle file alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.image import imsave
+
+from qdistill.data import source
+from qdistill.distill.bundle import DistilledDataset
+from qdistill.errors import BundleError, DataError
+from qdistill.evaluate.change import changes
+from qdistill.evaluate.confusion import confusion
+from qdistill.evaluate.executions import count_executions
+from qdistill.files import BUNDLE, METRICS, PROVENANCE, RECIPE, SCORES, read_json, read_json_lines
+from qdistill.models import Model, named_weights
+from qdistill.models.lenet import QuantumLeNet
+from qdistill.quantum import Hermitian, QuantumLayer
+from qdistill.report.figures import as_pictures, columns_of
+from qdistill.report.panels import (
+    draw_angles,
+    draw_learned_step_sizes,
+    draw_loss,
+    draw_step_sizes,
+    draw_validation,
+)
+from qdistill.report.style import as_svg, panel
+
+KINDS = {"QuantumLeNetArchitecture": "a quantum LeNet", "LeNetArchitecture": "a classical LeNet"}
+"""What a page calls the networks."""
+
+NO_BUNDLE = f"This run has no {BUNDLE} yet: it has neither ended nor been stopped. Write the report again then."
+
+
+def gather(path: Path, command_of: Callable[[Mapping[str, Any]], str], data_dir: Path | None) -> dict[str, Any]:
+    """Everything that the template `run.html.jinja` names.
+
+    Args:
+        path: a run folder, or a bundle file.
+        command_of: gives the command that repeats a run.
+        data_dir: where the dataset's files lie.
+
+    Raises:
+        RunError: a file of the folder is damaged.
+        BundleError: the bundle is damaged.
+    """
+    folder = None if path.is_file() else path
+    file = path if folder is None else folder / BUNDLE
+    bundle = DistilledDataset.load(file) if file.exists() else None
+    lines = [] if folder is None else read_json_lines(folder / METRICS)
+
+    def kept(name: str, otherwise: dict[str, Any]) -> dict[str, Any]:
+        there = folder is not None and (folder / name).exists()
+        plain: dict[str, Any] = read_json(folder / name) if folder is not None and there else otherwise
+        return plain
+
+    recipe = kept(RECIPE, {} if bundle is None else bundle.recipe)
+    provenance = kept(PROVENANCE, {} if bundle is None else bundle.provenance)
+    scores = kept(SCORES, {})
+    context: dict[str, Any] = {
+        "title": f"{recipe.get('dataset', 'unknown dataset')}, {path.resolve().stem}",
+        "lead": _lead(bundle),
+        "facts": _facts(bundle, scores),
+        "curves": _curves(lines),
+        "recipe": flat(recipe),
+        "provenance": flat(provenance),
+        "command": command_of(recipe) if recipe else None,
+        "missing": {"curves": _why_no_curves(folder)},
+    }
+    context |= dict.fromkeys(("images", "labels", "step_sizes", "confusion", "weights", "cost"))
+    if bundle is None:
+        context["missing"] |= dict.fromkeys(("images", "confusion", "weights", "cost"), NO_BUNDLE)
+        return context
+    context |= {"images": picture_groups(bundle), "labels": _labels(bundle), "step_sizes": _step_sizes(bundle)}
+    return context | _replayed(bundle, context["missing"], data_dir)
+
+
+def flat(plain: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested plain data as rows of a dotted name and a text."""
+    rows: list[tuple[str, str]] = []
+    for name, value in plain.items():
+        if isinstance(value, dict):
+            rows += flat(value, f"{prefix}{name}.")
+        else:
+            shown = " ".join(str(part) for part in value) if isinstance(value, list) else str(value)
+            rows.append((prefix + name, shown))
+    return rows
+
+
+def picture_groups(bundle: DistilledDataset) -> dict[str, Any]:
+    """The images in the groups that are trained on together, each with its label as bars."""
+    pictures, scale = as_pictures(bundle)
+    labels = np.asarray(bundle.data.labels)
+    n, n_classes = labels.shape
+    columns = columns_of(bundle, n)
+    lowest, highest = min(float(labels.min()), 0.0), max(float(labels.max()), 0.0)
+    soft = not np.array_equal(labels, np.eye(n_classes, dtype=labels.dtype)[labels.argmax(axis=1)])
+    shown = []
+    for index, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+        top = int(label.argmax())
+        name = bundle.class_names[top]
+        shown.append(
+            {
+                "png": _png(picture, scale),
+                "class": name,
+                "alt": f"Distilled image {index + 1}, of class {name}",
+                "label": "Label: " + ", ".join(f"{c} {v:.2f}" for c, v in zip(bundle.class_names, label, strict=True)),
+                "bars": _bars(label, lowest, highest) if soft else [],
+            }
+        )
+    groups = []
+    size = n // bundle.inner.steps if bundle.inner.own_images else n
+    for first in range(0, n, size):
+        title = f"Step {first // size + 1}" if bundle.inner.own_images else ""
+        groups.append({"title": title, "images": shown[first : first + size]})
+    height, width, channels = bundle.image_shape
+    scaling = (
+        "Pixels beyond black and white are clipped."
+        if channels == 3
+        else "Mid-grey is the mean of the real images, for learned pixels leave the range of real ones on both sides."
+    )
+    return {
+        "groups": groups,
+        "columns": columns,
+        "shape": f"{width} / {height}",
+        "n_classes": n_classes,
+        "note": f"{height} x {width} pixels. {scaling}",
+    }
+
+
+def _bars(label: Float[np.ndarray, " classes"], lowest: float, highest: float) -> list[dict[str, Any]]:
+    """One bar a class, in a box of height 1 that spans all labels of the bundle."""
+    top, span = int(label.argmax()), max(highest - lowest, 1e-12)
+    return [
+        {"x": k + 0.1, "y": (highest - max(v, 0.0)) / span, "height": abs(v) / span, "top": k == top}
+        for k, v in enumerate(label.tolist())
+    ]
+
+
+def _png(picture: np.ndarray, scale: Mapping[str, Any]) -> str:
+    """A picture as a data URI."""
+    content = io.BytesIO()
+    imsave(content, picture, format="png", metadata={"Software": "qdistill"}, **scale)
+    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
+
+
+def _lead(bundle: DistilledDataset | None) -> str:
+    if bundle is None:
+        return "A run that has not left a bundle yet."
+    n, steps = len(bundle.data.images), bundle.inner.total_steps
+    kind = "a network that the file does not describe"
+    if bundle.architecture is not None:
+        kind = KINDS.get(type(bundle.architecture).__name__, f"a {type(bundle.architecture).__name__}")
+    return (
+        f"{bundle.dataset} distilled into {n} image{'s' * (n != 1)}, on which {kind} with known initial weights trains "
+        f"in {steps} gradient step{'s' * (steps != 1)}."
+    )
+
+
+def _facts(bundle: DistilledDataset | None, scores: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The numbers that stand out: name, value and what it rests on."""
+    if bundle is None:
+        return []
+    record, facts = bundle.record, []
+    for part, note in (("test", "read once, at the end"), ("validation", "every choice was made on it")):
+        value, n = getattr(record, f"{part}_accuracy"), getattr(record, f"n_{part}")
+        shown = "not measured" if value is None else f"{value:.2%}".replace("%", "\u202f%")
+        facts.append((f"{part} accuracy", shown, note if value is None else f"n = {n:,}; {note}"))
+    n_weights = sum(array.size for array in bundle.initial_weights.values())
+    facts += [
+        ("images", f"{len(bundle.data.images):,}", f"{bundle.data.schedule.shape[1]:,} in each step"),
+        ("training steps", f"{bundle.inner.total_steps:,}", bundle.inner.optimiser.replace("_", " ")),
+        ("weights", f"{n_weights:,}", f"in {len(bundle.initial_weights)} arrays"),
+    ]
+    if "seconds" in scores:
+        facts.append(("time", _duration(scores["seconds"]), f"best at iteration {scores['best_iteration']:,}"))
+    return facts
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f}\u202fs" if seconds < 120 else f"{seconds / 60:.0f}\u202fmin"
+
+
+def _why_no_curves(folder: Path | None) -> str:
+    if folder is None:
+        return "A bundle file alone does not tell how its run went; the run folder does."
+    return f"The run has not looked at its validation part yet, so {METRICS} is empty."
+
+
+def _curves(lines: list[dict[str, Any]]) -> list[str] | None:
+    if not lines:
+        return None
+    best = max(line["validation_accuracy"] for line in lines)
+    drawn = []
+    for name, draw, alt, right in (
+        ("loss", draw_loss, "Loss on real training images against the iteration", 0.96),
+        ("validation", draw_validation, f"Validation accuracy against the iteration; the best is {best:.2%}", 0.96),
+        ("learned", draw_learned_step_sizes, "Learned step sizes against the iteration, one line a step", 0.88),
+    ):
+        figure, axes = panel(right=right)
+        draw(axes, lines)
+        drawn.append(as_svg(figure, name, alt))
+    return drawn
+
+
+def _labels(bundle: DistilledDataset) -> dict[str, Any]:
+    labels = np.asarray(bundle.data.labels)
+    return {"classes": bundle.class_names, "rows": labels.tolist()}
+
+
+def _step_sizes(bundle: DistilledDataset) -> dict[str, Any]:
+    sizes = np.asarray(bundle.data.step_sizes)
+    figure, axes = panel(4.8, 2.0, right=0.98)
+    draw_step_sizes(axes, sizes)
+    names = ["all weights"] if sizes.shape[1] == 1 else list(bundle.initial_weights)
+    return {
+        "figure": as_svg(figure, "steps", "The size of every training step, on a logarithmic scale"),
+        "names": names,
+        "rows": sizes.tolist(),
+    }
+
+
+def _replayed(bundle: DistilledDataset, missing: dict[str, str], data_dir: Path | None) -> dict[str, Any]:
+    """What needs the network: its training again, and the test set."""
+    try:
+        before, after = bundle.initial_model(), bundle.train()
+    except BundleError as error:
+        # A network of the user's own, which the file does not describe.
+        missing |= dict.fromkeys(("confusion", "weights", "cost"), str(error))
+        return {}
+    shown: dict[str, Any] = {"weights": _weights(before, after), "cost": count_executions(bundle)}
+    try:
+        raw = source(bundle.dataset).load(data_dir)
+        bundle.check_fits(raw.test_images.shape[1:], len(raw.class_names))
+    except (DataError, BundleError, ValueError) as error:
+        missing["confusion"] = (
+            f"The confusion matrix needs the test set of {bundle.dataset}, which is not at hand: {error} Fetch it with "
+            f"`qdistill data {bundle.dataset}`, or name its folder with `--data-dir`, and write the report again."
+        )
+        return shown
+    counts = confusion(after, bundle, raw.test_images, raw.test_labels)
+    return shown | {"confusion": _confusion(counts, bundle)}
+
+
+def _confusion(counts: np.ndarray, bundle: DistilledDataset) -> dict[str, Any]:
+    totals = counts.sum(axis=1)
+    names = bundle.class_names
+    rows = [
+        {
+            "class": names[i],
+            # Square roots, so that few mistakes are seen beside many right answers.
+            "cells": [
+                {"n": int(c), "share": round(math.sqrt(c / max(n, 1)), 3), "right": i == j} for j, c in enumerate(row)
+            ],
+            "recall": float(row[i] / n) if n else None,
+        }
+        for i, (row, n) in enumerate(zip(counts, totals, strict=True))
+    ]
+    accuracy, recorded = float(np.trace(counts) / counts.sum()), bundle.record.test_accuracy
+    wrong = [(int(counts[i, j]), i, j) for i, j in np.argwhere(counts > 0) if i != j]
+    most = [f"{names[i]} as {names[j]} ({n:,})" for n, i, j in sorted(wrong, key=lambda w: (-w[0], *w[1:]))[:3]]
+    return {
+        "classes": names,
+        "rows": rows,
+        "accuracy": accuracy,
+        "n": int(counts.sum()),
+        "recorded": recorded,
+        "differs": recorded is not None and round(recorded * counts.sum()) != np.trace(counts),
+        "most": most,
+    }
+
+
+def _weights(before: Model, after: Model) -> dict[str, Any]:
+    tensors = changes(named_weights(before), named_weights(after))
+    shown: dict[str, Any] = {"tensors": tensors, "hermitians": [], "angles": None}
+    layers = [model.branch if isinstance(model, QuantumLeNet) else None for model in (before, after)]
+    old, new = layers
+    if not isinstance(old, QuantumLayer) or not isinstance(new, QuantumLayer):
+        return shown
+    shown["angles"] = _angles(np.ravel(old.weights), np.ravel(new.weights))
+    if isinstance(old.observable, Hermitian) and len(old.observable.wires[0]) == 1:
+        pairs = zip(*(np.asarray(layer.observable.pauli_coefficients()) for layer in (old, new)), strict=True)
+        shown["hermitians"] = [
+            {"wire": wires[0], "before": one.tolist(), "after": two.tolist(), "turn": _turn(one[1:], two[1:])}
+            for wires, (one, two) in zip(old.observable.wires, pairs, strict=True)
+        ]
+    return shown
+
+
+def _turn(before: np.ndarray, after: np.ndarray) -> float | None:
+    """By how many degrees the axis of a Hermitian turned; None where it has none."""
+    lengths = float(np.linalg.norm(before) * np.linalg.norm(after))
+    if lengths == 0:
+        return None
+    # By the half-angle: an arc cosine near 1 has no digits left in float32.
+    one, two = before / np.linalg.norm(before), after / np.linalg.norm(after)
+    return math.degrees(2 * math.atan2(float(np.linalg.norm(one - two)), float(np.linalg.norm(one + two))))
+
+
+def _angles(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+    figure, axes = panel(4.8, 2.0, right=0.98)
+    draw_angles(axes, before, after)
+    moved = np.abs(after - before)
+    alt = f"The change of each of {len(before)} angles; the largest is {moved.max():.3g} radians"
+    return {
+        "figure": as_svg(figure, "angles", alt),
+        "n": len(before),
+        "largest": float(moved.max()),
+        "rows": [(k, float(a), float(b)) for k, (a, b) in enumerate(zip(before, after, strict=True))],
+    }

@@ -1,0 +1,44 @@
+"""What the page of a table of results shows, from a folder that holds `table.json` (see `report.table`)."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from qdistill.errors import RunError
+from qdistill.files import TABLE, read_json
+from qdistill.report.table import FIGURES, GROUPS
+
+
+def gather(folder: Path) -> dict[str, Any]:
+    """Everything that the template `table.html.jinja` names.
+
+    Raises:
+        RunError: `table.json` is missing, damaged or not of a table, or a figure cannot be read.
+    """
+    table = read_json(folder / TABLE)
+    try:
+        groups = [
+            {"title": title, "rows": [row for row in table["rows"] if row["group"] == group]}
+            for group, title in GROUPS.items()
+        ]
+        return {
+            "title": table["title"],
+            "lead": "Every choice was made on a validation part of the training set; the test set was read once a run.",
+            "command": table["command"],
+            "groups": [group for group in groups if group["rows"]],
+            "differences": table["differences"],
+            "figures": [_figure(folder / name, text) for name, text in FIGURES.items() if (folder / name).exists()],
+        }
+    except (KeyError, TypeError) as error:
+        raise RunError(f"Cannot read {folder / TABLE}: it is not in the form of a table ({error!r}).") from error
+
+
+def _figure(path: Path, caption: str) -> dict[str, str]:
+    """A figure as a data URI with its caption."""
+    try:
+        encoded = base64.b64encode(path.read_bytes()).decode()
+    except OSError as error:
+        raise RunError(f"Cannot read the figure {path}: {error.strerror or error}.") from error
+    return {"uri": f"data:image/png;base64,{encoded}", "caption": caption}

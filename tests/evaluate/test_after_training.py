@@ -1,0 +1,70 @@
+"""What is told of a trained network: its confusions, what changed, and what its training costs in circuits."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from qdistill.distill.inner import InnerLoop
+from qdistill.evaluate.change import Change, changes
+from qdistill.evaluate.confusion import confusion
+from qdistill.evaluate.executions import count_executions
+from qdistill.evaluate.protocol import measure
+from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
+
+from ..distill.samples import random_bundle
+
+QUANTUM = QuantumLeNetArchitecture(n_qubits=3, n_layers=2)
+
+
+def test_a_confusion_matrix_counts_each_image_once():
+    bundle = random_bundle(LeNetArchitecture(width=4), image_shape=(8, 8, 1))
+    random = np.random.default_rng(0)
+    # More than one slice, and a last one that is not full.
+    images, labels = random.integers(0, 256, (270, 8, 8, 1)).astype(np.uint8), random.integers(0, 3, 270)
+    model = bundle.initial_model()
+    counts = confusion(model, bundle, images, labels)
+    expected = np.zeros((3, 3), int)
+    for image, label in zip(images, labels, strict=True):
+        expected[label, int(jnp.argmax(model(bundle.normalisation(image))))] += 1
+    np.testing.assert_array_equal(counts, expected)
+    assert np.trace(counts) / 270 == measure(model, bundle, images, labels.astype(np.int32))
+
+
+def test_changes_are_norms():
+    before = {"a": jnp.array([3.0, 4.0]), "b": jnp.zeros(2)}
+    after = {"b": jnp.array([0.0, 2.0]), "a": jnp.array([3.0, 1.0])}
+    second, first = changes(before, after)
+    assert dataclasses.astuple(first) == ("a", (2,), 5.0, pytest.approx(10**0.5), 3.0)
+    assert first.relative == 0.6
+    assert second == Change("b", (2,), 0.0, 2.0, 2.0)
+    assert second.relative is None
+
+
+@pytest.mark.parametrize(
+    ("architecture", "per_image"),
+    [
+        # 18 angles; 3 qubits are prepared by 7 rotations, or 3 with angle embedding.
+        (QUANTUM, 3 * (1 + 2 * 18 + 2 * 7)),
+        (dataclasses.replace(QUANTUM, observable="fixed_hermitian"), 3 * (1 + 2 * 18 + 2 * 7)),
+        (dataclasses.replace(QUANTUM, observable="pauli_z"), 1 + 2 * 18 + 2 * 7),
+        (dataclasses.replace(QUANTUM, embedding="angle"), 3 * (1 + 2 * 18 + 2 * 3)),
+        (dataclasses.replace(QUANTUM, branch="frozen"), 3 * (1 + 2 * 7)),
+        (dataclasses.replace(QUANTUM, branch="removed"), 0),
+        (dataclasses.replace(QUANTUM, branch="dense"), 0),
+        (LeNetArchitecture(width=4), 0),
+    ],
+)
+def test_circuits_are_counted(architecture, per_image):
+    inner = InnerLoop(steps=3, epochs=2, own_images=True, step_sizes="shared")
+    counted = count_executions(random_bundle(architecture, inner, per_class=2))
+    # 6 images in 3 steps: 2 in each of 6 steps.
+    assert counted["training"] == 6 * 2 * per_image
+    by_name = {row["name"]: row["circuits"] for row in counted["rows"]}
+    if per_image:
+        assert by_name["one step"] == sum(n for name, n in by_name.items() if name.startswith("one step: "))
+        assert by_name["one training step on 256 real images, for comparison"] == 256 * per_image
+    else:
+        assert not by_name
+        assert "no quantum layer" in counted["notes"][0]

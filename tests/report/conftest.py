@@ -1,0 +1,54 @@
+"""One small network and one set of pages for all tests of the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+
+import jax
+import pytest
+
+from qdistill.data import Digits
+from qdistill.evaluate.protocol import measure
+from qdistill.report.page import write_report
+
+from .runs import SMALL, make_bundle, write_run, write_table
+
+
+@pytest.fixture(scope="session")
+def network():
+    """A quantum LeNet of two qubits for the digits."""
+    return SMALL.build(Digits().image_shape, 10, key=jax.random.key(0))
+
+
+@pytest.fixture(scope="session")
+def bundle(network):
+    """A bundle of the network with the accuracy that it gives."""
+    unmeasured = make_bundle(network)
+    raw = Digits().load()
+    accuracy = measure(unmeasured.train(), unmeasured, raw.test_images, raw.test_labels)
+    record = dataclasses.replace(unmeasured.record, test_accuracy=accuracy, n_test=len(raw.test_labels))
+    return dataclasses.replace(unmeasured, record=record)
+
+
+@pytest.fixture(scope="session")
+def folders(bundle, tmp_path_factory):
+    """A run, several seeds and a table; only to be read."""
+    root = tmp_path_factory.mktemp("folders")
+    run = write_run(root / "run", bundle)
+    seeds = root / "seeds"
+    for seed in (3, 5):
+        shutil.copytree(run, seeds / f"seed-{seed}")
+    (seeds / "seeds.json").write_text(json.dumps([3, 5]))
+    return {"run": run, "seeds": seeds, "table": write_table(root / "table")}
+
+
+@pytest.fixture(scope="session")
+def pages(folders, tmp_path_factory):
+    """The page of each folder."""
+    root = tmp_path_factory.mktemp("pages")
+    return {
+        name: write_report(folder, root / f"{name}.html", command_of=lambda recipe: f"repeat {recipe['dataset']}")
+        for name, folder in folders.items()
+    }

@@ -1,0 +1,130 @@
+"""Folders to report on, made by hand and with small networks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from qdistill.data import Digits, Normalisation
+from qdistill.distill.bundle import DistilledDataset, Record
+from qdistill.distill.inner import InnerLoop, TrainingSet
+from qdistill.experiments.recipe import default_recipe
+from qdistill.models import Architecture, QuantumLeNetArchitecture, named_weights
+from qdistill.report import table as tables
+
+SMALL = QuantumLeNetArchitecture(n_qubits=2, n_layers=2)
+HOSTILE = '<script src="http://evil.example/x.js">alert("&")</script>'
+"""What a run folder may hold and a page must only ever show."""
+
+
+def make_bundle(
+    model: Any, architecture: Architecture | None = SMALL, inner: InnerLoop | None = None, **changes: Any
+) -> DistilledDataset:
+    """Ten real digits as a bundle for a network."""
+    inner = inner or InnerLoop(steps=2, step_sizes="shared")
+    raw, random = Digits().load(), np.random.default_rng(0)
+    normalisation = Normalisation.fit(raw.train_images, raw.scale)
+    picked = [int(np.flatnonzero(raw.train_labels == k)[0]) for k in range(10)]
+    weights = named_weights(model)
+    groups = 1 if inner.step_sizes == "shared" else len(weights)
+    fields: dict[str, Any] = {
+        "data": TrainingSet(
+            jnp.asarray(normalisation(raw.train_images[picked])),
+            jnp.asarray(np.eye(10) + random.uniform(-0.2, 0.2, (10, 10)), jnp.float32),
+            jnp.asarray(random.uniform(0.02, 0.04, (inner.total_steps, groups)), jnp.float32),
+            inner.schedule(10),
+        ),
+        "initial_weights": weights,
+        "architecture": architecture,
+        "inner": inner,
+        "normalisation": normalisation,
+        "class_names": raw.class_names,
+        "dataset": "digits",
+        "recipe": dataclasses.replace(default_recipe("digits"), inner=inner, model=SMALL).to_json(),
+        "provenance": {"device": HOSTILE},
+        "record": Record(None, None, 0.25, 200),
+    }
+    return DistilledDataset(**(fields | changes))
+
+
+def write_run(folder: Path, bundle: DistilledDataset | None, n_lines: int = 3) -> Path:
+    """A run folder, with the bundle if there is one."""
+    folder.mkdir(parents=True)
+    (folder / "recipe.json").write_text(json.dumps(default_recipe("digits").to_json()))
+    (folder / "provenance.json").write_text(json.dumps({"device": HOSTILE, "versions": {"jax": "0.10.2"}}))
+    lines = [
+        {"iteration": 10 * k, "loss": 2.0 / k, "validation_accuracy": 0.2 * k, "step_sizes": [[0.02 * k]] * 3}
+        for k in range(1, n_lines + 1)
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    if bundle is not None:
+        bundle.save(folder / "bundle.safetensors")
+        scores = dataclasses.asdict(bundle.record) | {"seconds": 12.5, "best_iteration": 20, "rejected": 0}
+        (folder / "scores.json").write_text(json.dumps(scores))
+    return folder
+
+
+TABLE: dict[str, Any] = {
+    "title": "Table I",
+    "name": "table1-mnist",
+    "command": "qdistill paper table1",
+    "rows": [
+        {
+            "name": "pad-hermitian",
+            "title": "residual, trainable Hermitian",
+            "group": "ablation",
+            "seeds": [0, 1, 2],
+            "test_accuracies": [0.9716, 0.9767, 0.9674],
+            "validation_accuracies": [0.97, 0.98, 0.97],
+            "mean": 0.9719,
+            "interval": [0.9602, 0.9836],
+            "n_test": 10_000,
+            "paper": 0.919,
+            "images": 10,
+            "steps": 10,
+            "circuits": 1_234_567,
+            "core_minutes": 14.25,
+        },
+        {
+            "name": "removed",
+            "title": f"quantum branch removed {HOSTILE}",
+            "group": "control",
+            "seeds": [0],
+            "test_accuracies": [0.41],
+            "validation_accuracies": [0.4],
+            "mean": 0.41,
+            "interval": None,
+            "n_test": 10_000,
+            "paper": None,
+            "images": None,
+            "steps": 4300,
+            "circuits": 0,
+            "core_minutes": None,
+        },
+    ],
+    "differences": [
+        {
+            "minuend": "pad-hermitian",
+            "subtrahend": "removed",
+            "titles": ["with the quantum layer", "without"],
+            "mean": -0.0043,
+            "interval": [-0.0138, 0.0052],
+            "n": 3,
+            "text": "Three seeds show no difference.",
+        }
+    ],
+}
+
+
+def write_table(folder: Path, table: Any = None) -> Path:
+    """A table's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "table.json").write_text(json.dumps(TABLE if table is None else table))
+    if table is None:
+        tables.write_table(folder)
+    return folder

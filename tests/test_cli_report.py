@@ -1,0 +1,104 @@
+"""`qdistill report` and `qdistill diagnose`, called in this process."""
+
+import dataclasses
+import json
+import shlex
+
+import pytest
+
+from qdistill.cli import main
+from qdistill.cli.distill import _parse_distill
+from qdistill.cli.report import command_of
+from qdistill.distill.inner import InnerLoop
+from qdistill.distill.outer import Compression
+from qdistill.errors import ArgumentError
+from qdistill.experiments.recipe import Recipe, default_recipe
+from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
+
+RECIPES = [
+    default_recipe("digits"),
+    default_recipe("cifar10"),
+    dataclasses.replace(default_recipe("mnist"), model=LeNetArchitecture(), seed=7),
+    dataclasses.replace(default_recipe("mnist"), model=LeNetArchitecture(width=32)),
+    dataclasses.replace(
+        default_recipe("cifar10"),
+        model=QuantumLeNetArchitecture(observable="fixed_hermitian", skip="none", angle_range=0.1, n_layers=2),
+        compression=Compression(images_per_class=20, start="real"),
+        inner=InnerLoop(steps=20, own_images=False, step_sizes="shared"),
+    ),
+]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=range(len(RECIPES)))
+def test_the_command_of_a_recipe_gives_the_recipe(recipe):
+    program, command, *arguments = shlex.split(command_of(recipe.to_json()))
+    assert (program, command) == ("qdistill", "distill")
+    given = _parse_distill(arguments).recipe
+    assert {name: getattr(given, name) for name in Recipe.__dataclass_fields__} == {
+        name: getattr(recipe, name) for name in Recipe.__dataclass_fields__
+    }
+
+
+def test_the_command_of_a_default_recipe_is_short():
+    assert command_of(default_recipe("mnist").to_json()) == "qdistill distill mnist"
+
+
+def test_a_recipe_of_another_version_is_an_error():
+    with pytest.raises(ArgumentError, match="recipe"):
+        command_of({"dataset": "mnist", "colour": "blue"})
+
+
+def test_report_writes_a_page_and_says_where(tmp_path, capsys):
+    (tmp_path / "recipe.json").write_text(json.dumps(default_recipe("digits").to_json()))
+    (tmp_path / "provenance.json").write_text("{}")
+    assert main(["report", str(tmp_path), "--no-compilation-cache"]) == 0
+    assert capsys.readouterr().out == f"Report written to {tmp_path / 'report.html'}\n"
+    assert "qdistill distill digits" in (tmp_path / "report.html").read_text()
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "other.html"), "--no-compilation-cache"]) == 0
+    assert (tmp_path / "other.html").read_text() == (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["report", "{}"], 1, "There is nothing to report"),
+        (["report", "{}/gone"], 1, "There is nothing to report"),
+        (["report", "{}", "--out", "page.pdf"], 2, "must end in .html"),
+        (["diagnose", "--out", "{}", "--dataset", "digit"], 2, "Did you mean 'digits'?"),
+        (["diagnose", "--out", "{}", "--images", "0"], 2, "`images` must be from 1 to"),
+        (["diagnose", "--out", "{}", "--draws", "1"], 2, "`draws` must be at least 2"),
+        (["diagnose", "--out", "{}", "--qubits", "0"], 2, "`qubits` must be at least 1"),
+        (["diagnose", "--out", "{}", "--seed", "-1"], 2, "`seed` must be at least 0"),
+    ],
+)
+def test_mistakes_are_named(arguments, code, complaint, tmp_path, capsys):
+    assert main([argument.format(tmp_path) for argument in arguments]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert complaint in " ".join(err.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_diagnose_writes_the_numbers_and_a_figure(tmp_path, capsys):
+    folder = tmp_path / "diagnosis"
+    sizes = ["--qubits", "1", "2", "--layers", "1", "--draws", "3", "--images", "2"]
+    assert main(["diagnose", *sizes, "--out", str(folder)]) == 0
+    out, err = capsys.readouterr()
+    written = json.loads((folder / "diagnosis.json").read_text())
+    assert written["settings"] == {
+        "dataset": "digits",
+        "draws": 3,
+        "images": 2,
+        "seed": 0,
+        "qubits": [1, 2],
+        "layers": [1],
+    }
+    assert len(written["points"]) == 8
+    assert len(written["decay_per_qubit"]) == 4
+    assert written["same_at_start"] == {"fixed_hermitian": "hermitian"}
+    assert (folder / "diagnosis.png").read_bytes().startswith(b"\x89PNG")
+    assert "Hermitian, trained or fixed, no residual" in out
+    assert f"x {written['decay_per_qubit'][0]['weights']:.2f}" in out
+    assert "2/2: 2 qubits, 1 layers" in err
+    assert main(["diagnose", *sizes, "--out", str(folder)]) == 1
+    assert "holds a diagnosis already" in capsys.readouterr().err
