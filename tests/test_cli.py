@@ -438,7 +438,10 @@ def test_data_suggests_a_dataset(fails):
     [
         (["distil", "digits"], "There is no command 'distil'. Did you mean 'distill'?"),
         (["--versoin"], "There is no option '--versoin'. Did you mean '--version'?"),
-        (["xyzzy"], "There is no command 'xyzzy'. The commands are distill, evaluate, show, data"),
+        (
+            ["xyzzy"],
+            "There is no command 'xyzzy'. The commands are distill, evaluate, show, report, diagnose, data, zoo, paper",
+        ),
     ],
 )
 def test_a_misspelled_command_is_explained(arguments, message, fails):

@@ -6,26 +6,19 @@ import dataclasses
 import json
 import shutil
 
-import jax
 import pytest
 
 from qdistill.data import Digits
 from qdistill.evaluate.protocol import measure
 from qdistill.report.page import write_report
 
-from .runs import SMALL, make_bundle, write_run, write_table
+from .runs import make_bundle, write_run, write_table
 
 
 @pytest.fixture(scope="session")
-def network():
-    """A quantum LeNet of two qubits for the digits."""
-    return SMALL.build(Digits().image_shape, 10, key=jax.random.key(0))
-
-
-@pytest.fixture(scope="session")
-def bundle(network):
-    """A bundle of the network with the accuracy that it gives."""
-    unmeasured = make_bundle(network)
+def bundle():
+    """A bundle with the accuracy that it gives."""
+    unmeasured = make_bundle()
     raw = Digits().load()
     accuracy = measure(unmeasured.train(), unmeasured, raw.test_images, raw.test_labels)
     record = dataclasses.replace(unmeasured.record, test_accuracy=accuracy, n_test=len(raw.test_labels))

@@ -14,23 +14,23 @@ from qdistill.data import Digits, Normalisation
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import InnerLoop, TrainingSet
 from qdistill.experiments.recipe import default_recipe
-from qdistill.models import Architecture, QuantumLeNetArchitecture, named_weights
+from qdistill.models import QuantumLeNetArchitecture
 from qdistill.report import table as tables
+
+from ..distill.samples import random_weights
 
 SMALL = QuantumLeNetArchitecture(n_qubits=2, n_layers=2)
 HOSTILE = '<script src="http://evil.example/x.js">alert("&")</script>'
 """What a run folder may hold and a page must only ever show."""
 
 
-def make_bundle(
-    model: Any, architecture: Architecture | None = SMALL, inner: InnerLoop | None = None, **changes: Any
-) -> DistilledDataset:
-    """Ten real digits as a bundle for a network."""
+def make_bundle(inner: InnerLoop | None = None, **changes: Any) -> DistilledDataset:
+    """Ten real digits as a bundle for a quantum LeNet of two qubits."""
     inner = inner or InnerLoop(steps=2, step_sizes="shared")
     raw, random = Digits().load(), np.random.default_rng(0)
     normalisation = Normalisation.fit(raw.train_images, raw.scale)
     picked = [int(np.flatnonzero(raw.train_labels == k)[0]) for k in range(10)]
-    weights = named_weights(model)
+    weights = random_weights(SMALL, Digits().image_shape, 10, seed=0)
     groups = 1 if inner.step_sizes == "shared" else len(weights)
     fields: dict[str, Any] = {
         "data": TrainingSet(
@@ -40,7 +40,7 @@ def make_bundle(
             inner.schedule(10),
         ),
         "initial_weights": weights,
-        "architecture": architecture,
+        "architecture": SMALL,
         "inner": inner,
         "normalisation": normalisation,
         "class_names": raw.class_names,

@@ -185,17 +185,17 @@ def test_a_network_that_the_file_does_not_describe_is_missed(bundle, tmp_path):
     assert len(page.all("img")) == 10
 
 
-def test_images_are_grouped_by_the_step_that_sees_them(network, tmp_path):
+def test_images_are_grouped_by_the_step_that_sees_them():
     inner = InnerLoop(steps=5, own_images=True, step_sizes="tensor")
-    bundle = make_bundle(network, inner=inner)
+    bundle = make_bundle(inner)
     shown = run_page.picture_groups(bundle)
     assert [group["title"] for group in shown["groups"]] == [f"Step {k}" for k in range(1, 6)]
     assert [len(group["images"]) for group in shown["groups"]] == [2] * 5
     assert shown["columns"] == 2
 
 
-def test_hard_labels_need_no_bars(network):
-    bundle = make_bundle(network)
+def test_hard_labels_need_no_bars():
+    bundle = make_bundle()
     hard = dataclasses.replace(bundle, data=dataclasses.replace(bundle.data, labels=jnp.eye(10)))
     assert all(not image["bars"] for image in run_page.picture_groups(hard)["groups"][0]["images"])
     soft = run_page.picture_groups(bundle)["groups"][0]["images"][3]

@@ -142,9 +142,9 @@ def _print_table(points: Sequence[Point], decays: Sequence[dict[str, Any]]) -> N
         table.add_column("layers", justify="right")
         for place in ("weights", "features"):
             for n in dict.fromkeys((few, many)):
-                table.add_column(f"{place}, {n} qubits", justify="right")
-            table.add_column("per qubit", justify="right", style="bold")
-        table.add_column("all features, per qubit", justify="right")
+                table.add_column(f"{place}\n{n} qubits", justify="right")
+            table.add_column("\nper qubit", justify="right", style="bold")
+        table.add_column("all features\nper qubit", justify="right")
         for row in decays:
             if (row["observable"], row["skip"]) != (observable, skip):
                 continue

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
+from qdistill.data import Normalisation
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.models import Model, predict
 
@@ -27,13 +28,13 @@ def confusion(
     Returns:
         Counts: the row is the true class and the column the network's, so the diagonal is what it gets right.
     """
-
-    @eqx.filter_jit
-    def classify(model: Model, images: Array) -> Array:
-        return jnp.argmax(predict(model, bundle.normalisation(images)), axis=-1)
-
     counts = np.zeros((bundle.n_classes, bundle.n_classes), np.int64)
     for start in range(0, len(labels), _SLICE):
-        given = classify(model, jnp.asarray(images[start : start + _SLICE]))
+        given = _classify(model, jnp.asarray(images[start : start + _SLICE]), bundle.normalisation)
         np.add.at(counts, (labels[start : start + _SLICE], np.asarray(given)), 1)
     return counts
+
+
+@eqx.filter_jit
+def _classify(model: Model, images: Array, normalisation: Normalisation) -> Array:
+    return jnp.argmax(predict(model, normalisation(images)), axis=-1)

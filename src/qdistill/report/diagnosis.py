@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from qdistill.evaluate.gradients import SKIPS, Place, Point
 from qdistill.report.style import INK, LARGE, MUTED, NORMAL, SMALL, dress, new_figure, save, shades
@@ -33,7 +34,7 @@ def draw_diagnosis(points: Sequence[Point], title: str, path: Path | str) -> Pat
     """
     figure = new_figure(9.0, 7.2)
     figure.text(0.02, 0.985, title, size=LARGE, weight="bold", va="top", color=INK)
-    caption = "Variance of a gradient component over random initial weights; bars: 95 % intervals"
+    caption = "Variance over random initial weights, with 95 % intervals"
     figure.text(0.02, 0.953, caption, size=SMALL, color=MUTED, va="top")
     panels = figure.subplots(
         2,
@@ -42,14 +43,15 @@ def draw_diagnosis(points: Sequence[Point], title: str, path: Path | str) -> Pat
         sharey="row",
         gridspec_kw={"left": 0.085, "right": 0.85, "top": 0.875, "bottom": 0.07, "wspace": 0.06, "hspace": 0.2},
     )
-    places: dict[str, Callable[[Point], Place]] = {
-        "the ansatz's weights": lambda point: point.weights,
-        "F2's features": lambda point: point.features,
-    }
-    for row, (place, of) in zip(panels, places.items(), strict=True):
+    # What reaches the convolutions is the whole gradient of the features, of which there are 2^n.
+    places: list[tuple[str, str, Callable[[Point], tuple[float, float, float]]]] = [
+        ("one of the ansatz's weights", "", lambda point: _bounds(point.weights, 1.0)),
+        ("all of F2's features together", "qubits", lambda point: _bounds(point.features, 2.0**point.n_qubits)),
+    ]
+    for row, (place, below, bounds) in zip(panels, places, strict=True):
         for axes, skip in zip(row, SKIPS, strict=True):
-            _draw_panel(axes, [point for point in points if point.skip == skip], of)
-            dress(axes, f"{place}, {skip}", "qubits" if row is panels[-1] else "")
+            _draw_panel(axes, [point for point in points if point.skip == skip], bounds)
+            dress(axes, f"{place}, {skip}", below)
     depths = sorted({point.n_layers for point in points})
     for depth, colour in zip(depths, shades(len(depths)), strict=True):
         panels[0, 1].plot([], [], color=colour, linewidth=1.6, label=f"{depth}")
@@ -58,27 +60,31 @@ def draw_diagnosis(points: Sequence[Point], title: str, path: Path | str) -> Pat
     for axes, heading in ((panels[0, 1], "layers"), (panels[1, 1], "observable")):
         axes.legend(
             title=heading, fontsize=SMALL, title_fontsize=NORMAL, frameon=False,
-            loc="upper left", bbox_to_anchor=(1.01, 1.02), alignment="left",
+            loc="upper left", bbox_to_anchor=(1.01, 1.02), alignment="left", handlelength=3,
         )  # fmt: skip
     return save(figure, path)
 
 
-def _draw_panel(axes: Axes, points: Sequence[Point], of: Callable[[Point], Place]) -> None:
+def _bounds(place: Place, factor: float) -> tuple[float, float, float]:
+    """The lower end, the middle and the upper end of what is drawn."""
+    # The lower end of a wide interval may be below zero, where a logarithmic axis has no place.
+    low = max(place.interval[0], place.mean / 10)
+    return factor * low, factor * place.mean, factor * place.interval[1]
+
+
+def _draw_panel(axes: Axes, points: Sequence[Point], bounds: Callable[[Point], tuple[float, float, float]]) -> None:
     depths = sorted({point.n_layers for point in points})
     for depth, colour in zip(depths, shades(len(depths)), strict=True):
         for index, (observable, (_, line, marker)) in enumerate(_STYLES.items()):
             alike = [point for point in points if (point.n_layers, point.observable) == (depth, observable)]
             # A little apart, so that intervals of equal numbers of qubits do not hide each other.
             qubits = [point.n_qubits + 0.08 * (index - 0.5) for point in alike]
-            means = [of(point).mean for point in alike]
-            # The lower end of a wide interval may be below zero, where a logarithmic axis has no place.
-            low = [mean - max(of(point).interval[0], mean / 10) for mean, point in zip(means, alike, strict=True)]
-            high = [of(point).interval[1] - mean for mean, point in zip(means, alike, strict=True)]
+            low, middle, high = np.array([bounds(point) for point in alike]).T
             axes.errorbar(
-                qubits, means, yerr=(low, high), color=colour, linestyle=line, marker=marker, markersize=3.5,
-                linewidth=1.2, elinewidth=0.8,
+                qubits, middle, yerr=(middle - low, high - middle), color=colour, linestyle=line, marker=marker,
+                markersize=3.5, linewidth=1.2, elinewidth=0.8,
             )  # fmt: skip
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(numticks=8))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xticks(sorted({point.n_qubits for point in points}))
