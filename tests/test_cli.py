@@ -137,7 +137,7 @@ def test_a_run_leaves_everything_in_its_folder(finished):
     names = {path.name for path in finished.iterdir()}
     assert names == {
         *("bundle.safetensors", "checkpoints", "curves.png", "images.png", "metrics.jsonl"),
-        *("provenance.json", "recipe.json", "scores.json"),
+        *("provenance.json", "recipe.json", "scores.json", "time.json"),
     }
 
 
@@ -282,8 +282,8 @@ def test_a_profiled_run_says_where_its_time_went(tmp_path, capsys):
         (["digits", "--seed", "-1"], "Argument `seed` must be at least 0, but was -1."),
         (["digits", "--model.observable", "pauli_x"], "invalid choice 'pauli_x'"),
         (["digits", "--inner.own-images", "--inner.steps", "3"], "must divide the 10 synthetic images"),
-        ([], "{mnist,fashion-mnist,cifar10,digits}"),
-        (["--seed", "3"], "{mnist,fashion-mnist,cifar10,digits}"),
+        ([], "{mnist,fashion-mnist,cifar10,digits,RECIPE.toml}"),
+        (["--seed", "3"], "{mnist,fashion-mnist,cifar10,digits,RECIPE.toml}"),
     ],
 )
 def test_wrong_options_are_explained(arguments, message, fails, tmp_path, monkeypatch):
@@ -440,7 +440,7 @@ def test_data_suggests_a_dataset(fails):
         (["--versoin"], "There is no option '--versoin'. Did you mean '--version'?"),
         (
             ["xyzzy"],
-            "There is no command 'xyzzy'. The commands are distill, evaluate, show, report, diagnose, data, zoo, paper",
+            "There is no command 'xyzzy'. The commands are distill, evaluate, show, report, diagnose",
         ),
     ],
 )

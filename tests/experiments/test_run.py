@@ -134,7 +134,7 @@ def assert_same_end(folder: Path, finished: Finished) -> None:
 
 def test_a_run_folder_is_complete(finished: Finished) -> None:
     assert files(finished.folder) == {
-        "recipe.json", "provenance.json", METRICS, BUNDLE, CHECKPOINT, "scores.json",
+        "recipe.json", "provenance.json", METRICS, BUNDLE, CHECKPOINT, "scores.json", "time.json",
     }  # fmt: skip
     assert Recipe.from_json(json.loads((finished.folder / "recipe.json").read_text())) == RECIPE
     provenance = json.loads((finished.folder / "provenance.json").read_text())
@@ -358,7 +358,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
         patch.setattr(place, function, on_a_full_disk)
         with pytest.raises(RunError, match=r"Cannot write .*: No space left on device"):
             run(RECIPE, folder, observer=Watch(4, fill))
-    assert files(folder) == {"recipe.json", "provenance.json", METRICS, CHECKPOINT}
+    assert files(folder) == {"recipe.json", "provenance.json", METRICS, CHECKPOINT, "time.json"}
     assert (folder / CHECKPOINT).read_bytes() == before[CHECKPOINT]
     run(RECIPE, folder, resume=True)
     assert_same_end(folder, finished)
