@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from qdistill.cli.shared import INTERRUPTED, say
 from qdistill.errors import ArgumentError, QDistillError
 
-COMMANDS = ("distill", "evaluate", "show", "data")
+COMMANDS = ("distill", "evaluate", "show", "export", "data")
 """Each is a module of this package, whose `run` takes the arguments and returns the exit code."""
 
 _HELP = """\
@@ -29,6 +29,7 @@ commands:
   distill DATASET     distill a dataset into a run folder, or go on with a run
   evaluate BUNDLE     replay a bundle and measure it on the test set
   show BUNDLE         say what is in a bundle, and draw its images
+  export BUNDLE       write a bundle for PennyLane, Qiskit, NumPy or PyTorch
   data DATASET        fetch a dataset, check it and say what is in it
 
 options:
