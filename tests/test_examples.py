@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,3 +28,11 @@ def test_circuits_of_other_frameworks_are_distilled_for(
     bundle = DistilledDataset.load(out / "bundle.safetensors")
     assert isinstance(bundle.architecture.ansatz, Circuit)  # type: ignore[union-attr]
     assert replay(bundle).test_accuracy == bundle.record.test_accuracy
+
+
+def test_the_document_on_backends_is_right() -> None:
+    text = (EXAMPLES.parent / "docs" / "backends.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["model"].ansatz.n_weights == 12

@@ -85,7 +85,7 @@ def execute(folder: Path, keep: str) -> tuple[str, dict[str, np.ndarray]]:
 
 @pytest.mark.parametrize(
     ("target", "name"),
-    [*(("numpy", name) for name in NETWORKS), ("torch", "the dense control"), ("torch", OWN)],
+    [*(("numpy", name) for name in NETWORKS), ("torch", "Pauli-Z"), ("torch", OWN)],
 )
 def test_training_programs_train_as_we_do(target: str, name: str, tmp_path: Path) -> None:
     path, bundle = saved(tmp_path, name)

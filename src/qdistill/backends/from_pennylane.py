@@ -62,7 +62,8 @@ def from_pennylane(
         quantum_function: queues gates on the wires 0 to n_wires - 1, and measures nothing; a QNode is taken for its
             function.
         n_wires: number of qubits.
-        weight_shape: shape of the weights that the function takes; the circuit's weights are these in C order.
+        weight_shape: shape of the weights that the function takes; the circuit's weights are these in C order, up to
+            the last that is read.
         n_features: length of the vector of features; 0 for a function of the weights alone.
 
     Raises:
