@@ -135,7 +135,7 @@ def qiskit_script(layer: QuantumLayer) -> str:
     observables = f'SparsePauliOp.from_sparse_list([("Z", [qubit], 1.0)], num_qubits={n}) for qubit in {qubit_list}'
     if trained:
         observables = (
-            "SparsePauliOp.from_sparse_list([(p, [qubit], c) for p, c in zip('IXYZ', row)], "
+            'SparsePauliOp.from_sparse_list([(p, [qubit], c) for p, c in zip("IXYZ", row)], '
             f'num_qubits={n})\n    for row, qubit in zip(ARRAYS["coefficients"], {qubit_list})'
         )
     return (
