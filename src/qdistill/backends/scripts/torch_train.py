@@ -1,7 +1,7 @@
 """Train a network on distilled images in PyTorch, and measure it on the test images.
 
-Needs torch, numpy and the file bundle.npz beside this one. It computes in double precision: in single precision, one
-convolution is enough for the accuracy to depend on the machine in its fourth digit.
+Needs torch, numpy and the file bundle.npz beside this one. It computes in double precision, in which it agrees with a
+replay in NumPy to rounding; in single precision, 6 of 10,000 test images of MNIST were classified otherwise.
 """
 
 import json
