@@ -13,11 +13,13 @@ from jax.experimental.compilation_cache import compilation_cache
 
 import qdistill
 from qdistill.cli import main
+from qdistill.cli.distill import _parse_distill
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import DivergenceError
 from qdistill.experiments.progress import ProgressDisplay
 from qdistill.experiments.recipe import Recipe, default_recipe
-from qdistill.models import LeNetArchitecture
+from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
+from qdistill.quantum import Circuit, Operation, weight
 
 SHORT = [
     *("--architecture", "lenet", "--inner.steps", "2", "--compression.start", "real", "--outer.batch", "32"),
@@ -82,7 +84,7 @@ def test_help_lists_the_commands(arguments, capsys):
     assert main(arguments) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    for command in ("distill", "evaluate", "show", "report", "diagnose", "data"):
+    for command in ("distill", "evaluate", "show", "report", "export", "diagnose", "data", "zoo", "paper"):
         assert f"  {command} " in out
 
 
@@ -91,12 +93,27 @@ def test_no_command_gives_the_help_and_fails(capsys):
     assert "usage: qdistill COMMAND" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["distill", "evaluate", "show", "report", "diagnose", "data"])
+@pytest.mark.parametrize(
+    "command", ["distill", "evaluate", "show", "report", "export", "diagnose", "data", "zoo", "paper"]
+)
 def test_each_command_has_help(command, capsys):
     assert main([command, "--help"]) == 0
     out, err = capsys.readouterr()
     assert f"usage: qdistill {command}" in out
     assert err == ""
+
+
+def test_the_ansatz_may_be_a_file_with_a_circuit(tmp_path, fails):
+    circuit = Circuit(2, (Operation("CRX", (0, 1), (weight(0),)),))
+    file = tmp_path / "circuit.json"
+    file.write_text(json.dumps(circuit.to_json()))
+    options = ["--model.ansatz", str(file), "--model.n-qubits", "2", "--model.n-layers", "1"]
+    recipe = _parse_distill(["digits", *options, "--out", str(tmp_path / "run")]).recipe
+    assert recipe.model == QuantumLeNetArchitecture(ansatz=circuit, n_qubits=2, n_layers=1)
+    assert type(recipe.model) is QuantumLeNetArchitecture
+    file.write_text("{}")
+    for name in (file, tmp_path / "nowhere.json"):
+        assert "--model.ansatz" in fails("distill", "digits", "--model.ansatz", name, code=2)
 
 
 @pytest.mark.parametrize("dataset", ["digits", "cifar10"])
@@ -440,7 +457,7 @@ def test_data_suggests_a_dataset(fails):
         (["--versoin"], "There is no option '--versoin'. Did you mean '--version'?"),
         (
             ["xyzzy"],
-            "There is no command 'xyzzy'. The commands are distill, evaluate, show, report, diagnose",
+            "There is no command 'xyzzy'. The commands are distill, evaluate, show, report, export, diagnose",
         ),
     ],
 )

@@ -2,7 +2,8 @@
 
 The names most users need: a `Recipe` (from `default_recipe`), `run`, which follows it, `DistilledDataset`, the file
 that comes out, and `replay`, which trains on it and measures. Circuits and layers are in `qdistill.quantum`,
-networks in `qdistill.models`, datasets in `qdistill.data`.
+networks in `qdistill.models`, datasets in `qdistill.data`. `to_pennylane`, `to_qiskit` and `to_openqasm` export a
+layer; `from_pennylane`, `from_qiskit` and `from_openqasm` read a circuit.
 
 The names are imported when they are first used: `qdistill --help` need not wait for JAX.
 """
@@ -11,6 +12,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from qdistill.backends.from_pennylane import from_pennylane
+    from qdistill.backends.from_qiskit import from_openqasm, from_qiskit
+    from qdistill.backends.openqasm import to_openqasm
+    from qdistill.backends.pennylane import to_pennylane
+    from qdistill.backends.qiskit import to_qiskit
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.distill.inner import InnerLoop, TrainingSet, train
     from qdistill.distill.outer import Compression, Distiller, OuterLoop
@@ -37,9 +43,15 @@ _HOMES = {
     "Recipe": "experiments.recipe",
     "TrainingSet": "distill.inner",
     "default_recipe": "experiments.recipe",
+    "from_openqasm": "backends.from_qiskit",
+    "from_pennylane": "backends.from_pennylane",
+    "from_qiskit": "backends.from_qiskit",
     "replay": "evaluate.protocol",
     "run": "experiments.run",
     "run_seeds": "experiments.run",
+    "to_openqasm": "backends.openqasm",
+    "to_pennylane": "backends.pennylane",
+    "to_qiskit": "backends.qiskit",
     "train": "distill.inner",
 }
 
@@ -57,9 +69,15 @@ __all__ = [
     "Recipe",
     "TrainingSet",
     "default_recipe",
+    "from_openqasm",
+    "from_pennylane",
+    "from_qiskit",
     "replay",
     "run",
     "run_seeds",
+    "to_openqasm",
+    "to_pennylane",
+    "to_qiskit",
     "train",
 ]
 

@@ -24,6 +24,7 @@ from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import InnerLoop
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.models import ARCHITECTURES, LeNet, LeNetArchitecture, QuantumLeNetArchitecture, named_weights
+from qdistill.quantum import Angle, Circuit, Operation
 
 from .numpy_replay import read_bundle
 from .samples import random_bundle
@@ -39,6 +40,19 @@ ARCHITECTURE_CASES = [
     QuantumLeNetArchitecture(n_qubits=4, n_layers=1, embedding="angle", ansatz="basic_entangling"),
     QuantumLeNetArchitecture(n_qubits=2, n_layers=1, branch="removed"),
     QuantumLeNetArchitecture(n_qubits=1, n_layers=1, branch="frozen", observable="fixed_hermitian"),
+    QuantumLeNetArchitecture(
+        n_qubits=2,
+        n_layers=1,
+        embedding="none",
+        ansatz=Circuit(
+            2,
+            (
+                Operation("RX", (1,), (Angle("feature", 1, -0.1, 0.3),)),
+                Operation("Unitary", (0,), matrix=((0.6j, 0.8 + 0j), (0.8 + 0j, 0.6j))),
+                Operation("CRZ", (1, 0), (Angle("weight"),)),
+            ),
+        ),
+    ),
 ]
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

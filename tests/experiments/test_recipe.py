@@ -17,6 +17,7 @@ from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError
 from qdistill.experiments.recipe import Recipe, default_recipe
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
+from qdistill.quantum import Circuit, Operation, weight
 
 
 def some(kind: type, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -42,6 +43,8 @@ architectures = some(LeNetArchitecture, width=st.integers(1, 999), initialiser=i
     angle_range=st.floats(0, 100),
     coefficient_scale=st.floats(0, 100),
 )
+OWN = Circuit(2, (Operation("RX", (1,), (weight(0),)), Operation("Unitary", (0,), matrix=((0j, 1j), (1j, 0j)))))
+architectures |= st.just(QuantumLeNetArchitecture(n_qubits=2, n_layers=1, ansatz=OWN))
 recipes = st.builds(
     Recipe,
     dataset=st.sampled_from(sorted(DATASETS)),

@@ -22,7 +22,7 @@ from qdistill.models import (
     named_weights,
     predict,
 )
-from qdistill.quantum import QuantumLayer
+from qdistill.quantum import Circuit, Operation, QuantumLayer, feature, weight
 
 from . import reference
 from .reference import quick_jit
@@ -207,6 +207,44 @@ def test_initial_angles_and_coefficients() -> None:
     assert 0 <= angles.min() < 0.01
     assert 0.49 < angles.max() < 0.5
     assert 1.5 < np.asarray(model.branch.observable.coefficients).std() < 4.5
+
+
+ONE_FEATURE = (Operation("RX", (0,), (feature(0),)),)
+OWN = Circuit(2, (Operation("RX", (0,), (weight(1),)), Operation("CRY", (0, 1), (feature(2),))))
+"""A circuit of the user's own, which reads three features."""
+
+
+@pytest.mark.parametrize(("embedding", "n_features"), [("amplitude", 4), ("none", 3)])
+def test_an_ansatz_may_be_a_circuit(embedding: Any, n_features: int) -> None:
+    architecture = QuantumLeNetArchitecture(n_qubits=2, n_layers=1, ansatz=OWN, embedding=embedding)
+    model = architecture.build((28, 28, 1), 10, key=jax.random.key(0))
+    assert model.branch.circuit == OWN
+    assert model.branch.weights.shape == (2,)
+    assert model.f3.weight.shape == (10, n_features)
+    image = jax.random.normal(jax.random.key(1), (28, 28, 1))
+    features = model.features(image)
+    expected = model.f3(features + jnp.pad(model.branch(features), (0, n_features - 2)))
+    np.testing.assert_allclose(model(image), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"n_qubits": 3}, r"`n_qubits` must be 2, the wires of the circuit"),
+        ({"n_layers": 4}, r"`n_layers` must be 1 where `ansatz` is a circuit, but was 4"),
+        ({"ansatz": Circuit(2, (Operation("H", (0,)),))}, "a circuit that reads a weight"),
+        ({"embedding": "angle"}, r"reads at most 2 with the embedding 'angle', but it reads 3"),
+        ({"embedding": "none", "ansatz": Circuit(2, (Operation("RX", (0,), (weight(0),)),))}, "reads a feature"),
+        (
+            {"embedding": "none", "ansatz": Circuit(2, (Operation("CRX", (0, 1), (weight(0),)), *ONE_FEATURE))},
+            "`skip` must not be 'pad' where the circuit reads 1 features",
+        ),
+        ({"embedding": "none", "ansatz": "basic_entangling"}, "`embedding` must not be 'none' where `ansatz` is"),
+    ],
+)
+def test_circuits_that_do_not_fit_the_network_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        QuantumLeNetArchitecture(**{"n_qubits": 2, "n_layers": 1, "ansatz": OWN} | fields)
 
 
 def test_every_architecture_can_be_named() -> None:

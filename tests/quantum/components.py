@@ -18,6 +18,7 @@ from qdistill.quantum import (
     BasicEntangling,
     Embedding,
     Hermitian,
+    NoEmbedding,
     Observable,
     PauliZ,
     QuantumLayer,
@@ -66,6 +67,7 @@ EMBEDDINGS = {
     "angle_z": EmbeddingRow(
         lambda n: AngleEmbedding(n, "Z"), lambda x, n: qml.AngleEmbedding(x, range(n), rotation="Z")
     ),
+    "none": EmbeddingRow(lambda n: NoEmbedding(n, 2 * n), lambda x, n: qml.Identity(range(n))),
 }
 
 ANSATZE = {

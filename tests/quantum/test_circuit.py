@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
 
 from qdistill.errors import ArgumentError, CircuitError, QDistillError
 from qdistill.quantum import (
@@ -19,6 +21,8 @@ from qdistill.quantum import (
     weight,
 )
 from qdistill.quantum.gates import GATES
+
+from .strategies import circuits
 
 
 def test_angle_is_scaled_with_its_offset() -> None:
@@ -137,3 +141,48 @@ def test_gate_names_are_exact() -> None:
     assert all(name in GATES for name in ("RX", "Rot", "CNOT"))
     with pytest.raises(CircuitError, match="Did you mean 'Rot'"):
         Operation("rot", (0,), (weight(0), weight(1), weight(2)))
+
+
+@given(circuits())
+def test_a_circuit_survives_being_written_down(circuit: Circuit) -> None:
+    assert Circuit.from_json(json.loads(json.dumps(circuit.to_json()))) == circuit
+
+
+def changed(path: list[Any], value: Any) -> Any:
+    """A written circuit with another value at a place."""
+    unitary = Operation("Unitary", (1,), matrix=((0.6j, 0.8 + 0j), (0.8 + 0j, 0.6j)))
+    plain: Any = Circuit(2, (Operation("RX", (0,), (weight(1),)), unitary)).to_json()
+    inner = plain
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return plain
+
+
+@pytest.mark.parametrize(
+    ("plain", "message"),
+    [
+        ([], "the circuit is not an object of n_wires, operations"),
+        ({"n_wires": 2}, "is not an object of"),
+        (changed(["n_wires"], "two"), "`n_wires` of the circuit is 'two'"),
+        (changed(["n_wires"], True), "is True"),
+        (changed(["n_wires"], 0), "at least 1"),
+        (changed(["operations", 0, "gate"], "RQ"), "`gate` must be one of"),
+        (changed(["operations", 0, "gate"], 1), "`gate` of operation 0 is 1"),
+        (changed(["operations", 0, "wires"], [0.5]), r"wires of operation 0 are"),
+        (changed(["operations", 0, "wires"], [7]), "wires 0 to 1"),
+        (changed(["operations", 0, "code"], 1), "operation 0 is not an object"),
+        (changed(["operations", 0, "angles", 0, "index"], -1), "`index` must be at least 0"),
+        (changed(["operations", 0, "angles", 0, "source"], "wait"), "Did you mean 'weight'"),
+        (changed(["operations", 0, "angles", 0, "scale"], float("inf")), "`scale` must be finite"),
+        (changed(["operations", 0, "angles", 0, "offset"], "x"), "`offset` of an angle of operation 0 is 'x'"),
+        (changed(["operations", 1, "matrix"], [[1, 0], [0, 1]]), "is not 2x2 pairs"),
+        (changed(["operations", 1, "matrix"], ["a"]), "is not 2x2 pairs"),
+        (changed(["operations", 1, "matrix", 0, 0], [2.0, 0.0]), "must be a unitary"),
+        (changed(["operations", 1, "matrix"], None), "`matrix` must be given"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_wrong_in_a_written_circuit_is_named(plain: Any, message: str) -> None:
+    with pytest.raises(CircuitError, match=message):
+        Circuit.from_json(plain)

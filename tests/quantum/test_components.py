@@ -195,7 +195,7 @@ def test_angle_embedding_is_its_circuit(name: str) -> None:
 
 def test_only_some_embeddings_give_complex_states() -> None:
     kinds = {n: jnp.iscomplexobj(EMBEDDINGS[n].make(2).state(jnp.array([0.1, 0.2]))) for n in EMBEDDINGS}
-    assert kinds == {"amplitude": False, "angle_x": True, "angle_y": False, "angle_z": True}
+    assert kinds == {"amplitude": False, "angle_x": True, "angle_y": False, "angle_z": True, "none": False}
 
 
 def test_pauli_z_values_lie_between_minus_one_and_one() -> None:

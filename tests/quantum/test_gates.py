@@ -39,7 +39,7 @@ def test_matrix_is_pennylanes(name: str, values: tuple[float, float, float]) -> 
 @example(matrix=((1j, 0), (0, 1)))
 @example(matrix=((0, 1), (1, 0)))
 @example(matrix=((0, -1j), (1j, 0)))
-@example(matrix=((0, 1j), (1j, 0)))
+@example(matrix=((0j, 1j), (1j, 0j)))
 @example(matrix=((math.sqrt(0.5), math.sqrt(0.5)), (math.sqrt(0.5), -math.sqrt(0.5))))
 @example(matrix=((math.cos(1e-9), -math.sin(1e-9)), (math.sin(1e-9), math.cos(1e-9))))
 @example(matrix=((math.cos(1e-13), -math.sin(1e-13)), (math.sin(1e-13), math.cos(1e-13))))

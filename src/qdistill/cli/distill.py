@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
+from tyro.constructors import PrimitiveConstructorSpec
 
 from qdistill.cli.shared import INTERRUPTED, Cache, DataDir, accuracies, accuracy, say, use_compilation_cache, use_cores
 from qdistill.errors import ArgumentError, DivergenceError
@@ -20,6 +21,7 @@ from qdistill.files import BUNDLE, PROFILE, RECIPE, SCORES, SEEDS, TRACE, read_j
 if TYPE_CHECKING:
     from qdistill.distill.bundle import Record
     from qdistill.experiments.recipe import Recipe
+    from qdistill.models import QuantumLeNetArchitecture
 
 _Seeds = Annotated[
     str | None,
@@ -119,6 +121,7 @@ def _parse_distill(arguments: list[str]) -> _Run:
     """
     from qdistill.data import DATASETS
     from qdistill.experiments.recipe import ARCHITECTURE_OPTIONS, Recipe, default_recipe, read_recipe
+    from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
 
     what = _find_dataset(arguments, DATASETS)
     if what is not None and what.endswith(".toml"):
@@ -134,6 +137,9 @@ def _parse_distill(arguments: list[str]) -> _Run:
         default = dataclasses.replace(default, model=ARCHITECTURE_OPTIONS[architecture]())
 
     hints = typing.get_type_hints(Recipe)
+    if isinstance(default.model, QuantumLeNetArchitecture):
+        kind, model = _with_circuit_option(default.model)
+        hints["model"], default = kind | LeNetArchitecture, dataclasses.replace(default, model=model)
     own = [
         (field.name, hints[field.name], dataclasses.field(default=getattr(default, field.name)))
         for field in dataclasses.fields(Recipe)
@@ -168,7 +174,13 @@ def _parse_distill(arguments: list[str]) -> _Run:
     given: Any = tyro.cli(
         options, args=arguments, prog="qdistill distill", compact_help=True, config=(AvoidSubcommands,)
     )
-    recipe = Recipe(**{field.name: getattr(given, field.name) for field in dataclasses.fields(Recipe)})
+    chosen = {field.name: getattr(given, field.name) for field in dataclasses.fields(Recipe)}
+    if isinstance(given.model, QuantumLeNetArchitecture):
+        values = {
+            field.name: getattr(given.model, field.name) for field in dataclasses.fields(QuantumLeNetArchitecture)
+        }
+        chosen["model"] = QuantumLeNetArchitecture(**values)
+    recipe = Recipe(**chosen)
     seeds = None if given.seeds is None else _parse_seeds(given.seeds)
     if seeds is not None and any(argument.partition("=")[0] == "--seed" for argument in arguments):
         raise ArgumentError("Argument `seed` must not be given together with `seeds`.")
@@ -177,6 +189,40 @@ def _parse_distill(arguments: list[str]) -> _Run:
     folder = _free_folder(recipe.dataset) if given.out is None else given.out
     budget = _in_bytes(given.memory_budget)
     return _Run(recipe, folder, False, seeds, given.data_dir, given.compilation_cache, budget, given.profile)
+
+
+def _with_circuit_option(architecture: QuantumLeNetArchitecture) -> tuple[type, QuantumLeNetArchitecture]:
+    """A subclass whose ansatz is one argument, which names a file where it is a circuit, and its default.
+
+    Left to itself, tyro takes a field that may be a dataclass for a choice of subcommands.
+    """
+    from qdistill.models import QuantumLeNetArchitecture
+    from qdistill.quantum import Circuit
+
+    def read(arguments: list[str]) -> Circuit:
+        (path,) = arguments
+        try:
+            return Circuit.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+
+    file = PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="CIRCUIT.json",
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, Circuit),
+        str_from_instance=lambda value: [f"a circuit of {len(value.operations)} operations"],
+    )
+    names, _ = typing.get_args(typing.get_type_hints(QuantumLeNetArchitecture)["ansatz"])
+    field = ("ansatz", names | Annotated[Circuit, file], dataclasses.field(default=architecture.ansatz))
+    kind = dataclasses.make_dataclass(
+        "QuantumLeNet",
+        [field],
+        bases=(QuantumLeNetArchitecture,),
+        frozen=True,
+        namespace={"__doc__": QuantumLeNetArchitecture.__doc__},
+    )
+    return kind, kind(**{f.name: getattr(architecture, f.name) for f in dataclasses.fields(architecture)})
 
 
 def _parse_seeds(text: str) -> tuple[int, ...]:

@@ -49,6 +49,15 @@ def show(bundle: BundlePath, *, out: Annotated[Path | None, arg(metavar="FILE.pn
     return 0
 
 
+def _short(value: Any) -> str:
+    """A field of an architecture on part of a line."""
+    from qdistill.quantum import Circuit
+
+    if isinstance(value, Circuit):
+        return f"of {len(value.operations)} operations with {value.n_weights} weights"
+    return str(value)
+
+
 def _describe(bundle: DistilledDataset, path: Path) -> list[tuple[str, str]]:
     """What a person wants to know of a bundle, in rows."""
     import numpy as np
@@ -64,8 +73,9 @@ def _describe(bundle: DistilledDataset, path: Path) -> list[tuple[str, str]]:
     if bundle.architecture is None:
         network = "one that the file does not describe"
     else:
-        fields = dataclasses.asdict(typing.cast(Any, bundle.architecture)).items()
-        network = f"{type(bundle.architecture).__name__}: " + ", ".join(f"{name} {value}" for name, value in fields)
+        architecture = typing.cast(Any, bundle.architecture)
+        values = {field.name: getattr(architecture, field.name) for field in dataclasses.fields(architecture)}
+        network = f"{type(architecture).__name__}: " + ", ".join(f"{k} {_short(v)}" for k, v in values.items())
     rows = [
         ("dataset", f"{bundle.dataset} (classes {', '.join(bundle.class_names)})"),
         ("network", network),

@@ -26,9 +26,17 @@ from safetensors.numpy import save
 from qdistill.data import Normalisation
 from qdistill.distill.inner import InnerLoop, TrainingSet, train
 from qdistill.distill.zoo import named_or_path
-from qdistill.errors import ArgumentError, BundleError, RunError
+from qdistill.errors import ArgumentError, BundleError, CircuitError, RunError
 from qdistill.files import write_whole
-from qdistill.models import ARCHITECTURES, Architecture, Model, named_weights, with_weights
+from qdistill.models import (
+    ARCHITECTURES,
+    Architecture,
+    Model,
+    fields_from_json,
+    fields_to_json,
+    named_weights,
+    with_weights,
+)
 
 FORMAT = "qdistill-bundle"
 """What the file's metadata says of its kind."""
@@ -340,7 +348,7 @@ def _encode(bundle: DistilledDataset) -> bytes:
                 f"the architecture {kind.__name__} is not one of {', '.join(sorted(ARCHITECTURES))}. Register it "
                 "in `qdistill.models.ARCHITECTURES`, or write the bundle with `architecture=None`."
             )
-        architecture = {"name": kind.__name__, "fields": _plain(bundle.architecture)}
+        architecture = {"name": kind.__name__, "fields": fields_to_json(bundle.architecture)}
         # A dict loses its order on the way through JAX; the network itself has one.
         names = list(named_weights(bundle.initial_model()))
     header = {
@@ -455,7 +463,13 @@ def _architecture(plain: Any) -> Architecture | None:
             f"its architecture is {plain['name']!r}, and known are {', '.join(sorted(ARCHITECTURES))}. A network "
             "of your own has to be registered in `qdistill.models.ARCHITECTURES` first."
         )
-    return _parse(ARCHITECTURES[plain["name"]], plain["fields"], plain["name"])
+    kind, fields = ARCHITECTURES[plain["name"]], plain["fields"]
+    if isinstance(fields, dict):
+        try:
+            fields = fields_from_json(kind, fields)
+        except CircuitError as error:
+            raise BundleError(f"`{plain['name']}`: {error}") from error
+    return _parse(kind, fields, plain["name"])
 
 
 def _plain(value: Any) -> dict[str, Any]:

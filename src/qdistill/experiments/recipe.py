@@ -18,7 +18,13 @@ from qdistill.data import DATASETS
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError
-from qdistill.models import ARCHITECTURES, LeNetArchitecture, QuantumLeNetArchitecture
+from qdistill.models import (
+    ARCHITECTURES,
+    LeNetArchitecture,
+    QuantumLeNetArchitecture,
+    fields_from_json,
+    fields_to_json,
+)
 
 ModelArchitecture = QuantumLeNetArchitecture | LeNetArchitecture
 ARCHITECTURE_OPTIONS: dict[str, type[QuantumLeNetArchitecture] | type[LeNetArchitecture]] = {
@@ -65,7 +71,7 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain data; `from_json` reads it back."""
         plain = dataclasses.asdict(self)
-        plain["model"] = {"name": type(self.model).__name__, "fields": plain["model"]}
+        plain["model"] = {"name": type(self.model).__name__, "fields": fields_to_json(self.model)}
         result: dict[str, Any] = json.loads(json.dumps(plain))
         return result
 
@@ -81,7 +87,8 @@ class Recipe:
             model = values["model"]
             if model["name"] not in ARCHITECTURES:
                 raise ArgumentError.unknown("model", model["name"], ARCHITECTURES)
-            values["model"] = ARCHITECTURES[model["name"]](**model["fields"])
+            kind = ARCHITECTURES[model["name"]]
+            values["model"] = kind(**fields_from_json(kind, model["fields"]))
             for name, part in (("compression", Compression), ("inner", InnerLoop), ("outer", OuterLoop)):
                 values[name] = part(**values[name])
             return cls(**values)

@@ -10,7 +10,15 @@ from qdistill.models.lenet import (
     QuantumLeNet,
     QuantumLeNetArchitecture,
 )
-from qdistill.models.model import Architecture, Model, named_weights, predict, with_weights
+from qdistill.models.model import (
+    Architecture,
+    Model,
+    fields_from_json,
+    fields_to_json,
+    named_weights,
+    predict,
+    with_weights,
+)
 
 __all__ = [
     "ARCHITECTURES",
@@ -24,6 +32,8 @@ __all__ = [
     "PooledDense",
     "QuantumLeNet",
     "QuantumLeNetArchitecture",
+    "fields_from_json",
+    "fields_to_json",
     "named_weights",
     "predict",
     "with_weights",

@@ -22,6 +22,9 @@ from qdistill.quantum import (
     AmplitudeEmbedding,
     AngleEmbedding,
     BasicEntangling,
+    Circuit,
+    Embedding,
+    NoEmbedding,
     QuantumLayer,
     StronglyEntangling,
     each_wire,
@@ -176,10 +179,13 @@ class QuantumLeNetArchitecture:
         observable: Pauli-Z on every wire, or a Hermitian on every wire whose Pauli coefficients are trained,
             or stay as they were drawn.
         skip: how the features pass the quantum layer (see `QuantumLeNet`).
-        n_qubits: number of qubits n; F2 has 2^n values with amplitude embedding, n with angle embedding.
-        n_layers: entangling layers.
-        embedding: how F2's values become a state; ``"angle"`` is one RY a wire.
-        ansatz: the trainable circuit.
+        n_qubits: number of qubits n; F2 has 2^n values with amplitude embedding, n with angle embedding, and as many
+            as the circuit reads with ``"none"``.
+        n_layers: entangling layers; 1 where `ansatz` is a circuit.
+        embedding: how F2's values become a state; ``"angle"`` is one RY a wire, and ``"none"`` leaves it to the
+            circuit that `ansatz` is.
+        ansatz: the trainable circuit by its name, or as a circuit on the n qubits, such as
+            `qdistill.backends` reads from PennyLane, Qiskit or OpenQASM. It may read F2's values as angles too.
         branch: what stands in the quantum layer's place: the layer itself, the layer with its weights frozen
             as drawn, nothing, or a classical dense layer with as many parameters.
         initialiser: how the classical weights are drawn.
@@ -191,8 +197,8 @@ class QuantumLeNetArchitecture:
     skip: Literal["pad", "projection", "none"] = "pad"
     n_qubits: int = 6
     n_layers: int = 4
-    embedding: Literal["amplitude", "angle"] = "amplitude"
-    ansatz: Literal["strongly_entangling", "basic_entangling"] = "strongly_entangling"
+    embedding: Literal["amplitude", "angle", "none"] = "amplitude"
+    ansatz: Literal["strongly_entangling", "basic_entangling"] | Circuit = "strongly_entangling"
     branch: Literal["quantum", "frozen", "removed", "dense"] = "quantum"
     initialiser: Initialiser = "xavier_normal"
     angle_range: float = 2 * math.pi
@@ -208,6 +214,7 @@ class QuantumLeNetArchitecture:
             if not 0 <= getattr(self, name) < math.inf:
                 raise ArgumentError(f"Argument `{name}` must be finite and at least 0, but was {getattr(self, name)}.")
         _check_choices(self)
+        self._check_ansatz()
         if self.branch == "removed" and self.skip == "none":
             raise ArgumentError(
                 "Argument `branch` must not be 'removed' with `skip` = 'none', for nothing would reach F3."
@@ -230,15 +237,58 @@ class QuantumLeNetArchitecture:
         f3 = Dense(f3_width, n_classes, self.initialiser, key=key_f3)
         return QuantumLeNet(features, self._branch(layer, key_dense), projection, f3, self.skip)
 
+    def _check_ansatz(self) -> None:
+        if not isinstance(self.ansatz, Circuit):
+            names = ("strongly_entangling", "basic_entangling")
+            if self.ansatz not in names:
+                raise ArgumentError.unknown("ansatz", self.ansatz, names)
+            if self.embedding == "none":
+                raise ArgumentError(
+                    "Argument `embedding` must not be 'none' where `ansatz` is a name, for no feature would reach "
+                    "the quantum layer."
+                )
+            return
+        if self.ansatz.n_wires != self.n_qubits:
+            raise ArgumentError(
+                f"Argument `n_qubits` must be {self.ansatz.n_wires}, the wires of the circuit given as `ansatz`, but "
+                f"was {self.n_qubits}."
+            )
+        if self.n_layers != 1:
+            raise ArgumentError(
+                f"Argument `n_layers` must be 1 where `ansatz` is a circuit, but was {self.n_layers}. A circuit "
+                "holds all of its layers itself."
+            )
+        if not self.ansatz.n_weights:
+            raise ArgumentError("Argument `ansatz` must be a circuit that reads a weight, but it reads none.")
+        taken = {"amplitude": 2**self.n_qubits, "angle": self.n_qubits, "none": self.ansatz.n_features}[self.embedding]
+        if not taken or self.ansatz.n_features > taken:
+            raise ArgumentError(
+                f"Argument `ansatz` must be a circuit that reads {'a feature' if not taken else f'at most {taken}'} "
+                f"with the embedding {self.embedding!r}, but it reads {self.ansatz.n_features}."
+            )
+        if self.skip == "pad" and taken < self.n_qubits:
+            raise ArgumentError(
+                f"Argument `skip` must not be 'pad' where the circuit reads {taken} features, fewer than the "
+                f"{self.n_qubits} outputs that would be added to them."
+            )
+
     def _quantum_layer(self, key: Array) -> QuantumLayer:
         key_weights, key_observable = jax.random.split(key)
-        kinds = {"strongly_entangling": StronglyEntangling, "basic_entangling": BasicEntangling}
-        ansatz = kinds[self.ansatz](self.n_qubits, self.n_layers)
-        embeddings = {"amplitude": AmplitudeEmbedding, "angle": AngleEmbedding}
+        if isinstance(self.ansatz, Circuit):
+            circuit, weight_shape = self.ansatz, (self.ansatz.n_weights,)
+        else:
+            kinds = {"strongly_entangling": StronglyEntangling, "basic_entangling": BasicEntangling}
+            ansatz = kinds[self.ansatz](self.n_qubits, self.n_layers)
+            circuit, weight_shape = ansatz.circuit(), ansatz.weight_shape
+        embeddings: dict[str, Embedding] = {
+            "amplitude": AmplitudeEmbedding(self.n_qubits),
+            "angle": AngleEmbedding(self.n_qubits),
+            "none": NoEmbedding(self.n_qubits, circuit.n_features),
+        }
         return QuantumLayer(
-            embedding=embeddings[self.embedding](self.n_qubits),
-            circuit=ansatz.circuit(),
-            weights=jax.random.uniform(key_weights, ansatz.weight_shape, maxval=self.angle_range),
+            embedding=embeddings[self.embedding],
+            circuit=circuit,
+            weights=jax.random.uniform(key_weights, weight_shape, maxval=self.angle_range),
             observable=make_observable(
                 self.observable, each_wire(self.n_qubits), scale=self.coefficient_scale, key=key_observable
             ),

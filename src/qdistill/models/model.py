@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Protocol, get_args, get_type_hints, runtime_checkable
 
 import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError
-from qdistill.quantum import for_batch
+from qdistill.quantum import Circuit, for_batch
 
 
 @runtime_checkable
@@ -28,6 +30,32 @@ class Architecture(Protocol):
     def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: Array) -> Model:
         """Draw a network for images of that shape, (height, width, channels)."""
         ...
+
+
+def fields_to_json(architecture: Any) -> dict[str, Any]:
+    """The fields of an architecture as plain data, circuits among them as `Circuit.to_json` writes them."""
+    values = {field.name: getattr(architecture, field.name) for field in dataclasses.fields(architecture)}
+    return {name: value.to_json() if isinstance(value, Circuit) else value for name, value in values.items()}
+
+
+def fields_from_json(kind: type, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of an architecture's fields from what `fields_to_json` wrote, not yet checked but for circuits.
+
+    Args:
+        kind: the architecture, a dataclass.
+        fields: objects in fields that may be a `Circuit` are read as one.
+
+    Raises:
+        CircuitError: such an object is no circuit.
+    """
+    hints = get_type_hints(kind)
+
+    def value(name: str, plain: Any) -> Any:
+        hint = hints.get(name)
+        is_circuit = isinstance(plain, dict) and (hint is Circuit or Circuit in get_args(hint))
+        return Circuit.from_json(plain) if is_circuit else plain
+
+    return {name: value(name, plain) for name, plain in fields.items()}
 
 
 def predict(model: Model, images: Float[Array, "n height width channels"]) -> Float[Array, "n classes"]:

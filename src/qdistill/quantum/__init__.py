@@ -2,7 +2,7 @@
 
 from qdistill.quantum.ansatz import Ansatz, BasicEntangling, StronglyEntangling
 from qdistill.quantum.circuit import Angle, Circuit, Operation, constant, feature, weight
-from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding
+from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding
 from qdistill.quantum.layer import QuantumLayer, choose_form, for_batch
 from qdistill.quantum.observable import (
     Hermitian,
@@ -14,6 +14,7 @@ from qdistill.quantum.observable import (
     pauli_decompose,
     pauli_strings,
 )
+from qdistill.quantum.preparation import embedded, embedded_features, preparation_angles, preparation_circuit
 from qdistill.quantum.simulate import apply, expectation_values, unitary
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Circuit",
     "Embedding",
     "Hermitian",
+    "NoEmbedding",
     "Observable",
     "Operation",
     "PauliZ",
@@ -34,6 +36,8 @@ __all__ = [
     "choose_form",
     "constant",
     "each_wire",
+    "embedded",
+    "embedded_features",
     "expectation_values",
     "feature",
     "for_batch",
@@ -41,6 +45,8 @@ __all__ = [
     "pauli_compose",
     "pauli_decompose",
     "pauli_strings",
+    "preparation_angles",
+    "preparation_circuit",
     "unitary",
     "weight",
 ]

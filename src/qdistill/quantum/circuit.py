@@ -5,10 +5,11 @@ Everything here is frozen and hashable, holds no arrays, and knows nothing of JA
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class Angle:
         offset: radians added to it.
 
     Raises:
-        CircuitError: unknown source, or a negative index.
+        CircuitError: unknown source, a negative index, or a number that is not finite.
     """
 
     source: Literal["constant", "weight", "feature"]
@@ -41,6 +42,9 @@ class Angle:
             raise CircuitError.unknown("source", self.source, ("constant", "weight", "feature"))
         if self.index < 0:
             raise CircuitError(f"Argument `index` must be at least 0, but was {self.index}.")
+        for name in ("scale", "offset"):
+            if not math.isfinite(getattr(self, name)):
+                raise CircuitError(f"Argument `{name}` must be finite, but was {getattr(self, name)}.")
 
     def scaled(self, factor: float) -> Angle:
         """The same angle times `factor`."""
@@ -150,3 +154,67 @@ class Circuit:
     def then(self, operations: Iterable[Operation]) -> Circuit:
         """This circuit followed by more operations on the same wires."""
         return Circuit(self.n_wires, (*self.operations, *operations))
+
+    def to_json(self) -> dict[str, Any]:
+        """The circuit as plain data, a complex number as [real, imaginary]; `from_json` reads it back."""
+        operations = [
+            {
+                "gate": operation.gate,
+                "wires": list(operation.wires),
+                "angles": [asdict(angle) for angle in operation.angles],
+                "matrix": operation.matrix
+                and [[[entry.real, entry.imag] for entry in map(complex, row)] for row in operation.matrix],
+            }
+            for operation in self.operations
+        ]
+        return {"n_wires": self.n_wires, "operations": operations}
+
+    @classmethod
+    def from_json(cls, plain: Any) -> Circuit:
+        """Read a circuit that `to_json` wrote.
+
+        Raises:
+            CircuitError: a field is unknown, missing or of another type, or the circuit has no meaning.
+        """
+        fields = _fields(plain, "the circuit", {"n_wires": int, "operations": list})
+        operations = []
+        for place, entry in enumerate(fields["operations"]):
+            where = f"operation {place}"
+            given = _fields(entry, where, {"gate": str, "wires": list, "angles": list, "matrix": list | None})
+            if not all(type(wire) is int for wire in given["wires"]):
+                raise CircuitError(
+                    f"Argument `plain` must be a circuit, but the wires of {where} are {given['wires']}."
+                )
+            angles = [_fields(angle, f"an angle of {where}", _ANGLE) for angle in given["angles"]]
+            matrix = given["matrix"] if given["matrix"] is None else _matrix(given["matrix"], where)
+            operations.append(
+                Operation(given["gate"], tuple(given["wires"]), tuple(Angle(**angle) for angle in angles), matrix)
+            )
+        return cls(fields["n_wires"], tuple(operations))
+
+
+_ANGLE: dict[str, Any] = {"source": str, "index": int, "scale": int | float, "offset": int | float}
+
+
+def _fields(plain: Any, where: str, types: dict[str, Any]) -> dict[str, Any]:
+    """A JSON object with exactly these fields, of these types."""
+    if not isinstance(plain, dict) or set(plain) != set(types):
+        names = ", ".join(types)
+        raise CircuitError(f"Argument `plain` must be a circuit, but {where} is not an object of {names}: {plain!r}.")
+    for name, kind in types.items():
+        if not isinstance(plain[name], kind) or isinstance(plain[name], bool):
+            raise CircuitError(f"Argument `plain` must be a circuit, but `{name}` of {where} is {plain[name]!r}.")
+    return plain
+
+
+def _matrix(plain: list[Any], where: str) -> Any:
+    """The rows of a 2x2 matrix from lists of [real, imaginary]."""
+    try:
+        numbers = np.array(plain, dtype=float)
+    except (TypeError, ValueError):
+        numbers = np.zeros(0)
+    if numbers.shape != (2, 2, 2):
+        raise CircuitError(
+            f"Argument `plain` must be a circuit, but the matrix of {where} is not 2x2 pairs of numbers: {plain!r}."
+        )
+    return tuple(tuple(complex(*entry) for entry in row) for row in numbers.tolist())

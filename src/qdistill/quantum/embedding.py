@@ -77,6 +77,43 @@ class AmplitudeEmbedding:
 
 
 @dataclass(frozen=True)
+class NoEmbedding:
+    """The state |0...0>, whatever the features: for a circuit that reads the features itself.
+
+    Args:
+        n_wires: number of qubits n.
+        n_features: how many features the circuit reads at most.
+    """
+
+    n_wires: int
+    n_features: int
+
+    def circuit(self) -> Circuit:
+        """No operations."""
+        return Circuit(self.n_wires)
+
+    def state(self, features: Float[Array, " features"]) -> Float[Array, " amplitudes"]:
+        """|0...0>.
+
+        Args:
+            features: at most as many as the circuit reads.
+
+        Returns:
+            The 2^n amplitudes, real.
+
+        Raises:
+            CircuitError: more features than the circuit reads.
+        """
+        (n_features,) = features.shape
+        if n_features > self.n_features:
+            raise CircuitError(
+                f"Argument `features` must be at most the {self.n_features} values that the circuit reads, but was "
+                f"{n_features} values."
+            )
+        return jnp.zeros(2**self.n_wires, features.dtype).at[0].set(1)
+
+
+@dataclass(frozen=True)
 class AngleEmbedding:
     """One rotation a wire, from the state |0...0>, by the feature of that wire in radians.
 

@@ -92,7 +92,7 @@ class _Moment:
         self.entangled.update(wires)
 
 
-def _elementary(operation: Operation) -> list[Operation]:
+def elementary(operation: Operation) -> list[Operation]:
     """Write controlled rotations with CNOTs; leave everything else as it is.
 
     CRZ(t) = RZ(t/2) CNOT RZ(-t/2) CNOT on the target, likewise for RY, and CRX = H CRZ H
@@ -143,7 +143,7 @@ def lower(circuit: Circuit) -> Moments:
     n = circuit.n_wires
     moments = [_Moment(n)]
     total_phase = 0.0
-    for operation in (o for whole in circuit.operations for o in _elementary(whole)):
+    for operation in (o for whole in circuit.operations for o in elementary(whole)):
         if operation.gate in _ENTANGLERS:
             moments[-1].entangle(operation.gate, operation.wires)
         else:

@@ -1,0 +1,186 @@
+"""Bundles for other frameworks: their arrays, and a short program that uses them without this package.
+
+``"pennylane"``, ``"qiskit"`` and ``"qasm"`` write the quantum layer as it is after the training; ``"numpy"`` and
+``"torch"`` write all that the training needs, and the test images that measure it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdistill.backends.layer_scripts import pennylane_script, qiskit_script
+from qdistill.backends.openqasm import to_openqasm
+from qdistill.backends.pennylane import layer_arrays
+from qdistill.data import RawDataset
+from qdistill.distill.bundle import DistilledDataset
+from qdistill.errors import ArgumentError, BundleError, RunError
+from qdistill.files import write_whole
+from qdistill.models import LeNet, QuantumLeNet, named_weights
+from qdistill.models.lenet import SIDE
+from qdistill.quantum import AmplitudeEmbedding, Circuit, QuantumLayer, embedded, embedded_features
+from qdistill.quantum.gates import GATES, UNITARY
+from qdistill.quantum.lowering import elementary
+
+LayerTarget = Literal["pennylane", "qiskit", "qasm"]
+TrainingTarget = Literal["numpy", "torch"]
+LAYER_TARGETS = ("pennylane", "qiskit", "qasm")
+TRAINING_TARGETS = ("numpy", "torch")
+
+
+def export_layer(bundle: DistilledDataset, target: LayerTarget, folder: Path) -> list[Path]:
+    """Write a bundle's trained quantum layer for another framework.
+
+    The file ``layer.npz`` holds its weights by the names of `qdistill.backends.pennylane`, the features that the
+    trained network gives it for each distilled image, and its values for them.
+
+    Args:
+        bundle: its training is replayed first.
+        target: ``"qasm"`` writes the text ``layer.qasm``, whose inputs ``features_...`` are ``qasm_features`` in the
+            arrays; the others a program ``layer.py``.
+        folder: made if it is not there; files of the same names are replaced.
+
+    Returns:
+        The files.
+
+    Raises:
+        BundleError: the bundle's network has no quantum layer.
+        RunError: a file cannot be written.
+    """
+    if target not in LAYER_TARGETS:
+        raise ArgumentError.unknown("target", target, LAYER_TARGETS)
+    if not isinstance(getattr(_network(bundle), "branch", None), QuantumLayer):
+        raise BundleError(
+            f"The bundle's network has no quantum layer, so there is nothing to export to {target}: it is the "
+            f"architecture {bundle.architecture}."
+        )
+    model: Any = bundle.train()
+    layer: QuantumLayer = model.branch
+    features = jax.vmap(model.features)(bundle.data.images)
+    arrays = {**layer_arrays(layer), "features": features, "values": jax.vmap(layer)(features)}
+    if target == "qasm":
+        arrays["qasm_features"] = jnp.stack([embedded_features(layer.embedding, layer.circuit, f) for f in features])
+        return _write(folder, {"layer.npz": _npz(arrays), "layer.qasm": to_openqasm(layer).encode()})
+    script = pennylane_script(layer) if target == "pennylane" else qiskit_script(layer)
+    return _write(folder, {"layer.npz": _npz(arrays), "layer.py": script.encode()})
+
+
+def export_training(bundle: DistilledDataset, target: TrainingTarget, folder: Path, raw: RawDataset) -> list[Path]:
+    """Write a bundle with a program ``train.py`` that trains on it in NumPy or PyTorch and measures the result.
+
+    Args:
+        bundle: what to write.
+        target: the framework.
+        folder: made if it is not there; files of the same names are replaced.
+        raw: the dataset, whose test part is written too.
+
+    Returns:
+        The files.
+
+    Raises:
+        BundleError: the bundle's network is none of this package's, or is for other images than the dataset's.
+        RunError: a file cannot be written.
+    """
+    if target not in TRAINING_TARGETS:
+        raise ArgumentError.unknown("target", target, TRAINING_TARGETS)
+    bundle.check_fits(raw.test_images.shape[1:], len(raw.class_names))
+    data, normalisation = bundle.data, bundle.normalisation
+    arrays = {
+        "images": data.images,
+        "labels": data.labels,
+        "step_sizes": data.step_sizes,
+        "schedule": data.schedule,
+        "mean": normalisation.mean,
+        "std": normalisation.std,
+        "test_images": raw.test_images,
+        "test_labels": raw.test_labels,
+        "settings": np.array(json.dumps(_settings(bundle))),
+        **{f"weights/{name}": array for name, array in bundle.initial_weights.items()},
+    }
+    script = (Path(__file__).parent / "scripts" / f"{target}_train.py").read_bytes()
+    return _write(folder, {"bundle.npz": _npz(arrays), "train.py": script})
+
+
+def _network(bundle: DistilledDataset) -> Any:
+    """The bundle's network before its training."""
+    if bundle.architecture is None:
+        raise BundleError("The bundle is for a network that its file does not describe, which cannot be exported.")
+    return bundle.initial_model()
+
+
+def _settings(bundle: DistilledDataset) -> dict[str, Any]:
+    """What a training program has to know besides the arrays, as plain JSON."""
+    model = _network(bundle)
+    if not isinstance(model, LeNet | QuantumLeNet):
+        raise BundleError(
+            f"The bundle's network is the architecture {type(bundle.architecture).__name__}; only those of this "
+            "package can be exported."
+        )
+    margins = [max(0, SIDE - side) for side in bundle.image_shape[:2]]
+    (top, bottom), (left, right) = ((m // 2, m - m // 2) for m in margins)
+    settings: dict[str, Any] = {
+        "weight_names": list(named_weights(model)),
+        "optimiser": bundle.inner.optimiser,
+        "scale": bundle.normalisation.scale,
+        "padding": [left, right, top, bottom],
+        "branch": "removed",
+        "skip": model.skip if isinstance(model, QuantumLeNet) else "pad",
+        "fixed": [],
+        "n_wires": 0,
+    }
+    branch = model.branch if isinstance(model, QuantumLeNet) else None
+    if isinstance(branch, QuantumLayer):
+        angles, observable = "branch.weights", "branch.observable.coefficients"
+        untrained = [*([] if branch.trainable else [angles]), observable]
+        if branch.trainable and getattr(branch.observable, "trainable", False):
+            untrained = []
+        amplitude = isinstance(branch.embedding, AmplitudeEmbedding)
+        settings |= {
+            "branch": "quantum",
+            "fixed": [name for name in untrained if name in bundle.initial_weights],
+            "n_wires": branch.circuit.n_wires,
+            "amplitude": amplitude,
+            "gates": _gates(branch.circuit if amplitude else embedded(branch.embedding, branch.circuit)),
+        }
+    elif branch is not None:
+        settings["branch"] = "dense"
+    return settings
+
+
+def _gates(circuit: Circuit) -> list[dict[str, Any]]:
+    """A circuit as rotations about one axis and fixed matrices, which a short program can go through."""
+    gates: list[dict[str, Any]] = []
+    for operation in (part for whole in circuit.operations for part in elementary(whole)):
+        wires = list(operation.wires)
+        if operation.angles:
+            axes = "ZYZ" if operation.gate == "Rot" else operation.gate[1:]
+            for axis, angle in zip(axes, operation.angles, strict=True):
+                places = {"source": angle.source, "index": angle.index, "scale": angle.scale, "offset": angle.offset}
+                gates.append({"axis": axis, "wires": wires, **places})
+        else:
+            matrix = np.array(operation.matrix) if operation.gate == UNITARY else GATES[operation.gate].matrix()
+            gates.append({"real": matrix.real.tolist(), "imaginary": matrix.imag.tolist(), "wires": wires})
+    return gates
+
+
+def _npz(arrays: dict[str, Any]) -> bytes:
+    content = io.BytesIO()
+    plain: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+    np.savez_compressed(content, **plain)
+    return content.getvalue()
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> list[Path]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"Cannot create the folder {folder}: {error.strerror or error}.") from error
+    for name, content in files.items():
+        write_whole(folder / name, content)
+    return [folder / name for name in files]

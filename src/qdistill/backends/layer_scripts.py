@@ -1,0 +1,175 @@
+"""Programs that build a network's quantum layer in PennyLane or Qiskit, gate by gate, with nothing of this package."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qdistill.backends.pennylane import PENNYLANE_NAMES
+from qdistill.backends.qiskit import QISKIT_NAMES
+from qdistill.quantum.circuit import Angle, Circuit, Operation
+from qdistill.quantum.embedding import AmplitudeEmbedding
+from qdistill.quantum.gates import UNITARY
+from qdistill.quantum.layer import QuantumLayer
+from qdistill.quantum.observable import PauliZ
+from qdistill.quantum.preparation import embedded
+
+_END = """
+
+if __name__ == "__main__":
+    values = np.array([evaluate(features) for features in ARRAYS["features"]])
+    print(values)
+    print(f"largest difference from qdistill: {np.abs(values - ARRAYS['values']).max():.1e}")
+"""
+
+_PENNYLANE = '''"""A quantum layer, in PennyLane: one expectation value for each wire.
+
+Needs pennylane, numpy and the file layer.npz beside this one, which holds the weights ("angles"{coefficients_too}), the
+features of the distilled images and the values that qdistill gives for them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pennylane as qml
+
+with np.load(Path(__file__).with_name("layer.npz")) as file:
+    ARRAYS = dict(file)
+
+
+@qml.qnode(qml.device("default.qubit", wires={n_wires}))
+def layer(features, {arguments}):
+    {body}
+    {returned}
+
+
+def evaluate(features):
+    return np.stack(layer(features, {given}))
+'''
+
+_QISKIT = '''"""A quantum layer, in Qiskit: one expectation value for each observable.
+
+Needs qiskit, numpy and the file layer.npz beside this one, which holds the weights ("angles"{coefficients_too}), the
+features of the distilled images and the values that qdistill gives for them. Qubit {last} is the first wire.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
+from qiskit.quantum_info import SparsePauliOp, Statevector
+
+with np.load(Path(__file__).with_name("layer.npz")) as file:
+    ARRAYS = dict(file)
+
+
+def layer(features, angles):
+    circuit = QuantumCircuit({n_wires})
+    {body}
+    return circuit
+
+
+# Bind them by layer(features, angles).assign_parameters(...), or give numbers in their place.
+ANGLES = ParameterVector("angles", ARRAYS["angles"].size)
+OBSERVABLES = [
+    {observables}
+]
+
+
+def evaluate(features):
+    circuit = layer(features, ANGLES)
+    state = Statevector(circuit.assign_parameters({{ANGLES: ARRAYS["angles"].tolist()}}))
+    return [state.expectation_value(observable).real for observable in OBSERVABLES]
+'''
+
+
+def pennylane_script(layer: QuantumLayer) -> str:
+    """The program for PennyLane; the layer's observable is on one wire at a time.
+
+    Args:
+        layer: its circuit and embedding are written out; its arrays are read from ``layer.npz``.
+    """
+    n, amplitude, circuit = _parts(layer)
+    body = [f"qml.AmplitudeEmbedding(features, wires=range({n}), pad_with=0.0, normalize=True)"] * amplitude
+    for operation in circuit.operations:
+        wires = operation.wires[0] if len(operation.wires) == 1 else list(operation.wires)
+        body.append(f"qml.{PENNYLANE_NAMES[operation.gate]}({_arguments(operation)}wires={wires})")
+    trained, wires = not isinstance(layer.observable, PauliZ), [wire for (wire,) in layer.observable.wires]
+    returned = f"return [qml.expval(qml.PauliZ(wire)) for wire in {wires}]"
+    if trained:
+        body.append("paulis = (qml.Identity, qml.PauliX, qml.PauliY, qml.PauliZ)")
+        returned = (
+            "return [\n        qml.expval(qml.dot(list(row), [pauli(wire) for pauli in paulis]))\n"
+            f"        for row, wire in zip(coefficients, {wires})\n    ]"
+        )
+    names = ["angles", "coefficients"][: 1 + trained]
+    return (
+        _PENNYLANE.format(
+            n_wires=n,
+            arguments=", ".join(names),
+            body="\n    ".join(body),
+            returned=returned,
+            given=", ".join(f'ARRAYS["{name}"]' for name in names),
+            coefficients_too=' and "coefficients"' if trained else "",
+        )
+        + _END
+    )
+
+
+def qiskit_script(layer: QuantumLayer) -> str:
+    """The program for Qiskit; arguments as for `pennylane_script`."""
+    n, amplitude, circuit = _parts(layer)
+    body = [
+        f"amplitudes = np.pad(np.asarray(features, dtype=float), (0, {2**n} - len(features)))",
+        "circuit.prepare_state(amplitudes / np.linalg.norm(amplitudes), circuit.qubits)",
+    ] * amplitude
+    for operation in circuit.operations:
+        qubits = ", ".join(str(n - 1 - wire) for wire in operation.wires)
+        if operation.gate == "Rot":
+            angles = zip(("rz", "ry", "rz"), operation.angles, strict=True)
+            body += [f"circuit.{name}({_expression(angle)}, {qubits})" for name, angle in angles]
+        else:
+            name = "unitary" if operation.gate == UNITARY else QISKIT_NAMES[operation.gate]
+            body.append(f"circuit.{name}({_arguments(operation)}{qubits})")
+    trained, qubit_list = not isinstance(layer.observable, PauliZ), [n - 1 - wire for (wire,) in layer.observable.wires]
+    observables = f'SparsePauliOp.from_sparse_list([("Z", [qubit], 1.0)], num_qubits={n}) for qubit in {qubit_list}'
+    if trained:
+        observables = (
+            'SparsePauliOp.from_sparse_list([(p, [qubit], c) for p, c in zip("IXYZ", row)], '
+            f'num_qubits={n})\n    for row, qubit in zip(ARRAYS["coefficients"], {qubit_list})'
+        )
+    return (
+        _QISKIT.format(
+            n_wires=n,
+            last=n - 1,
+            body="\n    ".join(body),
+            observables=observables,
+            coefficients_too=' and "coefficients"' if trained else "",
+        )
+        + _END
+    )
+
+
+def _parts(layer: QuantumLayer) -> tuple[int, bool, Circuit]:
+    """The number of wires, whether the amplitudes are prepared by the framework, and the gates after that."""
+    amplitude = isinstance(layer.embedding, AmplitudeEmbedding)
+    return (
+        layer.circuit.n_wires,
+        amplitude,
+        layer.circuit if amplitude else embedded(layer.embedding, layer.circuit),
+    )
+
+
+def _arguments(operation: Operation) -> str:
+    """What a gate takes before its wires, as Python."""
+    if operation.gate == UNITARY:
+        return f"np.array({np.array(operation.matrix).tolist()}), "
+    return "".join(f"{_expression(angle)}, " for angle in operation.angles)
+
+
+def _expression(angle: Angle) -> str:
+    if angle.source == "constant":
+        return repr(angle.offset)
+    text = f"{'angles' if angle.source == 'weight' else 'features'}[{angle.index}]"
+    text = text if angle.scale == 1.0 else f"{angle.scale!r} * {text}"
+    return text if angle.offset == 0.0 else f"{text} + {angle.offset!r}"

@@ -1,0 +1,157 @@
+"""A quantum layer as a Qiskit circuit with observables.
+
+Qiskit's qubit 0 is the least significant bit of a basis state, and our wire 0 the most significant: wire w is
+qubit n - 1 - w, so that both write the same state as the same vector. Nothing else in the package reverses wires.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from qdistill.backends.extras import require
+from qdistill.backends.pennylane import Preparation, check_preparation
+from qdistill.errors import CircuitError
+from qdistill.quantum.circuit import Angle, Circuit
+from qdistill.quantum.embedding import AmplitudeEmbedding
+from qdistill.quantum.gates import UNITARY
+from qdistill.quantum.layer import QuantumLayer
+from qdistill.quantum.observable import pauli_strings
+from qdistill.quantum.preparation import embedded, embedded_features
+
+QISKIT_NAMES = {
+    "RX": "rx", "RY": "ry", "RZ": "rz", "H": "h", "X": "x", "Y": "y", "Z": "z", "S": "s", "T": "t",
+    "CNOT": "cx", "CZ": "cz", "SWAP": "swap", "CRX": "crx", "CRY": "cry", "CRZ": "crz",
+}  # fmt: skip
+"""The methods of `QuantumCircuit`; Rot is three of them, and a unitary takes its matrix."""
+
+
+@dataclass(frozen=True, eq=False)
+class QiskitLayer:
+    """A layer in Qiskit.
+
+    Args:
+        circuit: a `QuantumCircuit` over the parameter vectors ``weights`` and ``features``. The latter are what
+            `circuit_features` computes. With ``preparation="template"`` the circuit lacks the state preparation,
+            which takes numbers and no parameters; `bound` puts it in front.
+        observables: one `SparsePauliOp` for each group of the observable, with the layer's coefficients.
+        weights: the layer's angles, in radians, in the order of the vector ``weights``.
+        layer: what was exported.
+        template: whether `bound` puts a state preparation in front.
+    """
+
+    circuit: Any
+    observables: list[Any]
+    weights: np.ndarray
+    layer: QuantumLayer
+    template: bool
+
+    def circuit_features(self, features: Any) -> np.ndarray:
+        """The values of the parameter vector ``features`` for a layer's features."""
+        if self.template:
+            return np.asarray(features, dtype=float)[: self.layer.circuit.n_features]
+        return np.asarray(embedded_features(self.layer.embedding, self.layer.circuit, jnp.asarray(features)))
+
+    def bound(self, features: Any) -> Any:
+        """The circuit for one feature vector and the layer's weights, without parameters.
+
+        Args:
+            features: at most as many as the embedding takes; not all zero with amplitude embedding.
+
+        Raises:
+            CircuitError: too many features, or a zero vector, which no state has as its amplitudes.
+        """
+        values = dict.fromkeys(self.circuit.parameters, 0.0)
+        numbers = {"weights": self.weights, "features": self.circuit_features(features)}
+        for parameter in values:
+            values[parameter] = float(numbers[parameter.vector.name][parameter.index])
+        circuit = self.circuit.assign_parameters(values)
+        if not self.template:
+            return circuit
+        amplitudes = np.zeros(2**self.layer.circuit.n_wires)
+        given = np.asarray(features, dtype=float)
+        if not 0 < given.size <= amplitudes.size or not given.any():
+            raise CircuitError(
+                f"Argument `features` must be at most {amplitudes.size} values that are not all zero, but was {given}."
+            )
+        amplitudes[: given.size] = given / np.linalg.norm(given)
+        prepared = circuit.copy_empty_like()
+        prepared.prepare_state(amplitudes, prepared.qubits)
+        return prepared.compose(circuit)
+
+
+def to_qiskit(layer: QuantumLayer, *, preparation: Preparation = "gates") -> QiskitLayer:
+    """Write a layer as a Qiskit circuit.
+
+    Args:
+        layer: what to export.
+        preparation: with amplitude embedding, whether the amplitudes are prepared by gates whose angles are
+            parameters (see `qdistill.quantum.preparation`), or by Qiskit's own ``StatePreparation``.
+
+    Raises:
+        MissingExtraError: Qiskit is not installed.
+        CircuitError: the embedding is not one of this package's.
+
+    Example:
+        >>> exported = to_qiskit(layer)  # doctest: +SKIP
+        >>> job = StatevectorEstimator().run([(exported.bound(x), exported.observables)])  # doctest: +SKIP
+        >>> values = job.result()[0].data.evs  # doctest: +SKIP
+    """
+    require("qiskit", "qiskit")
+    check_preparation(preparation)
+    template = isinstance(layer.embedding, AmplitudeEmbedding) and preparation == "template"
+    gates = layer.circuit if template else embedded(layer.embedding, layer.circuit)
+    return QiskitLayer(
+        circuit=circuit_to_qiskit(gates),
+        observables=_observables(layer),
+        weights=np.asarray(layer.weights, dtype=float).reshape(-1),
+        layer=layer,
+        template=template,
+    )
+
+
+def circuit_to_qiskit(circuit: Circuit) -> Any:
+    """A circuit as a `QuantumCircuit` over the parameter vectors ``weights`` and ``features``.
+
+    Raises:
+        MissingExtraError: Qiskit is not installed.
+    """
+    qiskit = require("qiskit", "qiskit")
+    vector = require("qiskit.circuit", "qiskit").ParameterVector
+    sources = {"weight": vector("weights", circuit.n_weights), "feature": vector("features", circuit.n_features)}
+    result = qiskit.QuantumCircuit(circuit.n_wires)
+
+    def value(angle: Angle) -> Any:
+        if angle.source == "constant":
+            return angle.offset
+        entry = sources[angle.source][angle.index]
+        return entry if (angle.scale, angle.offset) == (1.0, 0.0) else angle.scale * entry + angle.offset
+
+    for operation in circuit.operations:
+        qubits = [circuit.n_wires - 1 - wire for wire in operation.wires]
+        angles = [value(angle) for angle in operation.angles]
+        if operation.gate == UNITARY:
+            result.unitary(np.array(operation.matrix), qubits)
+        elif operation.gate == "Rot":
+            for name, angle in zip(("rz", "ry", "rz"), angles, strict=True):
+                getattr(result, name)(angle, *qubits)
+        else:
+            getattr(result, QISKIT_NAMES[operation.gate])(*angles, *qubits)
+    return result
+
+
+def _observables(layer: QuantumLayer) -> list[Any]:
+    """Each group as a sum of Pauli strings, written for Qiskit's order of qubits."""
+    pauli_sum = require("qiskit.quantum_info", "qiskit").SparsePauliOp
+    n, groups = layer.circuit.n_wires, layer.observable.wires
+    strings = pauli_strings(len(groups[0]))
+    coefficients = np.asarray(layer.observable.pauli_coefficients(), dtype=float)
+    result = []
+    for row, group in zip(coefficients, groups, strict=True):
+        qubits = [n - 1 - wire for wire in group]
+        terms = [(string, qubits, c) for string, c in zip(strings, row, strict=True) if c]
+        result.append(pauli_sum.from_sparse_list(terms, num_qubits=n))
+    return result

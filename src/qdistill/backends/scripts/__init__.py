@@ -1,0 +1,1 @@
+"""Programs that `qdistill export` writes beside a bundle's arrays; they use nothing of this package."""

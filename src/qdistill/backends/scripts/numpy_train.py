@@ -1,0 +1,208 @@
+"""Train a network on distilled images in NumPy, with derivatives by hand, and measure it on the test images.
+
+Needs numpy and the file bundle.npz beside this one.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+with np.load(Path(__file__).with_name("bundle.npz")) as file:
+    ARRAYS = {name: array.astype(float) if array.dtype == np.float32 else array for name, array in file.items()}
+SETTINGS = json.loads(str(ARRAYS["settings"]))
+N = SETTINGS["n_wires"]
+PAULIS = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+Weights = dict[str, np.ndarray]
+
+
+def forward(w: Weights, images: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+    """The logits of normalised images, (batch, height, width, channels), and what `backward` needs."""
+    left, right, top, bottom = SETTINGS["padding"]
+    x = np.pad(images, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    x, c1 = conv_pool(w["features.c1.kernel"], w["features.c1.bias"], x)
+    x, c2 = conv_pool(w["features.c2.kernel"], w["features.c2.bias"], x)
+    flat = x.reshape(len(x), -1)
+    f1 = np.maximum(0, flat @ w["features.f1.weight"].T + w["features.f1.bias"])
+    f2 = np.maximum(0, f1 @ w["features.f2.weight"].T + w["features.f2.bias"])
+    hidden, branch = middle(w, f2)
+    return hidden @ w["f3.weight"].T + w["f3.bias"], [c1, c2, x.shape, flat, f1, f2, hidden, branch]
+
+
+def backward(w: Weights, d: np.ndarray, kept: list[Any]) -> Weights:
+    """The derivatives by the weights from those by the logits."""
+    c1, c2, shape, flat, f1, f2, hidden, branch = kept
+    g = {"f3.weight": d.T @ hidden, "f3.bias": d.sum(0)}
+    d = middle_backward(w, d @ w["f3.weight"], f2, branch, g)
+    for name, before, after in (("features.f2", f1, f2), ("features.f1", flat, f1)):
+        d = d * (after > 0)
+        g[f"{name}.weight"], g[f"{name}.bias"] = d.T @ before, d.sum(0)
+        d = d @ w[f"{name}.weight"]
+    d = d.reshape(shape)
+    for name, cache in (("features.c2", c2), ("features.c1", c1)):
+        g[f"{name}.kernel"], g[f"{name}.bias"], d = conv_pool_backward(w[f"{name}.kernel"], d, cache)
+    return g
+
+
+def conv_pool(kernel: np.ndarray, bias: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, Any]:
+    """Cross-correlation with a 5x5 kernel, maximum over 2x2 windows, bias and ReLU."""
+    patches = np.lib.stride_tricks.sliding_window_view(x, (5, 5), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
+    y = np.tensordot(patches, kernel, axes=3)
+    b, height, width, n_out = y.shape
+    windows = y.reshape(b, height // 2, 2, width // 2, 2, n_out)
+    peaks = windows.max(axis=(2, 4), keepdims=True)
+    out = np.maximum(0, peaks[:, :, 0, :, 0] + bias)
+    return out, (x.shape, patches, windows == peaks, out)
+
+
+def conv_pool_backward(kernel: np.ndarray, d: np.ndarray, kept: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The derivatives by the kernel, the bias and the input."""
+    shape, patches, at, out = kept
+    d = d * (out > 0)
+    share = at / at.sum(axis=(2, 4), keepdims=True) * d[:, :, None, :, None]
+    by_y = share.reshape(*patches.shape[:3], -1)
+    by_x = np.zeros(shape)
+    for i in range(5):
+        for j in range(5):
+            by_x[:, i : i + by_y.shape[1], j : j + by_y.shape[2]] += by_y @ kernel[i, j].T
+    return np.tensordot(patches, by_y, axes=((0, 1, 2), (0, 1, 2))), d.sum((0, 1, 2)), by_x
+
+
+def middle(w: Weights, f: np.ndarray) -> tuple[np.ndarray, Any]:
+    """What the last layer takes: the features, the branch's values, or both."""
+    hidden = f @ w["projection.weight"].T + w["projection.bias"] if SETTINGS["skip"] == "projection" else f
+    if SETTINGS["branch"] == "removed":
+        return hidden, None
+    if SETTINGS["branch"] == "dense":
+        groups = np.array_split(np.eye(f.shape[1]), w["branch.dense.weight"].shape[1])
+        kept: Any = np.stack([group.mean(0) for group in groups])
+        values = f @ kept.T @ w["branch.dense.weight"].T + w["branch.dense.bias"]
+    else:
+        values, kept = quantum(w, f)
+    if SETTINGS["skip"] == "none":
+        return values, kept
+    return hidden + np.pad(values, ((0, 0), (0, hidden.shape[1] - values.shape[1]))), kept
+
+
+def middle_backward(w: Weights, d: np.ndarray, f: np.ndarray, kept: Any, g: Weights) -> np.ndarray:
+    """The derivatives by the features; those by the weights go into g."""
+    by_f: np.ndarray = np.zeros_like(f) if SETTINGS["skip"] == "none" else d
+    if SETTINGS["skip"] == "projection":
+        g["projection.weight"], g["projection.bias"] = d.T @ f, d.sum(0)
+        by_f = d @ w["projection.weight"]
+    if SETTINGS["branch"] == "removed":
+        return by_f
+    if SETTINGS["branch"] == "dense":
+        by_values = d[:, : len(w["branch.dense.bias"])]
+        g["branch.dense.weight"], g["branch.dense.bias"] = by_values.T @ (f @ kept.T), by_values.sum(0)
+        by_f = by_f + by_values @ w["branch.dense.weight"] @ kept
+    else:
+        by_f = by_f + quantum_backward(w, d[:, :N], f, kept, g)
+    return by_f
+
+
+def apply(matrix: np.ndarray, wires: list[int], states: np.ndarray) -> np.ndarray:
+    """A matrix on some wires of states, (batch, 2^n); wire 0 is the most significant bit."""
+    k, axes = len(wires), [wire + 1 for wire in wires]
+    split = states.reshape(-1, *[2] * N)
+    image = np.tensordot(matrix.reshape([2] * (2 * k)), split, axes=(range(k, 2 * k), axes))
+    return np.moveaxis(image, range(k), axes).reshape(states.shape)
+
+
+def turn(gate: dict[str, Any], states: np.ndarray, w: Weights, f: np.ndarray, sign: float) -> np.ndarray:
+    """A gate (sign 1) or its inverse (sign -1) on states."""
+    if "real" in gate:
+        matrix = np.array(gate["real"]) + 1j * np.array(gate["imaginary"])
+        return apply(matrix if sign > 0 else matrix.conj().T, gate["wires"], states)
+    angle = np.full((1, 1), gate["offset"])
+    if gate["source"] != "constant":
+        source = w["branch.weights"].reshape(1, -1) if gate["source"] == "weight" else f
+        angle = angle + gate["scale"] * source[:, gate["index"], None]
+    turned: np.ndarray = np.cos(angle / 2) * states - 1j * sign * np.sin(angle / 2) * pauli(gate, states)
+    return turned
+
+
+def pauli(gate: dict[str, Any], states: np.ndarray) -> np.ndarray:
+    """The Pauli matrix of a rotation on states."""
+    return apply(PAULIS["IXYZ".index(gate["axis"])], gate["wires"], states)
+
+
+def coefficients(w: Weights) -> np.ndarray:
+    """The observable of each wire as multiples of I, X, Y and Z."""
+    return w.get("branch.observable.coefficients", np.tile([0.0, 0.0, 0.0, 1.0], (N, 1)))
+
+
+def quantum(w: Weights, f: np.ndarray) -> tuple[np.ndarray, Any]:
+    """The expectation values of every wire, (batch, wires)."""
+    states = np.zeros((len(f), 2**N), complex)
+    if SETTINGS["amplitude"]:
+        states[:] = f / np.sqrt((f**2).sum(1, keepdims=True) + 1e-12)
+    else:
+        states[:, 0] = 1
+    for gate in SETTINGS["gates"]:
+        states = turn(gate, states, w, f, 1)
+    values = np.array([[(states.conj() * apply(p, [i], states)).sum(1).real for p in PAULIS] for i in range(N)])
+    return np.einsum("wpb,wp->bw", values, coefficients(w)), (states, values)
+
+
+def quantum_backward(w: Weights, d: np.ndarray, f: np.ndarray, kept: Any, g: Weights) -> np.ndarray:
+    """The adjoint method: states and their derivatives are taken back through the gates together."""
+    states, values = kept
+    adjoint = np.zeros_like(states)
+    for wire, row in enumerate(coefficients(w)):
+        adjoint += d[:, wire, None] * apply(np.tensordot(row, PAULIS, axes=1), [wire], states)
+    by_angles, by_f = np.zeros(w["branch.weights"].size), np.zeros_like(f)
+    for gate in reversed(SETTINGS["gates"]):
+        if "axis" in gate and gate["source"] != "constant":
+            by_angle = gate["scale"] * (adjoint.conj() * pauli(gate, states)).sum(1).imag
+            if gate["source"] == "weight":
+                by_angles[gate["index"]] += by_angle.sum()
+            else:
+                by_f[:, gate["index"]] += by_angle
+        states, adjoint = (turn(gate, s, w, f, -1) for s in (states, adjoint))
+    g["branch.weights"] = by_angles.reshape(w["branch.weights"].shape)
+    g["branch.observable.coefficients"] = np.einsum("bw,wpb->wp", d, values)
+    if SETTINGS["amplitude"]:
+        norm, by_state = np.sqrt((f**2).sum(1, keepdims=True) + 1e-12), 2 * adjoint.real
+        by_f += by_state / norm - f * (f * by_state).sum(1, keepdims=True) / norm**3
+    return by_f
+
+
+def train() -> Weights:
+    """The trained weights, by name."""
+    images, labels, names = ARRAYS["images"], ARRAYS["labels"], SETTINGS["weight_names"]
+    w = {name: ARRAYS[f"weights/{name}"] for name in names}
+    first, second = ({name: np.zeros_like(w[name]) for name in names} for _ in range(2))
+    for t, (sizes, picked) in enumerate(zip(ARRAYS["step_sizes"], ARRAYS["schedule"], strict=True), start=1):
+        logits, kept = forward(w, images[picked])
+        exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+        softmax, label = exp / exp.sum(1, keepdims=True), labels[picked]
+        g = backward(w, (softmax * label.sum(1, keepdims=True) - label) / len(picked), kept)
+        for name, size in zip(names, np.broadcast_to(sizes, len(names)), strict=True):
+            if name in SETTINGS["fixed"]:
+                continue
+            update = g[name]
+            if SETTINGS["optimiser"] == "momentum":
+                update = first[name] = update + 0.9 * first[name]
+            elif SETTINGS["optimiser"] == "adam":
+                first[name] = 0.9 * first[name] + 0.1 * update
+                second[name] = 0.999 * second[name] + 0.001 * update**2
+                update = first[name] / (1 - 0.9**t) / (np.sqrt(second[name] / (1 - 0.999**t) + 1e-12) + 1e-8)
+            w[name] = w[name] - size * update
+    return w
+
+
+def accuracy(w: Weights) -> float:
+    """The share of test images that are classified right."""
+    pixels, labels = ARRAYS["test_images"], ARRAYS["test_labels"]
+    right = 0
+    for start in range(0, len(labels), 250):
+        x = (pixels[start : start + 250] / SETTINGS["scale"] - ARRAYS["mean"]) / ARRAYS["std"]
+        right += int((forward(w, x)[0].argmax(1) == labels[start : start + 250]).sum())
+    return right / len(labels)
+
+
+if __name__ == "__main__":
+    weights = train()
+    print(f"test accuracy {accuracy(weights):.4f} (n = {len(ARRAYS['test_labels'])})")

@@ -1,0 +1,131 @@
+"""Train a network on distilled images in PyTorch, and measure it on the test images.
+
+Needs torch, numpy and the file bundle.npz beside this one. It computes in double precision, in which it agrees with a
+replay in NumPy to rounding; in single precision, 6 of 10,000 test images of MNIST were classified otherwise.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - as everyone writes it
+from torch import Tensor
+
+with np.load(Path(__file__).with_name("bundle.npz")) as file:
+    ARRAYS = {name: array.astype(float) if array.dtype == np.float32 else array for name, array in file.items()}
+torch.set_default_dtype(torch.float64)
+SETTINGS = json.loads(str(ARRAYS["settings"]))
+PAULIS = [torch.tensor(p, dtype=torch.complex128) for p in
+          ([[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]])]  # fmt: skip
+
+
+def network(w: dict[str, Tensor], images: Tensor) -> Tensor:
+    """The logits of normalised images, (batch, channels, height, width)."""
+    x = F.pad(images, SETTINGS["padding"])
+    for name in ("features.c1", "features.c2"):
+        kernel = w[f"{name}.kernel"].permute(3, 2, 0, 1)
+        x = F.relu(F.max_pool2d(F.conv2d(x, kernel, w[f"{name}.bias"]), 2))
+    x = x.permute(0, 2, 3, 1).flatten(1)
+    for name in ("features.f1", "features.f2"):
+        x = F.relu(F.linear(x, w[f"{name}.weight"], w[f"{name}.bias"]))
+    return F.linear(middle(w, x), w["f3.weight"], w["f3.bias"])
+
+
+def middle(w: dict[str, Tensor], f: Tensor) -> Tensor:
+    """What the last layer takes: the features, the branch's values, or both."""
+    hidden = F.linear(f, w["projection.weight"], w["projection.bias"]) if SETTINGS["skip"] == "projection" else f
+    if SETTINGS["branch"] == "removed":
+        return hidden
+    if SETTINGS["branch"] == "dense":
+        groups = torch.tensor_split(f, w["branch.dense.weight"].shape[1], dim=1)
+        means = torch.stack([group.mean(1) for group in groups], dim=1)
+        values = F.linear(means, w["branch.dense.weight"], w["branch.dense.bias"])
+    else:
+        values = quantum(w, f)
+    return values if SETTINGS["skip"] == "none" else hidden + F.pad(values, (0, hidden.shape[1] - values.shape[1]))
+
+
+def quantum(w: dict[str, Tensor], f: Tensor) -> Tensor:
+    """The expectation values of every wire, (batch, wires)."""
+    n = SETTINGS["n_wires"]
+    if SETTINGS["amplitude"]:
+        states = (f * torch.rsqrt((f * f).sum(1, keepdim=True) + 1e-12)).to(torch.complex128)
+    else:
+        states = torch.zeros(len(f), 2**n, dtype=torch.complex128)
+        states[:, 0] = 1
+    for gate in SETTINGS["gates"]:
+        if "real" in gate:
+            matrix = torch.complex(torch.tensor(gate["real"]), torch.tensor(gate["imaginary"]))
+            states = apply(matrix, gate["wires"], states)
+        else:
+            half = 0.5 * angle(gate, w, f)[:, None]
+            turned = apply(PAULIS["IXYZ".index(gate["axis"])], gate["wires"], states)
+            states = torch.cos(half) * states - 1j * torch.sin(half) * turned
+    paulis = [[(states.conj() * apply(p, [wire], states)).sum(1).real for p in PAULIS] for wire in range(n)]
+    values = torch.stack([torch.stack(row, dim=1) for row in paulis], dim=1)
+    if "branch.observable.coefficients" not in w:
+        return values[:, :, 3]
+    return (values * w["branch.observable.coefficients"]).sum(2)
+
+
+def angle(gate: dict[str, Any], w: dict[str, Tensor], f: Tensor) -> Tensor:
+    """The angle of a rotation, one for all states or one for each."""
+    if gate["source"] == "constant":
+        return torch.tensor([gate["offset"]])
+    source = w["branch.weights"].reshape(1, -1) if gate["source"] == "weight" else f
+    return gate["scale"] * source[:, gate["index"]] + gate["offset"]
+
+
+def apply(matrix: Tensor, wires: list[int], states: Tensor) -> Tensor:
+    """A matrix on some wires of states, (batch, 2^n); wire 0 is the most significant bit."""
+    k, n = len(wires), SETTINGS["n_wires"]
+    axes = [wire + 1 for wire in wires]
+    split = states.reshape(-1, *[2] * n)
+    image = torch.tensordot(matrix.reshape([2] * (2 * k)), split, dims=(list(range(k, 2 * k)), axes))
+    return image.movedim(list(range(k)), axes).reshape(states.shape)
+
+
+def train() -> dict[str, Tensor]:
+    """The trained weights, by name."""
+    images = torch.tensor(ARRAYS["images"]).permute(0, 3, 1, 2)
+    labels = torch.tensor(ARRAYS["labels"])
+    names = SETTINGS["weight_names"]
+    w = {name: torch.tensor(ARRAYS[f"weights/{name}"]) for name in names}
+    first, second = ({name: torch.zeros_like(w[name]) for name in names} for _ in range(2))
+    for t, (sizes, picked) in enumerate(zip(ARRAYS["step_sizes"], ARRAYS["schedule"], strict=True), start=1):
+        w = {name: value.detach().requires_grad_(name not in SETTINGS["fixed"]) for name, value in w.items()}
+        loss = -(labels[picked] * F.log_softmax(network(w, images[picked]), dim=1)).sum(1).mean()
+        loss.backward()
+        with torch.no_grad():
+            for name, size in zip(names, np.broadcast_to(sizes, len(names)), strict=True):
+                if name in SETTINGS["fixed"]:
+                    continue
+                update = w[name].grad
+                if SETTINGS["optimiser"] == "momentum":
+                    update = first[name] = update + 0.9 * first[name]
+                elif SETTINGS["optimiser"] == "adam":
+                    first[name] = 0.9 * first[name] + 0.1 * update
+                    second[name] = 0.999 * second[name] + 0.001 * update**2
+                    root = torch.sqrt(second[name] / (1 - 0.999**t) + 1e-12)
+                    update = first[name] / (1 - 0.9**t) / (root + 1e-8)
+                w[name] -= float(size) * update
+    return {name: value.detach() for name, value in w.items()}
+
+
+def accuracy(w: dict[str, Tensor]) -> float:
+    """The share of test images that are classified right."""
+    pixels, labels = ARRAYS["test_images"], ARRAYS["test_labels"]
+    right = 0
+    with torch.no_grad():
+        for start in range(0, len(labels), 500):
+            x = (pixels[start : start + 500] / SETTINGS["scale"] - ARRAYS["mean"]) / ARRAYS["std"]
+            logits = network(w, torch.tensor(x).permute(0, 3, 1, 2))
+            right += int((logits.argmax(1).numpy() == labels[start : start + 500]).sum())
+    return right / len(labels)
+
+
+if __name__ == "__main__":
+    weights = train()
+    print(f"test accuracy {accuracy(weights):.4f} (n = {len(ARRAYS['test_labels'])})")

@@ -1,0 +1,53 @@
+"""`qdistill export`: a bundle for another framework."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import arg
+
+from qdistill.cli.shared import BundlePath, Cache, DataDir, bundle_file, call, use_compilation_cache
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and call."""
+    return call(export, arguments)
+
+
+def export(
+    bundle: BundlePath,
+    *,
+    to: Literal["pennylane", "qiskit", "qasm", "numpy", "torch"],
+    out: Annotated[
+        Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: BUNDLE-TARGET beside the bundle)")
+    ] = None,
+    data_dir: DataDir = None,
+    compilation_cache: Cache = True,
+) -> int:
+    """Write a bundle for another framework: its arrays, and a short program that uses them without this package.
+
+    Args:
+        bundle: a bundle file, or the folder of a run.
+        to: pennylane, qiskit and qasm take the trained quantum layer; numpy and torch train on the bundle and measure
+            the network on the test images.
+        out: where to write.
+        data_dir: where the dataset's files lie; numpy and torch take the test images from there.
+        compilation_cache: keep compiled programs in the user's cache folder.
+    """
+    path = bundle_file(bundle)
+    if compilation_cache:
+        use_compilation_cache()
+    from qdistill.backends.bundle_export import export_layer, export_training
+    from qdistill.data import source
+    from qdistill.distill.bundle import DistilledDataset
+
+    loaded = DistilledDataset.load(path)
+    folder = path.parent / f"{path.stem}-{to}" if out is None else out
+    if to == "numpy" or to == "torch":
+        files = export_training(loaded, to, folder, source(loaded.dataset).load(data_dir))
+    else:
+        files = export_layer(loaded, to, folder)
+    for file in files:
+        print(file)
+    return 0

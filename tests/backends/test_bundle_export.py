@@ -1,0 +1,175 @@
+"""`qdistill export`: every program that it writes is run, and its result compared with ours."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import qiskit.qasm3
+from qiskit.quantum_info import Statevector
+
+from qdistill.cli import main
+from qdistill.distill.bundle import DistilledDataset
+from qdistill.distill.inner import InnerLoop
+from qdistill.errors import BundleError
+from qdistill.evaluate.protocol import replay
+from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture, named_weights
+from qdistill.quantum import Circuit, Operation, constant, feature, weight
+
+from ..distill.samples import digits_bundle, random_bundle
+
+ROOT = Path(__file__).resolve().parents[2]
+ZOO = ROOT / "zoo" / "mnist-10-qlenet.safetensors"
+Q = QuantumLeNetArchitecture
+
+MIXED = Circuit(
+    3,
+    (
+        Operation("RX", (0,), (feature(2).scaled(0.5),)),
+        Operation("Rot", (1,), (weight(0), feature(0), weight(1).scaled(-2.0))),
+        Operation("CRX", (0, 2), (weight(2),)),
+        Operation("H", (1,)),
+        Operation("Unitary", (2,), matrix=((0.6j, 0.8 + 0j), (0.8 + 0j, 0.6j))),
+        Operation("SWAP", (2, 0)),
+        Operation("RY", (0,), (constant(0.3),)),
+        Operation("CRZ", (1, 0), (feature(1),)),
+    ),
+)
+"""Gates and angles of every kind, as a user's own circuit may have them."""
+
+OWN = "a circuit of the user's own that reads features"
+NETWORKS: dict[str, tuple[Any, InnerLoop]] = {
+    OWN: (
+        Q(n_qubits=3, n_layers=1, ansatz=MIXED, embedding="none"),
+        InnerLoop(steps=3, optimiser="momentum"),
+    ),
+    "angles, a fixed Hermitian, a projection": (
+        Q(n_qubits=3, n_layers=1, embedding="angle", observable="fixed_hermitian", skip="projection"),
+        InnerLoop(steps=3, optimiser="adam", step_sizes="shared"),
+    ),
+    "frozen, no skip": (Q(n_qubits=2, n_layers=2, branch="frozen", skip="none"), InnerLoop(steps=3)),
+    "Pauli-Z": (Q(n_qubits=3, n_layers=1, observable="pauli_z", ansatz=MIXED), InnerLoop(steps=2)),
+    "the dense control": (Q(n_qubits=3, n_layers=1, branch="dense"), InnerLoop(steps=2, own_images=True)),
+    "classical": (LeNetArchitecture(width=12), InnerLoop(steps=2)),
+}
+
+
+def saved(tmp_path: Path, name: str) -> tuple[Path, DistilledDataset]:
+    """A small bundle of digits and its file."""
+    architecture, inner = NETWORKS[name]
+    step_size = 0.002 if inner.optimiser == "adam" else 0.02
+    bundle = digits_bundle(architecture, inner, per_class=1, step_size=step_size)
+    bundle.save(tmp_path / "bundle.safetensors")
+    return tmp_path / "bundle.safetensors", bundle
+
+
+def execute(folder: Path, keep: str) -> tuple[str, dict[str, np.ndarray]]:
+    """Run a program in a process of its own: what it prints, and the arrays that an expression of its names gives."""
+    (program,) = folder.glob("*.py")
+    code = f"""if True:
+        import runpy, numpy as np
+        names = runpy.run_path({str(program)!r}, run_name="__main__")
+        np.savez({str(folder / "kept.npz")!r}, **{keep})"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with np.load(folder / "kept.npz") as file:
+        return done.stdout, dict(file)
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [*(("numpy", name) for name in NETWORKS), ("torch", "Pauli-Z"), ("torch", OWN)],
+)
+def test_training_programs_train_as_we_do(target: str, name: str, tmp_path: Path) -> None:
+    path, bundle = saved(tmp_path, name)
+    assert main(["export", str(path), "--to", target, "--out", str(tmp_path / "out"), "--no-compilation-cache"]) == 0
+    printed, weights = execute(tmp_path / "out", "names['weights']")
+    expected = named_weights(bundle.train())
+    assert set(weights) == set(expected)
+    for key, value in expected.items():
+        np.testing.assert_allclose(weights[key], value, atol=1e-3, err_msg=key)
+        changed = np.abs(np.asarray(value) - np.asarray(bundle.initial_weights[key])).max()
+        assert np.abs(weights[key] - np.asarray(value)).max() <= 0.01 * changed + 1e-6, key
+    (share,) = re.findall(r"test accuracy (\d\.\d+) \(n = 500\)", printed)
+    assert abs(float(share) - replay(bundle).test_accuracy) <= 0.004
+
+
+@pytest.mark.parametrize("target", ["pennylane", "qiskit"])
+def test_layer_programs_give_our_values(target: str, tmp_path: Path) -> None:
+    assert main(["export", str(ZOO), "--to", target, "--out", str(tmp_path)]) == 0
+    printed, kept = execute(tmp_path, "{'values': names['values']}")
+    assert "largest difference from qdistill:" in printed
+    bundle = DistilledDataset.load(ZOO)
+    model: Any = bundle.train()
+    features = jax.vmap(model.features)(bundle.data.images)
+    with np.load(tmp_path / "layer.npz") as arrays:
+        np.testing.assert_allclose(arrays["features"], features, atol=1e-4)
+    np.testing.assert_allclose(kept["values"], jax.vmap(model.branch)(features), atol=1e-4)
+
+
+@pytest.mark.parametrize("target", ["pennylane", "qiskit"])
+@pytest.mark.parametrize("name", [OWN, "Pauli-Z", "angles, a fixed Hermitian, a projection"])
+def test_layer_programs_of_every_embedding_and_observable(target: str, name: str, tmp_path: Path) -> None:
+    path, bundle = saved(tmp_path, name)
+    assert main(["export", str(path), "--to", target]) == 0
+    program = tmp_path / f"bundle-{target}" / "layer.py"
+    names: dict[str, Any] = {"__name__": "imported", "__file__": str(program)}
+    exec(compile(program.read_text(), "layer.py", "exec"), names)
+    model: Any = bundle.train()
+    features = model.features(bundle.data.images[0])
+    np.testing.assert_allclose(names["evaluate"](np.asarray(features)), model.branch(features), atol=1e-4)
+
+
+def test_openqasm_text_has_our_state(tmp_path: Path) -> None:
+    assert main(["export", str(ZOO), "--to", "qasm", "--out", str(tmp_path)]) == 0
+    with np.load(tmp_path / "layer.npz") as file:
+        arrays = dict(file)
+    circuit = qiskit.qasm3.loads((tmp_path / "layer.qasm").read_text())
+    numbers = {"weights": arrays["angles"], "features": arrays["qasm_features"][0]}
+    values = {p: float(numbers[p.name.split("_")[0]][int(p.name.split("_")[1])]) for p in circuit.parameters}
+    state = Statevector(circuit.assign_parameters(values))
+    for wire, row in enumerate(arrays["coefficients"]):
+        density = np.asarray(state.data).reshape((2,) * 6)
+        split = np.moveaxis(density, 5 - wire, 0).reshape(2, -1)
+        paulis = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+        value = np.einsum("ia,p,pij,ja->", split.conj(), row, paulis, split).real
+        assert abs(value - arrays["values"][0, wire]) < 1e-4
+
+
+@pytest.mark.parametrize("target", ["pennylane", "qiskit", "qasm"])
+@pytest.mark.parametrize("name", ["classical", "the dense control"])
+def test_a_network_without_a_quantum_layer(target: str, name: str, tmp_path: Path, capsys: Any) -> None:
+    path, _ = saved(tmp_path, name)
+    assert main(["export", str(path), "--to", target]) == 1
+    assert f"has no quantum layer, so there is nothing to export to {target}" in capsys.readouterr().err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["bundle.safetensors"]
+
+
+def test_an_unknown_target_is_refused(tmp_path: Path) -> None:
+    path, _ = saved(tmp_path, "classical")
+    assert main(["export", str(path), "--to", "tensorflow"]) == 2
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path, capsys: Any) -> None:
+    path, _ = saved(tmp_path, "classical")
+    assert main(["export", str(path), "--to", "numpy", "--out", str(path / "folder")]) == 1
+    assert "Cannot create the folder" in capsys.readouterr().err
+
+
+def test_a_network_that_the_file_does_not_describe(tmp_path: Path, capsys: Any) -> None:
+    bundle = dataclasses.replace(
+        random_bundle(image_shape=(28, 28, 1), n_classes=10), architecture=None, dataset="digits"
+    )
+    bundle.save(tmp_path / "bundle")
+    for target in ("numpy", "qasm"):
+        assert main(["export", str(tmp_path / "bundle"), "--to", target]) == 1
+        assert "does not describe" in capsys.readouterr().err
+    with pytest.raises(BundleError):
+        bundle.initial_model()

@@ -1,0 +1,286 @@
+"""Circuits from PennyLane, Qiskit and OpenQASM: round trips, gates that are taken apart, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pennylane as qml
+import pytest
+import qiskit.circuit.library as library
+from hypothesis import given
+from hypothesis import strategies as st
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter, ParameterVector
+from qiskit.circuit.library.standard_gates import get_standard_gate_name_mapping
+from qiskit.quantum_info import Operator
+
+from qdistill.backends.from_pennylane import _NAMES as PENNYLANE_NAMES
+from qdistill.backends.from_pennylane import from_pennylane
+from qdistill.backends.from_qiskit import from_openqasm, from_qiskit
+from qdistill.backends.openqasm import circuit_to_openqasm
+from qdistill.backends.pennylane import queue
+from qdistill.backends.qiskit import circuit_to_qiskit
+from qdistill.backends.standard_gates import STANDARD_GATES
+from qdistill.errors import ArgumentError, CircuitError
+from qdistill.quantum import Angle, Circuit, Operation, StronglyEntangling, feature, weight
+
+from ..quantum.reference import numpy_unitary
+from ..quantum.strategies import N_FEATURES, N_WEIGHTS, circuits, examples, vectors
+
+
+def same_up_to_phase(actual: np.ndarray, expected: np.ndarray, tolerance: float = 1e-10) -> None:
+    overlap = np.trace(expected.conj().T @ actual) / len(actual)
+    assert abs(abs(overlap) - 1) < tolerance
+    np.testing.assert_allclose(actual, overlap * expected, atol=10 * tolerance)
+
+
+# --- round trips
+
+
+@examples(20)
+@given(circuits(max_wires=4), st.integers(0, 100))
+def test_pennylane_gives_the_circuit_back(circuit: Circuit, seed: int) -> None:
+    weights, features = vectors(seed)
+    read = from_pennylane(
+        lambda w, x: queue(qml, circuit, w, x), circuit.n_wires, weight_shape=(N_WEIGHTS,), n_features=N_FEATURES
+    )
+    same_up_to_phase(numpy_unitary(read, weights, features), numpy_unitary(circuit, weights, features))
+
+
+@examples(50)
+@given(circuits(max_wires=4), st.integers(0, 100))
+def test_qiskit_gives_the_circuit_back(circuit: Circuit, seed: int) -> None:
+    weights, features = vectors(seed)
+    names = ["features"] if circuit.n_features else []
+    read = from_qiskit(circuit_to_qiskit(circuit), features=names)
+    same_up_to_phase(numpy_unitary(read, weights, features), numpy_unitary(circuit, weights, features))
+
+
+@examples(20)
+@given(circuits(max_wires=4), st.integers(0, 100))
+def test_openqasm_gives_the_circuit_back(circuit: Circuit, seed: int) -> None:
+    weights, features = vectors(seed)
+    names = ["features"] if circuit.n_features else []
+    read = from_openqasm(circuit_to_openqasm(circuit), features=names)
+    same_up_to_phase(numpy_unitary(read, weights, features), numpy_unitary(circuit, weights, features))
+
+
+# --- gates that a circuit has not
+
+
+@pytest.mark.parametrize("name", sorted(set(STANDARD_GATES) - {"rot"}))
+def test_standard_gates_are_qiskits(name: str) -> None:
+    gate = get_standard_gate_name_mapping()[name]
+    angles = [0.3, -1.1, 2.2][: len(gate.params)]
+    qubits = [2, 0, 1][: gate.num_qubits]
+    circuit = QuantumCircuit(3)
+    circuit.append(type(gate)(*angles), qubits)
+    read = from_qiskit(circuit)
+    same_up_to_phase(numpy_unitary(read, np.zeros(0)), Operator(circuit).data)
+
+
+@pytest.mark.parametrize("name", [*PENNYLANE_NAMES, "MultiRZ", "SISWAP", "PSWAP", "DoubleExcitation"])
+def test_gates_of_pennylane(name: str) -> None:
+    adjoint = name.startswith("Adjoint(")
+    gate = getattr(qml, name.removeprefix("Adjoint(").removesuffix(")"))
+    angles = [0.3, -1.1, 2.2][: gate.num_params]
+    wires = [2, 0, 1, 3][: gate.num_wires or 3]
+
+    def function(weights: Any) -> None:
+        qml.adjoint(gate)(*angles, wires=wires) if adjoint else gate(*angles, wires=wires)
+
+    read = from_pennylane(function, 4, weight_shape=(0,))
+    expected = qml.matrix(function, wire_order=range(4))(None)
+    same_up_to_phase(numpy_unitary(read, np.zeros(0)), expected)
+
+
+def test_templates_of_pennylane() -> None:
+    def function(weights: Any, features: Any) -> None:
+        qml.AngleEmbedding(features, wires=range(3), rotation="Z")
+        qml.StronglyEntanglingLayers(weights, wires=range(3))
+        qml.adjoint(qml.ctrl(qml.RX, control=0))(features[1], wires=2)
+        qml.ctrl(qml.PhaseShift(2 * weights[0, 0, 0] + 0.5, 1), control=[2])
+
+    circuit = from_pennylane(function, 3, weight_shape=(2, 3, 3), n_features=3)
+    rng = np.random.default_rng(0)
+    weights, features = rng.normal(size=(2, 3, 3)), rng.normal(size=3)
+    expected = qml.matrix(function, wire_order=range(3))(weights, features)
+    same_up_to_phase(numpy_unitary(circuit, weights.ravel(), features), expected)
+    plain = from_pennylane(
+        lambda w: qml.StronglyEntanglingLayers(w, wires=range(3)), 3, weight_shape=StronglyEntangling(3, 2).weight_shape
+    )
+    assert plain == StronglyEntangling(3, 2).circuit()
+
+
+def test_a_qnode_is_taken_for_its_function() -> None:
+    @qml.qnode(qml.device("default.qubit", wires=1))
+    def node(weights: Any) -> None:
+        qml.RX(weights[0], wires=0)
+
+    assert from_pennylane(node, 1, weight_shape=(1,)) == Circuit(1, (Operation("RX", (0,), (weight(0),)),))
+
+
+def test_affine_angles_of_pennylane() -> None:
+    def function(weights: Any, features: Any) -> None:
+        qml.RX(2 * weights[1] + 0.1, wires=0)
+        qml.RY(-features[0] / 4, wires=0)
+        qml.RZ(jnp.pi * (1 - weights[0]), wires=0)
+        qml.RZ(0.7, wires=0)
+
+    circuit = from_pennylane(function, 1, weight_shape=(2,), n_features=1)
+    angles = [operation.angles[0] for operation in circuit.operations]
+    assert angles == [
+        Angle("weight", 1, 2.0, 0.1),
+        Angle("feature", 0, -0.25),
+        Angle("weight", 0, -np.pi, np.pi),
+        Angle("constant", 0, 0.0, 0.7),
+    ]
+
+
+def test_library_circuits_of_qiskit() -> None:
+    circuit = library.efficient_su2(3, reps=1)
+    read = from_qiskit(circuit)
+    weights = np.random.default_rng(0).normal(size=circuit.num_parameters)
+    same_up_to_phase(numpy_unitary(read, weights), Operator(circuit.assign_parameters(weights)).data)
+    nested = QuantumCircuit(3)
+    nested.append(library.zz_feature_map(2, reps=1).assign_parameters([0.3, 0.4]).to_gate(), [2, 0])
+    same_up_to_phase(numpy_unitary(from_qiskit(nested), np.zeros(0)), Operator(nested).data)
+    two_qubits = QuantumCircuit(2)
+    two_qubits.append(library.UnitaryGate(Operator(library.DCXGate())), [1, 0])
+    same_up_to_phase(numpy_unitary(from_qiskit(two_qubits), np.zeros(0)), Operator(two_qubits).data)
+
+
+def test_order_of_qiskits_parameters() -> None:
+    w, x, b = ParameterVector("w", 12), ParameterVector("x", 2), Parameter("b")
+    circuit = QuantumCircuit(1)
+    for angle in (w[10], x[1], 2 * w[2] + 0.1, b / 2, 1.5 - x[0]):
+        circuit.rx(angle, 0)
+    angles = [operation.angles[0] for operation in from_qiskit(circuit, features=["x"]).operations]
+    assert angles == [
+        weight(11),
+        feature(1),
+        Angle("weight", 3, 2.0, 0.1),
+        Angle("weight", 0, 0.5),
+        Angle("feature", 0, -1.0, 1.5),
+    ]
+
+
+def test_order_of_openqasms_inputs() -> None:
+    text = """OPENQASM 3.0;
+    include "stdgates.inc";
+    input angle later;
+    input float[64] given;
+    input float[64] unused;
+    input float[64] early;
+    gate mine(t) a, b { rx(2 * t) a; cx a, b; }
+    qubit[2] q;
+    mine(early) q[1], q[0];
+    sx q[0];
+    p(given + 1.0) q[0];
+    rz(later) q[1];
+    """
+    circuit = from_openqasm(text, features=["given"])
+    assert circuit.operations[:2] == (
+        Operation("RX", (1,), (Angle("weight", 2, 2.0),)),
+        Operation("CNOT", (1, 0)),
+    )
+    assert circuit.operations[3:] == (
+        Operation("RZ", (0,), (Angle("feature", 0, 1.0, 1.0),)),
+        Operation("RZ", (1,), (weight(0),)),
+    )
+
+
+# --- what is refused
+
+
+def branches(w: Any) -> None:
+    if w[0] > 0:
+        qml.X(0)
+
+
+REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "a product": (lambda w: qml.RX(w[0] * w[1], 0), r"Operation 0, RX on wires \[0\], must have angles of the form"),
+    "a square": (lambda w: (qml.X(0), qml.RY(w[0] ** 2, 1)), r"Operation 1, RY"),
+    "a sum": (lambda w: qml.RX(w[0] + w[1], 0), "one entry"),
+    "a sine": (lambda w: qml.RX(jnp.sin(w[0]), 0), "one entry"),
+    "a step": (lambda w: qml.RX(jnp.floor(w[0]), 0), "one entry"),
+    "a branch of a number": (lambda w: qml.RX(jnp.maximum(w[0], 0), 0), "one entry"),
+    "NumPy on a marker": (lambda w: qml.RX(np.sin(w[0]), 0), "Python's arithmetic or jax.numpy"),
+    "a branch": (branches, "the same gates whatever its weights"),
+    "a measurement": (lambda w: qml.expval(qml.Z(0)), "must not measure"),
+    "a measurement on the way": (lambda w: qml.measure(0), "mid-circuit measurement"),
+    "a state": (lambda w: qml.AmplitudeEmbedding(w, [0]), "choose the layer's embedding"),
+    "a wire too many": (lambda w: qml.X(2), "wires 0 to 1"),
+    "a wire with a name": (lambda w: qml.X("a"), "wires 0 to 1"),
+    "a channel": (
+        lambda w: (qml.X(0), qml.DepolarizingChannel(0.1, 0)),
+        r"Operation 1, DepolarizingChannel on wires \[0\], cannot be imported.* CNOT",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_pennylane_refuses(case: str) -> None:
+    function, message = REFUSED[case]
+    with pytest.raises(CircuitError, match=message):
+        from_pennylane(function, 2, weight_shape=(2,))
+
+
+def test_pennylane_refuses_a_bad_shape() -> None:
+    with pytest.raises(ArgumentError, match="`n_features` at least 0"):
+        from_pennylane(branches, 1, weight_shape=(1,), n_features=-1)
+
+
+@pytest.mark.parametrize("value", [lambda a, b: a * b, lambda a, b: a * a, lambda a, b: a.sin(), lambda a, b: a + b])
+def test_qiskit_refuses_other_functions(value: Any) -> None:
+    circuit = QuantumCircuit(2)
+    circuit.h(0)
+    circuit.rx(value(Parameter("a"), Parameter("b")), 1)
+    with pytest.raises(CircuitError, match=r"Operation 1, rx on qubits \[1\], must have angles of the form"):
+        from_qiskit(circuit)
+
+
+def test_qiskit_refuses_measurements() -> None:
+    measured, reset, conditional = (QuantumCircuit(1, 1) for _ in range(3))
+    measured.measure(0, 0)
+    reset.reset(0)
+    with conditional.if_test((conditional.clbits[0], 1)):
+        conditional.x(0)
+    for circuit in (measured, reset, conditional):
+        with pytest.raises(CircuitError, match=r"Operation 0, \w+ on qubits \[0\], measures, resets or depends"):
+            from_qiskit(circuit)
+
+
+def test_qiskit_refuses_unknown_gates() -> None:
+    from qiskit.circuit import Gate
+
+    circuit = QuantumCircuit(2)
+    circuit.append(Gate("magic", 2, []), [1, 0])
+    with pytest.raises(CircuitError, match=r"Operation 0, magic on qubits \[1, 0\], cannot be imported.* cx, "):
+        from_qiskit(circuit)
+
+
+def test_a_gate_of_the_users_own_with_a_standard_name_is_not_mistaken() -> None:
+    own = QuantumCircuit(1, name="h")
+    own.x(0)
+    circuit = QuantumCircuit(1)
+    circuit.append(own.to_gate(), [0])
+    assert from_qiskit(circuit).operations == (Operation("X", (0,)),)
+
+
+def test_names_that_are_not_there() -> None:
+    circuit = QuantumCircuit(1)
+    circuit.rx(Parameter("theta"), 0)
+    with pytest.raises(ArgumentError, match=r"`features` must be one of theta, but was 'thea'. Did you mean"):
+        from_qiskit(circuit, features=["thea"])
+    with pytest.raises(ArgumentError, match="`features` must be one of a, but was 'b'"):
+        from_openqasm("OPENQASM 3.0; input float[64] a; qubit q;", features=["b"])
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "OPENQASM 3.0; qubit[1] q; h q[0];"])
+def test_text_that_qiskit_cannot_read(text: str) -> None:
+    with pytest.raises(CircuitError, match="`text` must be an OpenQASM 3 program"):
+        from_openqasm(text)

@@ -1,0 +1,38 @@
+"""The examples, run in this process on the digits with very few iterations."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qdistill.distill.bundle import DistilledDataset
+from qdistill.evaluate.protocol import replay
+from qdistill.quantum import Circuit
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+@pytest.mark.parametrize("name", ["pennylane_circuit", "qiskit_circuit"])
+def test_circuits_of_other_frameworks_are_distilled_for(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    monkeypatch.setattr(sys, "argv", [name, "--dataset", "digits", "--iterations", "2", "--out", str(out)])
+    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    assert "test accuracy" in capsys.readouterr().out
+    bundle = DistilledDataset.load(out / "bundle.safetensors")
+    assert isinstance(bundle.architecture.ansatz, Circuit)  # type: ignore[union-attr]
+    assert replay(bundle).test_accuracy == bundle.record.test_accuracy
+
+
+def test_the_document_on_backends_is_right() -> None:
+    text = (EXAMPLES.parent / "docs" / "backends.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["model"].ansatz.n_weights == 12
