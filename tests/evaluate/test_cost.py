@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from qdistill.evaluate.cost import circuits_per_gradient, training_circuits
+from qdistill.errors import ArgumentError
+from qdistill.evaluate.cost import circuits_per_gradient, depth, training_circuits, training_work
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.quantum import AmplitudeEmbedding, AngleEmbedding, Hermitian, PauliZ, QuantumLayer
 from qdistill.quantum.circuit import Circuit, Operation, constant, feature, weight
@@ -45,3 +46,41 @@ def test_circuits_of_a_training() -> None:
     # 72 angles and 63 preparing rotations, in three settings, on ten images in ten steps.
     assert training_circuits(network, 100) == 100 * 3 * (1 + 2 * 72 + 2 * 63)
     assert training_circuits(LeNetArchitecture().build((28, 28, 1), 10, key=key), 100) == 0
+
+
+def test_perturbation_takes_three_evaluations_whatever_the_number_of_angles() -> None:
+    assert circuits_per_gradient(layer(ROTATION, CONTROLLED, n_weights=4), "spsa") == 3
+
+
+def test_the_work_of_a_training() -> None:
+    network = QuantumLeNetArchitecture(n_qubits=2, n_layers=1).build((28, 28, 1), 10, key=jax.random.key(0))
+    work = training_work(network, 20, shots=100)
+    # 6 angles and 3 preparing rotations.
+    assert (work.circuits, work.shots, work.settings) == (20 * 3 * 19, 20 * 3 * 19 * 100, 3)
+    # RY(0), then RY CNOT RY CNOT on wire 1, a Rot on each wire, two CNOTs in a ring, and the measurement's rotation.
+    assert (work.depth, work.two_qubit_gates) == (1 + 3 + 1 + 2 + 1 + 0, 4)
+
+
+def test_depth_is_that_of_qiskit() -> None:
+    qiskit = pytest.importorskip("qiskit")
+    operations = (ROTATION, CONTROLLED, CONSTANT, Operation("CNOT", (1, 0)), UPLOAD)
+    circuit = qiskit.QuantumCircuit(2)
+    for operation in operations:
+        if len(operation.wires) == 2:
+            circuit.cx(*operation.wires)
+        else:
+            circuit.rx(0.1, operation.wires[0])
+    assert depth(Circuit(2, operations)) == circuit.depth()
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shots": 0}, "`shots` must be at least 1, but was 0"),
+        ({"shots": 1, "method": "shift"}, "`method` must be one of"),
+    ],
+)
+def test_bad_work(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        training_work(LeNetArchitecture().build((28, 28, 1), 10, key=jax.random.key(0)), 1, **options)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from qdistill.cli.shared import INTERRUPTED, say
 from qdistill.errors import ArgumentError, QDistillError
 
-COMMANDS = ("distill", "evaluate", "show", "report", "export", "diagnose", "data", "zoo", "paper")
+COMMANDS = ("distill", "evaluate", "show", "report", "export", "diagnose", "cost", "data", "zoo", "paper")
 """Each is a module of this package, whose `run` takes the arguments and returns the exit code."""
 
 _HELP = """\
@@ -32,6 +32,7 @@ commands:
   report RUN          write one HTML page on a run, on seeds, or on a table
   export BUNDLE       write a bundle for PennyLane, Qiskit, NumPy or PyTorch
   diagnose            measure how gradients fall with qubits and layers
+  cost BUNDLE         count the circuits of a training, and what they cost
   data DATASET        fetch a dataset, check it and say what is in it
   zoo list|get NAME   finished bundles that come with the package
   paper table1        the paper's table, with controls and intervals

@@ -1,68 +1,78 @@
-"""How many circuits a training on the distilled images would run on a quantum computer."""
+"""The bill of a bundle's training as plain data, for a page."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.models.lenet import QuantumLeNet
-from qdistill.quantum import AmplitudeEmbedding, PauliZ, QuantumLayer
+from qdistill.evaluate.cost import evaluations_per_gradient, quantum_layers, settings
+from qdistill.evaluate.rates import read_rates
+from qdistill.evaluate.savings import compare, find_record
+
+SHOTS = 1024
+"""Of each circuit, where a page says what it would cost."""
 
 
 def count_executions(bundle: DistilledDataset) -> dict[str, Any]:
-    """Count the circuits of a bundle's training by the parameter-shift rule.
-
-    Each angle of a Pauli rotation takes two more circuits, shifted by plus and minus pi/2 (Schuld, Bergholm, Gogolin,
-    Izaac and Killoran, Phys. Rev. A 99, 032331, 2019). The layers before the quantum layer learn from the gradient with
-    respect to its features: an amplitude embedding of real amplitudes on n qubits is prepared by 2^n - 1 RY rotations
-    (Mottonen, Vartiainen, Bergholm and Salomaa, quant-ph/0407010), an angle embedding by n. Every circuit runs in each
-    measurement setting: all wires along Z for Pauli-Z, and along X, Y and Z for Hermitians, whose coefficients'
-    gradients need all three.
+    """Count the circuits of a bundle's training by parameter shift, price them, and set them beside real images.
 
     Args:
         bundle: its architecture, images and schedule are read.
 
     Returns:
-        Plain data: `rows` of a name, how it is computed and the number of circuits; `training`, their total; and
-        `notes`, what the numbers leave out. All zero, with a note, for a network without a quantum layer.
+        Plain data: `rows` of a name, how it is computed and the number of circuits; `training`, their total;
+        `trainings`, those on the bundle and on real images with their accuracy and prices; `cards`, the names of the
+        rate cards; `points` of (circuits, accuracy) for a curve; and `notes`, what the numbers leave out. Empty, with a
+        note, for a network without a quantum layer.
 
     Raises:
         BundleError: the bundle does not say which network it is for.
     """
-    model = bundle.initial_model()
-    layer = model.branch if isinstance(model, QuantumLeNet) else None
-    if not isinstance(layer, QuantumLayer):
-        return {"rows": [], "training": 0, "notes": ["The network has no quantum layer, so it runs no circuits."]}
-    n_images, n_steps, n = bundle.data.schedule.shape[1], bundle.inner.total_steps, layer.circuit.n_wires
-    n_angles = layer.circuit.n_weights if layer.trainable else 0
-    n_prepared = 2**n - 1 if isinstance(layer.embedding, AmplitudeEmbedding) else n
-    settings = 1 if isinstance(layer.observable, PauliZ) else 3
-    parts = [
-        ("values", "one circuit an image", 1),
-        ("gradient of the circuit's angles", f"two circuits an image for each of {n_angles} angles", 2 * n_angles),
-        (
-            "gradient of the features",
-            f"two circuits an image for each of the {n_prepared} rotations that prepare them",
-            2 * n_prepared,
-        ),
-    ]
-    per_image = settings * sum(circuits for _, _, circuits in parts)
-    how = f"{n_images} images x {settings} measurement setting{'s' * (settings > 1)}"
+    layers = quantum_layers(bundle.initial_model())
+    if not layers:
+        note = "The network has no quantum layer, so it runs no circuits."
+        return {"rows": [], "training": 0, "trainings": [], "cards": [], "points": [], "notes": [note]}
+    (layer,) = layers
+    n_images, n_steps = bundle.data.schedule.shape[1], bundle.inner.total_steps
+    n_settings = settings(layer.observable)
     rows = [
-        {"name": f"one step: {name}", "how": f"{how}, {text}", "circuits": n_images * settings * circuits}
-        for name, text, circuits in parts
+        {
+            "name": f"one step: {name}",
+            "how": f"{n_images} images x {n_settings} setting{'s' * (n_settings > 1)} x {n:,} evaluations",
+            "circuits": n_images * n_settings * n,
+        }
+        for name, n in evaluations_per_gradient(layer).items()
     ]
-    step = n_images * per_image
-    rows.append({"name": "one step", "how": "the sum", "circuits": step})
-    rows.append({"name": f"the whole training of {n_steps} steps", "how": "", "circuits": n_steps * step})
-    rows.append(
-        {"name": "one training step on 256 real images, for comparison", "how": "", "circuits": 256 * per_image}
-    )
+    record, cards = find_record(bundle), read_rates()
+    trainings = compare(bundle, record, shots=SHOTS)
+    total = trainings[0].work.circuits
+    rows.append({"name": f"the whole training of {n_steps} steps", "how": "", "circuits": total})
+    work = trainings[0].work
+    notes = [
+        f"Prices are for {SHOTS:,} shots a circuit; the source and date of each card are in the package's rates.toml.",
+        f"A circuit as it is written has depth {work.depth} and {work.two_qubit_gates} two-qubit gates, most of them "
+        "for the state preparation; on a device it is several times that.",
+        "What the distillation itself took is classical computing, and is not in these numbers.",
+    ]
+    if record is None:
+        notes.append("No training on real images was measured for this network: `qdistill cost BUNDLE --measure` does.")
+    per_gradient = total // max(1, n_images * n_steps)
     return {
         "rows": rows,
-        "training": n_steps * step,
-        "notes": [
-            "Circuits, each of which runs as often as there are shots.",
-            "A wire's own eigenbasis would give the shifted values of a Hermitian in one setting instead of three.",
+        "training": total,
+        "trainings": [
+            {
+                "name": training.name,
+                "accuracy": training.accuracy,
+                "circuits": training.work.circuits,
+                "ratio": training.work.circuits / total,
+                "prices": [f"{card.price(training.work):,.0f} {card.currency}" for card in cards],
+            }
+            for training in trainings
         ],
+        "cards": [card.name for card in cards],
+        "points": []
+        if record is None
+        else [(per_gradient * row["seen"], sum(row["test"]) / len(row["test"])) for row in record["full"]],
+        "notes": notes,
     }

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from qdistill.report.style import ACCENT, FAINT, SECOND, SMALL, dress, in_powers_of_ten, shades
+from qdistill.report.style import ACCENT, FAINT, MUTED, SECOND, SMALL, dress, in_powers_of_ten, shades
 
 
 def draw_loss(axes: Axes, lines: Sequence[dict[str, Any]]) -> None:
@@ -103,6 +103,30 @@ def draw_angles(axes: Axes, before: Float[np.ndarray, " angles"], after: Float[n
     axes.plot(moved, "o", color=ACCENT, markersize=2.5)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     dress(axes, "change of each angle, radians", "angle, in the order of the gates")
+
+
+def draw_executions(axes: Axes, cost: Mapping[str, Any]) -> None:
+    """Test accuracy against the circuits of one training: on the bundle, on all real images, and on few of them.
+
+    Args:
+        axes: where to.
+        cost: what `evaluate.executions.count_executions` gives, with a record of trainings on real images.
+    """
+    axes.plot(*zip(*cost["points"], strict=True), "o-", color=FAINT, markersize=3, linewidth=1.2)
+    distilled, _, *subsets = cost["trainings"]
+    for training in subsets:
+        axes.plot(training["circuits"], training["accuracy"], "s", color=MUTED, markersize=4)
+        _name_point(axes, training)
+    axes.plot(distilled["circuits"], distilled["accuracy"], "o", color=SECOND, markersize=7)
+    _name_point(axes, distilled)
+    axes.set_xscale("log")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    dress(axes, "test accuracy; the line: all real images, seen more and more", "circuits of one training")
+
+
+def _name_point(axes: Axes, training: Mapping[str, Any]) -> None:
+    point = (training["circuits"], training["accuracy"])
+    axes.annotate(training["name"], point, (7, -3), textcoords="offset points", size=SMALL)
 
 
 def _line(n_points: int) -> dict[str, Any]:

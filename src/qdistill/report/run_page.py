@@ -26,6 +26,7 @@ from qdistill.quantum import Hermitian, QuantumLayer
 from qdistill.report.figures import as_pictures, columns_of
 from qdistill.report.panels import (
     draw_angles,
+    draw_executions,
     draw_learned_step_sizes,
     draw_loss,
     draw_step_sizes,
@@ -235,7 +236,7 @@ def _replayed(bundle: DistilledDataset, missing: dict[str, str], data_dir: Path 
         # A network of the user's own, which the file does not describe.
         missing |= dict.fromkeys(("confusion", "weights", "cost"), str(error))
         return {}
-    shown: dict[str, Any] = {"weights": _weights(before, after), "cost": count_executions(bundle)}
+    shown: dict[str, Any] = {"weights": _weights(before, after), "cost": _cost(bundle)}
     try:
         raw = source(bundle.dataset).load(data_dir)
         bundle.check_fits(raw.test_images.shape[1:], len(raw.class_names))
@@ -247,6 +248,15 @@ def _replayed(bundle: DistilledDataset, missing: dict[str, str], data_dir: Path 
         return shown
     counts = confusion(after, bundle, raw.test_images, raw.test_labels)
     return shown | {"confusion": _confusion(counts, bundle)}
+
+
+def _cost(bundle: DistilledDataset) -> dict[str, Any]:
+    cost = count_executions(bundle)
+    if not cost["points"] or cost["trainings"][0]["accuracy"] is None:
+        return cost | {"figure": None}
+    figure, axes = panel(6.0, 3.0, right=0.98)
+    draw_executions(axes, cost)
+    return cost | {"figure": as_svg(figure, "executions", "Test accuracy against the circuits of one training")}
 
 
 def _confusion(counts: np.ndarray, bundle: DistilledDataset) -> dict[str, Any]:

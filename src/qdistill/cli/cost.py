@@ -1,0 +1,107 @@
+"""`qdistill cost`: what a training on a bundle runs on a quantum computer, and what that costs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tyro.conf import FlagCreatePairsOff, arg
+
+from qdistill.cli.shared import BundlePath, Cache, DataDir, bundle_file, call, say, use_compilation_cache
+from qdistill.errors import BundleError
+from qdistill.files import TIME, read_json, write_json
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and call."""
+    return call(cost, arguments)
+
+
+def cost(
+    bundle: BundlePath,
+    *,
+    shots: int = 1024,
+    method: Literal["parameter_shift", "spsa"] = "parameter_shift",
+    rates: Annotated[Path | None, arg(metavar="FILE.toml", help_behavior_hint="(default: the package's)")] = None,
+    measure: Annotated[bool, FlagCreatePairsOff] = False,
+    record: Annotated[Path | None, arg(metavar="FILE.json", help_behavior_hint="(default: the zoo's)")] = None,
+    as_json: Annotated[bool, FlagCreatePairsOff, arg(name="json")] = False,
+    data_dir: DataDir = None,
+    compilation_cache: Cache = True,
+) -> int:
+    """Count the circuits and shots of a training on a bundle and on real images, and what they cost.
+
+    Args:
+        bundle: a bundle file, the folder of a run, or a name of the zoo's.
+        shots: of each circuit.
+        method: how gradients are taken.
+        rates: rate cards of your own, in the form of the package's rates.toml.
+        measure: first train the network on real images until it reaches the bundle's validation accuracy (three seeds;
+            minutes), and write the record beside the bundle.
+        record: a record that --measure wrote.
+        as_json: print one JSON object and nothing else.
+        data_dir: where the dataset's files lie, for --measure.
+        compilation_cache: keep compiled programs in the user's cache folder, for --measure.
+    """
+    path = bundle_file(bundle)
+    from qdistill.distill.bundle import DistilledDataset
+    from qdistill.evaluate.rates import DEFAULT_RATES, read_rates
+    from qdistill.evaluate.savings import compare, find_record
+
+    cards = read_rates(DEFAULT_RATES if rates is None else rates)
+    loaded = DistilledDataset.load(path)
+    if measure:
+        if compilation_cache:
+            use_compilation_cache()
+        home = bundle if bundle.is_dir() else bundle.parent
+        record = home / f"full-{path.stem}.json"
+        write_json(record, _measure(loaded, data_dir))
+        say(f"Written: {record}")
+    known = find_record(loaded) if record is None else read_json(record)
+    trainings = compare(loaded, known, shots=shots, method=method)
+    priced = [{card.name: card.price(training.work) for card in cards} for training in trainings]
+    if as_json:
+        rows = [dataclasses.asdict(t) | {"prices": prices} for t, prices in zip(trainings, priced, strict=True)]
+        print(json.dumps({"bundle": str(path), "shots": shots, "method": method, "trainings": rows}))
+        return 0
+    work = trainings[0].work
+    if not work.circuits:
+        print(f"{path}: the network has no quantum layer, so it runs no circuits.")
+        return 0
+    print(f"{path}: one training, {method.replace('_', ' ')}, {shots:,} shots a circuit, {work.settings} settings")
+    print(f"  a circuit as written: depth {work.depth}, {work.two_qubit_gates} two-qubit gates")
+    for training, prices in zip(trainings, priced, strict=True):
+        accuracy = "not measured" if training.accuracy is None else f"{training.accuracy:.2%}"
+        seeds = f", mean of {training.n_seeds} seeds" if training.n_seeds > 1 else ""
+        print(f"\n{training.name}: test accuracy {accuracy}{seeds}")
+        ratio = training.work.circuits / work.circuits
+        circuits = f"{training.work.circuits:,} circuits ({ratio:,.4g} times the bundle's)"
+        print(f"  {training.seen:,} image gradients, {circuits}")
+        for card in cards:
+            seconds = card.seconds(training.work)
+            busy = "" if seconds is None else f", {seconds / 3600:,.2f} hours of the device"
+            print(f"  {card.name:<32} {prices[card.name]:>18,.2f} {card.currency}{busy}")
+    print(
+        "\nQueueing, loading and compiling are not in it. Prices as of: " + ", ".join(sorted({c.date for c in cards}))
+    )
+    if known is None:
+        print("No training on real images was measured for this network; --measure does.")
+    taken = bundle / TIME
+    if taken.exists():
+        print(
+            f"The distillation itself took {read_json(taken)['core_seconds'] / 60:,.1f} minutes of one classical core."
+        )
+    return 0
+
+
+def _measure(bundle: Any, data_dir: Path | None) -> dict[str, Any]:
+    from qdistill.experiments.full_data import measure_full_training
+    from qdistill.experiments.recipe import Recipe
+
+    if not bundle.recipe:
+        raise BundleError("The bundle holds no recipe, so there is no network to train on real images.")
+    until = 1.0 if bundle.record.validation_accuracy is None else bundle.record.validation_accuracy
+    recipe = Recipe.from_json(bundle.recipe)
+    return measure_full_training(recipe, (0, 1, 2), data_dir=data_dir, until=until, told=say)

@@ -1,0 +1,102 @@
+"""How accurate a network gets that trains on real images, by how many of them it sees: what a bundle saves against.
+
+Every number of images seen is a training of its own, whose step size falls to zero at its end, as one would run it who
+can pay for so many. A smaller number of images, drawn evenly from the classes, is trained on again and again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from qdistill.data import Splits, source, split
+from qdistill.data.preprocess import Labelled
+from qdistill.evaluate.baselines import FullTraining, share_right, train_on_all
+from qdistill.experiments.recipe import Recipe
+
+SEEN = (500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 512_000)
+"""Images seen in a training on all of them."""
+
+SUBSETS = {10: 1_000, 100: 4_000, 1_000: 32_000}
+"""Images in a subset, and images seen in the training on it: more did not help on MNIST."""
+
+BATCH, STEP_SIZE = 32, 0.002
+"""Of Adam; small batches learn more from each image."""
+
+
+def measure_full_training(
+    recipe: Recipe,
+    seeds: Sequence[int],
+    *,
+    data_dir: Path | None = None,
+    until: float = 1.0,
+    told: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Train the recipe's network on real images, for more and more of them.
+
+    Args:
+        recipe: gives the dataset, the network and the validation part.
+        seeds: of the initial weights and the order of the images.
+        data_dir: where the dataset's files lie.
+        until: the mean validation accuracy at which it is enough.
+        told: is given a line for each number of images.
+
+    Returns:
+        Plain data: the dataset, the network, how it trained, and under `full` and `subsets` a row for each number of
+        images with the validation and test accuracies of every seed.
+    """
+    splits = split(source(recipe.dataset).load(data_dir), n_validation=recipe.n_validation)
+    mirror = recipe.outer.mirror
+
+    def row(splits: Splits, seen: int) -> dict[str, Any]:
+        batch = min(BATCH, len(splits.train))
+        epochs = seen / (batch * (len(splits.train) // batch))
+        training = FullTraining(epochs=epochs, batch=batch, step_size=STEP_SIZE, mirror=mirror)
+        accuracies: dict[str, list[float]] = {"validation": [], "test": []}
+        for seed in seeds:
+            key_model, key = jax.random.split(jax.random.key(seed))
+            model = recipe.model.build(splits.image_shape, splits.n_classes, key=key_model)
+            trained = train_on_all(model, splits, training, key=key)
+            accuracies["validation"].append(share_right(trained, splits, "validation"))
+            accuracies["test"].append(share_right(trained, splits, "test"))
+        mean = statistics.mean(accuracies["validation"])
+        told(f"{len(splits.train):,} images, {seen:,} seen: validation accuracy {mean:.2%}")
+        return {"images": len(splits.train), "seen": training.steps(len(splits.train)) * batch, **accuracies}
+
+    subsets = [row(_subset(splits, size), seen) for size, seen in SUBSETS.items()]
+    full: list[dict[str, Any]] = []
+    for seen in SEEN:
+        full.append(row(splits, seen))
+        if statistics.mean(full[-1]["validation"]) >= until:
+            break
+    return {
+        "dataset": recipe.dataset,
+        "model": recipe.to_json()["model"],
+        "seeds": list(seeds),
+        "training": {"optimiser": "adam", "batch": BATCH, "step_size": STEP_SIZE, "schedule": "cosine"},
+        "n_validation": recipe.n_validation,
+        "n_test": len(splits.test),
+        "full": full,
+        "subsets": subsets,
+    }
+
+
+def _subset(splits: Splits, size: int) -> Splits:
+    """So many training images, as evenly from the classes as whole images allow; the normalisation stays."""
+    generator = np.random.default_rng(0)
+    order = generator.permutation(len(splits.train))
+    labels = splits.train.labels[order]
+    # The first of every class, then the second of every class, ...
+    rank = np.zeros(len(order), dtype=int)
+    for label in range(splits.n_classes):
+        members = np.flatnonzero(labels == label)
+        rank[members] = np.arange(len(members))
+    picked = order[np.argsort(rank, kind="stable")[:size]]
+    train = Labelled(splits.train.images[picked], splits.train.labels[picked])
+    return dataclasses.replace(splits, train=train)
