@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from qdistill.distill.zoo import named_or_path
 from qdistill.errors import RunError
 from qdistill.files import BUNDLE, RECIPE, SEEDS, TABLE, write_whole
 from qdistill.report import run_page, seeds_page, table_page
@@ -32,7 +33,7 @@ def write_report(
     """Write the page of a run, of several seeds, of a bundle file, or of a table.
 
     Args:
-        path: the folder of a run, of seeds or of a table, or a bundle file.
+        path: the folder of a run, of seeds or of a table, a bundle file, or the name of one of the zoo's.
         out: where to; by default `report.html` in the folder, or beside the bundle file under its name.
         command_of: gives the command that repeats a run.
         data_dir: where the dataset's files lie. The test set is needed for the confusion matrix; a page without it
@@ -45,7 +46,7 @@ def write_report(
         RunError: the folder is none of these, something in it is damaged, or the page cannot be written.
         BundleError: the bundle is damaged.
     """
-    path = Path(path)
+    given, path = Path(path), named_or_path(path)
     if (path / TABLE).exists():
         template, context = "table.html.jinja", table_page.gather(path)
     elif (path / SEEDS).exists():
@@ -58,7 +59,7 @@ def write_report(
             "Name the folder of a run, of several seeds or of a table, or a bundle file."
         )
     if out is None:
-        out = path.with_suffix(".html") if path.is_file() else path / PAGE
+        out = Path(f"{given}.html") if path != given else path.with_suffix(".html") if path.is_file() else path / PAGE
     write_whole(Path(out), render(template, context).encode())
     return Path(out)
 

@@ -118,15 +118,17 @@ def draw_executions(axes: Axes, cost: Mapping[str, Any]) -> None:
         axes.plot(training["circuits"], training["accuracy"], "s", color=MUTED, markersize=4)
         _name_point(axes, training)
     axes.plot(distilled["circuits"], distilled["accuracy"], "o", color=SECOND, markersize=7)
-    _name_point(axes, distilled)
+    point = (distilled["circuits"], distilled["accuracy"])
+    axes.annotate(distilled["name"], point, (7, -3), textcoords="offset points", size=SMALL)
     axes.set_xscale("log")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    dress(axes, "test accuracy; the line: all real images, seen more and more", "circuits of one training")
+    dress(axes, "test accuracy; line: all real images", "circuits of one training")
 
 
 def _name_point(axes: Axes, training: Mapping[str, Any]) -> None:
     point = (training["circuits"], training["accuracy"])
-    axes.annotate(training["name"], point, (7, -3), textcoords="offset points", size=SMALL)
+    # Below the point and ending there: what is dear lies at the right edge.
+    axes.annotate(training["name"], point, (4, -11), textcoords="offset points", size=SMALL, ha="right")
 
 
 def _line(n_points: int) -> dict[str, Any]:

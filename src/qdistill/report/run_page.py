@@ -254,7 +254,7 @@ def _cost(bundle: DistilledDataset) -> dict[str, Any]:
     cost = count_executions(bundle)
     if not cost["points"] or cost["trainings"][0]["accuracy"] is None:
         return cost | {"figure": None}
-    figure, axes = panel(6.0, 3.0, right=0.98)
+    figure, axes = panel(4.8, 2.6, right=0.98)
     draw_executions(axes, cost)
     return cost | {"figure": as_svg(figure, "executions", "Test accuracy against the circuits of one training")}
 
