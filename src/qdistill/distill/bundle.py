@@ -28,6 +28,7 @@ from qdistill.distill.inner import InnerLoop, TrainingSet, train
 from qdistill.errors import ArgumentError, BundleError, RunError
 from qdistill.files import write_whole
 from qdistill.models import ARCHITECTURES, Architecture, Model, named_weights, with_weights
+from qdistill.quantum import ideal
 
 FORMAT = "qdistill-bundle"
 """What the file's metadata says of its kind."""
@@ -174,11 +175,12 @@ class DistilledDataset(eqx.Module):
         except ArgumentError as error:
             raise BundleError(f"the bundle's weights do not fit the network: {error}") from error
 
-    def train(self, model: Model | None = None) -> Model:
+    def train(self, model: Model | None = None, *, key: Array | None = None) -> Model:
         """Train on the distilled data. The same arguments on the same platform give the same bits.
 
         Args:
             model: the network to start from, as it is; by default `initial_model()`.
+            key: random key, consumed, for a network whose quantum layers take shots.
 
         Returns:
             The trained network.
@@ -189,12 +191,12 @@ class DistilledDataset(eqx.Module):
         """
         if model is None:
             model = self.initial_model()
-        elif self.inner.step_sizes == "tensor" and set(named_weights(model)) != set(self.initial_weights):
+        elif self.inner.step_sizes == "tensor" and set(named_weights(ideal(model))) != set(self.initial_weights):
             raise BundleError(
                 "The bundle has a step size for each weight of its own network, and the given one has others. "
                 "Only bundles with shared step sizes train networks of another kind."
             )
-        trained: Model = _train(model, self.data, self.inner)
+        trained: Model = _train(model, self.data, self.inner, key=key)
         return trained
 
     def save(self, path: Path | str) -> None:

@@ -2,8 +2,10 @@
 
 from qdistill.quantum.ansatz import Ansatz, BasicEntangling, StronglyEntangling
 from qdistill.quantum.circuit import Angle, Circuit, Operation, constant, feature, weight
+from qdistill.quantum.device import DeviceModel, Pair
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding
 from qdistill.quantum.layer import QuantumLayer, choose_form, for_batch
+from qdistill.quantum.noise import Execution, NoisyLayer, ideal, n_gradient_circuits, on_device, probabilities, with_key
 from qdistill.quantum.observable import (
     Hermitian,
     Observable,
@@ -14,6 +16,7 @@ from qdistill.quantum.observable import (
     pauli_decompose,
     pauli_strings,
 )
+from qdistill.quantum.shots import MeasurementSetting, measurement_settings
 from qdistill.quantum.simulate import apply, expectation_values, unitary
 
 __all__ = [
@@ -23,10 +26,15 @@ __all__ = [
     "Ansatz",
     "BasicEntangling",
     "Circuit",
+    "DeviceModel",
     "Embedding",
+    "Execution",
     "Hermitian",
+    "MeasurementSetting",
+    "NoisyLayer",
     "Observable",
     "Operation",
+    "Pair",
     "PauliZ",
     "QuantumLayer",
     "StronglyEntangling",
@@ -37,10 +45,16 @@ __all__ = [
     "expectation_values",
     "feature",
     "for_batch",
+    "ideal",
     "make_observable",
+    "measurement_settings",
+    "n_gradient_circuits",
+    "on_device",
     "pauli_compose",
     "pauli_decompose",
     "pauli_strings",
+    "probabilities",
     "unitary",
     "weight",
+    "with_key",
 ]

@@ -92,7 +92,7 @@ class _Moment:
         self.entangled.update(wires)
 
 
-def _elementary(operation: Operation) -> list[Operation]:
+def elementary(operation: Operation) -> list[Operation]:
     """Write controlled rotations with CNOTs; leave everything else as it is.
 
     CRZ(t) = RZ(t/2) CNOT RZ(-t/2) CNOT on the target, likewise for RY, and CRX = H CRZ H
@@ -114,7 +114,7 @@ def _elementary(operation: Operation) -> list[Operation]:
     return [*hadamard, *core, *hadamard]
 
 
-def _as_rot(operation: Operation) -> tuple[float, tuple[Angle, Angle, Angle]]:
+def as_rot(operation: Operation) -> tuple[float, tuple[Angle, Angle, Angle]]:
     """A one-wire operation as ``exp(i phase) Rot(angles)``."""
     angles = operation.angles
     if operation.gate == "Rot":
@@ -143,12 +143,12 @@ def lower(circuit: Circuit) -> Moments:
     n = circuit.n_wires
     moments = [_Moment(n)]
     total_phase = 0.0
-    for operation in (o for whole in circuit.operations for o in _elementary(whole)):
+    for operation in (o for whole in circuit.operations for o in elementary(whole)):
         if operation.gate in _ENTANGLERS:
             moments[-1].entangle(operation.gate, operation.wires)
         else:
             (wire,) = operation.wires
-            phase, angles = _as_rot(operation)
+            phase, angles = as_rot(operation)
             total_phase += phase
             if wire in moments[-1].entangled:
                 moments.append(_Moment(n))
