@@ -37,6 +37,7 @@ from qdistill.models import (
     named_weights,
     with_weights,
 )
+from qdistill.quantum import ideal
 
 FORMAT = "qdistill-bundle"
 """What the file's metadata says of its kind."""
@@ -183,11 +184,12 @@ class DistilledDataset(eqx.Module):
         except ArgumentError as error:
             raise BundleError(f"the bundle's weights do not fit the network: {error}") from error
 
-    def train(self, model: Model | None = None) -> Model:
+    def train(self, model: Model | None = None, *, key: Array | None = None) -> Model:
         """Train on the distilled data. The same arguments on the same platform give the same bits.
 
         Args:
             model: the network to start from, as it is; by default `initial_model()`.
+            key: random key, consumed, for a network whose quantum layers take shots.
 
         Returns:
             The trained network.
@@ -198,12 +200,12 @@ class DistilledDataset(eqx.Module):
         """
         if model is None:
             model = self.initial_model()
-        elif self.inner.step_sizes == "tensor" and set(named_weights(model)) != set(self.initial_weights):
+        elif self.inner.step_sizes == "tensor" and set(named_weights(ideal(model))) != set(self.initial_weights):
             raise BundleError(
                 "The bundle has a step size for each weight of its own network, and the given one has others. "
                 "Only bundles with shared step sizes train networks of another kind."
             )
-        trained: Model = _train(model, self.data, self.inner)
+        trained: Model = _train(model, self.data, self.inner, key=key)
         return trained
 
     def save(self, path: Path | str) -> None:

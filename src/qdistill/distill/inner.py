@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -127,34 +127,35 @@ def cross_entropy(logits: Float[Array, "n classes"], labels: Float[Array, "n cla
 
 def loss_gradient(
     static: PyTree,
-) -> Callable[[PyTree, Float[Array, "n h w c"], Float[Array, "n classes"]], PyTree]:
+) -> Callable[[PyTree, Float[Array, "n h w c"], Float[Array, "n classes"], Array | None], PyTree]:
     """The gradient of the training loss with respect to the weights, with a cheap reverse-mode derivative.
 
     Args:
         static: the network without its weights, as `eqx.partition` gives it.
 
     Returns:
-        ``gradient(weights, images, labels)``. It can be differentiated once in reverse mode; the derivative
+        ``gradient(weights, images, labels, key)``, the key for the shots of this step, or None where there are none.
+        It can be differentiated once in reverse mode; the derivative
         keeps only the arguments and is computed by forward-over-reverse, as the module's text says.
     """
 
-    def loss(weights: PyTree, images: Array, labels: Array) -> Array:
-        return cross_entropy(predict(eqx.combine(weights, static), images), labels)
+    def loss(weights: PyTree, images: Array, labels: Array, key: Array | None) -> Array:
+        return cross_entropy(predict(eqx.combine(weights, static), images, key=key), labels)
 
     @jax.custom_vjp
-    def gradient(weights: PyTree, images: Array, labels: Array) -> PyTree:
-        return jax.grad(loss)(weights, images, labels)
+    def gradient(weights: PyTree, images: Array, labels: Array, key: Array | None) -> PyTree:
+        return jax.grad(loss)(weights, images, labels, key)
 
-    def forward(weights: PyTree, images: Array, labels: Array) -> tuple[PyTree, tuple[PyTree, Array, Array]]:
-        return gradient(weights, images, labels), (weights, images, labels)
+    def forward(weights: PyTree, images: Array, labels: Array, key: Array | None) -> tuple[PyTree, tuple[Any, ...]]:
+        return gradient(weights, images, labels, key), (weights, images, labels, key)
 
-    def backward(kept: tuple[PyTree, Array, Array], cotangent: PyTree) -> tuple[PyTree, Array, Array]:
-        def along_cotangent(weights: PyTree, images: Array, labels: Array) -> Array:
-            derivative: Array = jax.jvp(lambda w: loss(w, images, labels), (weights,), (cotangent,))[1]
+    def backward(kept: tuple[Any, ...], cotangent: PyTree) -> tuple[PyTree, Array, Array, None]:
+        def along_cotangent(weights: PyTree, images: Array, labels: Array, key: Array | None) -> Array:
+            derivative: Array = jax.jvp(lambda w: loss(w, images, labels, key), (weights,), (cotangent,))[1]
             return derivative
 
         slopes: tuple[PyTree, Array, Array] = jax.grad(along_cotangent, argnums=(0, 1, 2))(*kept)
-        return slopes
+        return *slopes, None
 
     gradient.defvjp(forward, backward)
     return gradient
@@ -182,13 +183,16 @@ def _scan_in_segments(
     return jax.lax.scan(jax.checkpoint(segment, prevent_cse=False), carry, cut)[0]
 
 
-def train(model: Model, data: TrainingSet, inner: InnerLoop, *, memory_budget: int | None = None) -> Model:
+def train(
+    model: Model, data: TrainingSet, inner: InnerLoop, *, key: Array | None = None, memory_budget: int | None = None
+) -> Model:
     """Train a network on a few images, T steps in the given order.
 
     Args:
         model: the initial network.
         data: images, labels, step sizes and schedule.
         inner: the optimiser; its numbers of steps must fit `data`.
+        key: random key, consumed, for layers that take shots (see `quantum.on_device`); each step has one of its own.
         memory_budget: bytes that the steps may keep for the reverse pass, should there be one; steps are computed
             again where that is too little (see `memory.segment_lengths`). None stands for a share of the machine's
             memory. What a single step needs while it is computed comes on top. Under `jax.vmap` each of the
@@ -215,11 +219,14 @@ def train(model: Model, data: TrainingSet, inner: InnerLoop, *, memory_budget: i
     optimiser, kept = _OPTIMISERS[inner.optimiser]
     treedef, n_tensors = jax.tree.structure(weights), len(jax.tree.leaves(weights))
 
-    def step(carry: tuple[PyTree, PyTree], now: tuple[Array, Array]) -> tuple[tuple[PyTree, PyTree], None]:
+    def step(
+        carry: tuple[PyTree, PyTree], now: tuple[Array, Array, Array | None]
+    ) -> tuple[tuple[PyTree, PyTree], None]:
         weights, state = carry
-        sizes, picked = now
+        sizes, picked, key_data = now
+        key = None if key_data is None else jax.random.wrap_key_data(key_data)
         images, labels = (data.images[picked], data.labels[picked]) if inner.own_images else (data.images, data.labels)
-        slopes = _name(gradient(weights, images, labels), "gradient")
+        slopes = _name(gradient(weights, images, labels, key), "gradient")
         updates, state = optimiser.update(slopes, state, weights)
         updates = _name(updates, "update")
         by_tensor = jax.tree.unflatten(treedef, jnp.broadcast_to(sizes, (n_tensors,)))
@@ -227,7 +234,9 @@ def train(model: Model, data: TrainingSet, inner: InnerLoop, *, memory_budget: i
         return (weights, state), None
 
     carry = (weights, optimiser.init(weights))
-    now = (data.step_sizes, jnp.asarray(data.schedule))
+    # Key data, for keys themselves cannot be padded.
+    keys = None if key is None else jax.random.key_data(jax.random.split(key, inner.total_steps))
+    now = (data.step_sizes, jnp.asarray(data.schedule), keys)
     row = jax.tree.map(lambda a: a[0], now)
     lengths = segment_lengths(
         inner.total_steps,
@@ -265,6 +274,7 @@ def measure(
     labels: Int[Array, " n"],
     normalisation: Callable[[Array], Array],
     *,
+    key: Array | None = None,
     slice_size: int = 250,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """How a network does on real images; works inside jit.
@@ -274,6 +284,7 @@ def measure(
         images: raw pixels.
         labels: class numbers.
         normalisation: raw pixels -> what the network takes.
+        key: random key, consumed, for layers that take shots.
         slice_size: images evaluated at once.
 
     Returns:
@@ -281,19 +292,20 @@ def measure(
     """
     n = images.shape[0]
     whole = n - n % slice_size
+    keys = None if key is None else jax.random.split(key, n // slice_size + 1)
 
-    def sums(part: tuple[Array, Array]) -> tuple[Array, Array]:
-        images, labels = part
-        logits = predict(model, normalisation(images))
+    def sums(part: tuple[Array, Array, Array | None]) -> tuple[Array, Array]:
+        images, labels, key = part
+        logits = predict(model, normalisation(images), key=key)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return jnp.sum(jnp.argmax(logits, axis=-1) == labels), jnp.sum(losses)
 
     count, loss = jnp.zeros((), jnp.int32), jnp.zeros(())
     if whole:
         parts = tuple(a[:whole].reshape(-1, slice_size, *a.shape[1:]) for a in (images, labels))
-        counts, losses = jax.lax.map(sums, parts)
+        counts, losses = jax.lax.map(sums, (*parts, None if keys is None else keys[:-1]))
         count, loss = count + jnp.sum(counts), loss + jnp.sum(losses)
     if whole < n:
-        last_count, last_loss = sums((images[whole:], labels[whole:]))
+        last_count, last_loss = sums((images[whole:], labels[whole:], None if keys is None else keys[-1]))
         count, loss = count + last_count, loss + last_loss
     return count / n, loss / n

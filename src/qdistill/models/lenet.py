@@ -25,6 +25,7 @@ from qdistill.quantum import (
     Circuit,
     Embedding,
     NoEmbedding,
+    NoisyLayer,
     QuantumLayer,
     StronglyEntangling,
     each_wire,
@@ -105,7 +106,7 @@ class QuantumLeNet(eqx.Module):
 
     Args:
         features: image -> features.
-        branch: the quantum layer, its classical control, or None where the branch is removed.
+        branch: the quantum layer, as it is or on a device, its classical control, or None where it is removed.
         projection: features -> as many values as the branch has outputs, for ``skip="projection"``.
         f3: the last dense layer.
         skip: how the branch's outputs and the features meet: ``"pad"`` adds the outputs, zero-padded, to the
@@ -114,7 +115,7 @@ class QuantumLeNet(eqx.Module):
     """
 
     features: LeNetFeatures
-    branch: QuantumLayer | PooledDense | None
+    branch: QuantumLayer | NoisyLayer | PooledDense | None
     projection: Dense | None
     f3: Dense
     skip: Literal["pad", "projection", "none"] = eqx.field(static=True)

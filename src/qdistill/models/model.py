@@ -11,7 +11,7 @@ import jax
 from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError
-from qdistill.quantum import Circuit, for_batch
+from qdistill.quantum import Circuit, for_batch, with_key
 
 
 @runtime_checkable
@@ -58,9 +58,21 @@ def fields_from_json(kind: type, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value(name, plain) for name, plain in fields.items()}
 
 
-def predict(model: Model, images: Float[Array, "n height width channels"]) -> Float[Array, "n classes"]:
-    """The logits of many images; quantum layers choose their form for that many."""
-    return jax.vmap(for_batch(model, images.shape[0]))(images)
+def predict(
+    model: Model, images: Float[Array, "n height width channels"], *, key: Array | None = None
+) -> Float[Array, "n classes"]:
+    """The logits of many images; quantum layers choose their form for that many.
+
+    Args:
+        model: the network.
+        images: normalised.
+        key: random key, consumed, for layers that take shots: each image has shots of its own.
+    """
+    model = for_batch(model, images.shape[0])
+    if key is None:
+        return jax.vmap(model)(images)
+    keys = jax.random.split(key, images.shape[0])
+    return jax.vmap(lambda image, key: with_key(model, key)(image))(images, keys)
 
 
 def named_weights(model: Model) -> dict[str, Array]:

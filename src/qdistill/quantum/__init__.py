@@ -2,8 +2,10 @@
 
 from qdistill.quantum.ansatz import Ansatz, BasicEntangling, StronglyEntangling
 from qdistill.quantum.circuit import Angle, Circuit, Operation, constant, feature, weight
+from qdistill.quantum.device import DeviceModel, Pair
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding
 from qdistill.quantum.layer import QuantumLayer, choose_form, for_batch
+from qdistill.quantum.noise import Execution, NoisyLayer, ideal, n_gradient_circuits, on_device, probabilities, with_key
 from qdistill.quantum.observable import (
     Hermitian,
     Observable,
@@ -15,6 +17,7 @@ from qdistill.quantum.observable import (
     pauli_strings,
 )
 from qdistill.quantum.preparation import embedded, embedded_features, preparation_angles, preparation_circuit
+from qdistill.quantum.shots import MeasurementSetting, measurement_settings
 from qdistill.quantum.simulate import apply, expectation_values, unitary
 
 __all__ = [
@@ -24,11 +27,16 @@ __all__ = [
     "Ansatz",
     "BasicEntangling",
     "Circuit",
+    "DeviceModel",
     "Embedding",
+    "Execution",
     "Hermitian",
+    "MeasurementSetting",
     "NoEmbedding",
+    "NoisyLayer",
     "Observable",
     "Operation",
+    "Pair",
     "PauliZ",
     "QuantumLayer",
     "StronglyEntangling",
@@ -41,12 +49,18 @@ __all__ = [
     "expectation_values",
     "feature",
     "for_batch",
+    "ideal",
     "make_observable",
+    "measurement_settings",
+    "n_gradient_circuits",
+    "on_device",
     "pauli_compose",
     "pauli_decompose",
     "pauli_strings",
     "preparation_angles",
     "preparation_circuit",
+    "probabilities",
     "unitary",
     "weight",
+    "with_key",
 ]

@@ -208,7 +208,7 @@ def _values(wires: tuple[tuple[int, ...], ...], whole: Array, coefficients: Arra
     """
     measured = [wire for group in wires for wire in group]
     if len(wires[0]) > 1 or len(set(measured)) < len(measured):
-        return _quadratic_values(_quadratic_forms(wires, whole, coefficients), state)
+        return quadratic_values(_quadratic_forms(wires, whole, coefficients), state)
     n = whole.shape[0].bit_length() - 1
     x, y, z = coefficients[:, 1:].T
     across = jnp.hypot(x, y)
@@ -226,7 +226,7 @@ def _values_jvp(
     wires: tuple[tuple[int, ...], ...], primals: tuple[Array, ...], tangents: tuple[Array, ...]
 ) -> tuple[Array, Array]:
     def by_forms(whole: Array, coefficients: Array, state: Array) -> Array:
-        return _quadratic_values(_quadratic_forms(wires, whole, coefficients), state)
+        return quadratic_values(_quadratic_forms(wires, whole, coefficients), state)
 
     values: tuple[Array, Array] = jax.jvp(by_forms, primals, tangents)
     return values
@@ -247,12 +247,12 @@ def _quadratic_forms(
 
 
 @jax.custom_jvp
-def _quadratic_values(forms: Array, state: Array) -> Array:
+def quadratic_values(forms: Array, state: Array) -> Array:
     """``x^T M_k x``."""
     return _images(forms, state) @ state
 
 
-@_quadratic_values.defjvp
+@quadratic_values.defjvp
 def _quadratic_values_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     # M is symmetric, so M x serves the value and the derivative, where JAX would also compute M^T x.
     (forms, state), (d_forms, d_state) = primals, tangents

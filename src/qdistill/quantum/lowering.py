@@ -114,7 +114,7 @@ def elementary(operation: Operation) -> list[Operation]:
     return [*hadamard, *core, *hadamard]
 
 
-def _as_rot(operation: Operation) -> tuple[float, tuple[Angle, Angle, Angle]]:
+def as_rot(operation: Operation) -> tuple[float, tuple[Angle, Angle, Angle]]:
     """A one-wire operation as ``exp(i phase) Rot(angles)``."""
     angles = operation.angles
     if operation.gate == "Rot":
@@ -148,7 +148,7 @@ def lower(circuit: Circuit) -> Moments:
             moments[-1].entangle(operation.gate, operation.wires)
         else:
             (wire,) = operation.wires
-            phase, angles = _as_rot(operation)
+            phase, angles = as_rot(operation)
             total_phase += phase
             if wire in moments[-1].entangled:
                 moments.append(_Moment(n))

@@ -38,9 +38,10 @@ def _unstack(array: Array, axis: int) -> list[Array]:
     return [jnp.squeeze(part, axis) for part in parts]
 
 
-def _angles(
+def angles_of(
     table: AngleTable, weights: Float[Array, " weights"], features: Float[Array, " features"] | None
 ) -> Float[Array, "moments levels wires 3"]:
+    """The angles of a table, in radians."""
     angles = jnp.asarray(table.offset, weights.dtype)
     for source, scale, index in (
         (weights, table.weight_scale, table.weight_index),
@@ -72,7 +73,7 @@ def rot(angles: Float[Array, "*axes 3"]) -> Complex[Array, "*axes 2 2"]:
 def _wire_unitaries(
     moments: Moments, weights: Float[Array, " weights"], features: Float[Array, " features"] | None
 ) -> Complex[Array, "moments wires 2 2"]:
-    rots = rot(_angles(moments.angles, weights, features))
+    rots = rot(angles_of(moments.angles, weights, features))
     product = rots[:, 0]
     for level in range(1, rots.shape[1]):
         product = rots[:, level] @ product

@@ -1,0 +1,143 @@
+"""Device models from what Qiskit backends report of themselves; the fake ones of qiskit-ibm-runtime work offline."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from typing import Any
+
+from qdistill.backends.extras import require
+from qdistill.errors import ArgumentError
+from qdistill.quantum.device import ONE_QUBIT_LIMIT, TWO_QUBIT_LIMIT, DeviceModel, Pair
+
+_TWO_QUBIT_GATES = ("cx", "ecr", "cz")
+
+
+def device(name: str, n_wires: int) -> DeviceModel:
+    """The best wires of a device by its name, such as ``"fake_sherbrooke"``.
+
+    Args:
+        name: of a fake backend of qiskit-ibm-runtime: real devices, with the calibration of one day.
+        n_wires: how many wires are wanted.
+
+    Raises:
+        ArgumentError: unknown device, or one with fewer wires.
+        MissingExtraError: qiskit-ibm-runtime is not installed.
+
+    Example:
+        >>> device("fake_sherbrooke", 6).n_wires  # doctest: +SKIP
+        6
+    """
+    provider = require("qiskit_ibm_runtime.fake_provider", "qiskit")
+    classes = {
+        _snake(kind): getattr(provider, kind)
+        for kind in dir(provider)
+        if kind.startswith("Fake") and not kind.startswith("FakeProvider")
+    }
+    if name not in classes:
+        raise ArgumentError.unknown("device", name, classes)
+    return from_qiskit_backend(classes[name](), n_wires)
+
+
+def _snake(kind: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.removesuffix("V2")).lower()
+
+
+def from_qiskit_backend(backend: Any, n_wires: int) -> DeviceModel:
+    """The best connected wires of a Qiskit backend, with the properties that it reports.
+
+    From every coupled pair a set of wires grows by the qubit that costs least, which is the error of its best coupling
+    to the set plus its mean readout error; of all the sets the one with the lowest sum wins. Its qubits become the
+    wires in the order in which they joined. A rotation is two of the device's `sx` gates between rotations about Z,
+    which take no time, so it has twice the error and the duration of one. T2 is cut to twice T1, as in Qiskit.
+
+    Args:
+        backend: a `BackendV2`.
+        n_wires: how many wires are wanted.
+
+    Raises:
+        ArgumentError: the backend has fewer connected wires, or does not report what is needed.
+    """
+    target = backend.target
+    if not 1 <= n_wires <= target.num_qubits:
+        raise ArgumentError(
+            f"Argument `n_wires` must be from 1 to {target.num_qubits}, the wires of {backend.name}, but was {n_wires}."
+        )
+    gate = next((name for name in _TWO_QUBIT_GATES if name in target.operation_names), None)
+    if gate is None or "sx" not in target.operation_names:
+        raise ArgumentError(
+            f"Argument `backend` must have the gates sx and one of {', '.join(_TWO_QUBIT_GATES)}, but {backend.name} "
+            f"has {', '.join(sorted(target.operation_names))}."
+        )
+    couplings = {frozenset(wires): (record.error, record.duration) for wires, record in target[gate].items() if record}
+    # A broken coupling is reported with the error 1.
+    couplings = {pair: (error, time) for pair, (error, time) in couplings.items() if error < TWO_QUBIT_LIMIT}
+    readout = _readout(backend)
+    qubits = _best_set(couplings, [statistics.mean(shares) for shares in readout], n_wires, backend.name)
+    place = {qubit: wire for wire, qubit in enumerate(qubits)}
+    inside = {pair: values for pair, values in couplings.items() if pair <= set(qubits)}
+    first_second = {pair: tuple(sorted(place[qubit] for qubit in pair)) for pair in inside}
+    pairs = [Pair((first_second[pair][0], first_second[pair][1]), *values) for pair, values in inside.items()]
+    rotations = [target["sx"][(qubit,)] for qubit in qubits]
+    relaxation = [target.qubit_properties[qubit] for qubit in qubits]
+    t1 = [math.inf if record.t1 is None else record.t1 for record in relaxation]
+    t2 = [math.inf if record.t2 is None else record.t2 for record in relaxation]
+    return DeviceModel(
+        name=backend.name,
+        one_qubit_error=tuple(min(2 * record.error, ONE_QUBIT_LIMIT) for record in rotations),
+        one_qubit_time=tuple(2 * record.duration for record in rotations),
+        t1=tuple(t1),
+        t2=tuple(min(two, 2 * one) for one, two in zip(t1, t2, strict=True)),
+        readout=tuple(readout[qubit] for qubit in qubits),
+        two_qubit_error=statistics.mean([pair.error for pair in pairs]) if pairs else 0.0,
+        two_qubit_time=statistics.mean([pair.time for pair in pairs]) if pairs else 0.0,
+        pairs=tuple(sorted(pairs, key=lambda pair: pair.wires)),
+    )
+
+
+def _readout(backend: Any) -> list[tuple[float, float]]:
+    """The two confusion probabilities of each qubit; their mean for both where only that is reported."""
+    target = backend.target
+    properties = backend.properties() if hasattr(backend, "properties") else None
+    shares = []
+    for qubit in range(target.num_qubits):
+        mean = target["measure"][(qubit,)].error
+        both = (mean, mean)
+        if properties is not None:
+            reported = properties.qubit_property(qubit)
+            if "prob_meas1_prep0" in reported:
+                both = (reported["prob_meas1_prep0"][0], reported["prob_meas0_prep1"][0])
+        shares.append(both)
+    return shares
+
+
+def _best_set(
+    couplings: dict[frozenset[int], tuple[float, float]], readout: list[float], n_wires: int, name: str
+) -> list[int]:
+    if n_wires == 1:
+        return [min(range(len(readout)), key=lambda qubit: readout[qubit])]
+    neighbours: dict[int, dict[int, float]] = {}
+    for (first, second), (error, _) in ((tuple(pair), values) for pair, values in couplings.items()):
+        neighbours.setdefault(first, {})[second] = error
+        neighbours.setdefault(second, {})[first] = error
+    best: tuple[float, list[int]] | None = None
+    for start in couplings:
+        members = sorted(start)
+        cost = couplings[start][0] + sum(readout[qubit] for qubit in members)
+        while len(members) < n_wires:
+            costs: dict[int, float] = {}
+            for member in members:
+                for qubit, error in neighbours[member].items():
+                    if qubit not in members:
+                        costs[qubit] = min(costs.get(qubit, math.inf), error + readout[qubit])
+            if not costs:
+                break
+            chosen = min(costs, key=lambda qubit: costs[qubit])
+            members.append(chosen)
+            cost += costs[chosen]
+        if len(members) == n_wires and (best is None or cost < best[0]):
+            best = (cost, members)
+    if best is None:
+        raise ArgumentError(f"Argument `n_wires` must fit the connected wires of {name}, but was {n_wires}.")
+    return best[1]

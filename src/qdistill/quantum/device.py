@@ -1,0 +1,280 @@
+"""A quantum computer as plain data: the errors and durations of its gates, its relaxation times, its readout.
+
+The numbers are those that a device reports of itself. `channels` makes them into maps, `transfer` applies those to a
+circuit, and `backends.devices` reads them from Qiskit's backends.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from qdistill.errors import ArgumentError
+from qdistill.files import write_whole
+from qdistill.quantum.circuit import Circuit
+
+ONE_QUBIT_LIMIT, TWO_QUBIT_LIMIT = 0.5, 0.75
+"""The average gate errors (d - 1) / d of channels that forget everything."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A two-qubit gate of its own quality.
+
+    Args:
+        wires: the two, in either order.
+        error: average gate infidelity, relaxation included, from 0 to 0.75.
+        time: duration in seconds.
+
+    Raises:
+        ArgumentError: impossible values.
+    """
+
+    wires: tuple[int, int]
+    error: float
+    time: float
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if len(set(self.wires)) != 2 or min(self.wires) < 0:
+            raise ArgumentError(f"Argument `wires` must be two different wires, but was {self.wires}.")
+        _check_range("error", (self.error,), 0.0, TWO_QUBIT_LIMIT)
+        _check_range("time", (self.time,), 0.0, math.inf)
+
+
+@dataclass(frozen=True)
+class DeviceModel:
+    """What a device says of its wires and gates; each tuple has one entry a wire.
+
+    Gates on every pair of wires are taken as the device's own. Where `pairs` are given, they are the pairs that the
+    device couples; a gate on another pair would need SWAPs, which are not added here: it gets `two_qubit_error` and
+    `two_qubit_time`, and `n_uncoupled` counts how many gates of a circuit that concerns. Wires that wait while others
+    have gates do not relax, as in Qiskit's noise models.
+
+    Args:
+        name: what to call it.
+        one_qubit_error: average gate infidelity of a rotation, relaxation included, from 0 to 0.5.
+        one_qubit_time: duration of a rotation in seconds.
+        t1: relaxation time in seconds; `math.inf` for none.
+        t2: coherence time in seconds, at most twice `t1`.
+        readout: probabilities ``(read 1 where it is 0, read 0 where it is 1)``.
+        two_qubit_error: average gate infidelity, from 0 to 0.75, of the pairs that are not listed.
+        two_qubit_time: their duration in seconds.
+        pairs: pairs of wires with values of their own.
+
+    Raises:
+        ArgumentError: tuples of different lengths, impossible values, or a pair that is not there or there twice.
+    """
+
+    name: str
+    one_qubit_error: tuple[float, ...]
+    one_qubit_time: tuple[float, ...]
+    t1: tuple[float, ...]
+    t2: tuple[float, ...]
+    readout: tuple[tuple[float, float], ...]
+    two_qubit_error: float
+    two_qubit_time: float
+    pairs: tuple[Pair, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        n = self.n_wires
+        for name in ("one_qubit_error", "one_qubit_time", "t1", "t2", "readout"):
+            if len(getattr(self, name)) != n or not n:
+                raise ArgumentError(
+                    f"Argument `{name}` must have an entry for each of the {n} wires, but had "
+                    f"{len(getattr(self, name))}."
+                )
+        _check_range("one_qubit_error", self.one_qubit_error, 0.0, ONE_QUBIT_LIMIT)
+        _check_range("two_qubit_error", (self.two_qubit_error,), 0.0, TWO_QUBIT_LIMIT)
+        for name in ("one_qubit_time", "t1", "t2"):
+            _check_range(name, getattr(self, name), 0.0, math.inf)
+        _check_range("two_qubit_time", (self.two_qubit_time,), 0.0, math.inf)
+        _check_range("readout", [share for wire in self.readout for share in wire], 0.0, 1.0)
+        for time in (*self.one_qubit_time, self.two_qubit_time, *(pair.time for pair in self.pairs)):
+            if time == math.inf:
+                raise ArgumentError("Argument `one_qubit_time` or `two_qubit_time` must be finite, but was inf.")
+        for wire, (t1, t2) in enumerate(zip(self.t1, self.t2, strict=True)):
+            if not 0 < t2 <= 2 * t1:
+                raise ArgumentError(
+                    f"Argument `t2` must be above 0 and at most twice `t1`, but on wire {wire} was {t2} with a `t1` of "
+                    f"{t1}."
+                )
+        known = [frozenset(pair.wires) for pair in self.pairs]
+        if len(set(known)) < len(known) or any(max(pair) >= n for pair in known):
+            raise ArgumentError(
+                f"Argument `pairs` must list each pair of the wires 0 to {n - 1} once at most, but was "
+                f"{[pair.wires for pair in self.pairs]}."
+            )
+
+    @property
+    def n_wires(self) -> int:
+        """Number of qubits."""
+        return len(self.t1)
+
+    @classmethod
+    def uniform(
+        cls,
+        n_wires: int,
+        *,
+        name: str = "uniform",
+        one_qubit_error: float = 0.0,
+        two_qubit_error: float = 0.0,
+        one_qubit_time: float = 0.0,
+        two_qubit_time: float = 0.0,
+        t1: float = math.inf,
+        t2: float = math.inf,
+        readout: tuple[float, float] = (0.0, 0.0),
+    ) -> DeviceModel:
+        """A device whose wires are all alike; without further arguments it makes no errors."""
+        return cls(
+            name=name,
+            one_qubit_error=(one_qubit_error,) * n_wires,
+            one_qubit_time=(one_qubit_time,) * n_wires,
+            t1=(t1,) * n_wires,
+            t2=(t2,) * n_wires,
+            readout=(readout,) * n_wires,
+            two_qubit_error=two_qubit_error,
+            two_qubit_time=two_qubit_time,
+        )
+
+    def two_qubit(self, wires: Sequence[int]) -> tuple[float, float]:
+        """Error and duration of a gate on two wires."""
+        for pair in self.pairs:
+            if set(pair.wires) == set(wires):
+                return pair.error, pair.time
+        return self.two_qubit_error, self.two_qubit_time
+
+    def n_uncoupled(self, circuit: Circuit) -> int:
+        """How many two-qubit gates of a circuit are on pairs that the device does not couple; 0 without `pairs`."""
+        coupled = {frozenset(pair.wires) for pair in self.pairs}
+        used = [frozenset(operation.wires) for operation in circuit.operations if len(operation.wires) == 2]
+        return sum(pair not in coupled for pair in used) if coupled else 0
+
+    def scaled(self, factor: float) -> DeviceModel:
+        """The device with `factor` times its error rates: gate errors, 1/T1, 1/T2 and readout errors.
+
+        Rates that would go beyond what is possible stay there: a gate that forgets everything, a coin as readout.
+
+        Raises:
+            ArgumentError: a negative or infinite factor.
+        """
+        if not 0 <= factor < math.inf:
+            raise ArgumentError(f"Argument `factor` must be finite and at least 0, but was {factor}.")
+
+        def slower(times: tuple[float, ...]) -> tuple[float, ...]:
+            return tuple(time / factor if factor else math.inf for time in times)
+
+        def grown(value: float, limit: float) -> float:
+            return max(value, min(value * factor, limit)) if factor >= 1 else value * factor
+
+        return replace(
+            self,
+            name=f"{factor:g} x {self.name}",
+            one_qubit_error=tuple(grown(error, ONE_QUBIT_LIMIT) for error in self.one_qubit_error),
+            two_qubit_error=grown(self.two_qubit_error, TWO_QUBIT_LIMIT),
+            pairs=tuple(replace(pair, error=grown(pair.error, TWO_QUBIT_LIMIT)) for pair in self.pairs),
+            t1=slower(self.t1),
+            t2=slower(self.t2),
+            readout=tuple((grown(first, 0.5), grown(second, 0.5)) for first, second in self.readout),
+        )
+
+    def to_toml(self) -> str:
+        """The device as TOML, which `from_toml` reads back."""
+        lines = [f"{name} = {_toml(value)}" for name, value in asdict(self).items() if name != "pairs"]
+        for pair in self.pairs:
+            lines += ["", "[[pairs]]", *(f"{name} = {_toml(value)}" for name, value in asdict(pair).items())]
+        return "\n".join(lines) + "\n"
+
+    def save(self, path: Path | str) -> None:
+        """Write `to_toml` into a file.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        write_whole(Path(path), self.to_toml().encode())
+
+    @classmethod
+    def from_toml(cls, path: Path | str) -> DeviceModel:
+        """Read a device from a TOML file.
+
+        The file has the fields of this class. A field with an entry a wire may be a single value for all wires, if
+        `n_wires` says how many there are. `name` is the file's name where it is left out.
+
+        Raises:
+            ArgumentError: the file is missing or no TOML, a field is missing or unknown, or a value is impossible.
+        """
+        path = Path(path)
+        try:
+            plain = tomllib.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise ArgumentError(f"Cannot read the device {path}: {error}.") from error
+        try:
+            return _from_plain({"name": path.stem, **plain})
+        except ArgumentError as error:
+            raise ArgumentError(f"Cannot read the device {path}: {error}") from error
+
+
+def _check_range(name: str, values: Sequence[Any], lowest: float, highest: float) -> None:
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
+            raise ArgumentError(f"Argument `{name}` must be from {lowest:g} to {highest:g}, but was {value!r}.")
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(part) for part in value) + "]"
+    return repr(value)
+
+
+def _from_plain(plain: dict[str, Any]) -> DeviceModel:
+    names = {field.name for field in fields(DeviceModel)}
+    plain = {name: value if name == "n_wires" else _floats(value) for name, value in plain.items()}
+    for name in plain:
+        if name not in {*names, "n_wires"}:
+            raise ArgumentError.unknown("field", name, {*names, "n_wires"})
+    missing = sorted(names - {"pairs"} - set(plain))
+    if missing:
+        raise ArgumentError(f"the fields {', '.join(missing)} are missing.")
+    n_wires = plain.pop("n_wires", None)
+    for name in ("one_qubit_error", "one_qubit_time", "t1", "t2"):
+        plain[name] = _each_wire(name, plain[name], isinstance(plain[name], list), n_wires)
+    readout = plain["readout"]
+    each = isinstance(readout, list) and all(isinstance(wire, list) for wire in readout)
+    readout = _each_wire("readout", readout, each, n_wires)
+    if not all(isinstance(wire, list) and len(wire) == 2 for wire in readout):
+        raise ArgumentError(f"Argument `readout` must be two probabilities a wire, but was {plain['readout']!r}.")
+    plain["readout"] = tuple((first, second) for first, second in readout)
+    try:
+        pairs = tuple(
+            Pair(**{**pair, "wires": tuple(int(wire) for wire in pair["wires"])}) for pair in plain.get("pairs", ())
+        )
+    except (TypeError, KeyError, ValueError) as error:
+        raise ArgumentError(f"Argument `pairs` must be tables of wires, error and time, but: {error}.") from error
+    return DeviceModel(**{**plain, "pairs": pairs})
+
+
+def _floats(value: Any) -> Any:
+    """The value with floats for its integers: TOML tells 1 from 1.0."""
+    if isinstance(value, dict):
+        return {name: _floats(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_floats(part) for part in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _each_wire(name: str, value: Any, is_list: bool, n_wires: Any) -> tuple[Any, ...]:
+    if is_list:
+        return tuple(value)
+    if not isinstance(n_wires, int) or n_wires < 1:
+        raise ArgumentError(
+            f"Argument `n_wires` must be at least 1 where `{name}` is one value for all wires, but was {n_wires!r}."
+        )
+    return (value,) * n_wires

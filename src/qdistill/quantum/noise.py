@@ -1,0 +1,447 @@
+"""A quantum layer as a device would give it: with noisy gates and readout, from a finite number of shots.
+
+What is exact: the noise of the ansatz, the readout and the measurement's own rotations, always; the noise of the state
+preparation where `Execution.preparation` is ``"exact"``. What is a choice: how shots enter a gradient.
+
+- ``"samples"``: every value is an average over S shots of each setting, and every derivative is what a device would
+  estimate, by shift rules: from S shots of each setting of every shifted circuit, all independent. Derivatives by the
+  weights take two circuits a weight (parameter shift, Schuld et al., arXiv 1811.11184, exact under noise, too, for the
+  value stays a sinusoid of the angle); those by angle-embedded features likewise; those by amplitude-embedded features
+  take two states a feature (`_amplitude_slopes`); those by the observable's coefficients need no further circuit.
+  These gradients have no derivatives of their own.
+- ``"gaussian"``: the exact value plus Gaussian noise of the exact covariance of S shots, smooth to any order: for
+  optimising through a training. Its derivatives are those of that sum; they underestimate the noise of shift rules.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from qdistill.errors import ArgumentError, CircuitError
+from qdistill.quantum.channels import readings
+from qdistill.quantum.circuit import Circuit
+from qdistill.quantum.device import DeviceModel
+from qdistill.quantum.embedding import NORM_FLOOR, AmplitudeEmbedding
+from qdistill.quantum.layer import QuantumLayer, quadratic_values
+from qdistill.quantum.noisy_preparation import averaged_preparation, noisy_state
+from qdistill.quantum.observable import PAULIS, Observable
+from qdistill.quantum.shots import (
+    basis_letters,
+    constants,
+    measurement_settings,
+    outcome_values,
+    reparametrised_noise,
+    sample_frequencies,
+    values_of,
+)
+from qdistill.quantum.simulate import TO_Z_BASIS, apply, apply_local, fuse, unitary
+from qdistill.quantum.transfer import (
+    NoisyCircuit,
+    compile_noisy,
+    evolve_observables,
+    evolve_states,
+    quadratic_forms,
+)
+
+Tree = TypeVar("Tree")
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How circuits are executed.
+
+    Args:
+        device: whose noise they have; None for none.
+        shots: S, for each measurement setting; None for exact expectation values.
+        estimator: how shots enter values and gradients (see the module's text); without effect on exact ones.
+        preparation: the noise of the state preparation on a device: ``"exact"``, the cheaper ``"approximate"`` (see
+            `preparation.noisy_state`), or ``"ideal"``, which is none.
+
+    Raises:
+        ArgumentError: neither a device nor shots, or a bad value.
+    """
+
+    device: DeviceModel | None = None
+    shots: int | None = None
+    estimator: Literal["samples", "gaussian"] = "samples"
+    preparation: Literal["exact", "approximate", "ideal"] = "exact"
+
+    def __post_init__(self) -> None:
+        """Check what the types do not say."""
+        if self.device is None and self.shots is None:
+            raise ArgumentError("Argument `device` or `shots` must be given: without both an execution is exact.")
+        if self.shots is not None and self.shots < 1:
+            raise ArgumentError(f"Argument `shots` must be at least 1, but was {self.shots}.")
+        for name, known in (("estimator", ("samples", "gaussian")), ("preparation", ("exact", "approximate", "ideal"))):
+            if getattr(self, name) not in known:
+                raise ArgumentError.unknown(name, getattr(self, name), known)
+
+
+class NoisyLayer(eqx.Module):
+    """A quantum layer on a device, or from shots: the values that `layer` would give there.
+
+    Args:
+        layer: the layer.
+        execution: how its circuits are executed.
+        key: random key for the shots of one evaluation, consumed; `with_key` sets it.
+
+    Raises:
+        CircuitError: the layer has more wires than the device.
+    """
+
+    layer: QuantumLayer
+    execution: Execution = eqx.field(static=True)
+    key: Array | None = None
+
+    def __check_init__(self) -> None:
+        """Check that the layer fits the device."""
+        if self.execution.device is not None:
+            compile_noisy(self.layer.circuit, self.execution.device)
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of expectation values."""
+        return self.layer.n_outputs
+
+    def __call__(self, features: Float[Array, " features"]) -> Float[Array, " outputs"]:
+        """The estimates of the expectation values for one feature vector.
+
+        Raises:
+            ArgumentError: there are shots, but no key.
+            CircuitError: more features than the embedding takes, or, when a gradient is taken by samples, a circuit
+                that has no shift rule here.
+        """
+        layer = self.layer if self.layer.trainable else jax.lax.stop_gradient(self.layer)
+        if self.execution.shots is None:
+            return _exact_values(layer, self.execution, features)
+        if self.key is None:
+            raise ArgumentError("Argument `key` must be given where there are shots, but was None. Use `with_key`.")
+        if self.execution.estimator == "gaussian":
+            shares = probabilities(layer, self.execution, features)
+            outcomes = outcome_values(layer.observable, layer.circuit.n_wires).astype(shares.dtype)
+            noise = reparametrised_noise(outcomes, shares, self.execution.shots, key=self.key)
+            return _mean(layer.observable, shares) + noise
+        return _sampled_values(layer, self.execution, features, self.key)
+
+
+def on_device(tree: Tree, execution: Execution) -> Tree:
+    """Execute every quantum layer inside a network in this way; one that had another execution has this one now."""
+
+    def wrap(node: Any) -> Any:
+        if isinstance(node, NoisyLayer):
+            return NoisyLayer(node.layer, execution)
+        return NoisyLayer(node, execution) if isinstance(node, QuantumLayer) else node
+
+    result: Tree = jax.tree.map(wrap, tree, is_leaf=lambda node: isinstance(node, NoisyLayer | QuantumLayer))
+    return result
+
+
+def ideal(tree: Tree) -> Tree:
+    """The network with its quantum layers exact again; the inverse of `on_device`."""
+
+    def unwrap(node: Any) -> Any:
+        return node.layer if isinstance(node, NoisyLayer) else node
+
+    result: Tree = jax.tree.map(unwrap, tree, is_leaf=lambda node: isinstance(node, NoisyLayer))
+    return result
+
+
+def with_key(tree: Tree, key: Array) -> Tree:
+    """Give every noisy layer inside a network a random key of its own.
+
+    Args:
+        tree: any module or container of modules.
+        key: random key, consumed.
+    """
+    count = 0
+
+    def keyed(node: Any) -> Any:
+        nonlocal count
+        if not isinstance(node, NoisyLayer):
+            return node
+        count += 1
+        return replace(node, key=jax.random.fold_in(key, count))
+
+    result: Tree = jax.tree.map(keyed, tree, is_leaf=lambda node: isinstance(node, NoisyLayer))
+    return result
+
+
+# --- exact values under noise
+
+
+def _exact_values(layer: QuantumLayer, execution: Execution, features: Array) -> Float[Array, " outputs"]:
+    assert execution.device is not None
+    n, noisy = layer.circuit.n_wires, compile_noisy(layer.circuit, execution.device)
+    dtype = jnp.result_type(layer.weights, features)
+    observables = _read_observables(layer.observable, execution.device, n).astype(dtype)
+    return _noisy_values(layer, execution, noisy, observables, features)
+
+
+def _noisy_values(
+    layer: QuantumLayer,
+    execution: Execution,
+    noisy: NoisyCircuit,
+    observables: Float[Array, "paulis outputs"],
+    features: Float[Array, " features"],
+) -> Float[Array, " outputs"]:
+    """The values of observables, given by their Pauli coefficients, after the circuit with its noise.
+
+    The observables go backwards where that is less arithmetic than to take each state of the batch forwards.
+    """
+    weights = layer.weights.reshape(-1)
+    _, count = observables.shape
+    gates = sum(4 ** len(block.wires) for block in noisy.blocks)
+    if layer.circuit.n_features or layer.batch * gates < count * (gates + layer.batch):
+        start = noisy_state(layer.embedding, execution.device, features, execution.preparation)
+        return evolve_states(noisy, weights, start, features) @ observables
+    before = evolve_observables(noisy, weights, observables)
+    if isinstance(layer.embedding, AmplitudeEmbedding) and execution.preparation != "exact":
+        if execution.preparation == "approximate":
+            assert execution.device is not None
+            factors, added = averaged_preparation(layer.circuit.n_wires, execution.device)
+            constant = jnp.asarray(added, before.dtype) @ before
+            before = (jnp.asarray(factors, before.dtype)[:, None] * before).at[0].add(constant)
+        return quadratic_values(quadratic_forms(before), layer.embedding.state(features))
+    return noisy_state(layer.embedding, execution.device, features, execution.preparation) @ before
+
+
+def _read_observables(observable: Observable, device: DeviceModel, n_wires: int) -> Float[Array, "paulis outputs"]:
+    """The Pauli coefficients of each group on all wires, after what the readout makes of every letter."""
+    coefficients = observable.pauli_coefficients()
+    k = len(observable.wires[0])
+    letters = np.indices((4,) * k).reshape(k, -1)
+    columns = []
+    for row, wires in zip(coefficients, observable.wires, strict=True):
+        reading: np.ndarray = np.eye(1)
+        for wire in wires:
+            own = np.eye(4)
+            for place, letter in enumerate(PAULIS[1:], start=1):
+                own[place, place], own[0, place] = readings(device, wire)[letter]
+            reading = np.kron(reading, own)
+        index = sum(letters[place] * 4 ** (n_wires - 1 - wire) for place, wire in enumerate(wires))
+        read = jnp.asarray(reading, coefficients.dtype) @ row
+        columns.append(jnp.zeros(4**n_wires, coefficients.dtype).at[index].set(read))
+    return jnp.stack(columns, axis=1)
+
+
+# --- probabilities of the outcomes
+
+
+def probabilities(
+    layer: QuantumLayer, execution: Execution, features: Float[Array, " features"]
+) -> Float[Array, "settings outcomes"]:
+    """The probability of every joint outcome of all wires, in every setting of `measurement_settings`.
+
+    Args:
+        layer: the layer.
+        execution: gives the device; its shots do not matter here.
+        features: one vector.
+    """
+    n = layer.circuit.n_wires
+    bases = tuple(basis_letters(setting, n) for setting in measurement_settings(layer.observable))
+    if execution.device is None:
+        return _ideal_probabilities(layer, bases, features)
+    noisy = compile_noisy(layer.circuit, execution.device)
+    strings, places, readout = _outcome_tables(bases, execution.device, n)
+    dtype = jnp.result_type(layer.weights, features)
+    observables = jnp.zeros((4**n, len(strings)), dtype).at[strings, np.arange(len(strings))].set(1)
+    values = _noisy_values(layer, execution, noisy, observables, features)
+    return jnp.einsum("sbm,sm->sb", jnp.asarray(readout, dtype), values[places])
+
+
+def _ideal_probabilities(layer: QuantumLayer, bases: tuple[str, ...], features: Array) -> Array:
+    state, weights = layer.embedding.state(features), layer.weights.reshape(-1)
+    if layer.form == "states":
+        final = apply(layer.circuit, weights, state, features)
+    else:
+        whole = unitary(layer.circuit, weights)
+        final = jax.lax.complex(whole.real @ state, whole.imag @ state)
+    turns = {"X": TO_Z_BASIS[0], "Y": TO_Z_BASIS[1], "Z": np.eye(2)}
+    measured = []
+    for basis in bases:
+        rotations = jnp.asarray(np.array([turns[letter] for letter in basis]), final.dtype)
+        rotated = final if set(basis) == {"Z"} else apply_local(fuse(rotations), final)
+        measured.append(rotated.real**2 + rotated.imag**2)
+    return jnp.stack(measured)
+
+
+@lru_cache
+def _outcome_tables(
+    bases: tuple[str, ...], device: DeviceModel, n_wires: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How the probabilities of outcomes follow from Pauli expectation values.
+
+    Returns:
+        The numbers of the Pauli strings that are needed; the place among them of each part of each setting's letters,
+        (settings, 2^n); and for each setting the matrix from the values of those parts to probabilities.
+    """
+    parts = np.indices((2,) * n_wires).reshape(n_wires, -1)
+    powers = 4 ** np.arange(n_wires - 1, -1, -1)
+    indices, readout = [], []
+    for basis in bases:
+        letters = np.array([PAULIS.index(letter) for letter in basis])
+        indices.append((powers * letters) @ parts)
+        matrix: np.ndarray = np.eye(1)
+        for wire, letter in enumerate(basis):
+            contrast, offset = readings(device, wire)[letter]
+            read = np.array([[1.0, 0.0], [offset, contrast]])
+            matrix = np.kron(matrix, 0.5 * np.array([[1, 1], [1, -1]]) @ read)
+        readout.append(matrix)
+    strings, places = np.unique(np.array(indices), return_inverse=True)
+    return strings, places.reshape(len(bases), -1), np.array(readout)
+
+
+def _mean(observable: Observable, shares: Float[Array, "settings outcomes"]) -> Float[Array, " outputs"]:
+    """The values of probabilities or frequencies; those of a vector that is no state, all zero, are zero."""
+    n = shares.shape[1].bit_length() - 1
+    measured = values_of(outcome_values(observable, n).astype(shares.dtype), shares)
+    return constants(observable) * jnp.sum(shares[0]) + measured
+
+
+# --- samples and their shift rules
+
+
+def _sampled_values(layer: QuantumLayer, execution: Execution, features: Array, key: Array) -> Array:
+    """The values from S shots of each setting, with the gradient that a device would estimate."""
+    arrays, static = eqx.partition(layer, eqx.is_inexact_array)
+    assert execution.shots is not None
+    shots = execution.shots
+
+    @jax.custom_vjp
+    def values(arrays: QuantumLayer, features: Array, key: Array) -> Array:
+        return forward(arrays, features, key)[0]
+
+    def forward(arrays: QuantumLayer, features: Array, key: Array) -> tuple[Array, tuple[Any, ...]]:
+        key_value, key_slopes = jax.random.split(key)
+        whole: QuantumLayer = eqx.combine(arrays, static)
+        frequencies = sample_frequencies(probabilities(whole, execution, features), shots, key=key_value)
+        estimate = _mean(whole.observable, frequencies)
+        return estimate, (arrays, features, frequencies, estimate, key_slopes)
+
+    def backward(kept: tuple[Any, ...], cotangent: Array) -> tuple[QuantumLayer, Array, None]:
+        arrays, features, frequencies, estimate, key = kept
+        whole: QuantumLayer = eqx.combine(arrays, static)
+
+        def by_observable(observable: Observable) -> Array:
+            return _mean(eqx.combine(observable, static.observable), frequencies)
+
+        (d_observable,) = jax.vjp(by_observable, arrays.observable)[1](cotangent)
+        shares = jnp.concatenate(
+            [_shifted_weights(whole, execution, features), _shifted_features(whole, execution, features)]
+        )
+        counted = jax.vmap(lambda shares, key: sample_frequencies(shares, shots, key=key))(
+            shares, jax.random.split(key, len(shares))
+        )
+        sampled = jax.vmap(lambda frequencies: _mean(whole.observable, frequencies))(counted)
+        by_weight, by_feature = jnp.split(sampled, [2 * whole.weights.size])
+        d_weights = _half_difference(by_weight) @ cotangent
+        if isinstance(whole.embedding, AmplitudeEmbedding):
+            d_features = _amplitude_slopes(features, estimate, by_feature) @ cotangent
+        else:
+            d_features = _half_difference(by_feature) @ cotangent
+        slopes = eqx.tree_at(
+            lambda own: (own.weights, own.observable), arrays, (d_weights.reshape(whole.weights.shape), d_observable)
+        )
+        return slopes, d_features, None
+
+    values.defvjp(forward, backward)
+    result: Array = values(arrays, features, key)
+    return result
+
+
+def _up_and_down(step: float, count: int, dtype: Any) -> Float[Array, "shifts entries"]:
+    """A step up for each entry, then one down."""
+    steps = step * jnp.eye(count, dtype=dtype)
+    return jnp.concatenate([steps, -steps])
+
+
+def _half_difference(values: Float[Array, "shifts outputs"]) -> Float[Array, "entries outputs"]:
+    up, down = jnp.split(values, 2)
+    return (up - down) / 2
+
+
+def _shifted_weights(
+    layer: QuantumLayer, execution: Execution, features: Array
+) -> Float[Array, "shifts settings outcomes"]:
+    """The probabilities at a quarter of a turn up for each weight, then down."""
+    _check_shift_rule(layer.circuit)
+    flat = layer.weights.reshape(-1)
+
+    def shifted(shift: Array) -> Array:
+        weights = (flat + shift).reshape(layer.weights.shape)
+        return probabilities(eqx.tree_at(lambda own: own.weights, layer, weights), execution, features)
+
+    return jax.vmap(shifted)(_up_and_down(math.pi / 2, flat.size, flat.dtype))
+
+
+def _check_shift_rule(circuit: Circuit) -> None:
+    """Raise an error unless each weight is the angle of one rotation, as it is."""
+    seen: set[int] = set()
+    for operation in circuit.operations:
+        for angle in operation.angles:
+            if angle.source == "feature":
+                raise CircuitError("Gradients by samples need a circuit that reads no features: embed them instead.")
+            if angle.source == "weight":
+                if len(operation.wires) > 1 or abs(angle.scale) != 1 or angle.index in seen:
+                    raise CircuitError(
+                        "Gradients by samples need each weight to be the angle of one one-wire rotation, with the "
+                        f"scale 1, but weight {angle.index} is not (gate {operation.gate})."
+                    )
+                seen.add(angle.index)
+
+
+def _shifted_features(
+    layer: QuantumLayer, execution: Execution, features: Array
+) -> Float[Array, "shifts settings outcomes"]:
+    """The probabilities that the derivatives by the features are made of, up for each feature, then down."""
+    many = replace(layer, batch=2 * features.size * layer.batch)
+    start, step = features, math.pi / 2
+    if isinstance(layer.embedding, AmplitudeEmbedding):
+        start, step = features / _norm(features), 1.0
+    shifts = _up_and_down(step, features.size, features.dtype)
+    return jax.vmap(lambda shift: probabilities(many, execution, start + shift))(shifts)
+
+
+def _norm(features: Float[Array, " features"]) -> Float[Array, ""]:
+    return jnp.sqrt(jnp.sum(features**2) + NORM_FLOOR)
+
+
+def _amplitude_slopes(
+    features: Float[Array, " features"], estimate: Float[Array, " outputs"], values: Float[Array, "shifts outputs"]
+) -> Float[Array, "features outputs"]:
+    """The derivatives by amplitude-embedded features x, from the states ``u + e_i`` and ``u - e_i``, u = x / |x|.
+
+    The value is v = u^T M u. Evaluated on a vector y, the layer gives ``y^T M y / |y|^2``, so that
+
+        4 (M u)_i = |u + e_i|^2 v(u + e_i) - |u - e_i|^2 v(u - e_i),    dv/dx_i = 2 ((M u)_i - v u_i) / |x|.
+
+    Unlike parameter shifts of the angles of the preparation, this divides by no norm of a part of x, so that its
+    variance stays bounded where many features are zero, as after a ReLU. With a noisy preparation it is exact up to
+    what that noise depends on the state.
+    """
+    norm = _norm(features)
+    unit = (features / norm)[:, None]
+    up, down = jnp.split(values, 2)
+    image = ((2 + 2 * unit) * up - (2 - 2 * unit) * down) / 4
+    slopes = 2 * (image - unit * estimate) / norm
+    # A zero vector is no state; the layer's own derivative there is zero.
+    return jnp.where(norm > 2 * math.sqrt(NORM_FLOOR), slopes, 0)
+
+
+def n_gradient_circuits(layer: QuantumLayer, n_features: int) -> int:
+    """How many circuits one value and its gradient by samples take for one image, each in every setting.
+
+    Args:
+        layer: the layer.
+        n_features: how many features it is given.
+    """
+    return 1 + 2 * layer.weights.size + 2 * n_features

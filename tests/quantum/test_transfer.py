@@ -1,0 +1,109 @@
+"""Noisy circuits against Aer's and PennyLane's density matrices, in both directions."""
+
+import random
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+
+from qdistill.errors import CircuitError
+from qdistill.quantum import Circuit, DeviceModel, Operation, StronglyEntangling, weight
+from qdistill.quantum.transfer import (
+    compile_noisy,
+    evolve_observables,
+    evolve_states,
+    native,
+    pauli_values,
+    quadratic_forms,
+)
+
+from .noisy_reference import aer_density, pauli_vector, pennylane_density, some_device
+from .reference import numpy_unitary, pauli_products, random_circuit
+from .strategies import circuits, examples, random_state, seeds, vectors
+
+
+def from_zero(n_wires: int) -> np.ndarray:
+    return pauli_vector(np.diag([1.0] + [0.0] * (2**n_wires - 1)))
+
+
+@pytest.mark.parametrize("n_wires", [1, 2, 4])
+def test_circuits_are_those_of_aer_and_pennylane(n_wires):
+    circuit = native(random_circuit(random.Random(n_wires), n_wires, 30, n_features=4))
+    weights, features = vectors(n_wires)
+    device = some_device(n_wires + 1)
+    arguments = (jnp.asarray(weights, jnp.float32), jnp.asarray(from_zero(n_wires), jnp.float32))
+    values = evolve_states(compile_noisy(circuit, device), *arguments, jnp.asarray(features, jnp.float32))
+    for density in (
+        aer_density(circuit, device, weights, features),
+        pennylane_density([(circuit, weights, features)], device),
+    ):
+        assert np.abs(np.asarray(values) - pauli_vector(density)).max() < 1e-5
+
+
+def test_strongly_entangling_layers_are_those_of_aer():
+    ansatz, device = StronglyEntangling(5, 4), some_device(5, 1)
+    weights = np.random.default_rng(0).uniform(0, 6, 60)
+    noisy = compile_noisy(ansatz.circuit(), device)
+    values = evolve_states(noisy, jnp.asarray(weights, jnp.float32), jnp.asarray(from_zero(5), jnp.float32))
+    density = aer_density(ansatz.circuit(), device, weights)
+    assert np.abs(np.asarray(values) - pauli_vector(density)).max() < 1e-5
+    assert all(len(block.wires) <= 3 for block in noisy.blocks)
+
+
+@examples(8)
+@given(circuit=circuits(max_wires=4), seed=seeds)
+def test_backwards_is_the_transpose_and_keeps_the_identity(circuit, seed):
+    weights, features = vectors(seed)
+    n = circuit.n_wires
+    noisy = compile_noisy(circuit, some_device(n, seed))
+    state = jnp.asarray(pauli_vector(np.outer(s := random_state(n, seed), s.conj())), jnp.float32)
+    observables = np.random.default_rng(seed).normal(size=(4**n, 2)).astype(np.float32)
+    observables[:, 1] = np.eye(4**n)[0]
+    arguments = (jnp.asarray(weights, jnp.float32), jnp.asarray(features, jnp.float32))
+    before = evolve_observables(noisy, arguments[0], jnp.asarray(observables), arguments[1])
+    after = evolve_states(noisy, arguments[0], state, arguments[1])
+    assert np.abs(np.asarray(before[:, 1]) - observables[:, 1]).max() < 1e-6
+    assert np.abs(np.asarray(state @ before) - np.asarray(after @ observables)).max() < 1e-4
+    assert float(after[0]) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("n_wires", [1, 2, 4])
+@pytest.mark.usefixtures("double_precision")
+def test_without_noise_it_is_the_unitary(n_wires):
+    circuit = random_circuit(random.Random(n_wires), n_wires, 25, n_features=4)
+    weights, features = vectors(3)
+    state = random_state(n_wires, 5)
+    final = numpy_unitary(circuit, weights, features) @ state
+    start = pauli_values(jnp.asarray(state))
+    assert np.abs(np.asarray(start) - pauli_vector(np.outer(state, state.conj()))).max() < 1e-12
+    noisy = compile_noisy(circuit, DeviceModel.uniform(n_wires))
+    values = evolve_states(noisy, jnp.asarray(weights), start, jnp.asarray(features))
+    assert np.abs(np.asarray(values) - pauli_vector(np.outer(final, final.conj()))).max() < 1e-12
+
+
+@pytest.mark.parametrize("n_wires", [1, 2, 4])
+@pytest.mark.usefixtures("double_precision")
+def test_quadratic_forms_are_the_real_parts(n_wires):
+    generator = np.random.default_rng(0)
+    coefficients = generator.normal(size=(4**n_wires, 3))
+    forms = np.asarray(quadratic_forms(jnp.asarray(coefficients)))
+    matrices = np.einsum("pk,pij->ikj", coefficients, np.array(pauli_products(n_wires)))
+    assert np.abs(forms - matrices.real).max() < 1e-12
+    real = jnp.asarray(generator.normal(size=2**n_wires))
+    expected = np.einsum("i,ikj,j->k", real, forms, real)
+    assert np.abs(np.asarray(pauli_values(real) @ coefficients) - expected).max() < 1e-9
+
+
+def test_circuits_without_rotations_or_gates():
+    device = some_device(2)
+    for operations in ((), (Operation("CNOT", (0, 1)),), (Operation("RX", (1,), (weight(0),)),)):
+        circuit = Circuit(2, operations)
+        values = evolve_states(compile_noisy(circuit, device), jnp.full(1, 0.3), jnp.asarray(from_zero(2), jnp.float32))
+        expected = pauli_vector(pennylane_density([(circuit, [0.3], None)], device))
+        assert np.abs(np.asarray(values) - expected).max() < 1e-6
+
+
+def test_a_device_with_too_few_wires_is_refused():
+    with pytest.raises(CircuitError, match="`device` must have at least the circuit's 3 wires, but 'uniform' has 2"):
+        compile_noisy(Circuit(3), DeviceModel.uniform(2))
