@@ -11,6 +11,11 @@ and a Hermitian a wire. An outcome is first held equal to ours, to 2e-4 of its l
 memory and the ratio to ours, or why a cell was left out: too much memory, too slow to run or to compile, or no time
 left.
 
+    python benchmarks/layer.py --wires 12 14 --minutes 20 --longest-compile 120
+
+compares gradients at those numbers of wires only, with more patience than `make bench` has: PennyLane's program for 14
+wires takes half a minute to compile.
+
     python benchmarks/layer.py --forms [WIRES]
 
 compares our own three forms instead, at several batches.
@@ -58,7 +63,7 @@ BATCHES = (10, 1024)
 WIRES = (4, 8, 10, 12, 14)
 STEPS, SYNTHETIC, REAL = 20, 10, 1024
 
-LONGEST_COMPILE, LONGEST_CALL = 25.0, 20.0
+LONGEST_CALL = 20.0
 """Seconds; what smaller cells predict to take longer is left out."""
 
 SAMPLING = 1.5
@@ -97,10 +102,12 @@ class Comparison:
     Args:
         deadline: of `time.monotonic`; no cell is begun that is predicted to end later.
         pairs: the least and the most samples of a pair.
+        longest_compile: seconds; what smaller cells predict to take longer is left out.
     """
 
-    def __init__(self, deadline: float, pairs: tuple[int, int] = PAIRS) -> None:
+    def __init__(self, deadline: float, pairs: tuple[int, int] = PAIRS, *, longest_compile: float = 25.0) -> None:
         self.deadline = deadline
+        self.longest_compile = longest_compile
         self.pairs = pairs
         self.memory = timing.memory_bytes() / 3  # arguments, and what allocators hold in reserve, come on top
         self.cells: list[Cell] = []
@@ -177,7 +184,7 @@ class Comparison:
             compiling = min((cell.compile_seconds or 0.0) * (wires / cell.wires) ** 2 for cell in known)
         if run > LONGEST_CALL:
             raise LeftOutError(f"about {run:.0f} s a call, as smaller cells predict")
-        if compiling > LONGEST_COMPILE:
+        if compiling > self.longest_compile:
             raise LeftOutError(f"about {compiling:.0f} s to compile, as smaller cells predict")
         self._check_memory(memory)
         if time.monotonic() + compiling + max(SAMPLING, 3 * run) > self.deadline:
@@ -399,21 +406,25 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=11.0, help="begin nothing that would end later")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--quick", action="store_true", help="4 wires, few repeats, no meta-gradient")
+    parser.add_argument("--longest-compile", type=float, default=25.0, help="seconds; leave out what takes longer")
+    mode.add_argument("--wires", type=int, nargs="+", help="gradients at these only")
     mode.add_argument("--forms", type=int, nargs="?", const=6, metavar="WIRES", help="our own forms")
     options = parser.parse_args()
     start = time.monotonic()
     timing.prepare(options.threads)
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # most peers have no GPU
-    comparison = Comparison(start + 60 * options.minutes, (3, 5) if options.quick else PAIRS)
+    pairs, longest = (3, 5) if options.quick else PAIRS, options.longest_compile
+    comparison = Comparison(start + 60 * options.minutes, pairs, longest_compile=longest)
     if options.forms:
         compare_forms(comparison, options.forms)
     elif options.quick:
         compare_layers(comparison, 4, 10, KINDS)
     else:
-        for batch in BATCHES:
-            compare_layers(comparison, 6, batch, KINDS)
-        compare_meta_gradients(comparison)
-        for wires in WIRES:
+        if not options.wires:
+            for batch in BATCHES:
+                compare_layers(comparison, 6, batch, KINDS)
+            compare_meta_gradients(comparison)
+        for wires in options.wires or WIRES:
             for batch in BATCHES:
                 compare_layers(comparison, wires, batch, ("gradient",))
     result = {
