@@ -84,7 +84,7 @@ def test_help_lists_the_commands(arguments, capsys):
     assert main(arguments) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    for command in ("distill", "evaluate", "show", "report", "export", "diagnose", "data", "zoo", "paper"):
+    for command in ("distill", "evaluate", "show", "report", "export", "execute", "diagnose", "data", "zoo", "paper"):
         assert f"  {command} " in out
 
 
@@ -94,7 +94,7 @@ def test_no_command_gives_the_help_and_fails(capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["distill", "evaluate", "show", "report", "export", "diagnose", "data", "zoo", "paper"]
+    "command", ["distill", "evaluate", "show", "report", "export", "execute", "diagnose", "data", "zoo", "paper"]
 )
 def test_each_command_has_help(command, capsys):
     assert main([command, "--help"]) == 0

@@ -160,6 +160,33 @@ def loss_gradient(
     return gradient
 
 
+def initial_state(inner: InnerLoop, weights: PyTree) -> PyTree:
+    """The optimiser's state before the first step."""
+    return _OPTIMISERS[inner.optimiser][0].init(weights)
+
+
+def descend(
+    inner: InnerLoop, weights: PyTree, state: PyTree, slopes: PyTree, sizes: Float[Array, " groups"]
+) -> tuple[PyTree, PyTree]:
+    """One step of the optimiser, wherever the gradient came from.
+
+    Args:
+        inner: names the optimiser.
+        weights: the network's arrays.
+        state: the optimiser's, as `initial_state` or the step before gave it.
+        slopes: the gradient, of the weights' structure.
+        sizes: the step's row of `TrainingSet.step_sizes`.
+
+    Returns:
+        The weights and the state after the step.
+    """
+    updates, state = _OPTIMISERS[inner.optimiser][0].update(slopes, state, weights)
+    updates = _name(updates, "update")
+    leaves, treedef = jax.tree.flatten(weights)
+    by_tensor = jax.tree.unflatten(treedef, jnp.broadcast_to(sizes, (len(leaves),)))
+    return jax.tree.map(lambda w, u, size: w - size * u, weights, updates, by_tensor), state
+
+
 def _scan_in_segments(
     step: Callable[[PyTree, PyTree], tuple[PyTree, None]], carry: PyTree, xs: PyTree, lengths: tuple[int, ...]
 ) -> PyTree:
@@ -212,21 +239,16 @@ def train(model: Model, data: TrainingSet, inner: InnerLoop, *, memory_budget: i
             f"{len(data.schedule)}."
         )
     gradient = loss_gradient(static)
-    optimiser, kept = _OPTIMISERS[inner.optimiser]
-    treedef, n_tensors = jax.tree.structure(weights), len(jax.tree.leaves(weights))
+    _, kept = _OPTIMISERS[inner.optimiser]
 
     def step(carry: tuple[PyTree, PyTree], now: tuple[Array, Array]) -> tuple[tuple[PyTree, PyTree], None]:
         weights, state = carry
         sizes, picked = now
         images, labels = (data.images[picked], data.labels[picked]) if inner.own_images else (data.images, data.labels)
         slopes = _name(gradient(weights, images, labels), "gradient")
-        updates, state = optimiser.update(slopes, state, weights)
-        updates = _name(updates, "update")
-        by_tensor = jax.tree.unflatten(treedef, jnp.broadcast_to(sizes, (n_tensors,)))
-        weights = jax.tree.map(lambda w, u, size: w - size * u, weights, updates, by_tensor)
-        return (weights, state), None
+        return descend(inner, weights, state, slopes, sizes), None
 
-    carry = (weights, optimiser.init(weights))
+    carry = (weights, initial_state(inner, weights))
     now = (data.step_sizes, jnp.asarray(data.schedule))
     row = jax.tree.map(lambda a: a[0], now)
     lengths = segment_lengths(

@@ -6,7 +6,7 @@ One gradient on one image takes an evaluation of the layer as it is, and shifted
 the state preparation, because what lies below the layer needs the gradient with respect to its features: 2^n - 1
 uniformly controlled rotations for 2^n real amplitudes (Möttönen et al., quant-ph/0407010), or one a wire. The
 derivatives by the observable's coefficients come from the same measurements. Every evaluation is one circuit for each
-setting that is measured.
+setting that is measured. `qdistill.backends.execution` runs exactly these circuits.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from __future__ import annotations
 import jax
 
 from qdistill.models import Model
-from qdistill.quantum import AmplitudeEmbedding, QuantumLayer
-from qdistill.quantum.observable import Observable, PauliZ
+from qdistill.quantum import AmplitudeEmbedding, NoEmbedding, QuantumLayer
+from qdistill.quantum.observable import Observable, measurement_settings
 
 _ONE_WIRE = ("RX", "RY", "RZ", "Rot", "PhaseShift")
 
 
 def settings(observable: Observable) -> int:
     """Measurement settings: Z alone for Pauli-Z; X, Y and Z on every wire at once, or for groups all their products."""
-    return 1 if isinstance(observable, PauliZ) else 3 ** max(len(group) for group in observable.wires)
+    return len(measurement_settings(observable))
 
 
 def circuits_per_gradient(layer: QuantumLayer) -> int:
@@ -32,8 +32,11 @@ def circuits_per_gradient(layer: QuantumLayer) -> int:
         shifts = 2 if operation.gate in _ONE_WIRE else 4
         sources = ("weight", "feature") if layer.trainable else ("feature",)
         evaluations += sum(shifts for angle in operation.angles if angle.source in sources)
-    amplitudes = isinstance(layer.embedding, AmplitudeEmbedding)
-    evaluations += 2 * (2**layer.embedding.n_wires - 1 if amplitudes else layer.embedding.n_wires)
+    n = layer.embedding.n_wires
+    if isinstance(layer.embedding, AmplitudeEmbedding):
+        evaluations += 2 * (2**n - 1)
+    elif not isinstance(layer.embedding, NoEmbedding):
+        evaluations += 2 * n
     return evaluations * settings(layer.observable)
 
 

@@ -150,6 +150,33 @@ class PauliZ(eqx.Module):
 Observable = Hermitian | PauliZ
 
 
+def measurement_settings(observable: Observable) -> list[dict[int, str]]:
+    """Which Pauli each wire is measured along, so that all expectation values the observable needs are measured.
+
+    Pauli strings that ask for the same letter wherever they meet share a setting (they commute wire by wire); each goes
+    to the first setting that it fits. That is one for Pauli-Z, three for Hermitians on single wires, and 3^k for groups
+    of k wires that have no wire in common.
+
+    Args:
+        observable: Pauli-Z needs its Z alone, a Hermitian every Pauli string on its groups.
+
+    Returns:
+        For each setting a letter, X, Y or Z, for every wire that is measured.
+    """
+    letters = "Z" if isinstance(observable, PauliZ) else "XYZ"
+    settings: list[dict[int, str]] = []
+    for group in observable.wires:
+        for string in itertools.product(letters, repeat=len(group)):
+            wanted = dict(zip(group, string, strict=True))
+            for setting in settings:
+                if all(setting.get(wire, letter) == letter for wire, letter in wanted.items()):
+                    setting |= wanted
+                    break
+            else:
+                settings.append(wanted)
+    return settings
+
+
 def each_wire(n_wires: int) -> tuple[tuple[int, ...], ...]:
     """The groups ``((0,), (1,), ..., (n-1,))``."""
     return tuple((wire,) for wire in range(n_wires))
