@@ -84,7 +84,19 @@ def test_help_lists_the_commands(arguments, capsys):
     assert main(arguments) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    for command in ("distill", "evaluate", "show", "report", "export", "diagnose", "cost", "data", "zoo", "paper"):
+    for command in (
+        "distill",
+        "evaluate",
+        "show",
+        "report",
+        "export",
+        "execute",
+        "diagnose",
+        "cost",
+        "data",
+        "zoo",
+        "paper",
+    ):
         assert f"  {command} " in out
 
 
@@ -94,7 +106,10 @@ def test_no_command_gives_the_help_and_fails(capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["distill", "evaluate", "show", "report", "export", "diagnose", "cost", "data", "zoo", "paper"]
+    (
+        ["xyzzy"],
+        "There is no command 'xyzzy'. The commands are distill, evaluate, show, report, export, execute",
+    ),
 )
 def test_each_command_has_help(command, capsys):
     assert main([command, "--help"]) == 0

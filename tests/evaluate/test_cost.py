@@ -9,7 +9,7 @@ import pytest
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.cost import circuits_per_gradient, depth, training_circuits, training_work
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
-from qdistill.quantum import AmplitudeEmbedding, AngleEmbedding, Hermitian, PauliZ, QuantumLayer
+from qdistill.quantum import AmplitudeEmbedding, AngleEmbedding, Hermitian, NoEmbedding, PauliZ, QuantumLayer
 from qdistill.quantum.circuit import Circuit, Operation, constant, feature, weight
 
 
@@ -31,6 +31,9 @@ UPLOAD = Operation("RY", (1,), (feature(0),))
         (layer(ROTATION, CONTROLLED, CONSTANT, n_weights=4), 1 + 6 + 4 + 6),
         (layer(ROTATION, n_weights=3, embedding=AngleEmbedding(2)), 1 + 6 + 4),
         (layer(ROTATION, UPLOAD, n_weights=3, embedding=AngleEmbedding(2)), 1 + 6 + 2 + 4),
+        # Without an embedding there are no preparing rotations; two on groups that share a wire share their settings.
+        (layer(ROTATION, UPLOAD, n_weights=3, embedding=NoEmbedding(2, 1)), 1 + 6 + 2),
+        (layer(ROTATION, n_weights=3, observable=Hermitian(jnp.ones((2, 16)), ((1, 0), (0, 1)))), 9 * (1 + 6 + 6)),
         (layer(ROTATION, n_weights=3, trainable=False), 1 + 6),
         (layer(ROTATION, n_weights=3, observable=Hermitian(jnp.ones((1, 4)), ((0,),))), 3 * (1 + 6 + 6)),
         (layer(ROTATION, n_weights=3, observable=Hermitian(jnp.ones((1, 16)), ((0, 1),))), 9 * (1 + 6 + 6)),

@@ -16,7 +16,19 @@ from collections.abc import Sequence
 from qdistill.cli.shared import INTERRUPTED, say
 from qdistill.errors import ArgumentError, QDistillError
 
-COMMANDS = ("distill", "evaluate", "show", "report", "export", "diagnose", "cost", "data", "zoo", "paper")
+COMMANDS = (
+    "distill",
+    "evaluate",
+    "show",
+    "report",
+    "export",
+    "execute",
+    "diagnose",
+    "cost",
+    "data",
+    "zoo",
+    "paper",
+)
 """Each is a module of this package, whose `run` takes the arguments and returns the exit code."""
 
 _HELP = """\
@@ -31,6 +43,7 @@ commands:
   show BUNDLE         say what is in a bundle, and draw its images
   report RUN          write one HTML page on a run, on seeds, or on a table
   export BUNDLE       write a bundle for PennyLane, Qiskit, NumPy or PyTorch
+  execute BUNDLE      replay a bundle with its quantum layer on another backend
   diagnose            measure how gradients fall with qubits and layers
   cost BUNDLE         count the circuits of a training, and what they cost
   data DATASET        fetch a dataset, check it and say what is in it

@@ -161,6 +161,33 @@ def loss_gradient(
     return gradient
 
 
+def initial_state(inner: InnerLoop, weights: PyTree) -> PyTree:
+    """The optimiser's state before the first step."""
+    return _OPTIMISERS[inner.optimiser][0].init(weights)
+
+
+def descend(
+    inner: InnerLoop, weights: PyTree, state: PyTree, slopes: PyTree, sizes: Float[Array, " groups"]
+) -> tuple[PyTree, PyTree]:
+    """One step of the optimiser, wherever the gradient came from.
+
+    Args:
+        inner: names the optimiser.
+        weights: the network's arrays.
+        state: the optimiser's, as `initial_state` or the step before gave it.
+        slopes: the gradient, of the weights' structure.
+        sizes: the step's row of `TrainingSet.step_sizes`.
+
+    Returns:
+        The weights and the state after the step.
+    """
+    updates, state = _OPTIMISERS[inner.optimiser][0].update(slopes, state, weights)
+    updates = _name(updates, "update")
+    leaves, treedef = jax.tree.flatten(weights)
+    by_tensor = jax.tree.unflatten(treedef, jnp.broadcast_to(sizes, (len(leaves),)))
+    return jax.tree.map(lambda w, u, size: w - size * u, weights, updates, by_tensor), state
+
+
 def _scan_in_segments(
     step: Callable[[PyTree, PyTree], tuple[PyTree, None]], carry: PyTree, xs: PyTree, lengths: tuple[int, ...]
 ) -> PyTree:
@@ -216,8 +243,7 @@ def train(
             f"{len(data.schedule)}."
         )
     gradient = loss_gradient(static)
-    optimiser, kept = _OPTIMISERS[inner.optimiser]
-    treedef, n_tensors = jax.tree.structure(weights), len(jax.tree.leaves(weights))
+    _, kept = _OPTIMISERS[inner.optimiser]
 
     def step(
         carry: tuple[PyTree, PyTree], now: tuple[Array, Array, Array | None]
@@ -227,13 +253,9 @@ def train(
         key = None if key_data is None else jax.random.wrap_key_data(key_data)
         images, labels = (data.images[picked], data.labels[picked]) if inner.own_images else (data.images, data.labels)
         slopes = _name(gradient(weights, images, labels, key), "gradient")
-        updates, state = optimiser.update(slopes, state, weights)
-        updates = _name(updates, "update")
-        by_tensor = jax.tree.unflatten(treedef, jnp.broadcast_to(sizes, (n_tensors,)))
-        weights = jax.tree.map(lambda w, u, size: w - size * u, weights, updates, by_tensor)
-        return (weights, state), None
+        return descend(inner, weights, state, slopes, sizes), None
 
-    carry = (weights, optimiser.init(weights))
+    carry = (weights, initial_state(inner, weights))
     # Key data, for keys themselves cannot be padded.
     keys = None if key is None else jax.random.key_data(jax.random.split(key, inner.total_steps))
     now = (data.step_sizes, jnp.asarray(data.schedule), keys)

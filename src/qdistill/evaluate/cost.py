@@ -7,7 +7,8 @@ the state preparation, because what lies below the layer needs the gradient with
 uniformly controlled rotations for 2^n real amplitudes (Möttönen et al., quant-ph/0407010), or one a wire. By
 simultaneous perturbation (Spall, IEEE Trans. Autom. Control 37, 1992) it takes two evaluations beside the value,
 however many angles there are, and is as much noisier. The derivatives by the observable's coefficients come from the
-same measurements. Every evaluation is one circuit for each setting that is measured.
+same measurements. Every evaluation is one circuit for each setting that is measured. `qdistill.backends.execution` runs
+exactly these circuits.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.gates import GATES
 from qdistill.quantum.observable import Observable, PauliZ
 from qdistill.quantum.preparation import embedded
+from qdistill.quantum.shots import measurement_settings
 
 Method = Literal["parameter_shift", "spsa"]
 
@@ -49,7 +51,7 @@ class Work:
 
 def settings(observable: Observable) -> int:
     """Measurement settings: Z alone for Pauli-Z; X, Y and Z on every wire at once, or for groups all their products."""
-    return 1 if isinstance(observable, PauliZ) else 3 ** max(len(group) for group in observable.wires)
+    return len(measurement_settings(observable))
 
 
 def evaluations_per_gradient(layer: QuantumLayer, method: Method = "parameter_shift") -> dict[str, int]:

@@ -1,0 +1,353 @@
+"""A bundle's training with its quantum layer on another backend.
+
+The classical parts, the loss and the optimiser are the simulator's own. Each step measures the layer's Pauli terms and
+their derivatives by the circuit's angles on the backend (see `shifts`), and puts ``terms + derivatives (a - a0)`` in
+the layer's place, where a0 are the angles at which they were measured. Its value and first derivatives are the
+measured ones, so that the gradient of the loss by every weight of the network follows by automatic differentiation: by
+the circuit's angles, by the observable's coefficients, and, through the angles of the state preparation, by everything
+below the layer.
+
+What is measured is kept in a folder, one file a batch of circuits, and never measured twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from qdistill.backends.measured import Evaluator, MeasuredCircuit, measured_circuit
+from qdistill.backends.shifts import GRADIENTS, Gradient, Shifts, n_evaluations, parameter_shift, spsa
+from qdistill.distill.bundle import DistilledDataset
+from qdistill.distill.inner import cross_entropy, descend, initial_state
+from qdistill.errors import ArgumentError, BundleError, RunError
+from qdistill.files import read_json, write_json, write_whole
+from qdistill.models import Model
+from qdistill.models.lenet import QuantumLeNet
+from qdistill.quantum import QuantumLayer
+
+EXECUTION, MEASURED = "execution.json", "measured"
+"""What an execution runs, and the folder of what it has measured so far."""
+
+
+@dataclass(frozen=True)
+class ExecutionSettings:
+    """How a training is executed.
+
+    Args:
+        backend: as `evaluators.evaluator` takes it.
+        shots: of each circuit; None for exact values.
+        gradient: the rule for the derivatives by the circuit's angles.
+        seed: decides SPSA's directions and, on simulators, the samples.
+        perturbation: SPSA's c, in radians.
+        batch: evaluations of the circuit in one job, each in all measurement settings.
+    """
+
+    backend: str
+    shots: int | None = None
+    gradient: Gradient = "parameter_shift"
+    seed: int = 0
+    perturbation: float = 0.2
+    batch: int = 300
+
+    def __post_init__(self) -> None:
+        """Check what the types do not say."""
+        if self.shots is not None and self.shots < 1:
+            raise ArgumentError(
+                f"Argument `shots` must be at least 1, or left out for exact values, but was {self.shots}."
+            )
+        if self.gradient not in GRADIENTS:
+            raise ArgumentError.unknown("gradient", self.gradient, GRADIENTS)
+        if self.seed < 0:
+            raise ArgumentError(f"Argument `seed` must be at least 0, but was {self.seed}.")
+        if not 0 < self.perturbation < np.pi:
+            raise ArgumentError(f"Argument `perturbation` must be between 0 and pi, but was {self.perturbation}.")
+        if self.batch < 1:
+            raise ArgumentError(f"Argument `batch` must be at least 1, but was {self.batch}.")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One batch of evaluations.
+
+    Args:
+        step: of the training, from 0.
+        batch: within the step, from 0.
+        evaluations: how many.
+    """
+
+    step: int
+    batch: int
+    evaluations: int
+
+    @property
+    def file(self) -> str:
+        """Where its results lie in the execution's folder."""
+        return f"{MEASURED}/step-{self.step:04}-batch-{self.batch:04}.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Execution:
+    """A bundle's training on a backend; nothing runs before `train`.
+
+    Args:
+        bundle: its training is replayed.
+        settings: how.
+        steps: how many of the training's steps are executed, from the first; None for all.
+
+    Raises:
+        BundleError: the bundle's network has no quantum layer.
+        ArgumentError: `steps` is not from 1 to the training's number of steps.
+        CircuitError: there are no gates for the layer's embedding.
+
+    Example:
+        >>> execution = Execution(bundle, ExecutionSettings("qiskit-aer", shots=1024))  # doctest: +SKIP
+        >>> measuring, _ = evaluator(execution.measured, "qiskit-aer", 1024)  # doctest: +SKIP
+        >>> model = execution.train(measuring, Path("runs/on-aer"))  # doctest: +SKIP
+    """
+
+    bundle: DistilledDataset
+    settings: ExecutionSettings
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check that there is something to execute."""
+        total = self.bundle.inner.total_steps
+        if self.steps is not None and not 1 <= self.steps <= total:
+            raise ArgumentError(
+                f"Argument `steps` must be from 1 to the {total} of the bundle's training, but was {self.steps}."
+            )
+        _ = self.measured
+
+    @cached_property
+    def measured(self) -> MeasuredCircuit:
+        """What the backend runs and measures."""
+        model = self.bundle.initial_model()
+        layer = model.branch if isinstance(model, QuantumLeNet) else None
+        if not isinstance(layer, QuantumLayer):
+            raise BundleError(
+                f"The bundle's network has no quantum layer, so there is nothing to execute on "
+                f"{self.settings.backend}: it is the architecture {self.bundle.architecture}."
+            )
+        return measured_circuit(layer)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps that are executed."""
+        return self.bundle.inner.total_steps if self.steps is None else self.steps
+
+    @property
+    def circuits(self) -> int:
+        """Circuits of the whole execution: evaluations times measurement settings."""
+        return sum(job.evaluations for job in self.jobs()) * len(self.measured.settings)
+
+    def circuits_done(self, folder: Path) -> int:
+        """How many of them have been measured already."""
+        done = sum(job.evaluations for job in self.jobs() if (folder / job.file).exists())
+        return done * len(self.measured.settings)
+
+    def jobs(self) -> Iterator[Job]:
+        """All batches, in order."""
+        images = self.bundle.data.schedule.shape[1]
+        evaluations = images * n_evaluations(self.measured, self.settings.gradient)
+        for step in range(self.n_steps):
+            for batch, first in enumerate(range(0, evaluations, self.settings.batch)):
+                yield Job(step, batch, min(self.settings.batch, evaluations - first))
+
+    def open(self, folder: Path, *, resume: bool = False) -> None:
+        """Begin an execution's folder, or make sure that one is this execution's.
+
+        Args:
+            folder: made if it is not there.
+            resume: go on with what is in it; the number of steps may be another one.
+
+        Raises:
+            RunError: the folder holds an execution and `resume` is false, holds none or another one and `resume` is
+                true, or cannot be written.
+        """
+        own = {"bundle": _fingerprint(self.bundle), **dataclasses.asdict(self.settings)}
+        path = folder / EXECUTION
+        if resume:
+            if not path.exists():
+                raise RunError(f"There is no execution in {folder} to go on with.")
+            before = read_json(path)
+            different = sorted(key for key in own if not isinstance(before, dict) or before.get(key) != own[key])
+            if different:
+                raise RunError(
+                    f"The execution in {folder} cannot be resumed: it is for another {', '.join(different)}. Begin a "
+                    "new one in another folder."
+                )
+            return
+        if path.exists():
+            raise RunError(f"The folder {folder} holds an execution already: go on with it (--resume), or use another.")
+        try:
+            (folder / MEASURED).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"Cannot create the folder {folder}: {error.strerror or error}.") from error
+        write_json(path, own)
+
+    def train(
+        self, evaluator: Evaluator, folder: Path, *, observe: Callable[[int], None] = lambda circuits: None
+    ) -> QuantumLeNet:
+        """Train, measuring what the folder does not hold yet.
+
+        Args:
+            evaluator: measures `measured`.
+            folder: as `open` left it.
+            observe: is told the number of circuits after each batch.
+
+        Returns:
+            The trained network.
+
+        Raises:
+            RunError: the backend failed, or the folder's results are damaged or of other circuits. All batches before
+                are kept.
+        """
+        data, inner = self.bundle.data, self.bundle.inner
+        weights, static = eqx.partition(self.bundle.initial_model(), eqx.is_inexact_array)
+        state = initial_state(inner, weights)
+        exact_shifts = parameter_shift(self.measured) if self.settings.gradient == "parameter_shift" else None
+        for step in range(self.n_steps):
+            picked = np.asarray(data.schedule[step])
+            images, labels = data.images[picked], data.labels[picked]
+            angles = np.asarray(_angles(weights, static, self.measured, images), dtype=float)
+            rng = np.random.default_rng([self.settings.seed, step])
+            shifts = [
+                spsa(self.measured, self.settings.perturbation, rng) if exact_shifts is None else exact_shifts
+                for _ in range(len(picked))
+            ]
+            terms, slopes = self._measure(evaluator, folder, step, angles, shifts, observe)
+            gradient = _gradient(weights, static, self.measured, images, labels, terms, slopes)
+            weights, state = descend(inner, weights, state, gradient, data.step_sizes[step])
+        trained: QuantumLeNet = eqx.combine(weights, static)
+        return trained
+
+    def _measure(
+        self,
+        evaluator: Evaluator,
+        folder: Path,
+        step: int,
+        angles: Float[np.ndarray, "images angles"],
+        shifts: list[Shifts],
+        observe: Callable[[int], None],
+    ) -> tuple[Float[Array, "images terms"], Float[Array, "images terms angles"]]:
+        """The terms' values and their derivatives for each image of a step."""
+        parameters = np.concatenate([a + s.offsets for a, s in zip(angles, shifts, strict=True)])
+        results = []
+        for job in (job for job in self.jobs() if job.step == step):
+            first = job.batch * self.settings.batch
+            part = parameters[first : first + job.evaluations]
+            results.append(self._result(evaluator, folder, job, part))
+            observe(job.evaluations * len(self.measured.settings))
+        by_image = np.concatenate(results).reshape(len(angles), -1, len(self.measured.terms))
+        slopes = np.stack([row.T @ s.slopes for row, s in zip(by_image, shifts, strict=True)])
+        return jnp.asarray(by_image[:, 0], jnp.float32), jnp.asarray(slopes, jnp.float32)
+
+    def _result(
+        self, evaluator: Evaluator, folder: Path, job: Job, parameters: Float[np.ndarray, "evaluations angles"]
+    ) -> Float[np.ndarray, "evaluations terms"]:
+        """One batch's values, from the folder or else from the backend, and then in the folder."""
+        path = folder / job.file
+        shape = (job.evaluations, len(self.measured.terms))
+        if path.exists():
+            try:
+                with np.load(path) as file:
+                    before, terms = file["parameters"], file["terms"]
+            except (OSError, ValueError, KeyError) as error:
+                raise RunError(f"Cannot read {path}: {error}. Delete it to measure it again.") from error
+            # What led to these angles was computed again, maybe on another machine.
+            same = before.shape == parameters.shape and np.allclose(before, parameters, atol=1e-3)
+            if not same or terms.shape != shape:
+                raise RunError(f"The results in {path} are of other circuits than those of this execution.")
+            return np.asarray(terms, dtype=float)
+        seed = int(np.random.SeedSequence([self.settings.seed, job.step, job.batch]).generate_state(1)[0]) >> 1
+        try:
+            measured = np.asarray(evaluator.expectations(parameters, seed=seed), dtype=float)
+        except Exception as error:
+            raise RunError(
+                f"The backend {self.settings.backend} failed in step {job.step + 1}, batch {job.batch + 1} "
+                f"({type(error).__name__}: {error}). All batches before are in {folder}: go on with --resume."
+            ) from error
+        if measured.shape != shape or not np.isfinite(measured).all():
+            raise RunError(
+                f"The backend {self.settings.backend} gave values of shape {measured.shape} in step {job.step + 1}, "
+                f"batch {job.batch + 1}, where finite ones of shape {shape} were expected."
+            )
+        content = io.BytesIO()
+        np.savez_compressed(content, parameters=parameters, terms=measured)
+        write_whole(path, content.getvalue())
+        return measured
+
+
+class _MeasuredLayer(eqx.Module):
+    """In a quantum layer's place for one image: what was measured, and how it moves to first order."""
+
+    layer: QuantumLayer
+    terms: Float[Array, " terms"]
+    slopes: Float[Array, "terms angles"]
+    measured: MeasuredCircuit = eqx.field(static=True)
+
+    def __call__(self, features: Float[Array, " features"]) -> Float[Array, " outputs"]:
+        layer = self.layer if self.layer.trainable else jax.lax.stop_gradient(self.layer)
+        angles = self.measured.layer_angles(layer, features)
+        moved = self.terms + self.slopes @ (angles - jax.lax.stop_gradient(angles))
+        return self.measured.values(layer.observable, moved)
+
+
+@eqx.filter_jit
+def _angles(weights: PyTree, static: PyTree, measured: MeasuredCircuit, images: Array) -> Float[Array, "images angles"]:
+    """The circuit's parameters for each image."""
+    model: Any = eqx.combine(weights, static)
+    angles: Array = jax.vmap(lambda image: measured.layer_angles(model.branch, model.features(image)))(images)
+    return angles
+
+
+@eqx.filter_jit
+def _gradient(
+    weights: PyTree,
+    static: PyTree,
+    measured: MeasuredCircuit,
+    images: Array,
+    labels: Array,
+    terms: Array,
+    slopes: Array,
+) -> PyTree:
+    """The gradient of the training loss by the network's weights, given what was measured."""
+
+    def loss(weights: PyTree) -> Array:
+        model: Any = eqx.combine(weights, static)
+
+        def logits(image: Array, terms: Array, slopes: Array) -> Array:
+            stand_in = _MeasuredLayer(model.branch, terms, slopes, measured)
+            executed: Model = eqx.tree_at(lambda m: m.branch, model, stand_in)
+            return executed(image)
+
+        return cross_entropy(jax.vmap(logits)(images, terms, slopes), labels)
+
+    return jax.grad(loss)(weights)
+
+
+def _fingerprint(bundle: DistilledDataset) -> str:
+    """A hash of all that the training depends on."""
+    digest = hashlib.sha256()
+    fields = {"inner": dataclasses.asdict(bundle.inner), "architecture": repr(bundle.architecture)}
+    digest.update(json.dumps(fields, sort_keys=True).encode())
+    data = bundle.data
+    arrays = {f"weights/{name}": weight for name, weight in bundle.initial_weights.items()}
+    arrays |= {"images": data.images, "labels": data.labels, "step_sizes": data.step_sizes}
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.shape}".encode() + np.asarray(array, "<f4").tobytes())
+    digest.update(np.asarray(data.schedule, "<i4").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,171 @@
+"""What a backend has to run for a quantum layer: one circuit from |0...0>, its angles, and what is measured.
+
+Every angle of a gate is a parameter of its own, even where several gates read one weight: the parameter-shift rule
+shifts one gate at a time. What is measured are the Pauli strings that the observable is made of, not the observable, so
+that the same measurements give the derivatives by its coefficients, which are the strings' expectation values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from qdistill.quantum.circuit import Angle, Circuit, weight
+from qdistill.quantum.layer import QuantumLayer
+from qdistill.quantum.observable import Observable, PauliZ, pauli_strings
+from qdistill.quantum.preparation import embedded, embedded_features
+from qdistill.quantum.shots import measurement_settings
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """A backend that measures one layer's circuit."""
+
+    def expectations(
+        self, parameters: Float[np.ndarray, "evaluations angles"], *, seed: int
+    ) -> Float[np.ndarray, "evaluations terms"]:
+        """Measure the circuit for several vectors of parameters.
+
+        Args:
+            parameters: the circuit's angles in radians.
+            seed: decides the samples where the backend is a simulator.
+
+        Returns:
+            The expectation values of `MeasuredCircuit.terms`.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class MeasuredCircuit:
+    """A layer for a backend; plain data without its weights.
+
+    Args:
+        circuit: embedding and ansatz as gates; its weights are all angles that are not constant, in order.
+        angles: where each of these comes from, in the layer's weights and `embedded_features`.
+        gates: the gate that each is of.
+        shifted: which of them need a derivative.
+        settings: for each setting that is measured, a letter X, Y or Z a wire.
+        terms: the Pauli strings on all wires whose expectation values are needed.
+        places: for each group of the observable and each Pauli string on it, the place among the terms; one place
+            after the last stands for the identity.
+    """
+
+    circuit: Circuit
+    angles: tuple[Angle, ...]
+    gates: tuple[str, ...]
+    shifted: tuple[bool, ...]
+    settings: tuple[str, ...]
+    terms: tuple[str, ...]
+    places: tuple[tuple[int, ...], ...]
+
+    def supports(self, setting: str) -> dict[int, tuple[int, ...]]:
+        """The terms that a setting measures, each with the wires whose signs are multiplied."""
+        return {
+            place: tuple(wire for wire, letter in enumerate(term) if letter != "I")
+            for place, term in enumerate(self.terms)
+            if all(letter in ("I", measured) for letter, measured in zip(term, setting, strict=True))
+        }
+
+    def from_bits(
+        self, bits: Sequence[Bool[np.ndarray, "evaluations shots wires"]]
+    ) -> Float[np.ndarray, "evaluations terms"]:
+        """The terms' values from samples, for each setting the bit of every wire; True is an outcome of -1."""
+
+        def mean(setting: Bool[np.ndarray, "evaluations shots wires"], wires: tuple[int, ...]) -> np.ndarray:
+            odd: np.ndarray = np.logical_xor.reduce(setting[..., list(wires)], axis=-1)
+            return np.asarray(1 - 2 * odd.mean(axis=-1))
+
+        return self._average([{p: mean(b, w) for p, w in s.items()} for b, s in zip(bits, self._all(), strict=True)])
+
+    def from_probabilities(
+        self, probabilities: Sequence[Float[np.ndarray, "evaluations states"]]
+    ) -> Float[np.ndarray, "evaluations terms"]:
+        """The same from each setting's probabilities, or frequencies, of the basis states; wire 0 is the first bit."""
+        n = self.circuit.n_wires
+        signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n - 1, -1, -1)) & 1)
+        return self._average(
+            [
+                {place: row @ np.prod(signs[:, list(wires)], axis=1) for place, wires in supports.items()}
+                for row, supports in zip(probabilities, self._all(), strict=True)
+            ]
+        )
+
+    def layer_angles(self, layer: QuantumLayer, features: Float[Array, " features"]) -> Float[Array, " angles"]:
+        """The circuit's parameters for one feature vector; differentiable."""
+        weights = layer.weights.reshape(-1)
+        source = jnp.concatenate([weights, embedded_features(layer.embedding, layer.circuit, features)])
+        first = {"weight": 0, "feature": weights.size}
+        index = np.array([first[angle.source] + angle.index for angle in self.angles], dtype=np.int32)
+        scale = jnp.array([angle.scale for angle in self.angles], source.dtype)
+        offset = jnp.array([angle.offset for angle in self.angles], source.dtype)
+        return offset + scale * source[index]
+
+    def values(self, observable: Observable, terms: Float[Array, " terms"]) -> Float[Array, " outputs"]:
+        """The layer's values from the expectation values of the terms; differentiable in both arguments."""
+        with_identity = jnp.concatenate([terms, jnp.ones(1, terms.dtype)])
+        return jnp.sum(observable.pauli_coefficients() * with_identity[np.array(self.places, dtype=np.int32)], axis=1)
+
+    def _all(self) -> list[dict[int, tuple[int, ...]]]:
+        return [self.supports(setting) for setting in self.settings]
+
+    def _average(self, measured: Sequence[dict[int, np.ndarray]]) -> Float[np.ndarray, "evaluations terms"]:
+        """A term that several settings measure is the mean of them."""
+        columns = [[values[t] for values in measured if t in values] for t in range(len(self.terms))]
+        return np.stack([np.mean(column, axis=0) for column in columns], axis=-1).astype(float)
+
+
+def measured_circuit(layer: QuantumLayer) -> MeasuredCircuit:
+    """Say what has to be run and measured for a layer.
+
+    Raises:
+        CircuitError: the embedding is not one of this package's.
+    """
+    whole = embedded(layer.embedding, layer.circuit)
+    angles: list[Angle] = []
+    gates: list[str] = []
+    operations = []
+    for operation in whole.operations:
+        own = []
+        for angle in operation.angles:
+            if angle.source == "constant":
+                own.append(angle)
+                continue
+            own.append(weight(len(angles)))
+            angles.append(angle)
+            gates.append(operation.gate)
+        operations.append(replace(operation, angles=tuple(own)))
+    n, observable = whole.n_wires, layer.observable
+    letters = "IZ" if isinstance(observable, PauliZ) else "IXYZ"
+    terms: list[str] = []
+    places = []
+    for group in observable.wires:
+        row = []
+        for string in pauli_strings(len(group)):
+            # Of X and Y beside Pauli-Z only their coefficients are known, which are zero: any place will do.
+            if set(string) == {"I"} or not set(string) <= set(letters):
+                row.append(-1)
+                continue
+            on = dict(zip(group, string, strict=True))
+            term = "".join(on.get(wire, "I") for wire in range(n))
+            if term not in terms:
+                terms.append(term)
+            row.append(terms.index(term))
+        places.append(row)
+    return MeasuredCircuit(
+        circuit=Circuit(n, tuple(operations)),
+        angles=tuple(angles),
+        gates=tuple(gates),
+        shifted=tuple(layer.trainable or angle.source == "feature" for angle in angles),
+        settings=tuple(
+            "".join(dict(setting.basis).get(wire, "Z") for wire in range(n))
+            for setting in measurement_settings(observable)
+        ),
+        terms=tuple(terms),
+        places=tuple(tuple(place % (len(terms) + 1) for place in row) for row in places),
+    )

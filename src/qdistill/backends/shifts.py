@@ -1,0 +1,87 @@
+"""Derivatives from evaluations at shifted angles: the parameter-shift rule, and SPSA.
+
+Both are linear in what is measured. Around the angles a of one image, a rule asks for evaluations at a + offsets[e],
+the first of them with no offset, and estimates the derivatives as ``sum_e slopes[e] <P>(a + offsets[e])``.
+
+Parameter shift is exact for gates exp(-i a G / 2): with G^2 = 1, such as one-wire rotations,
+
+    df/da = [f(a + pi/2) - f(a - pi/2)] / 2                            (Schuld et al., arXiv 1811.11184),
+
+and for controlled rotations, whose G has the eigenvalues -1, 0 and 1 and f so the frequencies 1/2 and 1,
+
+    df/da = c1 [f(a + pi/2) - f(a - pi/2)] - c2 [f(a + 3 pi/2) - f(a - 3 pi/2)],  c1, c2 = (sqrt 2 +- 1) / (4 sqrt 2)
+
+(Anselmetti et al., arXiv 2104.05695).
+
+SPSA (Spall, IEEE Trans. Automat. Contr. 37, 332, 1992) moves all angles at once by c D, where D has independent random
+signs, and estimates df/da_i as ``[f(a + c D) - f(a - c D)] / (2 c D_i)``. Two evaluations serve any number of angles.
+The estimate is right in the mean to order c^2; its variance grows with the number of angles and, from the shots, with
+1/c^2.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from qdistill.backends.measured import MeasuredCircuit
+
+Gradient = Literal["parameter_shift", "spsa"]
+GRADIENTS = ("parameter_shift", "spsa")
+
+_CONTROLLED = ("CRX", "CRY", "CRZ")
+_NEAR, _FAR = ((math.sqrt(2) + sign) / (4 * math.sqrt(2)) for sign in (1, -1))
+
+
+@dataclass(frozen=True, eq=False)
+class Shifts:
+    """Where to evaluate around some angles, and how the derivatives follow.
+
+    Args:
+        offsets: radians, a row for each evaluation; the first row is zero.
+        slopes: factors of each evaluation in the derivative by each angle.
+    """
+
+    offsets: Float[np.ndarray, "evaluations angles"]
+    slopes: Float[np.ndarray, "evaluations angles"]
+
+
+def parameter_shift(measured: MeasuredCircuit) -> Shifts:
+    """The parameter-shift rule for every angle that needs a derivative."""
+    n = len(measured.angles)
+    offsets, slopes = [np.zeros(n)], [np.zeros(n)]
+    for place, (gate, shifted) in enumerate(zip(measured.gates, measured.shifted, strict=True)):
+        if not shifted:
+            continue
+        unit = np.eye(n)[place]
+        rule = [(math.pi / 2, 0.5)]
+        if gate in _CONTROLLED:
+            rule = [(math.pi / 2, _NEAR), (3 * math.pi / 2, -_FAR)]
+        for shift, factor in rule:
+            offsets += [shift * unit, -shift * unit]
+            slopes += [factor * unit, -factor * unit]
+    return Shifts(np.array(offsets), np.array(slopes))
+
+
+def spsa(measured: MeasuredCircuit, perturbation: float, rng: np.random.Generator) -> Shifts:
+    """SPSA with one random direction, for one image.
+
+    Args:
+        measured: its `shifted` angles are moved together.
+        perturbation: c, in radians.
+        rng: draws the direction.
+    """
+    signs = rng.choice([-1.0, 1.0], len(measured.angles)) * np.array(measured.shifted, dtype=float)
+    zero = np.zeros(len(measured.angles))
+    steps = perturbation * signs
+    # The inverse of a sign is the sign.
+    return Shifts(np.stack([zero, steps, -steps]), np.stack([zero, signs, -signs]) / (2 * perturbation))
+
+
+def n_evaluations(measured: MeasuredCircuit, gradient: Gradient) -> int:
+    """Evaluations of the circuit for the values and derivatives of one image."""
+    return 3 if gradient == "spsa" else len(parameter_shift(measured).offsets)

@@ -1,0 +1,190 @@
+"""`qdistill execute`: a bundle's training with the quantum layer on a simulator or a device of another framework."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import FlagCreatePairsOff, arg
+
+from qdistill.cli.shared import BundlePath, Cache, DataDir, accuracy, bundle_file, call, say, use_compilation_cache
+from qdistill.errors import ArgumentError, RunError
+from qdistill.files import SCORES, write_json, write_whole
+
+if TYPE_CHECKING:
+    from qdistill.distill.bundle import DistilledDataset
+
+WEIGHTS = "weights.safetensors"
+"""The trained network's arrays, in an execution's folder."""
+
+_Out = Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: runs/BUNDLE-on-BACKEND)")]
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and call."""
+    return call(execute, arguments)
+
+
+def execute(
+    bundle: BundlePath,
+    *,
+    backend: str,
+    shots: int | None = None,
+    steps: int | None = None,
+    gradient: Literal["parameter_shift", "spsa"] = "parameter_shift",
+    seed: int = 0,
+    price: float | None = None,
+    out: _Out = None,
+    resume: Annotated[bool, FlagCreatePairsOff] = False,
+    data_dir: DataDir = None,
+    compilation_cache: Cache = True,
+) -> int:
+    """Replay a bundle's training with the quantum layer evaluated and differentiated by another backend.
+
+    Everything measured is kept in a folder, so that an execution that was cut short goes on with --resume and the same
+    options, and pays for no circuit twice. On IBM's devices it first says what it would run, and asks.
+
+    Args:
+        bundle: a bundle file, or the folder of a run.
+        backend: exact, qiskit-aer, qiskit:FakeSherbrooke (or another simulated device), pennylane:default.qubit (or
+            another device), or ibm:NAME.
+        shots: of each circuit; without it exact values, where the backend has them.
+        steps: how many of the training's steps, from the first; all by default.
+        gradient: parameter_shift is exact but for the shots; spsa takes three evaluations an image, with much noise.
+        seed: decides the samples on simulators, and the directions of spsa.
+        price: of one circuit with its shots, in any currency, to show what the whole costs.
+        out: where to keep what is measured.
+        resume: go on with the execution in the folder.
+        data_dir: where the dataset's files lie; the trained network is measured on its test set.
+        compilation_cache: keep compiled programs in the user's cache folder.
+    """
+    path = bundle_file(bundle)
+    if price is not None and not 0 <= price < float("inf"):
+        raise ArgumentError(f"Argument `price` must be finite and at least 0, but was {price}.")
+    if compilation_cache:
+        use_compilation_cache()
+    import numpy as np
+    from safetensors.numpy import save
+
+    from qdistill.backends.evaluators import evaluator
+    from qdistill.backends.execution import Execution, ExecutionSettings
+    from qdistill.data import source
+    from qdistill.distill.bundle import DistilledDataset
+    from qdistill.evaluate.protocol import measure
+    from qdistill.models import named_weights
+
+    loaded = DistilledDataset.load(path)
+    execution = Execution(loaded, ExecutionSettings(backend, shots, gradient, seed), steps)
+    name = path.parent.name if bundle.is_dir() else path.stem
+    folder = Path("runs") / f"{name}-on-{backend.replace(':', '-')}" if out is None else out
+    # Read before anything is paid for.
+    raw = source(loaded.dataset).load(data_dir)
+    loaded.check_fits(raw.test_images.shape[1:], len(raw.class_names))
+    measuring, seconds = evaluator(execution.measured, backend, shots)
+    done = execution.circuits_done(folder) if resume else 0
+    left = execution.circuits - done
+    _describe(execution.circuits, done, shots, price)
+    if seconds is not None and left:
+        _confirm(backend, left, shots, left * seconds)
+    execution.open(folder, resume=resume)
+    started = time.monotonic()
+    with _progress(execution.circuits, price) as observe:
+        model = execution.train(measuring, folder, observe=observe)
+    lasted = time.monotonic() - started
+    # The share of test images is that of the package's own simulator, for both networks.
+    reached = measure(model, loaded, raw.test_images, raw.test_labels)
+    exact = measure(_exact(loaded, execution.n_steps).train(), loaded, raw.test_images, raw.test_labels)
+    n = len(raw.test_labels)
+    write_whole(folder / WEIGHTS, save({key: np.asarray(array) for key, array in named_weights(model).items()}))
+    scores: dict[str, Any] = {
+        "test_accuracy": reached,
+        "exact_test_accuracy": exact,
+        "recorded_test_accuracy": loaded.record.test_accuracy,
+        "n_test": n,
+        "steps": execution.n_steps,
+        "all_steps": loaded.inner.total_steps,
+        "circuits": execution.circuits,
+        "circuits_measured_now": left,
+        "seconds": lasted,
+        **dataclasses.asdict(execution.settings),
+    }
+    write_json(folder / SCORES, scores)
+    print(f"{path} on {backend}, {execution.n_steps} of {loaded.inner.total_steps} steps")
+    print(f"  test accuracy      {accuracy(reached, n)}")
+    print(f"  exact simulation   {accuracy(exact, n)}")
+    print(f"  recorded           {accuracy(loaded.record.test_accuracy, loaded.record.n_test)}")
+    print(f"  circuits           {execution.circuits:,} of {_shots(shots)}")
+    print(f"  scores             {folder / SCORES}")
+    return 0
+
+
+def _exact(bundle: DistilledDataset, steps: int) -> DistilledDataset:
+    """The bundle cut to its first steps."""
+    import equinox as eqx
+
+    data = bundle.data
+    cut = dataclasses.replace(data, step_sizes=data.step_sizes[:steps], schedule=data.schedule[:steps])
+    inner = dataclasses.replace(bundle.inner, steps=steps, epochs=1)
+    shorter: DistilledDataset = eqx.tree_at(lambda b: b.data, bundle, cut)
+    return dataclasses.replace(shorter, inner=inner)
+
+
+def _shots(shots: int | None) -> str:
+    return "exact values" if shots is None else f"{shots:,} shots"
+
+
+def _describe(circuits: int, done: int, shots: int | None, price: float | None) -> None:
+    cost = "" if price is None else f", {(circuits - done) * price:,.2f} at {price:g} a circuit"
+    before = f", {done:,} of them measured already" if done else ""
+    say(f"{circuits:,} circuits of {_shots(shots)}{before}{cost}")
+
+
+def _confirm(backend: str, circuits: int, shots: int | None, seconds: float) -> None:
+    """Ask before anything is sent to a device.
+
+    Raises:
+        RunError: the answer is not yes.
+    """
+    say(f"{backend} would run {circuits:,} circuits of {shots:,} shots, in about {seconds:,.0f} s of its time.")
+    say("The account that Qiskit has saved pays for that. Type yes to send them:")
+    try:
+        answer = input()
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() != "yes":
+        raise RunError("Not confirmed: nothing was sent.")
+
+
+@contextmanager
+def _progress(circuits: int, price: float | None) -> Iterator[Callable[[int], None]]:
+    """Circuits done and left, the time left and the price so far: a bar on a terminal, else a line a tenth."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    done, shown = 0, 0
+
+    def text() -> str:
+        cost = "" if price is None else f", {done * price:,.2f} of {circuits * price:,.2f}"
+        return f"{done:,} circuits done, {circuits - done:,} left{cost}"
+
+    bar = Progress(
+        BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn(), console=console,
+        disable=not console.is_terminal,
+    )  # fmt: skip
+    task = bar.add_task(text(), total=circuits)
+
+    def observe(more: int) -> None:
+        nonlocal done, shown
+        done += more
+        bar.update(task, completed=done, description=text())
+        if not console.is_terminal and (done * 10 // circuits > shown or done == circuits):
+            shown = done * 10 // circuits
+            say(f"  {text()}")
+
+    with bar:
+        yield observe

@@ -1,0 +1,458 @@
+"""`qdistill execute`: held against the exact replay, the cost model and the statistics of samples."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from qdistill.backends import execution as execution_module
+from qdistill.backends.evaluators import evaluator
+from qdistill.backends.execution import Execution, ExecutionSettings
+from qdistill.backends.measured import Evaluator, measured_circuit
+from qdistill.backends.shifts import n_evaluations, parameter_shift, spsa
+from qdistill.cli import main
+from qdistill.distill.bundle import DistilledDataset
+from qdistill.distill.inner import InnerLoop
+from qdistill.errors import ArgumentError, BundleError, MissingExtraError, RunError
+from qdistill.evaluate.cost import circuits_per_gradient, training_circuits
+from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture, named_weights
+from qdistill.quantum import Circuit, Operation, QuantumLayer, feature, weight
+
+from ..distill.samples import digits_bundle, random_bundle
+from ..quantum.components import COMBINATIONS
+
+Q = QuantumLeNetArchitecture
+SHARED = Circuit(
+    2,
+    (
+        Operation("RY", (0,), (feature(0),)),
+        Operation("CRX", (0, 1), (weight(0).scaled(-2.0),)),
+        Operation("Rot", (0,), (weight(1), weight(0), feature(1).scaled(0.5))),
+        Operation("CRZ", (1, 0), (weight(1),)),
+        Operation("H", (1,)),
+    ),
+)
+"""Weights that several gates read, controlled rotations, and features in the middle."""
+
+NETWORKS: dict[str, tuple[Any, InnerLoop]] = {
+    "hermitian": (Q(n_qubits=2, n_layers=1), InnerLoop(steps=2, step_sizes="tensor")),
+    "pauli_z": (Q(n_qubits=2, n_layers=1, observable="pauli_z", skip="none"), InnerLoop(steps=2, optimiser="momentum")),
+    "shared": (
+        Q(n_qubits=2, n_layers=1, ansatz=SHARED, embedding="none", skip="projection"),
+        InnerLoop(steps=2, step_sizes="shared"),
+    ),
+    "frozen": (
+        Q(n_qubits=2, n_layers=1, branch="frozen", embedding="angle"),
+        InnerLoop(steps=3, own_images=True, optimiser="adam"),
+    ),
+}
+
+
+@lru_cache
+def small(name: str) -> DistilledDataset:
+    architecture, inner = NETWORKS[name]
+    return random_bundle(architecture, inner, image_shape=(28, 28, 1), n_classes=3)
+
+
+@lru_cache
+def replayed(name: str) -> dict[str, Any]:
+    return named_weights(small(name).train())
+
+
+def settings(backend: str = "exact", **fields: Any) -> ExecutionSettings:
+    return ExecutionSettings(backend, **{"batch": 20, **fields})
+
+
+def trained(execution: Execution, folder: Path, *, resume: bool = False) -> dict[str, np.ndarray]:
+    chosen = execution.settings
+    measuring, _ = evaluator(execution.measured, chosen.backend, chosen.shots)
+    execution.open(folder, resume=resume)
+    return {name: np.asarray(w) for name, w in named_weights(execution.train(measuring, folder)).items()}
+
+
+class Recording:
+    """An evaluator that counts, and fails from some call on."""
+
+    def __init__(self, inner: Evaluator, fails_from: int = 10**9) -> None:
+        self.inner, self.fails_from, self.calls, self.evaluations = inner, fails_from, 0, 0
+
+    def expectations(self, parameters: np.ndarray, *, seed: int) -> np.ndarray:
+        if self.calls >= self.fails_from:
+            raise ConnectionError("the line is dead")
+        self.calls += 1
+        self.evaluations += len(parameters)
+        return self.inner.expectations(parameters, seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [
+        *((name, "exact") for name in NETWORKS),
+        ("hermitian", "pennylane:default.qubit"),
+        ("pauli_z", "pennylane:lightning.qubit"),
+        ("shared", "qiskit-aer"),
+    ],
+)
+def test_exact_values_train_as_the_replay(name: str, backend: str, tmp_path: Path) -> None:
+    bundle = small(name)
+    expected = replayed(name)
+    for key, value in trained(Execution(bundle, settings(backend)), tmp_path).items():
+        if bundle.inner.optimiser == "adam" and not key.startswith("f3."):
+            continue  # Adam makes a whole step of a gradient of any size, even of rounding.
+        np.testing.assert_allclose(value, expected[key], atol=1e-4, err_msg=key)
+        moved = np.abs(np.asarray(expected[key] - bundle.initial_weights[key])).max()
+        assert np.abs(value - expected[key]).max() <= 0.01 * moved + 1e-6, key
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_as_many_circuits_as_predicted(name: str, tmp_path: Path) -> None:
+    bundle = small(name)
+    execution = Execution(bundle, settings())
+    counting = Recording(evaluator(execution.measured, "exact", None)[0])
+    observed: list[int] = []
+    execution.open(tmp_path)
+    execution.train(counting, tmp_path, observe=observed.append)
+    predicted = training_circuits(bundle.initial_model(), bundle.data.schedule.size)
+    run = counting.evaluations * len(execution.measured.settings)
+    assert run == predicted == execution.circuits == sum(observed) == execution.circuits_done(tmp_path)
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_every_component_is_measured_as_it_is_simulated(name: str) -> None:
+    layer = COMBINATIONS[name].layer(1)
+    measured = measured_circuit(layer)
+    features = jnp.asarray(COMBINATIONS[name].features(1)[0])
+    angles = np.asarray(measured.layer_angles(layer, features), dtype=float)[None]
+    reference, _ = evaluator(measured, "exact", None)
+    terms = reference.expectations(angles, seed=0)
+    np.testing.assert_allclose(
+        measured.values(layer.observable, jnp.asarray(terms[0], jnp.float32)), layer(features), atol=2e-5
+    )
+    for backend in ("pennylane:default.qubit", "qiskit-aer"):
+        other, _ = evaluator(measured, backend, None)
+        np.testing.assert_allclose(other.expectations(angles, seed=0), terms, atol=2e-5, err_msg=backend)
+    assert n_evaluations(measured, "parameter_shift") * len(measured.settings) == circuits_per_gradient(layer)
+
+
+def layer_of(name: str) -> QuantumLayer:
+    model: Any = small(name).initial_model()
+    return model.branch
+
+
+def test_parameter_shift_is_the_derivative() -> None:
+    layer = layer_of("shared")
+    measured = measured_circuit(layer)
+    angles = np.random.default_rng(0).normal(size=len(measured.angles))
+    rule = parameter_shift(measured)
+    reference, _ = evaluator(measured, "exact", None)
+    slopes = reference.expectations(angles + rule.offsets, seed=0).T @ rule.slopes
+    step = 1e-2
+    for place in range(len(angles)):
+        ends = angles + step * np.outer([1, -1], np.eye(len(angles))[place])
+        up, down = reference.expectations(ends, seed=0)
+        np.testing.assert_allclose(slopes[:, place], (up - down) / (2 * step), atol=2e-4)
+
+
+def test_spsa_is_right_in_the_mean() -> None:
+    layer = layer_of("hermitian")
+    measured = measured_circuit(layer)
+    angles = np.random.default_rng(1).normal(size=len(measured.angles))
+    reference, _ = evaluator(measured, "exact", None)
+    exact_rule = parameter_shift(measured)
+    exact = reference.expectations(angles + exact_rule.offsets, seed=0).T @ exact_rule.slopes
+    rng = np.random.default_rng(2)
+    rules = [spsa(measured, 0.05, rng) for _ in range(2000)]
+    terms = reference.expectations(np.concatenate([angles + rule.offsets for rule in rules]), seed=0)
+    draws = np.stack([t.T @ r.slopes for t, r in zip(terms.reshape(2000, 3, -1), rules, strict=True)])
+    z = (draws.mean(axis=0) - exact) / (draws.std(axis=0) / np.sqrt(2000) + 1e-3)
+    assert np.abs(z).max() < 4.5
+
+
+@pytest.mark.parametrize("backend", ["qiskit-aer", "pennylane:default.qubit", "pennylane:lightning.qubit"])
+def test_samples_are_within_their_interval(backend: str) -> None:
+    measured = measured_circuit(layer_of("shared"))
+    angles = np.random.default_rng(3).normal(size=(40, len(measured.angles)))
+    exact = evaluator(measured, "exact", None)[0].expectations(angles, seed=0)
+    shots = 400
+    sampling, _ = evaluator(measured, backend, shots)
+    values = sampling.expectations(angles, seed=5)
+    z = ((values - exact) / np.sqrt((1 - exact**2) / shots + 1e-6)).reshape(-1)
+    assert np.abs(z).max() < 4.5
+    # The squares' mean is 1 with a standard deviation of sqrt(2 / n): neither exact values nor one shared sample.
+    assert abs(np.mean(z**2) - 1) < 5 * np.sqrt(2 / z.size)
+    np.testing.assert_array_equal(values, sampling.expectations(angles, seed=5))
+    assert not np.array_equal(values, sampling.expectations(angles, seed=6))
+
+
+def test_equal_circuits_of_one_job_have_samples_of_their_own() -> None:
+    measured = measured_circuit(layer_of("pauli_z"))
+    angles = np.repeat(np.random.default_rng(4).normal(size=(1, len(measured.angles))), 8, axis=0)
+    for backend in ("qiskit-aer", "pennylane:default.qubit", "pennylane:lightning.qubit"):
+        values = evaluator(measured, backend, 1000)[0].expectations(angles, seed=1)
+        assert len(np.unique(values, axis=0)) > 4, backend
+
+
+def test_a_broken_backend_loses_nothing(tmp_path: Path) -> None:
+    bundle = small("hermitian")
+    execution = Execution(bundle, settings("qiskit-aer", shots=20))
+    whole = trained(execution, tmp_path / "whole")
+    measuring, _ = evaluator(execution.measured, "qiskit-aer", 20)
+    broken = Recording(measuring, fails_from=5)
+    execution.open(tmp_path / "cut")
+    with pytest.raises(RunError, match=r"failed in step 2, batch 3 .*the line is dead.*--resume"):
+        execution.train(broken, tmp_path / "cut")
+    jobs = list(execution.jobs())
+    assert (tmp_path / "cut" / jobs[4].file).exists()
+    assert not (tmp_path / "cut" / jobs[5].file).exists()
+    going_on = Recording(measuring)
+    execution.open(tmp_path / "cut", resume=True)
+    weights = named_weights(execution.train(going_on, tmp_path / "cut"))
+    assert going_on.calls == len(jobs) - 5
+    for key, value in weights.items():
+        np.testing.assert_array_equal(value, whole[key])
+
+
+def test_more_steps_go_on_where_fewer_ended(tmp_path: Path) -> None:
+    bundle = small("pauli_z")
+    trained(Execution(bundle, settings(), steps=1), tmp_path)
+    longer = Execution(bundle, settings())
+    assert 0 < longer.circuits_done(tmp_path) == longer.circuits // 2
+    weights = trained(longer, tmp_path, resume=True)
+    np.testing.assert_allclose(weights["f3.weight"], replayed("pauli_z")["f3.weight"], atol=1e-4)
+
+
+def test_spsa_trains_with_three_evaluations_an_image(tmp_path: Path) -> None:
+    bundle = small("hermitian")
+    execution = Execution(bundle, settings(gradient="spsa"))
+    assert execution.circuits == bundle.data.schedule.size * 3 * 3
+    weights = trained(execution, tmp_path)
+    assert all(np.isfinite(value).all() for value in weights.values())
+    # F3 sees the measured values themselves, so that its first step is exact.
+    first = trained(Execution(bundle, settings(gradient="spsa"), steps=1), tmp_path / "one")
+    exact = trained(Execution(bundle, settings(), steps=1), tmp_path / "exact")
+    np.testing.assert_allclose(first["f3.weight"], exact["f3.weight"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"backend": "qiskit-aer"}, "backend"),
+        ({"shots": 10}, "shots"),
+        ({"seed": 1}, "seed"),
+        ({"gradient": "spsa"}, "gradient"),
+        ({"bundle": "pauli_z"}, "bundle"),
+    ],
+)
+def test_another_execution_is_not_resumed(change: dict[str, Any], what: str, tmp_path: Path) -> None:
+    Execution(small("hermitian"), settings()).open(tmp_path)
+    bundle = small(change.get("bundle", "hermitian"))
+    other = Execution(bundle, settings(**{k: v for k, v in change.items() if k != "bundle"}))
+    with pytest.raises(RunError, match=f"cannot be resumed: it is for another {what}"):
+        other.open(tmp_path, resume=True)
+
+
+def test_a_folder_is_neither_overwritten_nor_made_up(tmp_path: Path) -> None:
+    execution = Execution(small("hermitian"), settings())
+    with pytest.raises(RunError, match=r"no execution in .* to go on with"):
+        execution.open(tmp_path, resume=True)
+    execution.open(tmp_path)
+    with pytest.raises(RunError, match="holds an execution already"):
+        execution.open(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="Cannot create the folder"):
+        execution.open(tmp_path / "file" / "folder")
+
+
+def test_damaged_or_foreign_results(tmp_path: Path) -> None:
+    execution = Execution(small("hermitian"), settings())
+    trained(execution, tmp_path)
+    first, second, *_ = [tmp_path / job.file for job in execution.jobs()]
+    good = first.read_bytes()
+    first.write_bytes(b"damaged")
+    with pytest.raises(RunError, match="Delete it to measure it again"):
+        trained(execution, tmp_path, resume=True)
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(RunError, match="are of other circuits"):
+        trained(execution, tmp_path, resume=True)
+    first.write_bytes(good)
+    trained(execution, tmp_path, resume=True)
+
+
+class Silent:
+    def expectations(self, parameters: np.ndarray, *, seed: int) -> np.ndarray:
+        return np.full((len(parameters), 6), np.nan)
+
+
+def test_values_that_are_none(tmp_path: Path) -> None:
+    execution = Execution(small("hermitian"), settings())
+    execution.open(tmp_path)
+    with pytest.raises(RunError, match="finite ones of shape"):
+        execution.train(Silent(), tmp_path)
+    assert not list((tmp_path / execution_module.MEASURED).iterdir())
+
+
+@pytest.mark.parametrize(
+    ("backend", "shots", "message"),
+    [
+        ("qiskit-ear", 10, "`backend` must be one of .*Did you mean 'qiskit-aer'"),
+        ("pennylane:", 10, "`backend` must be one of"),
+        ("pennylane:nothing.qubit", 10, "'pennylane:nothing.qubit' cannot be made"),
+        ("qiskit:FakeManila", 10, "Did you mean 'qiskit:FakeManilaV2'"),
+        ("qiskit:FakeManilaV2", None, "`shots` must be given for qiskit:FakeManilaV2"),
+        ("ibm:ibm_somewhere", None, "`shots` must be given for ibm:ibm_somewhere"),
+        ("qiskit-aer", 0, "`shots` must be at least 1"),
+        ("exact", 10, "`shots` must be left out"),
+    ],
+)
+def test_backends_that_are_none(backend: str, shots: int | None, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        evaluator(measured_circuit(layer_of("hermitian")), backend, shots)
+
+
+def test_a_device_with_too_few_qubits() -> None:
+    model: Any = Q(n_qubits=6, n_layers=1).build((28, 28, 1), 3, key=jax.random.key(0))
+    with pytest.raises(ArgumentError, match="the layer's 6 qubits at least, but qiskit:FakeManilaV2 has 5"):
+        evaluator(measured_circuit(model.branch), "qiskit:FakeManilaV2", 10)
+
+
+@pytest.mark.parametrize(
+    ("backend", "missing", "extra"),
+    [
+        ("qiskit-aer", "qiskit_aer.primitives", "qiskit"),
+        ("qiskit:FakeManilaV2", "qiskit_ibm_runtime.fake_provider", "qiskit"),
+        ("ibm:ibm_somewhere", "qiskit_ibm_runtime", "qiskit"),
+        ("pennylane:default.qubit", "pennylane", "pennylane"),
+    ],
+)
+def test_an_extra_that_is_missing(backend: str, missing: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(MissingExtraError, match=rf"qdistill\[{extra}\]"):
+        evaluator(measured_circuit(layer_of("hermitian")), backend, 10)
+
+
+def test_networks_and_settings_that_cannot_be_executed() -> None:
+    with pytest.raises(BundleError, match="no quantum layer"):
+        Execution(random_bundle(LeNetArchitecture(width=4)), settings())
+    with pytest.raises(BundleError, match="no quantum layer"):
+        Execution(random_bundle(Q(n_qubits=2, branch="dense")), settings())
+    for steps in (0, 3):
+        with pytest.raises(ArgumentError, match="`steps` must be from 1 to the 2"):
+            Execution(small("hermitian"), settings(), steps=steps)
+    for field, value in [("shots", 0), ("seed", -1), ("perturbation", 0.0), ("batch", 0)]:
+        with pytest.raises(ArgumentError, match=f"`{field}` must be"):
+            settings(**{field: value})
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_unknown_gradient() -> None:
+    with pytest.raises(ArgumentError, match="`gradient` must be one of"):
+        settings(gradient="shift")
+
+
+def test_a_simulated_device_has_noise() -> None:
+    measured = measured_circuit(layer_of("pauli_z"))
+    angles = np.random.default_rng(7).normal(size=(4, len(measured.angles)))
+    exact = evaluator(measured, "exact", None)[0].expectations(angles, seed=0)
+    noisy, _ = evaluator(measured, "qiskit:FakeManilaV2", 4000)
+    error = np.abs(noisy.expectations(angles, seed=1) - exact)
+    assert 0.005 < error.mean() < 0.15
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    bundle = digits_bundle(*NETWORKS["pauli_z"])
+    bundle.save(tmp_path / "bundle.safetensors")
+    return tmp_path / "bundle.safetensors"
+
+
+def test_the_command(saved: Path, tmp_path: Path, capsys: Any) -> None:
+    arguments = ["execute", str(saved), "--backend", "qiskit-aer", "--shots", "50", "--steps", "1"]
+    arguments += ["--out", str(tmp_path / "out"), "--price", "0.01", "--no-compilation-cache"]
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    circuits = scores["circuits"]
+    assert f"{circuits:,} of 50 shots" in out
+    assert f"{circuits:,} circuits of 50 shots, {circuits * 0.01:,.2f} at 0.01 a circuit" in err
+    assert f"{circuits:,} circuits done, 0 left" in err
+    assert scores["steps"] == 1
+    assert scores["n_test"] == 500
+    assert (tmp_path / "out" / "weights.safetensors").exists()
+    assert main(arguments) == 1
+    assert "holds an execution already" in capsys.readouterr().err
+    assert main([*arguments, "--resume"]) == 0
+    assert json.loads((tmp_path / "out" / "scores.json").read_text())["test_accuracy"] == scores["test_accuracy"]
+    assert f"{circuits:,} of them measured already" in capsys.readouterr().err
+
+
+def test_the_command_with_wrong_options(saved: Path, tmp_path: Path, capsys: Any) -> None:
+    for options, message in [
+        (["--backend", "qiskit-aer", "--shots", "0"], "`shots` must be at least 1"),
+        (["--backend", "nowhere"], "`backend` must be one of"),
+        (["--backend", "exact", "--price", "-1"], "`price` must be"),
+        (["--backend", "exact", "--steps", "9"], "`steps` must be from 1 to the 2"),
+    ]:
+        assert main(["execute", str(saved), *options, "--out", str(tmp_path / "out")]) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
+
+class Device:
+    """IBM's service, as far as it is used before a circuit is sent."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
+
+    def backend(self, name: str) -> Any:
+        if name != "ibm_here":
+            raise LookupError("token=secret")
+        from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+
+        return FakeManilaV2()
+
+
+@pytest.mark.parametrize("answer", ["no", ""])
+def test_a_real_device_asks_first(
+    answer: str, saved: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qiskit_ibm_runtime.QiskitRuntimeService", Device)
+    monkeypatch.setattr("builtins.input", lambda: answer)
+    arguments = ["execute", str(saved), "--backend", "ibm:ibm_here", "--shots", "100", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 1
+    err = capsys.readouterr().err
+    assert "ibm:ibm_here would run" in err
+    assert "circuits of 100 shots, in about" in err
+    assert "nothing was sent" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_account_and_no_device_without_a_word_of_the_account(
+    saved: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_account() -> None:
+        raise ValueError("token=secret")
+
+    for service, message in [(no_account, "Save an account first"), (Device, "has no device 'ibm_there'")]:
+        monkeypatch.setattr("qiskit_ibm_runtime.QiskitRuntimeService", service)
+        arguments = [
+            "execute",
+            str(saved),
+            "--backend",
+            "ibm:ibm_there",
+            "--shots",
+            "9",
+            "--out",
+            str(tmp_path / "out"),
+        ]
+        assert main(arguments) == 1
+        err = capsys.readouterr().err
+        assert message in err
+        assert "secret" not in err
