@@ -229,7 +229,7 @@ def _read_observables(observable: Observable, device: DeviceModel, n_wires: int)
             reading = np.kron(reading, own)
         index = sum(letters[place] * 4 ** (n_wires - 1 - wire) for place, wire in enumerate(wires))
         read = jnp.asarray(reading, coefficients.dtype) @ row
-        columns.append(jnp.zeros(4**n_wires, coefficients.dtype).at[index].set(read))
+        columns.append(jnp.zeros(4**n_wires, coefficients.dtype).at[np.int32(index)].set(read))
     return jnp.stack(columns, axis=1)
 
 
@@ -253,7 +253,7 @@ def probabilities(
     noisy = compile_noisy(layer.circuit, execution.device)
     strings, places, readout = _outcome_tables(bases, execution.device, n)
     dtype = jnp.result_type(layer.weights, features)
-    observables = jnp.zeros((4**n, len(strings)), dtype).at[strings, np.arange(len(strings))].set(1)
+    observables = jnp.zeros((4**n, len(strings)), dtype).at[strings, np.arange(len(strings), dtype=np.int32)].set(1)
     values = _noisy_values(layer, execution, noisy, observables, features)
     return jnp.einsum("sbm,sm->sb", jnp.asarray(readout, dtype), values[places])
 
@@ -297,7 +297,8 @@ def _outcome_tables(
             matrix = np.kron(matrix, 0.5 * np.array([[1, 1], [1, -1]]) @ read)
         readout.append(matrix)
     strings, places = np.unique(np.array(indices), return_inverse=True)
-    return strings, places.reshape(len(bases), -1), np.array(readout)
+    # 32-bit indices, as in `lowering`.
+    return strings.astype(np.int32), places.reshape(len(bases), -1).astype(np.int32), np.array(readout)
 
 
 def _mean(observable: Observable, shares: Float[Array, "settings outcomes"]) -> Float[Array, " outputs"]:
