@@ -12,14 +12,18 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 import qdistill
-from qdistill.cli import main
+from qdistill.cli import COMMANDS, main
 from qdistill.cli.distill import _parse_distill
 from qdistill.distill.bundle import DistilledDataset
+from qdistill.distill.inner import InnerLoop
 from qdistill.errors import DivergenceError
+from qdistill.evaluate.noisy import noisy_curve
 from qdistill.experiments.progress import ProgressDisplay
 from qdistill.experiments.recipe import Recipe, default_recipe
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.quantum import Circuit, Operation, weight
+
+from .distill.samples import random_bundle
 
 SHORT = [
     *("--architecture", "lenet", "--inner.steps", "2", "--compression.start", "real", "--outer.batch", "32"),
@@ -387,6 +391,80 @@ def test_evaluate_prints_one_json_object(finished, capsys):
     assert result["dataset"] == "digits"
 
 
+@pytest.fixture(scope="module")
+def quantum(tmp_path_factory):
+    """The file of a bundle for a small quantum network on the digits."""
+    path = tmp_path_factory.mktemp("quantum") / "bundle.safetensors"
+    architecture = QuantumLeNetArchitecture(n_qubits=2, n_layers=1, skip="none")
+    random_bundle(architecture, InnerLoop(steps=1, step_sizes="shared"), (28, 28, 1), 10, dataset="digits").save(path)
+    return path
+
+
+DEVICE = """n_wires = 2
+one_qubit_error = 1e-3
+one_qubit_time = 5e-8
+t1 = 1e-4
+t2 = 1e-4
+readout = [0.01, 0.02]
+two_qubit_error = 0.01
+two_qubit_time = 5e-7
+"""
+
+
+def test_evaluate_on_a_device_from_shots(quantum, tmp_path, capsys):
+    device = tmp_path / "lab.toml"
+    device.write_text(DEVICE)
+    options = ["--shots", "16", "--device", str(device), "--draws", "2", "--preparation", "ideal"]
+    assert main(["evaluate", str(quantum), *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("on the test set of digits, trained and tested on lab, 16 shots a setting")
+    assert "(n = 500, 2 draws, 95 % interval" in lines[1]
+    assert main(["evaluate", str(quantum), *options, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["shots"] == 16
+    assert len(result["test_accuracies"]) == 2
+    assert result["interval"][0] <= result["mean"] <= result["interval"][1]
+
+
+def test_evaluate_draws_a_curve(quantum, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(noisy_curve.__wrapped__.__kwdefaults__, "shots", (4,))
+    monkeypatch.setitem(noisy_curve.__wrapped__.__kwdefaults__, "factors", (0.0,))
+    device = tmp_path / "lab.toml"
+    device.write_text(DEVICE)
+    picture = tmp_path / "curve.png"
+    options = ["--device", str(device), "--draws", "2", "--preparation", "ideal", "--curve", "--out", str(picture)]
+    assert main(["evaluate", str(quantum), *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[1] for line in lines[1:4]] == [
+        "without noise and shots",
+        "4 shots a setting, 1 x the error rates",
+        "exact expectation values, 0 x the error rates",
+    ]
+    assert lines[-1] == f"Drawn in {picture}"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--draws", "3"], "`draws` must be given together with `shots` or `device` only"),
+        (["--seed", "3"], "`seed` must be given together with `shots` or `device` only"),
+        (["--shots", "8", "--preparation", "ideal"], "`preparation` must be given together with `device` only"),
+        (["--shots", "8", "--curve"], "`shots` must be given with `curve` only where there is a `device`"),
+        (["--shots", "8", "--out", "x.png"], "`out` must end in .png and be given with `curve`"),
+        (["--shots", "0"], "`shots` must be at least 1, but was 0"),
+        (["--device", "fake_nowhere"], "`device` must be one of"),
+        (["--device", "nowhere.toml"], "Cannot read the device nowhere.toml"),
+    ],
+)
+def test_evaluate_refuses_options_without_an_effect(quantum, fails, options, message):
+    assert message in fails("evaluate", quantum, *options, code=2)
+
+
+def test_evaluate_refuses_a_device_for_a_classical_network(finished, fails):
+    assert "for a network without a quantum layer" in fails("evaluate", finished, "--device", "fake_manila", code=2)
+
+
 def test_evaluate_needs_no_cache_folder(finished, tmp_path, monkeypatch, capsys):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
@@ -394,7 +472,7 @@ def test_evaluate_needs_no_cache_folder(finished, tmp_path, monkeypatch, capsys)
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("command", ["evaluate", "show"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_what_is_no_bundle_is_refused(command, finished, tmp_path, fails):
     assert "No such file" in fails(command, tmp_path / "nowhere", code=1)
     assert "recipe.json" in fails(command, finished / "recipe.json", code=1)
@@ -405,7 +483,7 @@ def test_what_is_no_bundle_is_refused(command, finished, tmp_path, fails):
     assert "cut short" in fails(command, tmp_path / "short", code=1)
 
 
-@pytest.mark.parametrize("command", ["evaluate", "show", "data"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_commands_say_what_is_missing_or_unknown(command, fails):
     assert "Missing from" in fails(command, code=2)
     assert "--jsno" in fails(command, "x", "--jsno", code=2)

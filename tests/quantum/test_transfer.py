@@ -10,6 +10,7 @@ from hypothesis import given
 from qdistill.errors import CircuitError
 from qdistill.quantum import Circuit, DeviceModel, Operation, StronglyEntangling, weight
 from qdistill.quantum.transfer import (
+    LocalObservables,
     compile_noisy,
     evolve_observables,
     evolve_states,
@@ -19,7 +20,7 @@ from qdistill.quantum.transfer import (
 )
 
 from .noisy_reference import aer_density, pauli_vector, pennylane_density, some_device
-from .reference import numpy_unitary, pauli_products, random_circuit
+from .reference import numpy_unitary, on_wires, pauli_products, random_circuit
 from .strategies import circuits, examples, random_state, seeds, vectors
 
 
@@ -61,11 +62,34 @@ def test_backwards_is_the_transpose_and_keeps_the_identity(circuit, seed):
     observables = np.random.default_rng(seed).normal(size=(4**n, 2)).astype(np.float32)
     observables[:, 1] = np.eye(4**n)[0]
     arguments = (jnp.asarray(weights, jnp.float32), jnp.asarray(features, jnp.float32))
-    before = evolve_observables(noisy, arguments[0], jnp.asarray(observables), arguments[1])
+    before = evolve_observables(
+        noisy, arguments[0], [LocalObservables(tuple(range(n)), jnp.asarray(observables))], arguments[1]
+    )
     after = evolve_states(noisy, arguments[0], state, arguments[1])
     assert np.abs(np.asarray(before[:, 1]) - observables[:, 1]).max() < 1e-6
     assert np.abs(np.asarray(state @ before) - np.asarray(after @ observables)).max() < 1e-4
     assert float(after[0]) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.usefixtures("double_precision")
+def test_observables_on_some_wires_are_those_on_all():
+    n_wires, generator = 5, np.random.default_rng(0)
+    ansatz = StronglyEntangling(n_wires, 2)
+    noisy = compile_noisy(ansatz.circuit(), some_device(n_wires))
+    weights = jnp.asarray(generator.uniform(0, 6, 30))
+    parts = [
+        LocalObservables(wires, jnp.asarray(generator.normal(size=(4 ** len(wires), columns))))
+        for wires, columns in (((3,), 1), ((0, 2), 2), ((2, 0), 1), ((4, 1), 1))
+    ]
+    everywhere = jnp.concatenate([part.on(range(n_wires)).coefficients for part in parts], axis=1)
+    for part, column in ((parts[0], 0), (parts[2], 3)):
+        terms = zip(np.asarray(part.coefficients)[:, 0], pauli_products(len(part.wires)), strict=True)
+        matrix = on_wires(sum(value * pauli for value, pauli in terms), part.wires, n_wires)
+        assert np.abs(pauli_vector(matrix) / 2**n_wires - np.asarray(everywhere)[:, column]).max() < 1e-12
+    states = jnp.asarray(generator.normal(size=(4**n_wires, 3)))
+    before = evolve_observables(noisy, weights, parts)
+    after = evolve_states(noisy, weights, states)
+    assert np.abs(np.asarray(states.T @ before - after.T @ everywhere)).max() < 1e-9
 
 
 @pytest.mark.parametrize("n_wires", [1, 2, 4])

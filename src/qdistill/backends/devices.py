@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 import re
 import statistics
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from qdistill.backends.extras import require
 from qdistill.errors import ArgumentError
+from qdistill.quantum.channels import relaxation as transfer
 from qdistill.quantum.device import ONE_QUBIT_LIMIT, TWO_QUBIT_LIMIT, DeviceModel, Pair
 
 _TWO_QUBIT_GATES = ("cx", "ecr", "cz")
@@ -47,9 +51,10 @@ def _snake(kind: str) -> str:
 def from_qiskit_backend(backend: Any, n_wires: int) -> DeviceModel:
     """The best connected wires of a Qiskit backend, with the properties that it reports.
 
-    From every coupled pair a set of wires grows by the qubit that costs least, which is the error of its best coupling
-    to the set plus its mean readout error; of all the sets the one with the lowest sum wins. Its qubits become the
-    wires in the order in which they joined. A rotation is two of the device's `sx` gates between rotations about Z,
+    From every coupled pair a set of wires grows by the qubit that costs least, which is the infidelity of its best
+    coupling to the set (the reported error, or that of the relaxation alone where it is larger) plus its mean readout
+    error; of all the sets the one with the lowest sum wins. Its qubits become the wires in the order in which they
+    joined. A rotation is two of the device's `sx` gates between rotations about Z,
     which take no time, so it has twice the error and the duration of one. T2 is cut to twice T1, as in Qiskit.
 
     Args:
@@ -73,27 +78,42 @@ def from_qiskit_backend(backend: Any, n_wires: int) -> DeviceModel:
     couplings = {frozenset(wires): (record.error, record.duration) for wires, record in target[gate].items() if record}
     # A broken coupling is reported with the error 1.
     couplings = {pair: (error, time) for pair, (error, time) in couplings.items() if error < TWO_QUBIT_LIMIT}
+    relaxation = [_relaxation_times(record) for record in target.qubit_properties]
     readout = _readout(backend)
-    qubits = _best_set(couplings, [statistics.mean(shares) for shares in readout], n_wires, backend.name)
+    costs = {
+        pair: max(error, _relaxation_error(time, [relaxation[qubit] for qubit in pair]))
+        for pair, (error, time) in couplings.items()
+    }
+    qubits = _best_set(costs, [statistics.mean(shares) for shares in readout], n_wires, backend.name)
     place = {qubit: wire for wire, qubit in enumerate(qubits)}
     inside = {pair: values for pair, values in couplings.items() if pair <= set(qubits)}
     first_second = {pair: tuple(sorted(place[qubit] for qubit in pair)) for pair in inside}
     pairs = [Pair((first_second[pair][0], first_second[pair][1]), *values) for pair, values in inside.items()]
     rotations = [target["sx"][(qubit,)] for qubit in qubits]
-    relaxation = [target.qubit_properties[qubit] for qubit in qubits]
-    t1 = [math.inf if record.t1 is None else record.t1 for record in relaxation]
-    t2 = [math.inf if record.t2 is None else record.t2 for record in relaxation]
     return DeviceModel(
         name=backend.name,
         one_qubit_error=tuple(min(2 * record.error, ONE_QUBIT_LIMIT) for record in rotations),
         one_qubit_time=tuple(2 * record.duration for record in rotations),
-        t1=tuple(t1),
-        t2=tuple(min(two, 2 * one) for one, two in zip(t1, t2, strict=True)),
+        t1=tuple(relaxation[qubit][0] for qubit in qubits),
+        t2=tuple(relaxation[qubit][1] for qubit in qubits),
         readout=tuple(readout[qubit] for qubit in qubits),
         two_qubit_error=statistics.mean([pair.error for pair in pairs]) if pairs else 0.0,
         two_qubit_time=statistics.mean([pair.time for pair in pairs]) if pairs else 0.0,
         pairs=tuple(sorted(pairs, key=lambda pair: pair.wires)),
     )
+
+
+def _relaxation_times(properties: Any) -> tuple[float, float]:
+    """T1 and T2 of a qubit; infinite where they are not reported."""
+    t1, t2 = (math.inf if time is None else float(time) for time in (properties.t1, properties.t2))
+    return t1, min(t2, 2 * t1)
+
+
+def _relaxation_error(time: float, qubits: Sequence[tuple[float, float]]) -> float:
+    """The average infidelity of doing nothing for a time."""
+    trace = math.prod(float(np.trace(transfer(time, t1, t2))) for t1, t2 in qubits)
+    size: int = 2 ** len(qubits)
+    return 1 - (trace / size + 1) / (size + 1)
 
 
 def _readout(backend: Any) -> list[tuple[float, float]]:
@@ -112,19 +132,17 @@ def _readout(backend: Any) -> list[tuple[float, float]]:
     return shares
 
 
-def _best_set(
-    couplings: dict[frozenset[int], tuple[float, float]], readout: list[float], n_wires: int, name: str
-) -> list[int]:
+def _best_set(couplings: dict[frozenset[int], float], readout: list[float], n_wires: int, name: str) -> list[int]:
     if n_wires == 1:
         return [min(range(len(readout)), key=lambda qubit: readout[qubit])]
     neighbours: dict[int, dict[int, float]] = {}
-    for (first, second), (error, _) in ((tuple(pair), values) for pair, values in couplings.items()):
+    for (first, second), error in ((tuple(pair), error) for pair, error in couplings.items()):
         neighbours.setdefault(first, {})[second] = error
         neighbours.setdefault(second, {})[first] = error
     best: tuple[float, list[int]] | None = None
     for start in couplings:
         members = sorted(start)
-        cost = couplings[start][0] + sum(readout[qubit] for qubit in members)
+        cost = couplings[start] + sum(readout[qubit] for qubit in members)
         while len(members) < n_wires:
             costs: dict[int, float] = {}
             for member in members:

@@ -1,14 +1,26 @@
-"""`qdistill evaluate`: the replay of a bundle."""
+"""`qdistill evaluate`: the replay of a bundle, as it is, on a noisy device, or from a number of shots."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, arg
 
 from qdistill.cli.shared import BundlePath, Cache, DataDir, accuracy, bundle_file, call, use_compilation_cache
+from qdistill.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from jax import Array
+
+    from qdistill.distill.bundle import DistilledDataset
+    from qdistill.evaluate.noisy import NoisyEvaluation, NoisyPoint
+    from qdistill.quantum import DeviceModel, Execution
+
+CURVE = "noise.png"
+"""Where the figure of a curve goes, beside the bundle."""
 
 
 def run(arguments: list[str]) -> int:
@@ -19,25 +31,83 @@ def run(arguments: list[str]) -> int:
 def evaluate(
     bundle: BundlePath,
     *,
+    shots: Annotated[int | None, arg(metavar="S", help_behavior_hint="(default: exact expectation values)")] = None,
+    device: Annotated[str | None, arg(metavar="NAME|FILE.toml", help_behavior_hint="(default: none)")] = None,
+    preparation: Literal["exact", "approximate", "ideal"] | None = None,
+    draws: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 10, of a curve 3)")] = None,
+    seed: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 0)")] = None,
+    curve: Annotated[bool, FlagCreatePairsOff] = False,
+    out: Annotated[
+        Path | None, arg(metavar="FILE.png", help_behavior_hint="(default: noise.png, with --curve)")
+    ] = None,
     data_dir: DataDir = None,
     as_json: Annotated[bool, FlagCreatePairsOff, arg(name="json")] = False,
     compilation_cache: Cache = True,
 ) -> int:
     """Replay a bundle's training and measure the network on the test set.
 
+    With --shots or --device, the whole replay is executed with noise: every expectation value of the training, of the
+    shifted circuits that its gradients take on hardware, and of the test.
+
     Args:
         bundle: a bundle file, or the folder of a run.
+        shots: shots for each measurement setting of each circuit.
+        device: the device whose noise the circuits have: a fake backend such as fake_sherbrooke, or a TOML file.
+        preparation: noise of the state preparation on the device; exact by default, approximate is faster.
+        draws: independent replays, each with shots of its own.
+        seed: decides the shots.
+        curve: draw the accuracy against the shots and, with a device, against a factor on its error rates.
+        out: where to draw the curve.
         data_dir: where the dataset's files lie.
         as_json: print one JSON object and nothing else.
         compilation_cache: keep compiled programs in the user's cache folder.
     """
+    noisy = shots is not None or device is not None or curve
+    for name, value in {"preparation": preparation, "draws": draws, "seed": seed}.items():
+        if value is not None and not noisy:
+            raise ArgumentError(f"Argument `{name}` must be given together with `shots` or `device` only.")
+    if preparation is not None and device is None:
+        raise ArgumentError("Argument `preparation` must be given together with `device` only.")
+    if curve and shots is not None and device is None:
+        raise ArgumentError("Argument `shots` must be given with `curve` only where there is a `device`.")
+    if out is not None and (not curve or out.suffix.lower() != ".png"):
+        raise ArgumentError(f"Argument `out` must end in .png and be given with `curve`, but was {str(out)!r}.")
     path = bundle_file(bundle)
     if compilation_cache:
         use_compilation_cache()
     from qdistill.distill.bundle import DistilledDataset
-    from qdistill.evaluate.protocol import replay
 
     loaded = DistilledDataset.load(path)
+    if not noisy:
+        return _exact(loaded, path, data_dir, as_json)
+    import jax
+
+    from qdistill.evaluate.noisy import SHOTS, replay_noisy
+    from qdistill.quantum import Execution
+
+    model = None if device is None else _device(device, loaded)
+    # Without a device a curve has all of its shots from the list.
+    first = SHOTS[0] if curve and model is None else shots
+    execution = Execution(model, first, preparation=preparation or "exact")
+    key = jax.random.key(seed or 0)
+    if curve:
+        out = (bundle if bundle.is_dir() else bundle.parent) / CURVE if out is None else out
+        return _curve(loaded, path, out, execution, 3 if draws is None else draws, key, data_dir, as_json)
+    repeats = (1 if shots is None else 10) if draws is None else draws
+    result = replay_noisy(loaded, execution, draws=repeats, key=key, data_dir=data_dir)
+    if as_json:
+        plain = {"bundle": str(path), "dataset": loaded.dataset, "shots": shots, "device": device}
+        print(json.dumps({**plain, **dataclasses.asdict(result)}))
+        return 0
+    print(f"{path} on the test set of {loaded.dataset}, trained and tested {_where(shots, model)}")
+    print(f"  test accuracy      {_spread(result)}")
+    print(f"  recorded           {accuracy(loaded.record.test_accuracy, loaded.record.n_test)}")
+    return 0
+
+
+def _exact(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_json: bool) -> int:
+    from qdistill.evaluate.protocol import replay
+
     result = replay(loaded, data_dir=data_dir)
     if as_json:
         print(json.dumps({"bundle": str(path), "dataset": loaded.dataset, **dataclasses.asdict(result)}))
@@ -47,3 +117,68 @@ def evaluate(
     print(f"  test accuracy      {accuracy(result.test_accuracy, result.n_test)}")
     print(f"  recorded           {accuracy(recorded, loaded.record.n_test)}")
     return 0
+
+
+def _curve(
+    loaded: DistilledDataset,
+    path: Path,
+    out: Path,
+    execution: Execution,
+    draws: int,
+    key: Array,
+    data_dir: Path | None,
+    as_json: bool,
+) -> int:
+    from qdistill.evaluate.noisy import noisy_curve
+    from qdistill.evaluate.protocol import replay
+    from qdistill.report.noise_figure import draw_noise
+
+    def show(point: NoisyPoint) -> None:
+        if not as_json:
+            factor = "" if point.factor is None else f", {point.factor:g} x the error rates"
+            print(f"  {_shots(point.shots) + factor:<48} {_spread(point.evaluation)}", flush=True)
+
+    where = _where(None, execution.device)
+    noiseless = replay(loaded, data_dir=data_dir).test_accuracy
+    if not as_json:
+        print(f"{path} on the test set of {loaded.dataset}, trained and tested {where}")
+        print(f"  {'without noise and shots':<48} {accuracy(noiseless, loaded.record.n_test)}")
+    points = noisy_curve(loaded, execution, draws=draws, key=key, data_dir=data_dir, observer=show)
+    title = f"{loaded.dataset}, trained and tested {where} ({draws} draws)"
+    picture = draw_noise(points, noiseless, title, out)
+    if as_json:
+        plain = [dataclasses.asdict(point) for point in points]
+        print(json.dumps({"bundle": str(path), "noiseless": noiseless, "points": plain, "picture": str(picture)}))
+    else:
+        print(f"Drawn in {picture}")
+    return 0
+
+
+def _device(given: str, loaded: DistilledDataset) -> DeviceModel:
+    """The device of a name, with as many wires as the bundle's network has, or of a file."""
+    from qdistill.backends.devices import device
+    from qdistill.models import QuantumLeNetArchitecture
+    from qdistill.quantum import DeviceModel
+
+    if given.endswith(".toml"):
+        return DeviceModel.from_toml(given)
+    if not isinstance(loaded.architecture, QuantumLeNetArchitecture):
+        raise ArgumentError("Argument `device` must be left out: the bundle is for a network without a quantum layer.")
+    return device(given, loaded.architecture.n_qubits)
+
+
+def _where(shots: int | None, model: DeviceModel | None) -> str:
+    place = "without noise" if model is None else f"on {model.name}"
+    return place if shots is None else f"{place}, {_shots(shots)}"
+
+
+def _shots(shots: int | None) -> str:
+    return "exact expectation values" if shots is None else f"{shots:,} shots a setting"
+
+
+def _spread(result: NoisyEvaluation) -> str:
+    text = f"{result.mean:.2%} (n = {result.n_test:,}"
+    if result.interval is None:
+        return text + ")"
+    low, high = result.interval
+    return f"{text}, {len(result.test_accuracies)} draws, 95 % interval {low:.2%} to {high:.2%})"

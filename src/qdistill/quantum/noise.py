@@ -16,6 +16,7 @@ preparation where `Execution.preparation` is ``"exact"``. What is a choice: how 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, TypeVar
@@ -45,6 +46,7 @@ from qdistill.quantum.shots import (
 )
 from qdistill.quantum.simulate import TO_Z_BASIS, apply, apply_local, fuse, unitary
 from qdistill.quantum.transfer import (
+    LocalObservables,
     NoisyCircuit,
     compile_noisy,
     evolve_observables,
@@ -180,9 +182,8 @@ def with_key(tree: Tree, key: Array) -> Tree:
 
 def _exact_values(layer: QuantumLayer, execution: Execution, features: Array) -> Float[Array, " outputs"]:
     assert execution.device is not None
-    n, noisy = layer.circuit.n_wires, compile_noisy(layer.circuit, execution.device)
-    dtype = jnp.result_type(layer.weights, features)
-    observables = _read_observables(layer.observable, execution.device, n).astype(dtype)
+    noisy = compile_noisy(layer.circuit, execution.device)
+    observables = _read_observables(layer.observable, execution.device)
     return _noisy_values(layer, execution, noisy, observables, features)
 
 
@@ -190,19 +191,20 @@ def _noisy_values(
     layer: QuantumLayer,
     execution: Execution,
     noisy: NoisyCircuit,
-    observables: Float[Array, "paulis outputs"],
+    observables: Sequence[LocalObservables],
     features: Float[Array, " features"],
 ) -> Float[Array, " outputs"]:
-    """The values of observables, given by their Pauli coefficients, after the circuit with its noise.
+    """The values of observables after the circuit with its noise.
 
     The observables go backwards where that is less arithmetic than to take each state of the batch forwards.
     """
     weights = layer.weights.reshape(-1)
-    _, count = observables.shape
+    count = sum(part.coefficients.shape[1] for part in observables)
     gates = sum(4 ** len(block.wires) for block in noisy.blocks)
     if layer.circuit.n_features or layer.batch * gates < count * (gates + layer.batch):
         start = noisy_state(layer.embedding, execution.device, features, execution.preparation)
-        return evolve_states(noisy, weights, start, features) @ observables
+        everywhere = [part.on(range(noisy.n_wires)).coefficients for part in observables]
+        return evolve_states(noisy, weights, start, features) @ jnp.concatenate(everywhere, axis=1)
     before = evolve_observables(noisy, weights, observables)
     if isinstance(layer.embedding, AmplitudeEmbedding) and execution.preparation != "exact":
         if execution.preparation == "approximate":
@@ -214,12 +216,10 @@ def _noisy_values(
     return noisy_state(layer.embedding, execution.device, features, execution.preparation) @ before
 
 
-def _read_observables(observable: Observable, device: DeviceModel, n_wires: int) -> Float[Array, "paulis outputs"]:
-    """The Pauli coefficients of each group on all wires, after what the readout makes of every letter."""
+def _read_observables(observable: Observable, device: DeviceModel) -> list[LocalObservables]:
+    """Each group on its wires, after what the readout makes of every letter."""
     coefficients = observable.pauli_coefficients()
-    k = len(observable.wires[0])
-    letters = np.indices((4,) * k).reshape(k, -1)
-    columns = []
+    parts = []
     for row, wires in zip(coefficients, observable.wires, strict=True):
         reading: np.ndarray = np.eye(1)
         for wire in wires:
@@ -227,10 +227,8 @@ def _read_observables(observable: Observable, device: DeviceModel, n_wires: int)
             for place, letter in enumerate(PAULIS[1:], start=1):
                 own[place, place], own[0, place] = readings(device, wire)[letter]
             reading = np.kron(reading, own)
-        index = sum(letters[place] * 4 ** (n_wires - 1 - wire) for place, wire in enumerate(wires))
-        read = jnp.asarray(reading, coefficients.dtype) @ row
-        columns.append(jnp.zeros(4**n_wires, coefficients.dtype).at[index].set(read))
-    return jnp.stack(columns, axis=1)
+        parts.append(LocalObservables(wires, (jnp.asarray(reading, coefficients.dtype) @ row)[:, None]))
+    return parts
 
 
 # --- probabilities of the outcomes
@@ -253,8 +251,9 @@ def probabilities(
     noisy = compile_noisy(layer.circuit, execution.device)
     strings, places, readout = _outcome_tables(bases, execution.device, n)
     dtype = jnp.result_type(layer.weights, features)
-    observables = jnp.zeros((4**n, len(strings)), dtype).at[strings, np.arange(len(strings))].set(1)
-    values = _noisy_values(layer, execution, noisy, observables, features)
+    observables = jnp.zeros((4**n, len(strings)), dtype).at[strings, np.arange(len(strings), dtype=np.int32)].set(1)
+    needed = [LocalObservables(tuple(range(n)), observables)]
+    values = _noisy_values(layer, execution, noisy, needed, features)
     return jnp.einsum("sbm,sm->sb", jnp.asarray(readout, dtype), values[places])
 
 
@@ -297,7 +296,8 @@ def _outcome_tables(
             matrix = np.kron(matrix, 0.5 * np.array([[1, 1], [1, -1]]) @ read)
         readout.append(matrix)
     strings, places = np.unique(np.array(indices), return_inverse=True)
-    return strings, places.reshape(len(bases), -1), np.array(readout)
+    # 32-bit indices, as in `lowering`.
+    return strings.astype(np.int32), places.reshape(len(bases), -1).astype(np.int32), np.array(readout)
 
 
 def _mean(observable: Observable, shares: Float[Array, "settings outcomes"]) -> Float[Array, " outputs"]:

@@ -249,16 +249,72 @@ def evolve_states(
     return _apply(noisy.n_wires, steps, states)
 
 
+@dataclass(frozen=True)
+class LocalObservables:
+    """Observables on some wires.
+
+    Args:
+        wires: k different ones.
+        coefficients: of the 4^k Pauli strings on them, (4^k, columns).
+    """
+
+    wires: tuple[int, ...]
+    coefficients: Float[Array, "paulis columns"]
+
+    def on(self, wires: Sequence[int]) -> LocalObservables:
+        """The same observables, written on these wires in this order, which include their own."""
+        added = [wire for wire in wires if wire not in self.wires]
+        shape, before = (4,) * len(self.wires), (*self.wires, *added)
+        tensor = self.coefficients.reshape(shape + (1,) * len(added) + (-1,))
+        # On the wires that are new they have the letter I, the first.
+        tensor = jnp.pad(tensor, [(0, 0)] * len(shape) + [(0, 3)] * len(added) + [(0, 0)])
+        tensor = jnp.transpose(tensor, [*(before.index(wire) for wire in wires), len(before)])
+        return LocalObservables(tuple(wires), tensor.reshape(4 ** len(wires), -1))
+
+
 def evolve_observables(
     noisy: NoisyCircuit,
     weights: Float[Array, " weights"],
-    observables: Float[Array, "paulis *columns"],
+    observables: Sequence[LocalObservables],
     features: Float[Array, " features"] | None = None,
-) -> Float[Array, "paulis *columns"]:
-    """The Pauli coefficients, before a noisy circuit, of what is measured after it."""
+) -> Float[Array, "paulis columns"]:
+    """The Pauli coefficients, before a noisy circuit, of what is measured after it.
+
+    Each observable is kept on the wires that it has reached: a block elsewhere leaves it as it is, since the channels
+    keep the identity.
+
+    Args:
+        noisy: the circuit.
+        weights: the flat weight vector.
+        observables: what is measured.
+        features: needed only where the circuit itself uses features as angles.
+
+    Returns:
+        On all wires, (4^n, columns of all observables).
+    """
     matrices = _block_matrices(noisy, weights, features)
-    steps = [(block.wires, matrix.T) for block, matrix in zip(noisy.blocks, matrices, strict=True)]
-    return _apply(noisy.n_wires, steps[::-1], observables)
+    starts = np.cumsum([0, *(part.coefficients.shape[1] for part in observables)])
+    # With each part the numbers of its columns, for parts that meet are joined.
+    parts = [(part, np.arange(first, last)) for part, first, last in zip(observables, starts, starts[1:], strict=False)]
+    for block, matrix in zip(reversed(noisy.blocks), reversed(matrices), strict=True):
+        joined: dict[frozenset[int], tuple[LocalObservables, np.ndarray]] = {}
+        for part, columns in parts:
+            moved = part
+            if set(part.wires) & set(block.wires):
+                rest = [wire for wire in part.wires if wire not in block.wires]
+                placed = part.on((*block.wires, *rest))
+                image = matrix.T @ placed.coefficients.reshape(len(matrix), -1)
+                moved = LocalObservables(placed.wires, image.reshape(placed.coefficients.shape))
+            same = joined.get(frozenset(moved.wires))
+            if same is not None:
+                both = [same[0].coefficients, moved.on(same[0].wires).coefficients]
+                moved = LocalObservables(same[0].wires, jnp.concatenate(both, axis=1))
+                columns = np.concatenate([same[1], columns])
+            joined[frozenset(moved.wires)] = (moved, columns)
+        parts = list(joined.values())
+    everywhere = jnp.concatenate([part.on(range(noisy.n_wires)).coefficients for part, _ in parts], axis=1)
+    order = np.argsort(np.concatenate([columns for _, columns in parts])).astype(np.int32)
+    return everywhere if (order == np.arange(len(order))).all() else everywhere[:, order]
 
 
 # With V = iY, which is real, a Pauli string with m letters Y is (-i)^m times a real matrix, antisymmetric for odd m.
