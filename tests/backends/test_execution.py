@@ -229,6 +229,12 @@ def test_more_steps_go_on_where_fewer_ended(tmp_path: Path) -> None:
     np.testing.assert_allclose(weights["f3.weight"], replayed("pauli_z")["f3.weight"], atol=1e-4)
 
 
+def test_a_job_is_not_too_large() -> None:
+    execution = Execution(small("hermitian"), settings(shots=500_000))
+    assert max(job.evaluations for job in execution.jobs()) * 3 * 500_000 <= 5_000_000
+    assert execution.circuits == Execution(small("hermitian"), settings()).circuits
+
+
 def test_spsa_trains_with_three_evaluations_an_image(tmp_path: Path) -> None:
     bundle = small("hermitian")
     execution = Execution(bundle, settings(gradient="spsa"))
@@ -382,7 +388,7 @@ def test_the_command(saved: Path, tmp_path: Path, capsys: Any) -> None:
     circuits = scores["circuits"]
     assert f"{circuits:,} of 50 shots" in out
     assert f"{circuits:,} circuits of 50 shots, {circuits * 0.01:,.2f} at 0.01 a circuit" in err
-    assert f"{circuits:,} circuits done, 0 left" in err
+    assert f"{circuits:,} circuits done, 0 left, {circuits * 0.01:,.2f} of {circuits * 0.01:,.2f}, 0 s to go" in err
     assert scores["steps"] == 1
     assert scores["n_test"] == 500
     assert (tmp_path / "out" / "weights.safetensors").exists()

@@ -41,6 +41,9 @@ from qdistill.quantum import QuantumLayer
 EXECUTION, MEASURED = "execution.json", "measured"
 """What an execution runs, and the folder of what it has measured so far."""
 
+_MOST_SHOTS = 5_000_000
+"""In one job: what services take, and what fits into memory."""
+
 
 @dataclass(frozen=True)
 class ExecutionSettings:
@@ -52,7 +55,8 @@ class ExecutionSettings:
         gradient: the rule for the derivatives by the circuit's angles.
         seed: decides SPSA's directions and, on simulators, the samples.
         perturbation: SPSA's c, in radians.
-        batch: evaluations of the circuit in one job, each in all measurement settings.
+        batch: most evaluations of the circuit in one job, each in all measurement settings; fewer where they would be
+            more than five million shots.
     """
 
     backend: str
@@ -144,6 +148,12 @@ class Execution:
         return measured_circuit(layer)
 
     @property
+    def _batch(self) -> int:
+        """Evaluations in one job, but for the last of a step."""
+        shots = len(self.measured.settings) * (self.settings.shots or 1)
+        return min(self.settings.batch, max(1, _MOST_SHOTS // shots))
+
+    @property
     def n_steps(self) -> int:
         """Steps that are executed."""
         return self.bundle.inner.total_steps if self.steps is None else self.steps
@@ -163,8 +173,8 @@ class Execution:
         images = self.bundle.data.schedule.shape[1]
         evaluations = images * n_evaluations(self.measured, self.settings.gradient)
         for step in range(self.n_steps):
-            for batch, first in enumerate(range(0, evaluations, self.settings.batch)):
-                yield Job(step, batch, min(self.settings.batch, evaluations - first))
+            for batch, first in enumerate(range(0, evaluations, self._batch)):
+                yield Job(step, batch, min(self._batch, evaluations - first))
 
     def open(self, folder: Path, *, resume: bool = False) -> None:
         """Begin an execution's folder, or make sure that one is this execution's.
@@ -247,7 +257,7 @@ class Execution:
         parameters = np.concatenate([a + s.offsets for a, s in zip(angles, shifts, strict=True)])
         results = []
         for job in (job for job in self.jobs() if job.step == step):
-            first = job.batch * self.settings.batch
+            first = job.batch * self._batch
             part = parameters[first : first + job.evaluations]
             results.append(self._result(evaluator, folder, job, part))
             observe(job.evaluations * len(self.measured.settings))

@@ -92,7 +92,7 @@ def execute(
         _confirm(backend, left, shots, left * seconds)
     execution.open(folder, resume=resume)
     started = time.monotonic()
-    with _progress(execution.circuits, price) as observe:
+    with _progress(execution.circuits, done, price) as observe:
         model = execution.train(measuring, folder, observe=observe)
     lasted = time.monotonic() - started
     # The share of test images is that of the package's own simulator, for both networks.
@@ -160,13 +160,13 @@ def _confirm(backend: str, circuits: int, shots: int | None, seconds: float) -> 
 
 
 @contextmanager
-def _progress(circuits: int, price: float | None) -> Iterator[Callable[[int], None]]:
+def _progress(circuits: int, before: int, price: float | None) -> Iterator[Callable[[int], None]]:
     """Circuits done and left, the time left and the price so far: a bar on a terminal, else a line a tenth."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    done, shown = 0, 0
+    done, shown, started = 0, 0, time.monotonic()
 
     def text() -> str:
         cost = "" if price is None else f", {done * price:,.2f} of {circuits * price:,.2f}"
@@ -184,7 +184,9 @@ def _progress(circuits: int, price: float | None) -> Iterator[Callable[[int], No
         bar.update(task, completed=done, description=text())
         if not console.is_terminal and (done * 10 // circuits > shown or done == circuits):
             shown = done * 10 // circuits
-            say(f"  {text()}")
+            # Results that were there already come first, and at once.
+            seconds = (time.monotonic() - started) * (circuits - done) / max(1, done - before)
+            say(f"  {text()}, {seconds:,.0f} s to go")
 
     with bar:
         yield observe
