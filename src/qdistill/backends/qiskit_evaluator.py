@@ -21,6 +21,9 @@ from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.lowering import elementary
 
 _FAKES = "qiskit_ibm_runtime.fake_provider"
+_PARALLEL = {"max_parallel_experiments": 0}
+"""Aer's cores go to different circuits; by default they share each circuit, which is slower for a few qubits."""
+
 _REPETITION_SECONDS = 250e-6
 """Between two shots, where a device does not say: the usual delay of IBM's."""
 
@@ -65,7 +68,9 @@ class AerEstimator:
         """See `Evaluator`; the seed has no meaning here."""
         # Qiskit writes qubit n - 1, our wire 0, first: its strings are ours.
         observables = [[term] for term in self.measured.terms]
-        estimator = require("qiskit_aer.primitives", "qiskit").EstimatorV2(options={"default_precision": 0.0})
+        estimator = require("qiskit_aer.primitives", "qiskit").EstimatorV2(
+            options={"default_precision": 0.0, "backend_options": _PARALLEL}
+        )
         columns = [p.index for p in self.circuit.parameters]
         (result,) = estimator.run([(self.circuit, observables, parameters[:, columns])]).result()
         values: np.ndarray = np.asarray(result.data.evs, dtype=float).T
@@ -84,7 +89,8 @@ def aer_evaluator(measured: MeasuredCircuit, shots: int | None) -> Evaluator:
     if shots is None:
         return AerEstimator(measured, _transpiled(_circuit(measured), device, 0))
     circuits = [_transpiled(circuit, device, 0) for circuit in _measured_circuits(measured)]
-    return QiskitSampler(measured, circuits, lambda seed: primitives.SamplerV2(seed=seed), shots)
+    options = {"backend_options": _PARALLEL}
+    return QiskitSampler(measured, circuits, lambda seed: primitives.SamplerV2(seed=seed, options=options), shots)
 
 
 def fake_evaluator(measured: MeasuredCircuit, name: str, shots: int) -> Evaluator:
@@ -102,7 +108,7 @@ def fake_evaluator(measured: MeasuredCircuit, name: str, shots: int) -> Evaluato
     device = getattr(fakes, name)()
     _check_qubits(measured, device, f"qiskit:{name}")
     circuits = [_transpiled(circuit, device, 3) for circuit in _measured_circuits(measured)]
-    simulator = require("qiskit_aer", "qiskit").AerSimulator.from_backend(device)
+    simulator = require("qiskit_aer", "qiskit").AerSimulator.from_backend(device, **_PARALLEL)
     return QiskitSampler(
         measured, circuits, lambda seed: primitives.SamplerV2.from_backend(simulator, seed=seed), shots
     )
