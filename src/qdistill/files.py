@@ -16,6 +16,9 @@ BUNDLE, CHECKPOINT, METRICS = "bundle.safetensors", "checkpoints/latest.safetens
 RECIPE, SCORES, SEEDS = "recipe.json", "scores.json", "seeds.json"
 """What a run follows, what came out, and, in a folder of several, the seeds that ran side by side."""
 
+DEVICE = "device.toml"
+"""What the device was like that a run's training is executed on, where there is one."""
+
 PROFILE, TRACE = "profile.json", "profile.trace.json.gz"
 """Where the time of a run's iterations goes: the summary, and the trace for Perfetto."""
 
