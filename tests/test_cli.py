@@ -21,7 +21,7 @@ from qdistill.evaluate.noisy import noisy_curve
 from qdistill.experiments.progress import ProgressDisplay
 from qdistill.experiments.recipe import Recipe, default_recipe
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
-from qdistill.quantum import Circuit, Operation, weight
+from qdistill.quantum import Circuit, DeviceModel, Operation, weight
 
 from .distill.samples import random_bundle
 
@@ -367,6 +367,32 @@ def test_a_folder_that_cannot_be_made(finished, fails):
     assert "Cannot create the run folder" in message
 
 
+DEVICE = """n_wires = 2
+one_qubit_error = 1e-3
+one_qubit_time = 5e-8
+t1 = 1e-4
+t2 = 1e-4
+readout = [0.01, 0.02]
+two_qubit_error = 0.01
+two_qubit_time = 5e-7
+"""
+"""A device of one's own, as a file."""
+
+
+@pytest.mark.slow
+def test_distill_for_a_device_from_shots(tmp_path):
+    device, folder = tmp_path / "lab.toml", tmp_path / "run"
+    device.write_text(DEVICE)
+    quantum = ["--model.n-qubits", "2", "--model.n-layers", "1", "--model.skip", "none"]
+    short = [*SHORT[2:], *quantum, "--outer.iterations", "2"]
+    noisy = ["--device.name", str(device), "--device.shots", "64", "--device.preparation", "ideal"]
+    assert main(["distill", "digits", *short, *noisy, "--out", str(folder)]) == 0
+    bundle = DistilledDataset.load(folder / "bundle.safetensors")
+    assert bundle.recipe["device"]["shots"] == 64
+    assert "branch.weights" in bundle.initial_weights
+    assert DeviceModel.from_toml(folder / "device.toml") == DeviceModel.from_toml(device)
+
+
 # --- evaluate
 
 
@@ -400,17 +426,7 @@ def quantum(tmp_path_factory):
     return path
 
 
-DEVICE = """n_wires = 2
-one_qubit_error = 1e-3
-one_qubit_time = 5e-8
-t1 = 1e-4
-t2 = 1e-4
-readout = [0.01, 0.02]
-two_qubit_error = 0.01
-two_qubit_time = 5e-7
-"""
-
-
+@pytest.mark.slow
 def test_evaluate_on_a_device_from_shots(quantum, tmp_path, capsys):
     device = tmp_path / "lab.toml"
     device.write_text(DEVICE)
@@ -426,6 +442,7 @@ def test_evaluate_on_a_device_from_shots(quantum, tmp_path, capsys):
     assert result["interval"][0] <= result["mean"] <= result["interval"][1]
 
 
+@pytest.mark.slow
 def test_evaluate_draws_a_curve(quantum, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(noisy_curve.__wrapped__.__kwdefaults__, "shots", (4,))
     monkeypatch.setitem(noisy_curve.__wrapped__.__kwdefaults__, "factors", (0.0,))

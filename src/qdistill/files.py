@@ -22,6 +22,9 @@ TIME = "time.json"
 TABLE = "table.json"
 """In a folder of a table: what its rows gave."""
 
+DEVICE = "device.toml"
+"""What the device was like that a run's training is executed on, where there is one."""
+
 PROFILE, TRACE = "profile.json", "profile.trace.json.gz"
 """Where the time of a run's iterations goes: the summary, and the trace for Perfetto."""
 

@@ -15,7 +15,7 @@ from qdistill.data import DATASETS
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError
-from qdistill.experiments.recipe import Recipe, default_recipe
+from qdistill.experiments.recipe import Device, Recipe, default_recipe
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.quantum import Circuit, Operation, weight
 
@@ -96,7 +96,42 @@ def test_the_written_form_names_the_network() -> None:
     plain = Recipe("digits", model=LeNetArchitecture(width=50)).to_json()
     assert plain["model"] == {"name": "LeNetArchitecture", "fields": {"width": 50, "initialiser": "xavier_normal"}}
     assert plain["inner"] == dataclasses.asdict(InnerLoop())
-    assert set(plain) == {"dataset", "model", "compression", "inner", "outer", "n_validation", "seed"}
+    assert set(plain) == {"dataset", "model", "compression", "inner", "outer", "device", "n_validation", "seed"}
+
+
+def test_a_recipe_for_a_device_survives_being_written_down() -> None:
+    recipe = Recipe("digits", device=Device("fake_manila", 100, "exact"))
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    execution = recipe.device.execution(3)
+    assert execution.device is not None
+    assert execution.device.n_wires == 3
+    assert execution.estimator == "gaussian"
+
+
+def test_a_recipe_of_the_first_version_is_read() -> None:
+    plain = Recipe("digits").to_json()
+    del plain["device"]
+    assert Recipe.from_json(plain) == Recipe("digits")
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"shots": 0}, "`shots` must be at least 1, but was 0"),
+        ({"preparation": "ideal"}, "`preparation` must be given together with a device's `name` only"),
+        ({"name": "fake_manila", "preparation": "none"}, "`preparation` must be one of"),
+    ],
+)
+def test_devices_reject_what_has_no_meaning(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        Device(**fields)
+
+
+@pytest.mark.parametrize("model", [LeNetArchitecture(), QuantumLeNetArchitecture(branch="dense")])
+def test_a_device_needs_a_quantum_layer(model: Any) -> None:
+    with pytest.raises(ArgumentError, match="`device` must be left out for a network without a quantum layer"):
+        Recipe("digits", model=model, device=Device(shots=10))
 
 
 @pytest.mark.parametrize("dataset", sorted(DATASETS))

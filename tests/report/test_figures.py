@@ -17,9 +17,10 @@ from qdistill.data import DATASETS, Normalisation
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import InnerLoop, TrainingSet
 from qdistill.errors import BundleError, RunError
+from qdistill.evaluate.noisy import NoisyEvaluation, NoisyPoint
 from qdistill.models import LeNetArchitecture, named_weights
 from qdistill.report import figures
-from qdistill.report.figures import draw_curves, draw_images, draw_run
+from qdistill.report.figures import draw_curves, draw_images, draw_noise, draw_run
 
 SHARED, UNMEASURED = InnerLoop(step_sizes="shared"), Record()
 
@@ -280,3 +281,15 @@ def test_a_profile_is_drawn_as_bars_that_add_up(tmp_path, monkeypatch):
         ends[place] = max(ends[place], bar.get_x() + bar.get_width())
     assert ends == {0: 0.5, 1: 5.0}
     assert "6.0 ms" in drawn[0].texts[0].get_text()
+
+
+@pytest.mark.parametrize("with_device", [False, True])
+def test_the_picture_of_noise_has_a_panel_for_shots_and_one_for_the_device(tmp_path, with_device):
+    def point(shots, factor, *accuracies):
+        return NoisyPoint(shots, factor, NoisyEvaluation(accuracies, float(np.mean(accuracies)), (0.2, 1.3), 500))
+
+    points = [point(64, 1.0, 0.8, 0.9), point(16, 1.0, 0.5, 0.7), point(64, 4.0, 0.3, 0.4), point(64, 0.0, 0.9, 0.95)]
+    shown = points if with_device else [dataclasses.replace(point, factor=None) for point in points[:2]]
+    path = draw_noise(shown, 0.97, "digits on some device (2 draws)", tmp_path / "noise.png")
+    width = imread(path).shape[1]
+    assert width == pytest.approx(150 * (1.2 + 4.6 * (1 + with_device)), abs=2)

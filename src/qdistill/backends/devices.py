@@ -19,20 +19,28 @@ _TWO_QUBIT_GATES = ("cx", "ecr", "cz")
 
 
 def device(name: str, n_wires: int) -> DeviceModel:
-    """The best wires of a device by its name, such as ``"fake_sherbrooke"``.
+    """The best wires of a device by its name, such as ``"fake_sherbrooke"``, or a device in a file.
 
     Args:
-        name: of a fake backend of qiskit-ibm-runtime: real devices, with the calibration of one day.
+        name: of a fake backend of qiskit-ibm-runtime: real devices, with the calibration of one day. Or a file that
+            ends in ``.toml``, for `DeviceModel.from_toml`.
         n_wires: how many wires are wanted.
 
     Raises:
-        ArgumentError: unknown device, or one with fewer wires.
+        ArgumentError: unknown device, or one with fewer wires, or a bad file.
         MissingExtraError: qiskit-ibm-runtime is not installed.
 
     Example:
         >>> device("fake_sherbrooke", 6).n_wires  # doctest: +SKIP
         6
     """
+    if name.endswith(".toml"):
+        model = DeviceModel.from_toml(name)
+        if model.n_wires < n_wires:
+            raise ArgumentError(
+                f"Argument `device` must have at least {n_wires} wires, but {name} has {model.n_wires}."
+            )
+        return model
     provider = require("qiskit_ibm_runtime.fake_provider", "qiskit")
     classes = {
         _snake(kind): getattr(provider, kind)

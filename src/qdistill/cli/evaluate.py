@@ -155,13 +155,10 @@ def _curve(
 
 
 def _device(given: str, loaded: DistilledDataset) -> DeviceModel:
-    """The device of a name, with as many wires as the bundle's network has, or of a file."""
+    """The device of a name, or of a file, for as many wires as the bundle's network has."""
     from qdistill.backends.devices import device
     from qdistill.models import QuantumLeNetArchitecture
-    from qdistill.quantum import DeviceModel
 
-    if given.endswith(".toml"):
-        return DeviceModel.from_toml(given)
     if not isinstance(loaded.architecture, QuantumLeNetArchitecture):
         raise ArgumentError("Argument `device` must be left out: the bundle is for a network without a quantum layer.")
     return device(given, loaded.architecture.n_qubits)

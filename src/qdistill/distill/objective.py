@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -26,6 +26,7 @@ class MetaObjective(Protocol):
         inner: InnerLoop,
         images: Float[Array, "batch height width channels"],
         labels: Float[Array, "batch classes"],
+        key: Array | None = None,
     ) -> tuple[Float[Array, ""], TrainingSet]:
         """The objective and its gradient with respect to the arrays of `data` (None for the schedule).
 
@@ -35,6 +36,7 @@ class MetaObjective(Protocol):
             inner: how it trains.
             images: a batch of real images, normalised.
             labels: their labels, one-hot.
+            key: random key, consumed, where the network has layers that take shots; None elsewhere.
         """
         ...
 
@@ -77,33 +79,40 @@ class PerformanceMatching:
         inner: InnerLoop,
         images: Float[Array, "batch height width channels"],
         labels: Float[Array, "batch classes"],
+        key: Array | None = None,
     ) -> tuple[Float[Array, ""], TrainingSet]:
         """See `MetaObjective`."""
+        key_train, key_rest, keys = None, None, None
+        batch = images.shape[0]
+        size = min(batch, self.slice_size)
+        whole = batch - batch % size
+        if key is not None:
+            key_train, key_rest, key_slices = jax.random.split(key, 3)
+            keys = jax.random.split(key_slices, whole // size)
         learned, schedule = eqx.partition(data, eqx.is_inexact_array)
         _, static = eqx.partition(model, eqx.is_inexact_array)
 
         def trained_weights(learned: TrainingSet) -> Model:
             with jax.named_scope("inner_training"):
-                trained = train(model, eqx.combine(learned, schedule), inner, memory_budget=self.memory_budget)
+                trained = train(
+                    model, eqx.combine(learned, schedule), inner, key=key_train, memory_budget=self.memory_budget
+                )
             weights: Model = eqx.filter(trained, eqx.is_inexact_array)
             return weights
 
-        def slice_loss(weights: Model, images: Array, labels: Array) -> Array:
-            return images.shape[0] * cross_entropy(predict(eqx.combine(weights, static), images), labels)
+        def slice_loss(weights: Model, images: Array, labels: Array, key: Array | None) -> Array:
+            return images.shape[0] * cross_entropy(predict(eqx.combine(weights, static), images, key=key), labels)
 
-        def add_slice(total: tuple[Array, Model], part: tuple[Array, ...]) -> tuple[tuple[Array, Model], None]:
+        def add_slice(total: tuple[Array, Model], part: tuple[Any, ...]) -> tuple[tuple[Array, Model], None]:
             with jax.named_scope("real_images"):
                 return jax.tree.map(jnp.add, total, jax.value_and_grad(slice_loss)(weights, *part)), None
 
         weights, pull_back = jax.vjp(trained_weights, learned)
-        batch = images.shape[0]
-        size = min(batch, self.slice_size)
-        whole = batch - batch % size
         parts = tuple(a[:whole].reshape(-1, size, *a.shape[1:]) for a in (images, labels))
         zero = jax.tree.map(jnp.zeros_like, (jnp.zeros(()), weights))
-        total, _ = jax.lax.scan(add_slice, zero, parts)
+        total, _ = jax.lax.scan(add_slice, zero, (*parts, keys))
         if whole < batch:
-            total, _ = add_slice(total, (images[whole:], labels[whole:]))
+            total, _ = add_slice(total, (images[whole:], labels[whole:], key_rest))
         loss, cotangent = jax.tree.map(lambda a: a / batch, total)
         (gradient,) = pull_back(cotangent)
         return loss, gradient

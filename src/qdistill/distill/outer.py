@@ -26,6 +26,7 @@ from qdistill.distill.objective import MetaObjective, PerformanceMatching
 from qdistill.distill.start import STARTS, Start, initial_images
 from qdistill.errors import ArgumentError
 from qdistill.models import Model, named_weights
+from qdistill.quantum import ideal, takes_shots
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,8 @@ class Distiller:
     """The bilevel problem for one network and one dataset, compiled once.
 
     Args:
-        model: the initial network.
+        model: the initial network; one that takes shots (`quantum.on_device`) is trained and validated from shots, and
+            has to take them by the ``"gaussian"`` estimator, which has the derivatives.
         splits: real images; the test part is not read here.
         compression: what is learned.
         inner: how the network trains on it.
@@ -241,6 +243,7 @@ class Distiller:
         self.schedule = inner.schedule(self.n_images)
         self.optimiser = optimiser or _OPTIMISERS[outer.optimiser](outer.learning_rates())
         self._key_start, self.key_batches = jax.random.split(key)
+        self.takes_shots = takes_shots(model)
         self.train_part = (jnp.asarray(splits.train.images), jnp.asarray(splits.train.labels))
         self._iterate = eqx.filter_jit(self.iteration)
         self._measure = eqx.filter_jit(self._validation)
@@ -303,7 +306,9 @@ class Distiller:
     def validate(self, state: OuterState) -> tuple[OuterState, Validation]:
         """Measure the averaged data on the validation part, and keep it where it is the best so far."""
         images, labels = self.splits.validation.images, self.splits.validation.labels
-        measured, loss, norm = self._measure(self.model, state.averaged, jnp.asarray(images), jnp.asarray(labels))
+        # Each look has the same random numbers for its shots, so that looks differ by the data alone.
+        key = self._shots_key(self._key_start) if self.takes_shots else None
+        measured, loss, norm = self._measure(self.model, state.averaged, jnp.asarray(images), jnp.asarray(labels), key)
         if measured > state.best_accuracy:
             state = eqx.tree_at(
                 lambda s: (s.best, s.best_accuracy, s.best_iteration),
@@ -344,7 +349,8 @@ class Distiller:
             lambda learned: eqx.filter(self.training_set(learned), eqx.is_inexact_array), state.learned
         )
         whole = eqx.tree_at(lambda d: d.schedule, data, self.schedule, is_leaf=lambda x: x is None)
-        loss, slope = self.objective.value_and_gradient(whole, model, self.inner, images, labels)
+        keys = (self._shots_key(jax.random.fold_in(key, state.iteration)),) if self.takes_shots else ()
+        loss, slope = self.objective.value_and_gradient(whole, model, self.inner, images, labels, *keys)
         (gradient,) = pull_back(slope)
         gradient = self._where_fixed(jax.tree.map(jnp.zeros_like, gradient), gradient)
         with jax.named_scope("outer_optimiser"):
@@ -394,9 +400,15 @@ class Distiller:
         return counted, IterationReport(loss, norm, accepted)
 
     def _validation(
-        self, model: Model, learned: Learned, images: Array, labels: Array
+        self, model: Model, learned: Learned, images: Array, labels: Array, key: Array | None
     ) -> tuple[Array, Array, Array | None]:
-        trained = train(model, self.training_set(learned), self.inner)
-        share, loss = measure(trained, images, labels, self.splits.normalisation)
-        coefficients = named_weights(trained).get("branch.observable.coefficients")
+        key_train, key_images = (None, None) if key is None else jax.random.split(key)
+        trained = train(model, self.training_set(learned), self.inner, key=key_train)
+        share, loss = measure(trained, images, labels, self.splits.normalisation, key=key_images)
+        coefficients = named_weights(ideal(trained)).get("branch.observable.coefficients")
         return share, loss, None if coefficients is None else jnp.linalg.norm(coefficients)
+
+    @staticmethod
+    def _shots_key(key: Array) -> Array:
+        """A key beside those that `_batch` and `start` draw from the same one, which stay what they are."""
+        return jax.random.fold_in(key, 2**31)

@@ -29,6 +29,7 @@ from qdistill.experiments.checkpoint import load_checkpoint, save_checkpoint
 from qdistill.experiments.recipe import Recipe
 from qdistill.files import BUNDLE, CHECKPOINT, METRICS, SCORES, TIME, read_json_lines, write_json, write_whole
 from qdistill.models import named_weights
+from qdistill.quantum import ideal
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
 
@@ -251,7 +252,7 @@ def _bundle(recipe: Recipe, distiller: Distiller, state: OuterState, test: Split
     best: Learned = state.best if looked else state.averaged
     bundle = DistilledDataset(
         data=distiller.training_set(best),
-        initial_weights=named_weights(distiller.model),
+        initial_weights=named_weights(ideal(distiller.model)),
         architecture=recipe.model,
         inner=recipe.inner,
         normalisation=splits.normalisation,

@@ -12,8 +12,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from qdistill.backends.devices import device
 from qdistill.data import DATASETS
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression, OuterLoop
@@ -25,6 +26,7 @@ from qdistill.models import (
     fields_from_json,
     fields_to_json,
 )
+from qdistill.quantum import Execution
 
 ModelArchitecture = QuantumLeNetArchitecture | LeNetArchitecture
 ARCHITECTURE_OPTIONS: dict[str, type[QuantumLeNetArchitecture] | type[LeNetArchitecture]] = {
@@ -32,6 +34,48 @@ ARCHITECTURE_OPTIONS: dict[str, type[QuantumLeNetArchitecture] | type[LeNetArchi
     "lenet": LeNetArchitecture,
 }
 """How the command line and recipe files call them."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where the training runs that the images are optimised for: exact simulation, a noisy device, or shots.
+
+    Shots are the Gaussian noise of `quantum.Execution`, through which the meta-gradient is exact. The recorded test
+    accuracy stays that of an exact replay; `qdistill evaluate --device` gives that of one with noise.
+
+    Args:
+        name: of a fake backend such as fake_sherbrooke, or a TOML file; none by default.
+        shots: shots for each measurement setting; exact expectation values by default.
+        preparation: noise of the state preparation on the device; ``"exact"`` is several times slower.
+    """
+
+    name: str | None = None
+    shots: int | None = None
+    preparation: Literal["approximate", "exact", "ideal"] = "approximate"
+
+    def __post_init__(self) -> None:
+        """Check what the types do not say."""
+        if self.preparation not in ("approximate", "exact", "ideal"):
+            raise ArgumentError.unknown("preparation", self.preparation, ("approximate", "exact", "ideal"))
+        if self.name is None and self.preparation != "approximate":
+            raise ArgumentError("Argument `preparation` must be given together with a device's `name` only.")
+        if self.shots is not None and self.shots < 1:
+            raise ArgumentError(f"Argument `shots` must be at least 1, but was {self.shots}.")
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether there is neither a device nor shots."""
+        return self.name is None and self.shots is None
+
+    def execution(self, n_wires: int) -> Execution:
+        """How circuits on that many wires are executed there.
+
+        Raises:
+            ArgumentError: unknown device, one with too few wires or a bad file, or neither device nor shots.
+            MissingExtraError: the device's package is not installed.
+        """
+        model = None if self.name is None else device(self.name, n_wires)
+        return Execution(model, self.shots, "gaussian", self.preparation)
 
 
 @dataclass(frozen=True)
@@ -44,6 +88,7 @@ class Recipe:
         compression: what is learned.
         inner: how the network trains on it.
         outer: how it is optimised.
+        device: where the training runs.
         n_validation: training images set aside for every choice that is made; the test set decides nothing.
         seed: decides the initial weights, the initial images and the batches.
     """
@@ -53,6 +98,7 @@ class Recipe:
     compression: Compression = field(default_factory=Compression)
     inner: InnerLoop = field(default_factory=InnerLoop)
     outer: OuterLoop = field(default_factory=OuterLoop)
+    device: Device = field(default_factory=Device)
     n_validation: int = 5000
     seed: int = 0
 
@@ -64,6 +110,9 @@ class Recipe:
             raise ArgumentError(f"Argument `seed` must be at least 0, but was {self.seed}.")
         if self.n_validation < 1:
             raise ArgumentError(f"Argument `n_validation` must be at least 1, but was {self.n_validation}.")
+        quantum = isinstance(self.model, QuantumLeNetArchitecture) and self.model.branch in ("quantum", "frozen")
+        if not self.device.is_exact and not quantum:
+            raise ArgumentError("Argument `device` must be left out for a network without a quantum layer.")
         # Known before any data is loaded: whether the images can be shared out among the steps.
         n_classes = len(DATASETS[self.dataset].class_names)
         self.inner.schedule(self.compression.images_per_class * n_classes)
@@ -89,7 +138,9 @@ class Recipe:
                 raise ArgumentError.unknown("model", model["name"], ARCHITECTURES)
             kind = ARCHITECTURES[model["name"]]
             values["model"] = kind(**fields_from_json(kind, model["fields"]))
-            for name, part in (("compression", Compression), ("inner", InnerLoop), ("outer", OuterLoop)):
+            # Recipes of version 0.1.0 have no device.
+            values.setdefault("device", {})
+            for name, part in _PARTS.items():
                 values[name] = part(**values[name])
             return cls(**values)
         except ArgumentError:
@@ -97,6 +148,8 @@ class Recipe:
         except (KeyError, TypeError, ValueError) as error:
             raise ArgumentError(f"Argument `recipe` must be a recipe's fields, but: {error}.") from error
 
+
+_PARTS: dict[str, Any] = {"compression": Compression, "inner": InnerLoop, "outer": OuterLoop, "device": Device}
 
 _DEFAULTS: dict[str, Recipe] = {
     recipe.dataset: recipe
@@ -149,7 +202,7 @@ def recipe_of(fields: Mapping[str, Any], path: Path) -> Recipe:
     changes = dict(fields)
     try:
         default = default_recipe(changes.pop("dataset"))
-        for name in ("model", "compression", "inner", "outer"):
+        for name in ("model", "compression", "inner", "outer", "device"):
             part, own = getattr(default, name), dict(changes.get(name, {}))
             if name == "model" and "architecture" in own:
                 kind = own.pop("architecture")

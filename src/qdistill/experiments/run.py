@@ -28,8 +28,9 @@ from qdistill.evaluate.protocol import summary
 from qdistill.experiments.course import Course, Observer, Report, iterate, provenance
 from qdistill.experiments.profile import profile
 from qdistill.experiments.recipe import Recipe
-from qdistill.files import BUNDLE, CHECKPOINT, PROVENANCE, RECIPE, SCORES, SEEDS, read_json, write_json
-from qdistill.models import Model
+from qdistill.files import BUNDLE, CHECKPOINT, DEVICE, PROVENANCE, RECIPE, SCORES, SEEDS, read_json, write_json
+from qdistill.models import Model, QuantumLeNetArchitecture
+from qdistill.quantum import Execution, on_device
 
 
 class _Silent:
@@ -235,6 +236,8 @@ def make_distillers(recipes: Sequence[Recipe], splits: Splits, *, memory_budget:
     """The bilevel problems of recipes that differ in their seed only; they share what is compiled."""
     recipe = recipes[0]
 
+    execution = _execution(recipe)
+
     @eqx.filter_jit  # one program for all weights, instead of a small one for each array
     def build(key: Array) -> Model:
         return recipe.model.build(splits.image_shape, splits.n_classes, key=key)
@@ -246,6 +249,8 @@ def make_distillers(recipes: Sequence[Recipe], splits: Splits, *, memory_budget:
     for each in recipes:
         key_model, key_distil = jax.random.split(jax.random.key(each.seed))
         model = build(key_model)
+        if execution is not None:
+            model = on_device(model, execution)
         distillers.append(
             distillers[0].with_start(model, key_distil)
             if distillers
@@ -260,6 +265,13 @@ def make_distillers(recipes: Sequence[Recipe], splits: Splits, *, memory_budget:
             )
         )
     return distillers
+
+
+def _execution(recipe: Recipe) -> Execution | None:
+    if recipe.device.is_exact:
+        return None
+    assert isinstance(recipe.model, QuantumLeNetArchitecture)  # the recipe has checked it
+    return recipe.device.execution(recipe.model.n_qubits)
 
 
 def _check_new(folder: Path) -> None:
@@ -280,6 +292,10 @@ def _check_recipe(folder: Path, recipe: Recipe) -> None:
 def _create(folder: Path, recipe: Recipe) -> None:
     _make_folder((folder / CHECKPOINT).parent)
     write_json(folder / RECIPE, recipe.to_json())
+    execution = _execution(recipe)
+    if execution is not None and execution.device is not None:
+        # The numbers themselves: a name or a file may mean others tomorrow.
+        execution.device.save(folder / DEVICE)
     write_json(folder / PROVENANCE, {**provenance(recipe), "command": sys.argv})
 
 

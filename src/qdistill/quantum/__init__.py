@@ -5,7 +5,16 @@ from qdistill.quantum.circuit import Angle, Circuit, Operation, constant, featur
 from qdistill.quantum.device import DeviceModel, Pair
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding
 from qdistill.quantum.layer import QuantumLayer, choose_form, for_batch
-from qdistill.quantum.noise import Execution, NoisyLayer, ideal, n_gradient_circuits, on_device, probabilities, with_key
+from qdistill.quantum.noise import (
+    Execution,
+    NoisyLayer,
+    ideal,
+    n_gradient_circuits,
+    on_device,
+    probabilities,
+    takes_shots,
+    with_key,
+)
 from qdistill.quantum.observable import (
     Hermitian,
     Observable,
@@ -60,6 +69,7 @@ __all__ = [
     "preparation_angles",
     "preparation_circuit",
     "probabilities",
+    "takes_shots",
     "unitary",
     "weight",
     "with_key",

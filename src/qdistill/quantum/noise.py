@@ -157,6 +157,12 @@ def ideal(tree: Tree) -> Tree:
     return result
 
 
+def takes_shots(tree: Any) -> bool:
+    """Whether a layer inside a network is executed from shots, so that it needs a key."""
+    nodes = jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, NoisyLayer))
+    return any(isinstance(node, NoisyLayer) and node.execution.shots is not None for node in nodes)
+
+
 def with_key(tree: Tree, key: Array) -> Tree:
     """Give every noisy layer inside a network a random key of its own.
 
