@@ -88,19 +88,7 @@ def test_help_lists_the_commands(arguments, capsys):
     assert main(arguments) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    for command in (
-        "distill",
-        "evaluate",
-        "show",
-        "report",
-        "export",
-        "execute",
-        "diagnose",
-        "cost",
-        "data",
-        "zoo",
-        "paper",
-    ):
+    for command in COMMANDS:
         assert f"  {command} " in out
 
 
@@ -109,12 +97,7 @@ def test_no_command_gives_the_help_and_fails(capsys):
     assert "usage: qdistill COMMAND" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    (
-        ["xyzzy"],
-        "There is no command 'xyzzy'. The commands are distill, evaluate, show, report, export, execute",
-    ),
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help(command, capsys):
     assert main([command, "--help"]) == 0
     out, err = capsys.readouterr()
@@ -489,7 +472,7 @@ def test_evaluate_needs_no_cache_folder(finished, tmp_path, monkeypatch, capsys)
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ["evaluate", "show"])
 def test_what_is_no_bundle_is_refused(command, finished, tmp_path, fails):
     assert "No such file" in fails(command, tmp_path / "nowhere", code=1)
     assert "recipe.json" in fails(command, finished / "recipe.json", code=1)
@@ -500,7 +483,7 @@ def test_what_is_no_bundle_is_refused(command, finished, tmp_path, fails):
     assert "cut short" in fails(command, tmp_path / "short", code=1)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ["evaluate", "show", "data"])
 def test_commands_say_what_is_missing_or_unknown(command, fails):
     assert "Missing from" in fails(command, code=2)
     assert "--jsno" in fails(command, "x", "--jsno", code=2)

@@ -20,7 +20,8 @@ from qdistill.errors import BundleError, RunError
 from qdistill.evaluate.noisy import NoisyEvaluation, NoisyPoint
 from qdistill.models import LeNetArchitecture, named_weights
 from qdistill.report import figures
-from qdistill.report.figures import draw_curves, draw_images, draw_noise, draw_run
+from qdistill.report.figures import draw_curves, draw_images, draw_run
+from qdistill.report.noise_figure import draw_noise
 
 SHARED, UNMEASURED = InnerLoop(step_sizes="shared"), Record()
 
