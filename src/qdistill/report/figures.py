@@ -19,7 +19,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator, PercentFormatter
 
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.evaluate.noisy import NoisyPoint
@@ -257,8 +257,9 @@ def draw_noise(points: Sequence[NoisyPoint], noiseless: float, title: str, path:
         panels.append((f"factor on the error rates ({how})", by_factor, [point.factor or 0.0 for point in by_factor]))
     figure = _figure(1.2 + 4.6 * len(panels), 3.4)
     left = 0.8 / (1.2 + 4.6 * len(panels))
+    edges = {"left": left, "right": 0.98, "bottom": 0.15, "wspace": 0.2}
     for axes, (label, shown, places) in zip(
-        figure.subplots(1, len(panels), sharey=True, squeeze=False, gridspec_kw={"left": left, "bottom": 0.15})[0],
+        figure.subplots(1, len(panels), squeeze=False, gridspec_kw=edges)[0],
         panels,
         strict=True,
     ):
@@ -276,8 +277,9 @@ def draw_noise(points: Sequence[NoisyPoint], noiseless: float, title: str, path:
         axes.set_ylim(max(low, 0.0), min(high, 1.0))
         if label.startswith("shots"):
             axes.set_xscale("log", base=4)
+            axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        _dress(axes, "test accuracy" if axes.get_subplotspec().is_first_col() else "", label)
+        _dress(axes, "test accuracy", label)
     figure.text(left, 0.97, title, size=_NORMAL, weight="bold", va="top")
     return _save(figure, path)
 
