@@ -1,8 +1,10 @@
 """Shared set-up: every shape and type annotation of the package is checked while the tests run."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import jaxtyping
@@ -18,6 +20,19 @@ install_import_hook("qdistill", "beartype.beartype")
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_programs() -> Iterator[None]:
+    """Forgets compiled programs after a file, before they are too many.
+
+    Each takes some memory mappings, of which Linux allows a process 65,530. Beyond them LLVM aborts.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > 20_000:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from qdistill.errors import CircuitError
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.device import DeviceModel
-from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding
+from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding
 from qdistill.quantum.preparation import preparation_angles, preparation_circuit
 from qdistill.quantum.transfer import compile_noisy, evolve_states, pauli_values
 
@@ -45,7 +45,7 @@ def noisy_state(
         CircuitError: there is no preparation circuit for the embedding.
     """
     state = embedding.state(features)
-    if kind == "ideal":
+    if kind == "ideal" or isinstance(embedding, NoEmbedding):  # without gates there is no noise
         return pauli_values(state)
     assert device is not None
     n = embedding.n_wires

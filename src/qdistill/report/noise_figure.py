@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
 from qdistill.evaluate.noisy import NoisyPoint
 from qdistill.report.style import ACCENT, FAINT, MUTED, NORMAL, SMALL, dress, new_figure, save
@@ -40,8 +40,9 @@ def draw_noise(points: Sequence[NoisyPoint], noiseless: float, title: str, path:
         panels.append((f"factor on the error rates ({how})", by_factor, [point.factor or 0.0 for point in by_factor]))
     figure = new_figure(1.2 + 4.6 * len(panels), 3.4)
     left = 0.8 / (1.2 + 4.6 * len(panels))
+    edges = {"left": left, "right": 0.98, "bottom": 0.15, "wspace": 0.2}
     for axes, (label, shown, places) in zip(
-        figure.subplots(1, len(panels), sharey=True, squeeze=False, gridspec_kw={"left": left, "bottom": 0.15})[0],
+        figure.subplots(1, len(panels), squeeze=False, gridspec_kw=edges)[0],
         panels,
         strict=True,
     ):
@@ -59,7 +60,8 @@ def draw_noise(points: Sequence[NoisyPoint], noiseless: float, title: str, path:
         axes.set_ylim(max(low, 0.0), min(high, 1.0))
         if label.startswith("shots"):
             axes.set_xscale("log", base=4)
+            axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        dress(axes, "test accuracy" if axes.get_subplotspec().is_first_col() else "", label)
+        dress(axes, "test accuracy", label)
     figure.text(left, 0.97, title, size=NORMAL, weight="bold", va="top")
     return save(figure, path)
