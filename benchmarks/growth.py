@@ -26,11 +26,9 @@ import time
 from typing import Any
 
 STEPS = (1, 3, 10, 30, 100, 300)
-"""T = 10 is the default recipe itself, with which the other rows compare."""
-
-IMAGES_PER_CLASS = (3, 10)
-QUBITS = (4, 8, 10, 12, 14)
-LAYERS = (1, 16)
+IMAGES_PER_CLASS = (1, 3, 10)
+QUBITS = (4, 6, 8, 10, 12, 14)
+LAYERS = (1, 4, 16)
 SEEDS = (1, 2, 4)
 TIGHT = 16
 """MiB: what 30 steps of the MNIST network just fit into, and 300 do not."""

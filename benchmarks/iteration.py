@@ -80,7 +80,7 @@ def main() -> None:
 def measure(dataset: str, cores: list[int], threads: int, quick: bool) -> dict[str, Any]:
     """Everything for one dataset, printed as it comes."""
     problem = load(dataset, quick)
-    repeats = 5 if quick else 10
+    repeats = 5 if quick else 15
     forward = forward_operations(problem.distiller.model, problem.real.shape[1:])
     print(f"\n{dataset}: {problem.steps} steps on {problem.n_step} images, {problem.n_real} real images")
     versions = compile_versions(problem, threads)
