@@ -5,10 +5,10 @@ python zoo/make_card.py
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from qdistill import DistilledDataset
+from qdistill.cli.report import command_of
 
 HERE = Path(__file__).parent
 HEAD = """\
@@ -60,7 +60,7 @@ def main() -> None:
         lines.append(
             f"| `{path.stem}` | {bundle.dataset} | {len(bundle.data.images)} | {len(bundle.data.schedule)} | "
             f"{network(bundle)} | {record.validation_accuracy:.2%} (n = {record.n_validation:,}) | "
-            f"{record.test_accuracy:.2%} (n = {record.n_test:,}) | {recipe(bundle)} |"
+            f"{record.test_accuracy:.2%} (n = {record.n_test:,}) | `{command_of(bundle.recipe)}` |"
         )
     (HERE / "README.md").write_text(HEAD + "\n".join(lines) + "\n" + FOOT)
 
@@ -80,27 +80,6 @@ def network(bundle: DistilledDataset) -> str:
     skip = "no residual" if fields["skip"] == "none" else "residual"
     observable = {"pauli_z": "Pauli-Z", "hermitian": "trainable Hermitian", "fixed_hermitian": "fixed Hermitian"}
     return f"quantum LeNet, {skip}, {observable[fields['observable']]}{branch[fields['branch']]}"
-
-
-def recipe(bundle: DistilledDataset) -> str:
-    """The command that distils it again, with every option that is not the dataset's default."""
-    from qdistill.experiments.recipe import ARCHITECTURE_OPTIONS, default_recipe
-
-    default, own = default_recipe(bundle.dataset).to_json(), bundle.recipe
-    words = ["qdistill", "distill", bundle.dataset, "--seed", str(own["seed"])]
-    if own["model"]["name"] != default["model"]["name"]:
-        option = next(o for o, kind in ARCHITECTURE_OPTIONS.items() if kind.__name__ == own["model"]["name"])
-        words += ["--architecture", option]
-    for group in ("model", "compression", "inner", "outer"):
-        mine, usual = (plain[group] for plain in (own, default))
-        if group == "model":
-            mine, usual = mine["fields"], usual["fields"]
-        for name, value in mine.items():
-            if name in usual and value != usual[name]:
-                option = f"--{group}.{name.replace('_', '-')}"
-                no = f"--{group}.no-{name.replace('_', '-')}"
-                words += [option if value else no] if isinstance(value, bool) else [option, str(value)]
-    return f"`{shlex.join(words)}`"
 
 
 if __name__ == "__main__":

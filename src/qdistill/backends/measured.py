@@ -19,7 +19,7 @@ from qdistill.quantum.circuit import Angle, Circuit, weight
 from qdistill.quantum.layer import QuantumLayer
 from qdistill.quantum.observable import Observable, PauliZ, pauli_strings
 from qdistill.quantum.preparation import embedded, embedded_features
-from qdistill.quantum.shots import measurement_settings
+from qdistill.quantum.shots import basis_letters, measurement_settings
 
 
 @runtime_checkable
@@ -162,10 +162,7 @@ def measured_circuit(layer: QuantumLayer) -> MeasuredCircuit:
         angles=tuple(angles),
         gates=tuple(gates),
         shifted=tuple(layer.trainable or angle.source == "feature" for angle in angles),
-        settings=tuple(
-            "".join(dict(setting.basis).get(wire, "Z") for wire in range(n))
-            for setting in measurement_settings(observable)
-        ),
+        settings=tuple(basis_letters(setting, n) for setting in measurement_settings(observable)),
         terms=tuple(terms),
         places=tuple(tuple(place % (len(terms) + 1) for place in row) for row in places),
     )

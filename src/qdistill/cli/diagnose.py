@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
-from qdistill.cli.shared import DataDir, call
+from qdistill.cli.shared import DataDir, call, free_folder
 from qdistill.errors import ArgumentError, RunError
 from qdistill.files import write_json
 
@@ -37,9 +37,7 @@ def diagnose(
     qubits: tuple[int, ...] = (4, 6, 8, 10),
     layers: tuple[int, ...] = (1, 2, 4, 8, 16),
     seed: int = 0,
-    out: Annotated[
-        Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: runs/diagnosis-1, -2, ...)")
-    ] = None,
+    out: _Out = None,
     data_dir: DataDir = None,
 ) -> int:
     """Measure how the loss's gradients at the start of training fall with the number of qubits and of layers.
@@ -65,7 +63,7 @@ def diagnose(
     from qdistill.evaluate import gradients
     from qdistill.report.diagnosis import DIAGNOSIS_PICTURE, draw_diagnosis
 
-    folder = _free_folder() if out is None else out
+    folder = free_folder("diagnosis") if out is None else out
     if (folder / DIAGNOSIS).exists():
         raise RunError(f"The folder {folder} holds a diagnosis already. Choose another with --out.")
     if seed < 0:
@@ -170,10 +168,3 @@ def _versions() -> dict[str, str]:
     packages = {name: importlib.metadata.version(name) for name in ("qdistill", "jax", "jaxlib", "equinox", "numpy")}
     backend = f"{jax.default_backend()}, {jax.devices()[0].device_kind}"
     return {**packages, "python": platform.python_version(), "backend": backend}
-
-
-def _free_folder() -> Path:
-    number = 1
-    while (folder := Path("runs", f"diagnosis-{number}")).exists():
-        number += 1
-    return folder

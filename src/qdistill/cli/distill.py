@@ -14,7 +14,17 @@ import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
-from qdistill.cli.shared import INTERRUPTED, Cache, DataDir, accuracies, accuracy, say, use_compilation_cache, use_cores
+from qdistill.cli.shared import (
+    INTERRUPTED,
+    Cache,
+    DataDir,
+    accuracies,
+    accuracy,
+    free_folder,
+    say,
+    use_compilation_cache,
+    use_cores,
+)
 from qdistill.errors import ArgumentError, DivergenceError
 from qdistill.files import BUNDLE, PROFILE, RECIPE, SCORES, SEEDS, TRACE, read_json
 
@@ -186,7 +196,7 @@ def _parse_distill(arguments: list[str]) -> _Run:
         raise ArgumentError("Argument `seed` must not be given together with `seeds`.")
     if seeds is not None and given.profile:
         raise ArgumentError("Argument `profile` must not be given together with `seeds`: profile one seed alone.")
-    folder = _free_folder(recipe.dataset) if given.out is None else given.out
+    folder = free_folder(recipe.dataset) if given.out is None else given.out
     budget = _in_bytes(given.memory_budget)
     return _Run(recipe, folder, False, seeds, given.data_dir, given.compilation_cache, budget, given.profile)
 
@@ -304,13 +314,6 @@ def _choice(names: Iterable[str]) -> str:
 
 def _option(metavar: str, text: str, default: str) -> Any:
     return Annotated[Path | None, arg(metavar=metavar, help=text, help_behavior_hint=default)]
-
-
-def _free_folder(dataset: str) -> Path:
-    number = 1
-    while (folder := Path("runs", f"{dataset}-{number}")).exists():
-        number += 1
-    return folder
 
 
 def _draw(folder: Path) -> list[Path]:

@@ -72,6 +72,14 @@ def use_cores(most: int | None = None) -> None:
         jax.config.update("jax_num_cpu_devices", n_devices)  # type: ignore[no-untyped-call]
 
 
+def free_folder(name: str) -> Path:
+    """The first of runs/NAME-1, -2, ... that is not there yet."""
+    number = 1
+    while (folder := Path("runs", f"{name}-{number}")).exists():
+        number += 1
+    return folder
+
+
 def bundle_file(path: Path) -> Path:
     """The bundle file that a path names, by itself, by the run folder it lies in, or as one of the zoo's."""
     if not path.is_dir():
