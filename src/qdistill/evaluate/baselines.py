@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +16,7 @@ from jaxtyping import Array
 from qdistill.data import Splits
 from qdistill.distill.inner import InnerLoop, TrainingSet, fraction, measure, train
 from qdistill.errors import ArgumentError
-from qdistill.models import Model
+from qdistill.models import Architecture, Model
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,30 @@ def train_on_all(model: Model, splits: Splits, training: FullTraining, *, key: A
     inner = InnerLoop(steps=steps, own_images=True, optimiser=training.optimiser, step_sizes="shared")
     trained: Model = eqx.filter_jit(train)(model, data, inner)
     return trained
+
+
+def score_full_training(architecture: Architecture, splits: Splits, training: FullTraining, *, seed: int) -> FullScore:
+    """Draw a network, train it on the training part, and measure it.
+
+    Args:
+        architecture: builds the network; under one seed its initial weights are those of a distillation.
+        splits: real images.
+        training: how.
+        seed: decides the initial weights, the order of the images, and which of them are flipped.
+
+    Raises:
+        ArgumentError: the batch is larger than the training part.
+    """
+    started = time.process_time()
+    key_model, key = jax.random.split(jax.random.key(seed))
+    model = architecture.build(splits.image_shape, splits.n_classes, key=key_model)
+    trained = train_on_all(model, splits, training, key=key)
+    return FullScore(
+        test_accuracy=share_right(trained, splits, "test"),
+        validation_accuracy=share_right(trained, splits, "validation"),
+        images_seen=training.steps(len(splits.train)) * training.batch,
+        core_seconds=round(time.process_time() - started, 1),
+    )
 
 
 def share_right(model: Model, splits: Splits, part: Literal["validation", "test"]) -> float:

@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from qdistill.data import Splits, source, split
 from qdistill.data.preprocess import Labelled
-from qdistill.evaluate.baselines import FullTraining, share_right, train_on_all
+from qdistill.evaluate.baselines import FullTraining, score_full_training
 from qdistill.experiments.recipe import Recipe
 
 SEEN = (500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 512_000)
@@ -58,16 +57,14 @@ def measure_full_training(
         batch = min(BATCH, len(splits.train))
         epochs = seen / (batch * (len(splits.train) // batch))
         training = FullTraining(epochs=epochs, batch=batch, step_size=STEP_SIZE, mirror=mirror)
-        accuracies: dict[str, list[float]] = {"validation": [], "test": []}
-        for seed in seeds:
-            key_model, key = jax.random.split(jax.random.key(seed))
-            model = recipe.model.build(splits.image_shape, splits.n_classes, key=key_model)
-            trained = train_on_all(model, splits, training, key=key)
-            accuracies["validation"].append(share_right(trained, splits, "validation"))
-            accuracies["test"].append(share_right(trained, splits, "test"))
+        scores = [score_full_training(recipe.model, splits, training, seed=seed) for seed in seeds]
+        accuracies = {
+            "validation": [score.validation_accuracy for score in scores],
+            "test": [score.test_accuracy for score in scores],
+        }
         mean = statistics.mean(accuracies["validation"])
         told(f"{len(splits.train):,} images, {seen:,} seen: validation accuracy {mean:.2%}")
-        return {"images": len(splits.train), "seen": training.steps(len(splits.train)) * batch, **accuracies}
+        return {"images": len(splits.train), "seen": scores[0].images_seen, **accuracies}
 
     subsets = [row(_subset(splits, size), seen) for size, seen in SUBSETS.items()]
     full: list[dict[str, Any]] = []

@@ -10,26 +10,25 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 
-from qdistill.data import Splits, source, split
+from qdistill.data import source, split
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, DivergenceError
-from qdistill.evaluate.baselines import FullScore, FullTraining, share_right, train_on_all
+from qdistill.evaluate.baselines import FullTraining, score_full_training
 from qdistill.evaluate.cost import training_circuits
 from qdistill.evaluate.protocol import interval, replay
 from qdistill.experiments.course import Observer
 from qdistill.experiments.recipe import Recipe, read_recipe
 from qdistill.experiments.run import run_missing
 from qdistill.files import RECIPE, SCORES, TABLE, TIME, read_json, shipped, write_json
-from qdistill.models import Model
 
 
 @dataclass(frozen=True)
@@ -154,25 +153,11 @@ def _run_full(recipe: Recipe, training: FullTraining, folder: Path, data_dir: Pa
     """Train on all images, measure, and write the scores; a folder that has them is left alone."""
     if (folder / SCORES).exists():
         return
-    started = time.process_time()
     splits = split(source(recipe.dataset).load(data_dir), n_validation=recipe.n_validation)
-    model, key = _initial_model(recipe, splits)
-    trained = train_on_all(model, splits, training, key=key)
-    score = FullScore(
-        test_accuracy=share_right(trained, splits, "test"),
-        validation_accuracy=share_right(trained, splits, "validation"),
-        images_seen=training.steps(len(splits.train)) * training.batch,
-        core_seconds=round(time.process_time() - started, 1),
-    )
+    score = score_full_training(recipe.model, splits, training, seed=recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / RECIPE, {**recipe.to_json(), "full": dataclasses.asdict(training)})
     write_json(folder / SCORES, {**dataclasses.asdict(score), "n_test": len(splits.test), "seed": recipe.seed})
-
-
-def _initial_model(recipe: Recipe, splits: Splits) -> tuple[Model, jax.Array]:
-    """The network that a distillation of the recipe starts from, and a key for the rest."""
-    key_model, key = jax.random.split(jax.random.key(recipe.seed))
-    return recipe.model.build(splits.image_shape, splits.n_classes, key=key_model), key
 
 
 def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
@@ -205,7 +190,10 @@ def _scores(row: Row, folder: Path) -> dict[int, dict[str, Any]]:
 def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path) -> dict[str, Any]:
     accuracies = [score["test_accuracy"] for score in scores.values()]
     n_classes = len(source(row.recipe.dataset).class_names)
-    model = row.recipe.model.build(source(row.recipe.dataset).image_shape, n_classes, key=jax.random.key(0))
+    # Its structure alone: to draw weights only to count gates would take seconds.
+    model = eqx.filter_eval_shape(
+        row.recipe.model.build, source(row.recipe.dataset).image_shape, n_classes, key=jax.random.key(0)
+    )
     n_images = row.recipe.compression.images_per_class * n_classes
     schedule = row.recipe.inner.schedule(n_images)
     seen = schedule.size if row.full is None else next(iter(scores.values()))["images_seen"]
