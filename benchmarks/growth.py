@@ -147,12 +147,13 @@ def side_by_side(row: dict[str, Any]) -> dict[str, Any]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jax.config.update("jax_num_cpu_devices", min(cores, n_seeds))
 
+    from problem import plain_recipe
+
     from qdistill.data import source, split
     from qdistill.distill.seeds import SideBySide
-    from qdistill.experiments.recipe import default_recipe
     from qdistill.experiments.run import make_distillers
 
-    recipe = default_recipe("mnist")
+    recipe = plain_recipe("mnist")
     splits = split(source(recipe.dataset).load(), n_validation=recipe.n_validation)
     distillers = make_distillers([dataclasses.replace(recipe, seed=seed) for seed in range(n_seeds)], splits)
     program = SideBySide(distillers)

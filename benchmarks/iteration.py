@@ -1,8 +1,8 @@
-"""One outer iteration of the default recipes: against what one would write instead, and against the machine.
+"""One outer iteration, with plain gradient steps: against what one would write instead, and against the machine.
 
-1. The meta-gradient of the recipe, against the straightforward JAX version (`straightforward.py`), and against PyTorch,
-   as one would write it and tuned (`torch_lenet.py`). Same weights, same images; the results must agree to 1e-3 of the
-   largest entry.
+1. The meta-gradient of a dataset's default recipe, against the straightforward JAX version (`straightforward.py`), and
+   against PyTorch, as one would write it and tuned (`torch_lenet.py`). Same weights, same images; the results must
+   agree to 1e-3 of the largest entry.
 2. The whole iteration as a run makes it, with its batch and the outer optimiser: on one thread, on two, and two runs
    side by side on two cores.
 3. The share of the machine: the operations that the mathematics needs (`operations.py`), held

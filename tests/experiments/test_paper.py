@@ -143,7 +143,7 @@ def test_a_recipe_file_is_the_datasets_default_with_changes(tmp_path: Path) -> N
     path = tmp_path / "own.toml"
     path.write_text('dataset = "mnist"\n[model]\narchitecture = "lenet"\nwidth = 60\n[outer]\nbatch = 8\n')
     recipe = read_recipe(path)
-    assert (recipe.model.width, recipe.outer.batch, recipe.outer.iterations) == (60, 8, 6000)  # type: ignore[union-attr]
+    assert (recipe.model.width, recipe.outer.batch, recipe.outer.iterations) == (60, 8, 8000)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,9 @@ class OuterLoop:
         optimiser: an Optax optimiser by name.
         learning_rate: of the images, labels and step sizes alike, at the start.
         schedule: how the learning rate goes: ``"cosine"`` to zero, ``"halving"`` over ten levels, or ``"constant"``.
-        clip: the meta-gradient's norm is held below this many times its running mean; 0 turns it off
-            (Feng et al., arXiv 2311.07025).
+        clip: the meta-gradient's norm is held below this many times the running mean of what it was held to, at least
+            1; 0 turns it off (Feng et al., arXiv 2311.07025). At 1 all have nearly the same norm, for the mean can
+            only fall.
         average: decay of the moving average of what is learned, which is what is validated and kept; 0 turns
             it off.
         mirror: flip every second real image left to right, on average. Not for digits.
@@ -99,8 +100,8 @@ class OuterLoop:
                 raise ArgumentError(f"Argument `{name}` must be at least {least}, but was {getattr(self, name)}.")
         if not 0 < self.learning_rate < float("inf"):
             raise ArgumentError(f"Argument `learning_rate` must be finite and above 0, but was {self.learning_rate}.")
-        if not self.clip >= 0:
-            raise ArgumentError(f"Argument `clip` must be at least 0, but was {self.clip}.")
+        if not (self.clip == 0 or self.clip >= 1):
+            raise ArgumentError(f"Argument `clip` must be 0, or at least 1, but was {self.clip}.")
         if not 0 <= self.average < 1:
             raise ArgumentError(f"Argument `average` must be in [0, 1), but was {self.average}.")
         if self.optimiser not in _OPTIMISERS:
