@@ -241,7 +241,7 @@ def _report(
         coefficient_norm=measured.coefficient_norm,
         best_validation_accuracy=fraction(state.best_accuracy, len(distiller.splits.validation)),
         rejected=int(state.rejected_total),
-        step_sizes=np.asarray(step_sizes).round(7).tolist(),
+        step_sizes=np.asarray(step_sizes, np.float64).round(7).tolist(),
     )
 
 
