@@ -8,6 +8,7 @@ import json
 import statistics
 from pathlib import Path
 
+import jax
 import pytest
 from scipy import stats
 
@@ -109,6 +110,7 @@ def test_it_is_written_as_markdown_csv_and_figures(folder: Path) -> None:
     assert {path.name for path in paths} >= {"table.md", "table.csv", "table.png", "stability.png"}
     text = (folder / "table.md").read_text()
     assert "`a command`" in text
+    assert f"jax {jax.__version__}" in text
     assert f"| residual, trainable Hermitian | {table['rows'][0]['mean']:.2%} (" in text
     assert table["differences"][0]["text"] in text
     with (folder / "table.csv").open() as file:

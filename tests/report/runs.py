@@ -107,6 +107,7 @@ TABLE: dict[str, Any] = {
             "core_minutes": None,
         },
     ],
+    "made_with": [f"Linux x86_64, 2 cores, {HOSTILE}"],
     "differences": [
         {
             "minuend": "pad-hermitian",

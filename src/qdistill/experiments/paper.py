@@ -28,7 +28,7 @@ from qdistill.evaluate.protocol import interval, replay
 from qdistill.experiments.course import Observer
 from qdistill.experiments.recipe import Recipe, read_recipe
 from qdistill.experiments.run import run_missing
-from qdistill.files import RECIPE, SCORES, TABLE, TIME, read_json, shipped, write_json
+from qdistill.files import PROVENANCE, RECIPE, SCORES, TABLE, TIME, read_json, shipped, write_json
 
 
 @dataclass(frozen=True)
@@ -175,11 +175,23 @@ def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
         "title": table.title,
         "name": table.name,
         "command": command,
+        "made_with": _made_with([folder / row["name"] / f"seed-{seed}" for row in rows for seed in row["seeds"]]),
         "rows": rows,
         "differences": [difference for difference in differences if difference is not None],
     }
     write_json(folder / TABLE, content)
     return content
+
+
+def _made_with(folders: Sequence[Path]) -> list[str]:
+    """The machines and versions of some runs, each combination once."""
+    found = [read_json(folder / PROVENANCE) for folder in folders if (folder / PROVENANCE).exists()]
+    return sorted(
+        {
+            ", ".join([f"{p['machine']}", f"Python {p['python']}", *(f"{n} {v}" for n, v in p["versions"].items())])
+            for p in found
+        }
+    )
 
 
 def _scores(row: Row, folder: Path) -> dict[int, dict[str, Any]]:
@@ -282,6 +294,7 @@ def replay_zoo(table: Table, folder: Path, command: str, data_dir: Path | None =
         "title": f"{table.title}: the zoo's bundles, replayed",
         "name": table.name,
         "command": command,
+        "made_with": [],
         "rows": rows,
         "differences": [],
     }

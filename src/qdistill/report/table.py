@@ -84,6 +84,8 @@ def markdown(table: Mapping[str, Any]) -> str:
         "Circuits: those of one training by parameter shift, state preparation included, every measurement setting one",
         "circuit. Core-minutes: processor time of one seed's distillation (or training on all images).",
     ]
+    if table["made_with"]:
+        lines += ["", f"Made with {'; '.join(table['made_with'])}."]
     if table["differences"]:
         lines += ["", "## What each part is worth", "", "Paired by seed.", ""]
         lines += [f"- {d['titles'][0]}, minus {d['titles'][1]}: {d['text']}" for d in table["differences"]]

@@ -27,6 +27,7 @@ def gather(folder: Path) -> dict[str, Any]:
             "title": table["title"],
             "lead": "Every choice was made on a validation part of the training set; the test set was read once a run.",
             "command": table["command"],
+            "made_with": table["made_with"],
             "groups": [group for group in groups if group["rows"]],
             "differences": table["differences"],
             "figures": [_figure(folder / name, text) for name, text in FIGURES.items() if (folder / name).exists()],
