@@ -35,7 +35,7 @@ from qdistill.experiments import course as course_module
 from qdistill.experiments import run as run_module
 from qdistill.experiments.checkpoint import load_checkpoint
 from qdistill.experiments.course import Report, read_metrics
-from qdistill.experiments.recipe import Recipe
+from qdistill.experiments.recipe import Device, Recipe
 from qdistill.experiments.run import make_distiller, run, run_seeds
 from qdistill.files import BUNDLE, CHECKPOINT, METRICS, PROFILE, SEEDS, TRACE
 from qdistill.models import QuantumLeNetArchitecture, named_weights
@@ -476,6 +476,19 @@ def test_seeds_that_were_killed_between_two_checkpoints_end_alike(tmp_path: Path
             np.testing.assert_allclose(getattr(bundle.data, name), getattr(expected.data, name), rtol=1e-4, atol=1e-4)
     with pytest.raises(RunError, match="is of other seeds"):
         run_seeds(RECIPE, [3, 5], tmp_path / "set", resume=True)
+
+
+def test_runs_from_shots_are_the_same_alone_side_by_side_and_resumed(finished: Finished, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, device=Device(shots=64))
+    alone = run(recipe, tmp_path / "alone")
+    assert not np.allclose(alone.data.images, finished.bundle.data.images, atol=1e-2), "shots are taken"
+    with pytest.raises(KeyboardInterrupt):
+        run_seeds(recipe, [3, 4], tmp_path / "set", observer=Watch(3, interrupt))
+    together, second = run_seeds(recipe, [3, 4], tmp_path / "set", resume=True)
+    for name in ("images", "labels", "step_sizes"):
+        expected = getattr(alone.data, name)
+        np.testing.assert_allclose(getattr(together.data, name), expected, rtol=1e-3, atol=1e-3, err_msg=name)
+        assert not np.allclose(getattr(second.data, name), expected, atol=1e-2)
 
 
 def test_a_seed_that_diverges_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
