@@ -35,13 +35,14 @@ def zoo(
     if action == "list":
         if name is not None or out is not None:
             raise ArgumentError("Arguments `name` and `out` must not be given with `list`.")
-        print(f"{'name':<32} {'images':>6} {'steps':>6} {'test accuracy':>14} {'n':>7}")
+        width = max(len(each) for each in zoo_names())
+        print(f"{'name':<{width}} {'images':>6} {'steps':>6} {'test accuracy':>14} {'n':>7}")
         for each in zoo_names():
             bundle = DistilledDataset.load(zoo_path(each))
             record = bundle.record
             accuracy = "-" if record.test_accuracy is None else f"{record.test_accuracy:.2%}"
             n_images, n_steps = len(bundle.data.images), len(bundle.data.schedule)
-            print(f"{each:<32} {n_images:>6} {n_steps:>6} {accuracy:>14} {record.n_test or 0:>7,}")
+            print(f"{each:<{width}} {n_images:>6} {n_steps:>6} {accuracy:>14} {record.n_test or 0:>7,}")
         return 0
     if name is None:
         raise ArgumentError("Argument `name` must be given with `get`; `qdistill zoo list` has them all.")
