@@ -57,7 +57,7 @@ def test_mnist_from_the_files_to_the_replayed_accuracy(tmp_path: Path, capsys: p
     result = json.loads(capsys.readouterr().out)
     assert result["n_test"] == 10_000
     assert result["test_accuracy"] == result["recorded_test_accuracy"]
-    # 65 % on validation after 100 iterations, in the run that the default recipe was chosen by.
+    # Five seeds of the whole recipe have 65 to 85 % on validation after 200 iterations.
     assert result["test_accuracy"] > 0.5
 
 

@@ -87,7 +87,7 @@ def draw_seed_curves(axes: Axes, lines_of: Mapping[int, Sequence[dict[str, Any]]
         best = int(np.argmax(accuracies))
         axes.plot(iterations, accuracies, color=colour, linewidth=1.2, label=f"{seed}: {accuracies[best]:.1%}")
         axes.plot(iterations[best], accuracies[best], "o", color=colour, markersize=4)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_xlim(left=0)
     dress(axes, "validation accuracy", "iteration")
