@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import os
 import statistics
 from pathlib import Path
 
@@ -128,6 +129,7 @@ def test_the_tables_recipes_are_whole(dataset: str) -> None:
     assert all(len(row.seeds) >= 3 for row in table.rows)
 
 
+@pytest.mark.skipif("QDISTILL_DATA_DIR" not in os.environ, reason="needs real MNIST in QDISTILL_DATA_DIR")
 def test_the_classical_weights_of_paired_rows_start_alike() -> None:
     rows = {row.name: row.recipe for row in read_table("mnist").rows}
     from qdistill.data import source, split
@@ -183,6 +185,7 @@ def test_the_rows_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(out.splitlines()) == len(read_table("mnist").rows)
 
 
+@pytest.mark.skipif("QDISTILL_DATA_DIR" not in os.environ, reason="needs real MNIST in QDISTILL_DATA_DIR")
 def test_the_zoos_rows_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["paper", "table1", "--from-zoo", "--out", str(tmp_path), "--no-compilation-cache"]) == 0
     table = json.loads((tmp_path / TABLE).read_text())
