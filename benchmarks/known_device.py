@@ -21,10 +21,11 @@ import jax
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.evaluate.noisy import replay_noisy
 from qdistill.evaluate.protocol import interval
+from qdistill.experiments.paper import made_with
 from qdistill.experiments.progress import ProgressDisplay
 from qdistill.experiments.recipe import Device, Recipe, default_recipe
 from qdistill.experiments.run import run_missing
-from qdistill.files import BUNDLE, PROVENANCE, TIME, read_json
+from qdistill.files import BUNDLE, TIME, read_json
 
 DEVICES = {"FakeSherbrooke": Device("fake_sherbrooke", 4096), "FakeMelbourne": Device("fake_melbourne", 4096)}
 """A device of 2023 with 0.7 % of error a CNOT, and one of 2018 with 2.6 %."""
@@ -69,11 +70,9 @@ def main() -> None:
         lines.append(f"| {' | '.join(cells)} |")
         print(lines[-1], flush=True)
     seconds = statistics.mean(read_json(folder / TIME)["core_seconds"] for folder in unaware)
-    made = read_json(unaware[0] / PROVENANCE)
-    versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     lines += [
         "",
-        f"Without a device a distillation took {seconds / 60:.1f} core-minutes. {made['machine']}, {versions}.",
+        f"Without a device a distillation took {seconds / 60:.1f} core-minutes. {'; '.join(made_with(unaware))}.",
     ]
     Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n")
 

@@ -20,7 +20,7 @@ from qiskit_aer.noise import NoiseModel, depolarizing_error, thermal_relaxation_
 from qdistill.quantum import Circuit, DeviceModel, Operation, Pair
 from qdistill.quantum.gates import GATES, UNITARY
 
-from .reference import PAULI_MATRICES, PENNYLANE_GATES, angle_value, pauli_products
+from .reference import PAULI_MATRICES, angle_value, pauli_products, queue_operation
 
 
 def some_device(n_wires: int, seed: int = 0, *, factor: float = 1.0) -> DeviceModel:
@@ -117,11 +117,7 @@ def pennylane_density(
             qml.QubitDensityMatrix(np.outer(state, np.conj(state)), wires=range(n))
         for circuit, weights, features in circuits:
             for operation in circuit.operations:
-                if operation.gate == UNITARY:
-                    qml.QubitUnitary(np.array(operation.matrix), wires=operation.wires)
-                else:
-                    angles = [angle_value(a, weights, features) for a in operation.angles]
-                    PENNYLANE_GATES[operation.gate](*angles, wires=operation.wires)
+                queue_operation(operation, weights, features)
                 _queue_noise(device, operation.wires)
         for wire, letter in enumerate(basis or ""):
             if letter != "Z":

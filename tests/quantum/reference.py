@@ -142,11 +142,16 @@ def numpy_values(coefficients: np.ndarray, wires: Sequence[Sequence[int]], state
 def queue_circuit(circuit: Circuit, weights: Any, features: Any = None) -> None:
     """Apply the circuit inside a PennyLane quantum function."""
     for operation in circuit.operations:
-        if operation.gate == UNITARY:
-            qml.QubitUnitary(np.array(operation.matrix), wires=operation.wires)
-        else:
-            angles = [angle_value(a, weights, features) for a in operation.angles]
-            PENNYLANE_GATES[operation.gate](*angles, wires=operation.wires)
+        queue_operation(operation, weights, features)
+
+
+def queue_operation(operation: Operation, weights: Any, features: Any = None) -> None:
+    """Apply one operation inside a PennyLane quantum function."""
+    if operation.gate == UNITARY:
+        qml.QubitUnitary(np.array(operation.matrix), wires=operation.wires)
+    else:
+        angles = [angle_value(a, weights, features) for a in operation.angles]
+        PENNYLANE_GATES[operation.gate](*angles, wires=operation.wires)
 
 
 def pennylane_state(

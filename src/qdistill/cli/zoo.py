@@ -35,9 +35,10 @@ def zoo(
     if action == "list":
         if name is not None or out is not None:
             raise ArgumentError("Arguments `name` and `out` must not be given with `list`.")
-        width = max(len(each) for each in zoo_names())
+        names = zoo_names()
+        width = max(map(len, names))
         print(f"{'name':<{width}} {'images':>6} {'steps':>6} {'test accuracy':>14} {'n':>7}")
-        for each in zoo_names():
+        for each in names:
             bundle = DistilledDataset.load(zoo_path(each))
             record = bundle.record
             accuracy = "-" if record.test_accuracy is None else f"{record.test_accuracy:.2%}"

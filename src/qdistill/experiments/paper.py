@@ -175,7 +175,7 @@ def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
         "title": table.title,
         "name": table.name,
         "command": command,
-        "made_with": _made_with([folder / row["name"] / f"seed-{seed}" for row in rows for seed in row["seeds"]]),
+        "made_with": made_with([folder / row["name"] / f"seed-{seed}" for row in rows for seed in row["seeds"]]),
         "rows": rows,
         "differences": [difference for difference in differences if difference is not None],
     }
@@ -183,12 +183,12 @@ def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
     return content
 
 
-def _made_with(folders: Sequence[Path]) -> list[str]:
+def made_with(folders: Sequence[Path]) -> list[str]:
     """The machines and versions of some runs, each combination once."""
     found = [read_json(folder / PROVENANCE) for folder in folders if (folder / PROVENANCE).exists()]
     return sorted(
         {
-            ", ".join([f"{p['machine']}", f"Python {p['python']}", *(f"{n} {v}" for n, v in p["versions"].items())])
+            ", ".join([p["machine"], f"Python {p['python']}", *(f"{n} {v}" for n, v in p["versions"].items())])
             for p in found
         }
     )

@@ -151,7 +151,7 @@ class Recipe:
 
 _PARTS: dict[str, Any] = {"compression": Compression, "inner": InnerLoop, "outer": OuterLoop, "device": Device}
 
-_DIGITS_AND_CLOTHES: dict[str, Any] = {
+_MNIST_LIKE: dict[str, Any] = {
     "inner": InnerLoop(optimiser="momentum"),
     "outer": OuterLoop(iterations=8000, batch=128, learning_rate=0.04, validate_every=200),
 }
@@ -160,8 +160,8 @@ _DIGITS_AND_CLOTHES: dict[str, Any] = {
 _DEFAULTS: dict[str, Recipe] = {
     recipe.dataset: recipe
     for recipe in (
-        Recipe("mnist", **_DIGITS_AND_CLOTHES),
-        Recipe("fashion-mnist", **_DIGITS_AND_CLOTHES),
+        Recipe("mnist", **_MNIST_LIKE),
+        Recipe("fashion-mnist", **_MNIST_LIKE),
         Recipe(
             "cifar10",
             compression=Compression(images_per_class=10),
