@@ -453,6 +453,9 @@ def test_the_learning_rate_follows_its_schedule() -> None:
     assert [float(cosine(i)) for i in at] == pytest.approx(expected, rel=1e-5, abs=1e-7)
     halving = OuterLoop(iterations=1000, learning_rate=0.2, schedule="halving").learning_rates()
     assert [float(halving(i)) for i in at] == pytest.approx([0.2 * 0.5**k for k in (0, 2, 4, 5, 9)])
+    warm = OuterLoop(iterations=1000, learning_rate=0.2, schedule="cosine", warm_up=0.25).learning_rates()
+    expected = [0.0, 0.1, *(0.1 * (1 + math.cos(math.pi * (i - 250) / 750)) for i in (250, 500, 999))]
+    assert [float(warm(i)) for i in (0, 125, 250, 500, 999)] == pytest.approx(expected, rel=1e-5, abs=1e-7)
 
 
 @pytest.mark.parametrize("iterations", [1, 4, 15, 19, 600])
@@ -485,6 +488,9 @@ def test_halving_has_ten_levels_for_any_number_of_iterations(iterations: int) ->
         (OuterLoop, {"clip": math.nan}, "`clip` must be 0, or at least 1"),
         (OuterLoop, {"average": 1.0}, r"`average` must be in \[0, 1\), but was 1\.0"),
         (OuterLoop, {"average": math.nan}, r"`average` must be in \[0, 1\)"),
+        (OuterLoop, {"warm_up": 1.0}, r"`warm_up` must be in \[0, 1\), but was 1\.0"),
+        (OuterLoop, {"warm_up": -0.1}, r"`warm_up` must be in \[0, 1\), but was -0\.1"),
+        (OuterLoop, {"warm_up": math.nan}, r"`warm_up` must be in \[0, 1\)"),
         (OuterLoop, {"optimiser": "adma"}, "Did you mean 'adam'"),
         (OuterLoop, {"schedule": "linear"}, "`schedule` must be one of constant, cosine, halving"),
     ],

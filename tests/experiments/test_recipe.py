@@ -72,6 +72,7 @@ recipes = st.builds(
         optimiser=st.sampled_from(["adam", "adamw", "sgd", "rmsprop", "lion"]),
         learning_rate=positive(),
         schedule=st.sampled_from(["constant", "cosine", "halving"]),
+        warm_up=st.floats(0, 1, exclude_max=True),
         clip=st.just(0.0) | st.floats(1, 100),
         average=st.floats(0, 1, exclude_max=True),
         mirror=st.booleans(),

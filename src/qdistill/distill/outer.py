@@ -72,6 +72,8 @@ class OuterLoop:
         optimiser: an Optax optimiser by name.
         learning_rate: of the images, labels and step sizes alike, at the start.
         schedule: how the learning rate goes: ``"cosine"`` to zero, ``"halving"`` over ten levels, or ``"constant"``.
+        warm_up: share of the iterations over which the learning rate rises from zero, before the schedule begins.
+            Trainings of many steps may diverge early without it.
         clip: the meta-gradient's norm is held below this many times the running mean of what it was held to, at least
             1; 0 turns it off (Feng et al., arXiv 2311.07025). At 1 all have nearly the same norm, for the mean can
             only fall.
@@ -87,6 +89,7 @@ class OuterLoop:
     optimiser: Literal["adam", "adamw", "sgd", "rmsprop", "lion"] = "adam"
     learning_rate: float = 0.02
     schedule: Literal["constant", "cosine", "halving"] = "cosine"
+    warm_up: float = 0.0
     clip: float = 2.0
     average: float = 0.99
     mirror: bool = False
@@ -104,6 +107,8 @@ class OuterLoop:
             raise ArgumentError(f"Argument `clip` must be 0, or at least 1, but was {self.clip}.")
         if not 0 <= self.average < 1:
             raise ArgumentError(f"Argument `average` must be in [0, 1), but was {self.average}.")
+        if not 0 <= self.warm_up < 1:
+            raise ArgumentError(f"Argument `warm_up` must be in [0, 1), but was {self.warm_up}.")
         if self.optimiser not in _OPTIMISERS:
             raise ArgumentError.unknown("optimiser", self.optimiser, _OPTIMISERS)
         if self.schedule not in ("constant", "cosine", "halving"):
@@ -111,11 +116,18 @@ class OuterLoop:
 
     def learning_rates(self) -> optax.Schedule:
         """Iteration -> learning rate."""
+        rising = int(self.warm_up * self.iterations)
+        after = self._after_warm_up(self.iterations - rising)
+        if not rising:
+            return after
+        return optax.join_schedules([optax.linear_schedule(0.0, self.learning_rate, rising), after], [rising])
+
+    def _after_warm_up(self, iterations: int) -> optax.Schedule:
         if self.schedule == "cosine":
-            return optax.cosine_decay_schedule(self.learning_rate, self.iterations)
+            return optax.cosine_decay_schedule(self.learning_rate, iterations)
         if self.schedule == "halving":
             # In whole numbers, so that any number of iterations has ten levels.
-            return lambda count: self.learning_rate * 0.5 ** (10 * count // self.iterations)
+            return lambda count: self.learning_rate * 0.5 ** (10 * count // iterations)
         return optax.constant_schedule(self.learning_rate)
 
 

@@ -155,7 +155,7 @@ _MNIST_LIKE: dict[str, Any] = {
     "inner": InnerLoop(optimiser="momentum"),
     "outer": OuterLoop(iterations=8000, batch=128, learning_rate=0.04, validate_every=200),
 }
-"""`docs/decisions/0008-search.md` has what this was chosen from."""
+"""`docs/decisions/0008-search.md` has what this and CIFAR-10's recipe were chosen from."""
 
 _DEFAULTS: dict[str, Recipe] = {
     recipe.dataset: recipe
@@ -164,9 +164,11 @@ _DEFAULTS: dict[str, Recipe] = {
         Recipe("fashion-mnist", **_MNIST_LIKE),
         Recipe(
             "cifar10",
-            compression=Compression(images_per_class=10),
-            inner=InnerLoop(own_images=True),
-            outer=OuterLoop(mirror=True),
+            compression=Compression(images_per_class=10, start="real", step_size=0.05),
+            inner=InnerLoop(own_images=True, epochs=2),
+            outer=OuterLoop(
+                iterations=10_000, batch=128, learning_rate=0.03, warm_up=0.05, mirror=True, validate_every=250
+            ),
         ),
         Recipe("digits", outer=OuterLoop(iterations=1000), n_validation=200),
     )
