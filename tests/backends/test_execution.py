@@ -139,7 +139,7 @@ def test_every_component_is_measured_as_it_is_simulated(name: str) -> None:
     for backend in ("pennylane:default.qubit", "qiskit-aer"):
         other, _ = evaluator(measured, backend, None)
         np.testing.assert_allclose(other.expectations(angles, seed=0), terms, atol=2e-5, err_msg=backend)
-    assert n_evaluations(measured, "parameter_shift") * len(measured.settings) == circuits_per_gradient(layer)
+    assert n_evaluations(measured, "parameter_shift", 1) * len(measured.settings) == circuits_per_gradient(layer)
 
 
 def layer_of(name: str) -> QuantumLayer:
@@ -169,11 +169,16 @@ def test_spsa_is_right_in_the_mean() -> None:
     exact_rule = parameter_shift(measured)
     exact = reference.expectations(angles + exact_rule.offsets, seed=0).T @ exact_rule.slopes
     rng = np.random.default_rng(2)
-    rules = [spsa(measured, 0.05, rng) for _ in range(2000)]
+    rules = [spsa(measured, 0.05, 2, rng) for _ in range(1000)]
     terms = reference.expectations(np.concatenate([angles + rule.offsets for rule in rules]), seed=0)
-    draws = np.stack([t.T @ r.slopes for t, r in zip(terms.reshape(2000, 3, -1), rules, strict=True)])
-    z = (draws.mean(axis=0) - exact) / (draws.std(axis=0) / np.sqrt(2000) + 1e-3)
+    draws = np.stack([t.T @ r.slopes for t, r in zip(terms.reshape(1000, 5, -1), rules, strict=True)])
+    z = (draws.mean(axis=0) - exact) / (draws.std(axis=0) / np.sqrt(1000) + 1e-3)
     assert np.abs(z).max() < 4.5
+    alone = [spsa(measured, 0.05, 1, rng) for _ in range(1000)]
+    terms = reference.expectations(np.concatenate([angles + rule.offsets for rule in alone]), seed=0)
+    single = np.stack([t.T @ r.slopes for t, r in zip(terms.reshape(1000, 3, -1), alone, strict=True)])
+    # Two directions have half the variance of one; the ratio's own spread is a few per cent a derivative.
+    assert single.var(axis=0).sum() / draws.var(axis=0).sum() == pytest.approx(2, rel=0.15)
 
 
 @pytest.mark.parametrize("backend", ["qiskit-aer", "pennylane:default.qubit", "pennylane:lightning.qubit"])
@@ -235,10 +240,12 @@ def test_a_job_is_not_too_large() -> None:
     assert execution.circuits == Execution(small("hermitian"), settings()).circuits
 
 
-def test_spsa_trains_with_three_evaluations_an_image(tmp_path: Path) -> None:
+def test_spsa_trains_with_two_evaluations_a_direction(tmp_path: Path) -> None:
     bundle = small("hermitian")
-    execution = Execution(bundle, settings(gradient="spsa"))
-    assert execution.circuits == bundle.data.schedule.size * 3 * 3
+    execution = Execution(bundle, settings(gradient="spsa", directions=2))
+    assert execution.circuits == bundle.data.schedule.size * 5 * 3
+    predicted = training_circuits(bundle.initial_model(), bundle.data.schedule.size, "spsa")
+    assert predicted == Execution(bundle, settings(gradient="spsa")).circuits
     weights = trained(execution, tmp_path)
     assert all(np.isfinite(value).all() for value in weights.values())
     # F3 sees the measured values themselves, so that its first step is exact.
@@ -352,7 +359,7 @@ def test_networks_and_settings_that_cannot_be_executed() -> None:
     for steps in (0, 3):
         with pytest.raises(ArgumentError, match="`steps` must be from 1 to the 2"):
             Execution(small("hermitian"), settings(), steps=steps)
-    for field, value in [("shots", 0), ("seed", -1), ("perturbation", 0.0), ("batch", 0)]:
+    for field, value in [("shots", 0), ("seed", -1), ("perturbation", 0.0), ("directions", 0), ("batch", 0)]:
         with pytest.raises(ArgumentError, match=f"`{field}` must be"):
             settings(**{field: value})
 

@@ -92,7 +92,9 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     out = capsys.readouterr().out
     assert "100 image gradients, 81,300 circuits" in out
     assert "1,626,000 circuits (20 times the bundle's)" in out
-    assert main(["cost", "mnist-10-qlenet", "--record", str(path), "--json", "--method", "spsa"]) == 0
+    assert (
+        main(["cost", "mnist-10-qlenet", "--record", str(path), "--json", "--method", "spsa", "--directions", "1"]) == 0
+    )
     trainings = json.loads(capsys.readouterr().out)["trainings"]
     assert trainings[0]["work"]["circuits"] == 100 * 9
     assert main(["cost", "mnist-10-qlenet", "--shots", "0"]) == 2

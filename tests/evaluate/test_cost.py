@@ -51,8 +51,8 @@ def test_circuits_of_a_training() -> None:
     assert training_circuits(LeNetArchitecture().build((28, 28, 1), 10, key=key), 100) == 0
 
 
-def test_perturbation_takes_three_evaluations_whatever_the_number_of_angles() -> None:
-    assert circuits_per_gradient(layer(ROTATION, CONTROLLED, n_weights=4), "spsa") == 3
+def test_perturbation_takes_as_many_evaluations_whatever_the_number_of_angles() -> None:
+    assert circuits_per_gradient(layer(ROTATION, CONTROLLED, n_weights=4), "spsa", 5) == 11
 
 
 def test_the_work_of_a_training() -> None:
@@ -81,6 +81,7 @@ def test_depth_is_that_of_qiskit() -> None:
     ("options", "message"),
     [
         ({"shots": 0}, "`shots` must be at least 1, but was 0"),
+        ({"shots": 1, "directions": 0}, "`directions` must be at least 1, but was 0"),
         ({"shots": 1, "method": "shift"}, "`method` must be one of"),
     ],
 )

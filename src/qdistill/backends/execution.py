@@ -55,6 +55,7 @@ class ExecutionSettings:
         gradient: the rule for the derivatives by the circuit's angles.
         seed: decides SPSA's directions and, on simulators, the samples.
         perturbation: SPSA's c, in radians.
+        directions: that SPSA averages over for each image.
         batch: most evaluations of the circuit in one job, each in all measurement settings; fewer where they would be
             more than five million shots.
     """
@@ -64,6 +65,7 @@ class ExecutionSettings:
     gradient: Gradient = "parameter_shift"
     seed: int = 0
     perturbation: float = 0.2
+    directions: int = 32
     batch: int = 300
 
     def __post_init__(self) -> None:
@@ -78,8 +80,9 @@ class ExecutionSettings:
             raise ArgumentError(f"Argument `seed` must be at least 0, but was {self.seed}.")
         if not 0 < self.perturbation < np.pi:
             raise ArgumentError(f"Argument `perturbation` must be between 0 and pi, but was {self.perturbation}.")
-        if self.batch < 1:
-            raise ArgumentError(f"Argument `batch` must be at least 1, but was {self.batch}.")
+        for name in ("directions", "batch"):
+            if getattr(self, name) < 1:
+                raise ArgumentError(f"Argument `{name}` must be at least 1, but was {getattr(self, name)}.")
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ class Execution:
     def jobs(self) -> Iterator[Job]:
         """All batches, in order."""
         images = self.bundle.data.schedule.shape[1]
-        evaluations = images * n_evaluations(self.measured, self.settings.gradient)
+        evaluations = images * n_evaluations(self.measured, self.settings.gradient, self.settings.directions)
         for step in range(self.n_steps):
             for batch, first in enumerate(range(0, evaluations, self._batch)):
                 yield Job(step, batch, min(self._batch, evaluations - first))
@@ -235,7 +238,9 @@ class Execution:
             angles = np.asarray(_angles(weights, static, self.measured, images), dtype=float)
             rng = np.random.default_rng([self.settings.seed, step])
             shifts = [
-                spsa(self.measured, self.settings.perturbation, rng) if exact_shifts is None else exact_shifts
+                spsa(self.measured, self.settings.perturbation, self.settings.directions, rng)
+                if exact_shifts is None
+                else exact_shifts
                 for _ in range(len(picked))
             ]
             terms, slopes = self._measure(evaluator, folder, step, angles, shifts, observe)

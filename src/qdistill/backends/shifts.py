@@ -16,7 +16,7 @@ and for controlled rotations, whose G has the eigenvalues -1, 0 and 1 and f so t
 SPSA (Spall, IEEE Trans. Automat. Contr. 37, 332, 1992) moves all angles at once by c D, where D has independent random
 signs, and estimates df/da_i as ``[f(a + c D) - f(a - c D)] / (2 c D_i)``. Two evaluations serve any number of angles.
 The estimate is right in the mean to order c^2; its variance grows with the number of angles and, from the shots, with
-1/c^2.
+1/c^2. It falls with the number of directions that are averaged.
 """
 
 from __future__ import annotations
@@ -67,21 +67,22 @@ def parameter_shift(measured: MeasuredCircuit) -> Shifts:
     return Shifts(np.array(offsets), np.array(slopes))
 
 
-def spsa(measured: MeasuredCircuit, perturbation: float, rng: np.random.Generator) -> Shifts:
-    """SPSA with one random direction, for one image.
+def spsa(measured: MeasuredCircuit, perturbation: float, directions: int, rng: np.random.Generator) -> Shifts:
+    """SPSA averaged over random directions, for one image.
 
     Args:
         measured: its `shifted` angles are moved together.
         perturbation: c, in radians.
-        rng: draws the direction.
+        directions: how many.
+        rng: draws them.
     """
-    signs = rng.choice([-1.0, 1.0], len(measured.angles)) * np.array(measured.shifted, dtype=float)
-    zero = np.zeros(len(measured.angles))
-    steps = perturbation * signs
+    n = len(measured.angles)
+    signs = rng.choice([-1.0, 1.0], (directions, n)) * np.array(measured.shifted, dtype=float)
+    both_ways = np.concatenate([np.zeros((1, n)), signs, -signs])
     # The inverse of a sign is the sign.
-    return Shifts(np.stack([zero, steps, -steps]), np.stack([zero, signs, -signs]) / (2 * perturbation))
+    return Shifts(perturbation * both_ways, both_ways / (2 * perturbation * directions))
 
 
-def n_evaluations(measured: MeasuredCircuit, gradient: Gradient) -> int:
-    """Evaluations of the circuit for the values and derivatives of one image."""
-    return 3 if gradient == "spsa" else len(parameter_shift(measured).offsets)
+def n_evaluations(measured: MeasuredCircuit, gradient: Gradient, directions: int) -> int:
+    """Evaluations of the circuit for the values and derivatives of one image; `directions` are SPSA's."""
+    return 1 + 2 * directions if gradient == "spsa" else len(parameter_shift(measured).offsets)

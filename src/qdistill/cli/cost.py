@@ -24,6 +24,7 @@ def cost(
     *,
     shots: int = 1024,
     method: Literal["parameter_shift", "spsa"] = "parameter_shift",
+    directions: int = 32,
     rates: Annotated[Path | None, arg(metavar="FILE.toml", help_behavior_hint="(default: the package's)")] = None,
     measure: Annotated[bool, FlagCreatePairsOff] = False,
     record: Annotated[Path | None, arg(metavar="FILE.json", help_behavior_hint="(default: the zoo's)")] = None,
@@ -37,6 +38,7 @@ def cost(
         bundle: a bundle file, the folder of a run, or a name of the zoo's.
         shots: of each circuit.
         method: how gradients are taken.
+        directions: that spsa averages over, each two evaluations an image; no other rule has any.
         rates: rate cards of your own, in the form of the package's rates.toml.
         measure: first train the network on real images until it reaches the bundle's validation accuracy (three seeds;
             minutes), and write the record beside the bundle.
@@ -60,7 +62,7 @@ def cost(
         write_json(record, _measure(loaded, data_dir))
         say(f"Written: {record}")
     known = find_record(loaded) if record is None else read_json(record)
-    trainings = compare(loaded, known, shots=shots, method=method)
+    trainings = compare(loaded, known, shots=shots, method=method, directions=directions)
     priced = [{card.name: card.price(training.work) for card in cards} for training in trainings]
     if as_json:
         rows = [dataclasses.asdict(t) | {"prices": prices} for t, prices in zip(trainings, priced, strict=True)]

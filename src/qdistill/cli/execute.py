@@ -36,6 +36,7 @@ def execute(
     shots: int | None = None,
     steps: int | None = None,
     gradient: Literal["parameter_shift", "spsa"] = "parameter_shift",
+    directions: int = 32,
     seed: int = 0,
     price: float | None = None,
     out: _Out = None,
@@ -54,7 +55,8 @@ def execute(
             another device), or ibm:NAME.
         shots: of each circuit; without it exact values, where the backend has them.
         steps: how many of the training's steps, from the first; all by default.
-        gradient: parameter_shift is exact but for the shots; spsa takes three evaluations an image, with much noise.
+        gradient: parameter_shift is exact but for the shots; spsa takes fewer circuits, and is noisy.
+        directions: that spsa averages over, each two evaluations an image; no other rule has any.
         seed: decides the samples on simulators, and the directions of spsa.
         price: of one circuit with its shots, in any currency, to show what the whole costs.
         out: where to keep what is measured.
@@ -78,7 +80,7 @@ def execute(
     from qdistill.models import named_weights
 
     loaded = DistilledDataset.load(path)
-    execution = Execution(loaded, ExecutionSettings(backend, shots, gradient, seed), steps)
+    execution = Execution(loaded, ExecutionSettings(backend, shots, gradient, seed, directions=directions), steps)
     name = path.parent.name if bundle.is_dir() else path.stem
     folder = Path("runs") / f"{name}-on-{backend.replace(':', '-')}" if out is None else out
     # Read before anything is paid for.

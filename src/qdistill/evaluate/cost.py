@@ -54,21 +54,25 @@ def settings(observable: Observable) -> int:
     return len(measurement_settings(observable))
 
 
-def evaluations_per_gradient(layer: QuantumLayer, method: Method = "parameter_shift") -> dict[str, int]:
+def evaluations_per_gradient(
+    layer: QuantumLayer, method: Method = "parameter_shift", directions: int = 32
+) -> dict[str, int]:
     """Evaluations of the layer for its value and all derivatives on one image, by what they are for."""
     if method == "spsa":
-        return {"values": 1, "perturbed values": 2}
+        return {"values": 1, "perturbed values": 2 * directions}
     weights = sum(_shifts(layer.circuit, "weight")) if layer.trainable else 0
     whole = embedded(layer.embedding, layer.circuit)
     return {"values": 1, "gradient of the weights": weights, "gradient of the features": sum(_shifts(whole, "feature"))}
 
 
-def circuits_per_gradient(layer: QuantumLayer, method: Method = "parameter_shift") -> int:
+def circuits_per_gradient(layer: QuantumLayer, method: Method = "parameter_shift", directions: int = 32) -> int:
     """Circuits for the layer's value and all its derivatives on one image."""
-    return settings(layer.observable) * sum(evaluations_per_gradient(layer, method).values())
+    return settings(layer.observable) * sum(evaluations_per_gradient(layer, method, directions).values())
 
 
-def training_work(model: Model, images_seen: int, *, shots: int, method: Method = "parameter_shift") -> Work:
+def training_work(
+    model: Model, images_seen: int, *, shots: int, method: Method = "parameter_shift", directions: int = 32
+) -> Work:
     """What one training runs.
 
     Args:
@@ -76,17 +80,19 @@ def training_work(model: Model, images_seen: int, *, shots: int, method: Method 
         images_seen: gradient steps times images a step.
         shots: of each circuit, at least 1.
         method: how gradients are taken.
+        directions: that SPSA averages over, at least 1.
 
     Raises:
-        ArgumentError: no shots, or an unknown method.
+        ArgumentError: no shots or directions, or an unknown method.
     """
-    if shots < 1:
-        raise ArgumentError(f"Argument `shots` must be at least 1, but was {shots}.")
+    for name, value in (("shots", shots), ("directions", directions)):
+        if value < 1:
+            raise ArgumentError(f"Argument `{name}` must be at least 1, but was {value}.")
     if method not in get_args(Method):
         raise ArgumentError.unknown("method", method, get_args(Method))
     work = Work(0, 0, 0, 0, 0)
     for layer in quantum_layers(model):
-        circuits = images_seen * circuits_per_gradient(layer, method)
+        circuits = images_seen * circuits_per_gradient(layer, method, directions)
         whole = embedded(layer.embedding, layer.circuit)
         # What turns X and Y to Z is one more layer of gates.
         turned = 0 if isinstance(layer.observable, PauliZ) else 1

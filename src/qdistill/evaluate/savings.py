@@ -51,7 +51,12 @@ def find_record(bundle: DistilledDataset) -> dict[str, Any] | None:
 
 
 def compare(
-    bundle: DistilledDataset, record: Mapping[str, Any] | None, *, shots: int, method: Method = "parameter_shift"
+    bundle: DistilledDataset,
+    record: Mapping[str, Any] | None,
+    *,
+    shots: int,
+    method: Method = "parameter_shift",
+    directions: int = 32,
 ) -> list[Training]:
     """A training on the bundle, on all real images to the same accuracy, and on few of them.
 
@@ -60,18 +65,20 @@ def compare(
         record: what `measure_full_training` gave; None leaves the trainings on real images out.
         shots: of each circuit.
         method: how gradients are taken.
+        directions: that SPSA averages over.
 
     Returns:
         The bundle's training first; the second is on all images to at least the bundle's validation accuracy, or to
         the highest that was measured, if that is less.
 
     Raises:
-        ArgumentError: no shots, or an unknown method.
+        ArgumentError: no shots or directions, or an unknown method.
     """
     model = bundle.initial_model()
 
     def training(name: str, images: int, seen: int, accuracy: float | None, n_seeds: int) -> Training:
-        return Training(name, images, seen, accuracy, n_seeds, training_work(model, seen, shots=shots, method=method))
+        work = training_work(model, seen, shots=shots, method=method, directions=directions)
+        return Training(name, images, seen, accuracy, n_seeds, work)
 
     distilled = bundle.record
     n_images, seen = len(bundle.data.images), int(bundle.data.schedule.size)
