@@ -400,6 +400,23 @@ def test_evaluate_prints_one_json_object(finished, capsys):
     assert result["dataset"] == "digits"
 
 
+@pytest.mark.slow
+def test_compress_measures_what_it_writes(finished, tmp_path, capsys, fails):
+    file = tmp_path / "small.safetensors"
+    assert main(["compress", str(finished), str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("before: ")
+    assert lines[-1] == f"Written: {file}"
+    assert file.stat().st_size < (finished / "bundle.safetensors").stat().st_size / 2
+    assert main(["evaluate", str(file)]) == 0
+    recorded = DistilledDataset.load(file).record
+    assert f"{recorded.test_accuracy:.2%}" in capsys.readouterr().out
+    assert (recorded.n_test, recorded.n_validation) == (500, 100)
+    assert "exists already" in fails("compress", finished, file, code=1)
+    random_bundle(recipe={}).save(tmp_path / "bare")
+    assert "holds no recipe" in fails("compress", tmp_path / "bare", tmp_path / "other", code=1)
+
+
 @pytest.fixture(scope="module")
 def quantum(tmp_path_factory):
     """The file of a bundle for a small quantum network on the digits."""

@@ -15,12 +15,16 @@ def read_bundle(path):
     start = 8 + int.from_bytes(content[:8], "little")
     entries = json.loads(content[8:start])
     metadata = entries.pop("__metadata__")
-    assert (metadata["format"], metadata["format_version"]) == ("qdistill-bundle", "1")
+    assert metadata["format"] == "qdistill-bundle"
+    assert metadata["format_version"] in ("1", "2")
     tensors = {}
     for name, entry in entries.items():
         first, last = (start + offset for offset in entry["data_offsets"])
-        array = np.frombuffer(content[first:last], {"F32": "<f4", "I32": "<i4"}[entry["dtype"]])
+        array = np.frombuffer(content[first:last], {"F32": "<f4", "I32": "<i4", "U8": "u1"}[entry["dtype"]])
         tensors[name] = array.reshape(entry["shape"])
+    for name in [name for name, tensor in tensors.items() if tensor.dtype == np.uint8]:
+        low, step = tensors.pop(name + "/low"), tensors.pop(name + "/step")
+        tensors[name] = low + step * tensors[name].astype(np.float32)
     return json.loads(metadata["header"]), tensors
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -385,7 +386,7 @@ def test_safetensors_of_another_project(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("version", "message"),
-    [("2", "version 2.*newer"), ("10", "newer"), ("0", "which is none"), ("one", "none"), ("", "none")],
+    [("3", "version 3.*newer"), ("10", "newer"), ("0", "which is none"), ("one", "none"), ("", "none")],
 )
 def test_other_versions(version: str, message: str, good: Path, tmp_path: Path) -> None:
     header, tensors = read_bundle(good)
@@ -542,4 +543,4 @@ def test_other_types_of_tensors(good: Path, tmp_path: Path) -> None:
     for dtype in (np.float16, np.int64, np.bool_, np.uint8):
         changed = tensors | {"schedule": np.zeros_like(tensors["schedule"], dtype)}
         (tmp_path / "bad").write_bytes(save(changed, metadata=metadata))
-        assert "`schedule` has the type" in refusal(tmp_path / "bad")
+        assert re.search("`schedule` (has|must be of) the type", refusal(tmp_path / "bad"))

@@ -22,6 +22,7 @@ COMMANDS = (
     "show",
     "report",
     "export",
+    "compress",
     "execute",
     "diagnose",
     "cost",
@@ -43,6 +44,7 @@ commands:
   show BUNDLE         say what is in a bundle, and draw its images
   report RUN          write one HTML page on a run, on seeds, or on a table
   export BUNDLE       write a bundle for PennyLane, Qiskit, NumPy or PyTorch
+  compress BUNDLE     write a bundle with a byte a number, and measure it
   execute BUNDLE      replay a bundle with its quantum layer on another backend
   diagnose            measure how gradients fall with qubits and layers
   cost BUNDLE         count the circuits of a training, and what they cost

@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from qdistill.data import Normalisation
+from qdistill.distill.eight_bit import on_levels, quantised, restored
 from qdistill.distill.inner import InnerLoop, TrainingSet, train
 from qdistill.distill.zoo import named_or_path
 from qdistill.errors import ArgumentError, BundleError, CircuitError, RunError
@@ -42,8 +43,8 @@ from qdistill.quantum import ideal
 FORMAT = "qdistill-bundle"
 """What the file's metadata says of its kind."""
 
-FORMAT_VERSION = 1
-"""Counts up whenever a reader of the version before would misread the file."""
+FORMAT_VERSION = 2
+"""Counts up whenever a reader of the version before would misread the file; the lowest that does is written."""
 
 _WEIGHTS = "weights/"
 _LARGEST = float(np.finfo(np.float64).max)
@@ -109,6 +110,7 @@ class DistilledDataset(eqx.Module):
         recipe: how the data came to be; plain JSON.
         provenance: versions, machine, seed and what else tells where it came from; plain JSON.
         record: the accuracy that the replay gives.
+        eight_bit: images and initial weights are stored with a byte a number; see `in_eight_bits`.
 
     Example:
         >>> bundle = DistilledDataset.load("runs/demo/bundle.safetensors")  # doctest: +SKIP
@@ -126,6 +128,7 @@ class DistilledDataset(eqx.Module):
     recipe: dict[str, Any]
     provenance: dict[str, Any]
     record: Record = eqx.field(static=True)
+    eight_bit: bool = eqx.field(static=True, default=False)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -208,6 +211,22 @@ class DistilledDataset(eqx.Module):
         trained: Model = _train(model, self.data, self.inner, key=key)
         return trained
 
+    def in_eight_bits(self) -> DistilledDataset:
+        """The bundle with 256 levels for the numbers of each image and of each initial weight tensor.
+
+        Its file is a third of the size or less. It is another training, so its record is empty: measure it again.
+
+        Raises:
+            BundleError: the numbers of an image or a tensor differ by less than float32 resolves.
+        """
+
+        def rounded(name: str, array: Array) -> Array:
+            return jnp.asarray(on_levels(np.asarray(array), _shared_axes(name, array.ndim)))
+
+        weights = {name: rounded(_WEIGHTS + name, weight) for name, weight in self.initial_weights.items()}
+        data = eqx.tree_at(lambda d: d.images, self.data, rounded("images", self.data.images))
+        return dataclasses.replace(self, data=data, initial_weights=weights, record=Record(), eight_bit=True)
+
     def save(self, path: Path | str) -> None:
         """Write the bundle; the same bundle gives the same bytes.
 
@@ -246,6 +265,11 @@ class DistilledDataset(eqx.Module):
             return _decode(path)
         except BundleError as error:
             raise BundleError(f"Cannot read the bundle {path}: {error}") from error
+
+
+def _shared_axes(name: str, ndim: int) -> tuple[int, ...]:
+    """The axes that share 256 levels: an image's own, or all of a weight tensor's."""
+    return tuple(range(1 if name == "images" else 0, ndim))
 
 
 def _structure(bundle: DistilledDataset, architecture: Architecture) -> Model:
@@ -368,7 +392,13 @@ def _encode(bundle: DistilledDataset) -> bytes:
         text = json.dumps(header, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise BundleError(f"the recipe, provenance and other fields must be plain JSON: {error}.") from error
-    metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "header": text}
+    if bundle.eight_bit:
+        for name in ["images", *(_WEIGHTS + name for name in names)]:
+            codes, low, step = quantised(arrays[name], _shared_axes(name, arrays[name].ndim))
+            if not np.array_equal(restored(codes, low, step), arrays[name]):
+                raise BundleError(f"`{name}` has other values than its 256 levels; `in_eight_bits` gives it those.")
+            arrays |= {name: codes, f"{name}/low": low, f"{name}/step": step}
+    metadata = {"format": FORMAT, "format_version": "2" if bundle.eight_bit else "1", "header": text}
     content = save({name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}, metadata=metadata)
     # The library writes the metadata in the order of a hash table, which differs from one call to the next.
     start = 8 + int.from_bytes(content[:8], "little")
@@ -394,6 +424,9 @@ def _decode(path: Path) -> DistilledDataset:
         if not isinstance(header[field], dict):
             raise BundleError(f"Field `{field}` of the header must be an object.")
     expected = {*_AXES, *(_WEIGHTS + name for name in names)}
+    eight_bit = arrays["images"].dtype == np.uint8 if "images" in arrays else False
+    if eight_bit:
+        arrays = _restore(arrays, ["images", *(_WEIGHTS + name for name in names)])
     if set(arrays) != expected or len(set(names)) != len(names):
         missing, foreign = sorted(expected - set(arrays)), sorted(set(arrays) - expected)
         raise BundleError(f"it must hold the tensors that its header names; missing: {missing}, foreign: {foreign}.")
@@ -414,10 +447,29 @@ def _decode(path: Path) -> DistilledDataset:
         recipe=header["recipe"],
         provenance=header["provenance"],
         record=_parse(Record, header["record"], "record"),
+        eight_bit=eight_bit,
     )
     if bundle.architecture is not None and names != list(named_weights(bundle.initial_model())):
         raise BundleError("Field `weight_names` of the header must be in the network's order.")
     return bundle
+
+
+def _restore(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The arrays with values in place of codes and levels; what does not fit together is left to be found."""
+    found = dict(arrays)
+    for name in names:
+        parts = [found.get(part) for part in (name, f"{name}/low", f"{name}/step")]
+        codes, low, step = parts
+        if codes is None or low is None or step is None or codes.dtype != np.uint8:
+            continue
+        shared = _shared_axes(name, codes.ndim)
+        shape = tuple(1 if axis in shared else size for axis, size in enumerate(codes.shape))
+        for part, array in ((f"{name}/low", low), (f"{name}/step", step)):
+            if array.dtype != np.float32 or array.shape != shape:
+                raise BundleError(f"`{part}` must be of the type float32 and of the shape {shape}.")
+            del found[part]
+        found[name] = restored(codes, low, step)
+    return found
 
 
 def _read(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
@@ -440,8 +492,8 @@ def _read(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
             header = json.loads(metadata.get("header", ""), parse_constant=_reject)
             for name in file.keys():  # noqa: SIM118 - not a dict
                 kind = file.get_slice(name).get_dtype()
-                if kind not in ("F32", "I32"):
-                    raise BundleError(f"`{name}` has the type {kind}; a bundle holds F32 and I32 only.")
+                if kind not in ("F32", "I32", "U8"):
+                    raise BundleError(f"`{name}` has the type {kind}; a bundle holds F32, I32 and U8 only.")
             arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise BundleError(f"it is damaged, cut short or no safetensors file ({error}).") from error

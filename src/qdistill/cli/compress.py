@@ -1,0 +1,66 @@
+"""`qdistill compress`: a bundle with a byte a number, and the accuracy that is left of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from qdistill.cli.shared import BundlePath, Cache, DataDir, accuracies, bundle_file, call, use_compilation_cache
+from qdistill.errors import BundleError, RunError
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and call."""
+    return call(compress, arguments)
+
+
+def compress(
+    bundle: BundlePath,
+    file: Annotated[Path, Positional, arg(metavar="FILE.safetensors")],
+    *,
+    data_dir: DataDir = None,
+    compilation_cache: Cache = True,
+) -> int:
+    """Write a bundle with a byte for each number of its images and initial weights, a third of the size or less.
+
+    Rounding makes it another training, so it is replayed and measured as a run is: the file's record is its own.
+
+    Args:
+        bundle: a bundle file, or the folder of a run.
+        file: where to write it to.
+        data_dir: where the dataset's files lie.
+        compilation_cache: keep compiled programs in the user's cache folder.
+    """
+    path = bundle_file(bundle)
+    if file.exists():
+        raise RunError(f"The file {file} exists already. Choose another.")
+    if compilation_cache:
+        use_compilation_cache()
+    from qdistill.data import source, split
+    from qdistill.distill.bundle import DistilledDataset, Record
+    from qdistill.evaluate.protocol import measure
+    from qdistill.experiments.recipe import Recipe
+
+    loaded = DistilledDataset.load(path)
+    if not loaded.recipe:
+        raise BundleError("The bundle holds no recipe, so its validation part is not known.")
+    n_validation = Recipe.from_json(loaded.recipe).n_validation
+    splits = split(source(loaded.dataset).load(data_dir), n_validation=n_validation)
+    small = loaded.in_eight_bits()
+    model = small.train()
+    record = Record(
+        test_accuracy=measure(model, small, splits.test.images, splits.test.labels),
+        n_test=len(splits.test),
+        validation_accuracy=measure(model, small, splits.validation.images, splits.validation.labels),
+        n_validation=len(splits.validation),
+    )
+    dataclasses.replace(small, record=record).save(file)
+    for name, where, each in (("before", path, loaded.record), ("now", file, record)):
+        print(f"{name}: {where.stat().st_size / 1024:,.0f} KiB")
+        for what, value in accuracies(each):
+            print(f"  {what:<20} {value}")
+    print(f"Written: {file}")
+    return 0

@@ -1,0 +1,56 @@
+"""Arrays of 256 levels, one byte a number, for bundles that have to be small.
+
+A value is ``low + step * code`` in float32, with a code from 0 to 255. A step has 12 significant bits, so that its
+product with a code is exact, and so that the levels of an array are found again from its values alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from qdistill.errors import BundleError
+
+_LEVELS = 256
+
+
+def quantised(
+    array: Float32[np.ndarray, "..."], axes: tuple[int, ...]
+) -> tuple[UInt8[np.ndarray, "..."], Float32[np.ndarray, "..."], Float32[np.ndarray, "..."]]:
+    """The nearest levels from the smallest to the largest value.
+
+    Args:
+        array: finite.
+        axes: those that share their levels.
+
+    Returns:
+        The codes, and `low` and `step` with a size of 1 along `axes`.
+    """
+    low, high = array.min(axis=axes, keepdims=True), array.max(axis=axes, keepdims=True)
+    mantissa, exponent = np.frexp((high.astype(float) - low) / (_LEVELS - 1))
+    step = np.ldexp(np.round(mantissa * 2**12) / 2**12, exponent).astype(np.float32)
+    # Where all values are the same the step is zero, and every code gives that value.
+    codes = np.rint((array.astype(float) - low) / np.where(step > 0, step, 1))
+    return np.clip(codes, 0, _LEVELS - 1).astype(np.uint8), low, step
+
+
+def restored(
+    codes: UInt8[np.ndarray, "..."], low: Float32[np.ndarray, "..."], step: Float32[np.ndarray, "..."]
+) -> Float32[np.ndarray, "..."]:
+    """The values, each product and sum rounded to float32; not finite where those of the levels are too large."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        values: np.ndarray = low + step * codes.astype(np.float32)
+    return values
+
+
+def on_levels(array: Float32[np.ndarray, "..."], axes: tuple[int, ...]) -> Float32[np.ndarray, "..."]:
+    """The nearest array whose values have 256 levels and give the same ones again.
+
+    Raises:
+        BundleError: there is none, because the values differ by less than float32 resolves.
+    """
+    for _ in range(4):
+        array, before = restored(*quantised(array, axes)), array
+        if np.array_equal(array, before):
+            return array
+    raise BundleError("its numbers are too close to each other for 256 levels between them.")
