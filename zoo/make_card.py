@@ -57,10 +57,11 @@ def main() -> None:
     for path in sorted(HERE.glob("*.safetensors")):
         bundle = DistilledDataset.load(path)
         record = bundle.record
+        rounded = ", then `qdistill compress`" if bundle.eight_bit else ""
         lines.append(
             f"| `{path.stem}` | {bundle.dataset} | {len(bundle.data.images)} | {len(bundle.data.schedule)} | "
             f"{network(bundle)} | {record.validation_accuracy:.2%} (n = {record.n_validation:,}) | "
-            f"{record.test_accuracy:.2%} (n = {record.n_test:,}) | `{command_of(bundle.recipe)}` |"
+            f"{record.test_accuracy:.2%} (n = {record.n_test:,}) | `{command_of(bundle.recipe)}`{rounded} |"
         )
     (HERE / "README.md").write_text(HEAD + "\n".join(lines) + "\n" + FOOT)
 
