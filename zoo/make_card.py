@@ -28,8 +28,8 @@ tags:
 # Distilled datasets for quantum neural networks
 
 A few synthetic images each, on which a hybrid quantum network with the initial weights in the same file learns in a few
-gradient steps. Made by qdistill from the training parts of public datasets; no image of those is in here, though those of
-CIFAR-10 started as real ones. The file format is described in `docs/bundle-format.md`.
+gradient steps. Made by qdistill from the training parts of public datasets; no image of those is in here, though those
+of CIFAR-10 started as real ones. The file format is described in `docs/bundle-format.md`.
 
 ```sh
 qdistill zoo list
