@@ -567,7 +567,7 @@ def test_data_suggests_a_dataset(fails):
         (["--versoin"], "There is no option '--versoin'. Did you mean '--version'?"),
         (
             ["xyzzy"],
-            "There is no command 'xyzzy'. The commands are distill, evaluate, show, report, export, execute",
+            "There is no command 'xyzzy'. The commands are distill, evaluate, show, report, export, compress",
         ),
     ],
 )

@@ -29,7 +29,7 @@ FIGURES = {
 GROUPS = {
     "ablation": "The network and its ablations",
     "control": "Controls",
-    "schedule": "In Wang's schedule: ten steps, ten images of its own each",
+    "schedule": "In Wang's schedule: each step has ten images of its own",
     "steps": "Fewer and more steps",
     "reference": "Real images, with learned labels and step sizes",
     "ceiling": "Trained on all images",
