@@ -458,8 +458,7 @@ def _restore(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str
     """The arrays with values in place of codes and levels; what does not fit together is left to be found."""
     found = dict(arrays)
     for name in names:
-        parts = [found.get(part) for part in (name, f"{name}/low", f"{name}/step")]
-        codes, low, step = parts
+        codes, low, step = (found.get(part) for part in (name, f"{name}/low", f"{name}/step"))
         if codes is None or low is None or step is None or codes.dtype != np.uint8:
             continue
         shared = _shared_axes(name, codes.ndim)
