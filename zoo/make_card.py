@@ -40,8 +40,9 @@ qdistill zoo get mnist-10-qlenet      # copies the file here
 """
 FOOT = """
 Every choice, of the iteration that is kept and of the seed where there were several, was made by the validation
-accuracy, on 5,000 training images set aside. The test set was read once, at the end of each run. The accuracies are for
-the initial weights in the file ("known initialisation") and repeat to the last digit on the same platform.
+accuracy, on 5,000 training images set aside. The test set was read once, at the end of each run, and once more where a
+bundle was rounded to eight bits after it. The accuracies are for the initial weights in the file ("known
+initialisation") and repeat to the last digit on the same platform.
 
 Limits: an image of a bundle means little to a person, and little to a network that starts from other weights. The
 labels are learned weights of each class, not probabilities.

@@ -16,6 +16,9 @@ BUNDLE, CHECKPOINT, METRICS = "bundle.safetensors", "checkpoints/latest.safetens
 RECIPE, PROVENANCE, SCORES, SEEDS = "recipe.json", "provenance.json", "scores.json", "seeds.json"
 """What a run follows, where it ran, what came out, and, in a folder of several, the seeds that ran side by side."""
 
+FULL_TRAINING = "full_training.json"
+"""How a network of a table trained on all images."""
+
 TIME = "time.json"
 """The processor time that a run has taken so far."""
 

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import os
+import shutil
 import statistics
 from pathlib import Path
 
@@ -14,15 +15,16 @@ import pytest
 from scipy import stats
 
 from qdistill.cli import main
+from qdistill.cli.shared import INTERRUPTED
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression, OuterLoop
-from qdistill.errors import ArgumentError, RunError
+from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.baselines import FullTraining
 from qdistill.evaluate.cost import training_circuits
 from qdistill.experiments.paper import Difference, Row, Table, gather, read_table, run_table, table_names
 from qdistill.experiments.recipe import Recipe, read_recipe
 from qdistill.experiments.run import make_distiller
-from qdistill.files import BUNDLE, SCORES, TABLE, read_json, shipped
+from qdistill.files import BUNDLE, PROVENANCE, SCORES, TABLE, read_json, shipped
 from qdistill.models import QuantumLeNetArchitecture
 from qdistill.report.table import write_table
 
@@ -73,7 +75,10 @@ def test_every_row_has_its_seeds_and_the_statistics_are_scipys(folder: Path) -> 
     # Two steps on ten images, each with 2 x 6 angles and 3 preparing rotations shifted twice, in three settings.
     assert rows["pad-hermitian"]["circuits"] == 20 * 3 * (1 + 12 + 6)
     assert rows["full"]["circuits"] == 1100 * 3 * (1 + 12 + 6) * (1197 // 100) // 11
-    assert rows["full"]["images"] is None
+    assert (rows["full"]["images"], rows["full"]["steps"]) == (None, 1197 // 100)
+    assert rows["pad-hermitian"]["circuits_of_all"] == rows["full"]["circuits_of_all"] == rows["full"]["circuits"]
+    assert removed["circuits_of_all"] == 0
+    assert (removed["asked"], rows["full"]["asked"]) == (3, 1)
 
     (difference,) = table["differences"]  # the other has one seed in common
     gaps = [a - b for a, b in zip(scores["pad-hermitian"], scores["removed"], strict=False)]
@@ -98,6 +103,44 @@ def test_a_row_of_another_recipe_is_an_error(folder: Path) -> None:
     changed = dataclasses.replace(TABLE_OF_DIGITS.rows[0], recipe=REMOVED)
     with pytest.raises(RunError, match="is of another recipe"):
         run_table(dataclasses.replace(TABLE_OF_DIGITS, rows=(changed,)), folder)
+
+
+def test_a_training_on_all_images_of_another_kind_is_an_error(folder: Path) -> None:
+    changed = dataclasses.replace(TABLE_OF_DIGITS.rows[2], full=dataclasses.replace(FULL, epochs=2.0))
+    with pytest.raises(RunError, match="is of another recipe or training"):
+        run_table(dataclasses.replace(TABLE_OF_DIGITS, rows=(changed,)), folder)
+    assert read_json(folder / "full" / "seed-0" / PROVENANCE)["versions"]["jax"] == jax.__version__
+
+
+def test_a_run_that_diverges_costs_the_table_one_seed_only(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "table"
+    shutil.copytree(folder, out)
+    (out / "removed" / "seed-1" / SCORES).unlink()
+
+    def stops(*_: object, **__: object) -> None:
+        raise DivergenceError("removed: not finite")
+
+    monkeypatch.setattr("qdistill.experiments.paper.read_table", lambda dataset: TABLE_OF_DIGITS)
+    monkeypatch.setattr("qdistill.experiments.paper.run_table", stops)
+    assert main(["paper", "table1", "--out", str(out), "--no-compilation-cache"]) == 1
+    printed = capsys.readouterr()
+    assert "removed: not finite" in printed.err
+    assert "| 2 of 3 |" in printed.out
+    assert "| 2 of 3 |" in (out / "table.md").read_text()
+
+
+def test_a_table_that_is_stopped_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stops(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("qdistill.experiments.paper.run_table", stops)
+    given = ["paper", "table1", "--dataset", "mnist", "--out", str(tmp_path), "--rows", "removed", "lenet"]
+    assert main([*given, "--data-dir", "some/folder", "--no-compilation-cache"]) == INTERRUPTED
+    assert f"qdistill {' '.join(given)} --data-dir some/folder" in capsys.readouterr().err
 
 
 def test_a_row_that_the_table_has_not(folder: Path) -> None:
@@ -183,6 +226,8 @@ def test_the_rows_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "pad-hermitian" in out
     assert len(out.splitlines()) == len(read_table("mnist").rows)
+    assert main(["paper", "table1", "--list", "--rows", "lenet"]) == 2
+    assert "`rows` must not be given together with `list`" in capsys.readouterr().err
 
 
 @pytest.mark.skipif("QDISTILL_DATA_DIR" not in os.environ, reason="needs real MNIST in QDISTILL_DATA_DIR")
@@ -190,6 +235,8 @@ def test_the_zoos_rows_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main(["paper", "table1", "--from-zoo", "--out", str(tmp_path), "--no-compilation-cache"]) == 0
     table = json.loads((tmp_path / TABLE).read_text())
     assert table["rows"]
+    assert table["note"] in (tmp_path / "table.md").read_text()
+    assert not (tmp_path / "steps.png").exists()
     for row in table["rows"]:
         assert row["mean"] == pytest.approx(row["recorded"], abs=2e-4)
         assert (shipped("zoo") / f"{row['bundle']}.safetensors").exists()

@@ -161,6 +161,19 @@ def test_a_run_without_a_bundle_says_so(tmp_path):
     assert len(page.all("svg")) == 3
 
 
+def test_an_ended_run_that_lost_its_bundle_says_so(bundle, tmp_path):
+    run = write_run(tmp_path / "run", bundle)
+    (run / "bundle.safetensors").unlink()
+    assert Page(write_report(run, command_of=lambda _: "")).text.count("This run has ended, but its") == 4
+
+
+def test_a_rounded_bundle_is_repeated_by_rounding(bundle, tmp_path):
+    bundle.in_eight_bits().save(tmp_path / "small.safetensors")
+    text = Page(write_report(tmp_path / "small.safetensors", command_of=lambda _: "qdistill distill digits")).text
+    assert "qdistill distill digits qdistill compress RUN" in text
+    assert "and again after the rounding" in text
+
+
 def test_a_run_that_has_not_looked_yet_says_so(bundle, tmp_path):
     page = Page(write_report(write_run(tmp_path / "run", bundle, n_lines=0), command_of=lambda _: ""))
     assert "has not looked at its validation part yet" in page.text
@@ -255,7 +268,7 @@ def test_seeds_that_have_not_ended_have_a_page(tmp_path):
 
 def test_the_page_of_a_table(pages):
     text = Page(pages["table"]).text.replace("\u202f", " ")
-    for shown in ("97.19 %", "96.02 to 98.36", "91.90 %", "1,234,567", "14.25", "one seed", "\u22120.43"):
+    for shown in ("97.19 %", "96.02 to 98.36", "91.90 %", "1,234,567", "14.25", "one seed", "\u22120.43", "446,434,560", "3 of 5"):
         assert shown in text
     (figure,) = Page(pages["table"]).all("img")
     assert base64.b64decode(figure["src"].partition(",")[2]).startswith(b"\x89PNG")

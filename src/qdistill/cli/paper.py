@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from qdistill.cli.shared import INTERRUPTED, Cache, DataDir, call, say, use_compilation_cache, use_cores
-from qdistill.errors import ArgumentError
+from qdistill.errors import ArgumentError, DivergenceError
 
 
 def run(arguments: list[str]) -> int:
@@ -39,8 +40,8 @@ def paper(
         data_dir: where the dataset's files lie.
         compilation_cache: keep compiled programs in the user's cache folder.
     """
-    if from_zoo and rows is not None:
-        raise ArgumentError("Argument `rows` must not be given together with `from_zoo`.")
+    if rows is not None and (from_zoo or list_rows):
+        raise ArgumentError(f"Argument `rows` must not be given together with `{'from_zoo' if from_zoo else 'list'}`.")
     if compilation_cache:
         use_compilation_cache()
     if not list_rows:
@@ -58,6 +59,7 @@ def paper(
     command = f"qdistill paper {table} --dataset {dataset}" + (" --from-zoo" if from_zoo else "")
     folder = out or Path("runs", f"{asked.name}-zoo" if from_zoo else asked.name)
     interrupted = False
+    diverged: DivergenceError | None = None
     if from_zoo:
         content = papers.replay_zoo(asked, folder, command, data_dir)
     else:
@@ -66,10 +68,18 @@ def paper(
                 papers.run_table(asked, folder, rows=rows, data_dir=data_dir, observer=display)
         except KeyboardInterrupt:
             interrupted = True
-            say(f"Stopped. To go on: {command} --out {folder}")
+            again = [*command.split(), "--out", str(folder)]
+            again += [] if rows is None else ["--rows", *rows]
+            again += [] if data_dir is None else ["--data-dir", str(data_dir)]
+            say(f"Stopped. To go on: {shlex.join(again)}")
+        except DivergenceError as error:
+            # After the table of all other runs.
+            diverged = error
         content = papers.gather(asked, folder, command)
     if content["rows"]:
         paths = write_table(folder)
         print((folder / "table.md").read_text())
         print("Written: " + ", ".join(str(path) for path in paths))
+    if diverged is not None:
+        raise diverged
     return INTERRUPTED if interrupted else 0

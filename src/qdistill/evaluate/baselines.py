@@ -57,12 +57,14 @@ class FullScore:
     Args:
         test_accuracy: a fraction.
         validation_accuracy: a fraction; what choices are made by.
+        steps: gradient steps.
         images_seen: steps times images a step.
         core_seconds: processor time of the training, compilation included.
     """
 
     test_accuracy: float
     validation_accuracy: float
+    steps: int
     images_seen: int
     core_seconds: float
 
@@ -116,10 +118,12 @@ def score_full_training(architecture: Architecture, splits: Splits, training: Fu
     key_model, key = jax.random.split(jax.random.key(seed))
     model = architecture.build(splits.image_shape, splits.n_classes, key=key_model)
     trained = train_on_all(model, splits, training, key=key)
+    steps = training.steps(len(splits.train))
     return FullScore(
         test_accuracy=share_right(trained, splits, "test"),
         validation_accuracy=share_right(trained, splits, "validation"),
-        images_seen=training.steps(len(splits.train)) * training.batch,
+        steps=steps,
+        images_seen=steps * training.batch,
         core_seconds=round(time.process_time() - started, 1),
     )
 

@@ -3,13 +3,15 @@
 A table is a TOML file among the recipes: its rows, each with a recipe file of its own, how many seeds, and the paper's
 number; and the differences between rows that answer a question. A table's folder holds a folder for each row, with a
 run folder for each seed in it, and `table.json`, which `report` draws and writes out. Seeds 0, 1, 2, ... of all rows
-share their initial classical weights, images and batches, so that differences are taken seed by seed.
+share their initial images and batches, and their initial classical weights where those have the same shape (without the
+residual F3 is smaller), so that differences are taken seed by seed.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import statistics
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,14 +23,14 @@ import jax
 
 from qdistill.data import source, split
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.errors import ArgumentError, DivergenceError
+from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.baselines import FullTraining, score_full_training
 from qdistill.evaluate.cost import training_circuits
 from qdistill.evaluate.protocol import interval, replay
-from qdistill.experiments.course import Observer
+from qdistill.experiments.course import Observer, provenance
 from qdistill.experiments.recipe import Recipe, read_recipe
 from qdistill.experiments.run import run_missing
-from qdistill.files import PROVENANCE, RECIPE, SCORES, TABLE, TIME, read_json, shipped, write_json
+from qdistill.files import FULL_TRAINING, PROVENANCE, RECIPE, SCORES, TABLE, TIME, read_json, shipped, write_json
 
 
 @dataclass(frozen=True)
@@ -152,11 +154,16 @@ def run_table(
 def _run_full(recipe: Recipe, training: FullTraining, folder: Path, data_dir: Path | None) -> None:
     """Train on all images, measure, and write the scores; a folder that has them is left alone."""
     if (folder / SCORES).exists():
+        found = (Recipe.from_json(read_json(folder / RECIPE)), FullTraining(**read_json(folder / FULL_TRAINING)))
+        if found != (recipe, training):
+            raise RunError(f"The folder {folder} is of another recipe or training. Delete it, or choose a new folder.")
         return
     splits = split(source(recipe.dataset).load(data_dir), n_validation=recipe.n_validation)
     score = score_full_training(recipe.model, splits, training, seed=recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / RECIPE, {**recipe.to_json(), "full": dataclasses.asdict(training)})
+    write_json(folder / RECIPE, recipe.to_json())
+    write_json(folder / FULL_TRAINING, dataclasses.asdict(training))
+    write_json(folder / PROVENANCE, {**provenance(recipe), "command": sys.argv})
     write_json(folder / SCORES, {**dataclasses.asdict(score), "n_test": len(splits.test), "seed": recipe.seed})
 
 
@@ -169,12 +176,16 @@ def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
         command: that repeats it.
     """
     results = {row.name: _scores(row, folder) for row in table.rows}
-    rows = [_row(row, results[row.name], folder) for row in table.rows if results[row.name]]
+    # All trainings on all images are equally long.
+    ceilings = [score for row in table.rows if row.full is not None for score in results[row.name].values()]
+    seen = ceilings[0]["images_seen"] if ceilings else None
+    rows = [_row(row, results[row.name], folder, seen) for row in table.rows if results[row.name]]
     differences = [_difference(d, table, results) for d in table.differences]
     content = {
         "title": table.title,
         "name": table.name,
         "command": command,
+        "note": None,
         "made_with": made_with([folder / row["name"] / f"seed-{seed}" for row in rows for seed in row["seeds"]]),
         "rows": rows,
         "differences": [difference for difference in differences if difference is not None],
@@ -199,7 +210,15 @@ def _scores(row: Row, folder: Path) -> dict[int, dict[str, Any]]:
     return {seed: read_json(path) for seed, path in paths.items() if path.exists()}
 
 
-def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path) -> dict[str, Any]:
+def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_of_all: int | None) -> dict[str, Any]:
+    """What a row gave.
+
+    Args:
+        row: what was asked for.
+        scores: by seed.
+        folder: of the table.
+        seen_of_all: images that a training on all of them sees; None where none has run.
+    """
     accuracies = [score["test_accuracy"] for score in scores.values()]
     n_classes = len(source(row.recipe.dataset).class_names)
     # Its structure alone: to draw weights only to count gates would take seconds.
@@ -208,7 +227,8 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path) -> dic
     )
     n_images = row.recipe.compression.images_per_class * n_classes
     schedule = row.recipe.inner.schedule(n_images)
-    seen = schedule.size if row.full is None else next(iter(scores.values()))["images_seen"]
+    first = next(iter(scores.values()))
+    seen, steps = (schedule.size, len(schedule)) if row.full is None else (first["images_seen"], first["steps"])
     seconds = [
         score["core_seconds"]
         if row.full is not None
@@ -220,15 +240,17 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path) -> dic
         "title": row.title,
         "group": row.group,
         "seeds": list(scores),
+        "asked": len(row.seeds),
         "test_accuracies": accuracies,
         "validation_accuracies": [score["validation_accuracy"] for score in scores.values()],
         "mean": statistics.mean(accuracies),
         "interval": interval(accuracies),
-        "n_test": next(iter(scores.values()))["n_test"],
+        "n_test": first["n_test"],
         "paper": row.paper,
         "images": None if row.full is not None else n_images,
-        "steps": len(schedule) if row.full is None else seen // row.full.batch,
+        "steps": steps,
         "circuits": training_circuits(model, seen),
+        "circuits_of_all": None if seen_of_all is None else training_circuits(model, seen_of_all),
         "core_minutes": round(statistics.mean(seconds) / 60, 1),
     }
 
@@ -262,6 +284,12 @@ def _difference(
     }
 
 
+_ZOO_NOTE = (
+    "One bundle a row, the seed with the best validation accuracy where there were several: not the mean of a recipe, "
+    "and no comparison of rows."
+)
+
+
 def replay_zoo(table: Table, folder: Path, command: str, data_dir: Path | None = None) -> dict[str, Any]:
     """Replay the zoo's bundles of a table instead of distilling; see `gather` for what comes out."""
     rows = []
@@ -271,13 +299,15 @@ def replay_zoo(table: Table, folder: Path, command: str, data_dir: Path | None =
         path = shipped("zoo") / f"{row.zoo}.safetensors"
         bundle = DistilledDataset.load(path)
         result = replay(bundle, data_dir=data_dir)
+        own = Recipe.from_json({**bundle.recipe, "seed": row.recipe.seed})
         rows.append(
             {
                 "name": row.name,
-                "title": row.title,
+                "title": row.title if own == row.recipe else f"{row.title} (by another recipe)",
                 "group": row.group,
                 "bundle": row.zoo,
                 "seeds": [bundle.provenance["seed"]],
+                "asked": 1,
                 "test_accuracies": [result.test_accuracy],
                 "recorded": result.recorded_test_accuracy,
                 "mean": result.test_accuracy,
@@ -287,6 +317,7 @@ def replay_zoo(table: Table, folder: Path, command: str, data_dir: Path | None =
                 "images": len(bundle.data.images),
                 "steps": len(bundle.data.schedule),
                 "circuits": training_circuits(bundle.initial_model(), bundle.data.schedule.size),
+                "circuits_of_all": None,
                 "core_minutes": None,
             }
         )
@@ -294,6 +325,7 @@ def replay_zoo(table: Table, folder: Path, command: str, data_dir: Path | None =
         "title": f"{table.title}: the zoo's bundles, replayed",
         "name": table.name,
         "command": command,
+        "note": _ZOO_NOTE,
         "made_with": [],
         "rows": rows,
         "differences": [],

@@ -38,6 +38,7 @@ KINDS = {"QuantumLeNetArchitecture": "a quantum LeNet", "LeNetArchitecture": "a 
 """What a page calls the networks."""
 
 NO_BUNDLE = f"This run has no {BUNDLE} yet: it has neither ended nor been stopped. Write the report again then."
+LOST_BUNDLE = f"This run has ended, but its {BUNDLE} is not in the folder. The command below makes it again."
 
 
 def gather(path: Path, command_of: Callable[[Mapping[str, Any]], str], data_dir: Path | None) -> dict[str, Any]:
@@ -72,15 +73,21 @@ def gather(path: Path, command_of: Callable[[Mapping[str, Any]], str], data_dir:
         "curves": _curves(lines),
         "recipe": flat(recipe),
         "provenance": flat(provenance),
-        "command": command_of(recipe) if recipe else None,
+        "command": _commands(command_of(recipe), bundle) if recipe else None,
         "missing": {"curves": _why_no_curves(folder)},
     }
     context |= dict.fromkeys(("images", "labels", "step_sizes", "confusion", "weights", "cost"))
     if bundle is None:
-        context["missing"] |= dict.fromkeys(("images", "confusion", "weights", "cost"), NO_BUNDLE)
+        why = LOST_BUNDLE if scores else NO_BUNDLE
+        context["missing"] |= dict.fromkeys(("images", "confusion", "weights", "cost"), why)
         return context
     context |= {"images": picture_groups(bundle), "labels": _labels(bundle), "step_sizes": _step_sizes(bundle)}
     return context | _replayed(bundle, context["missing"], data_dir)
+
+
+def _commands(command: str, bundle: DistilledDataset | None) -> str:
+    """What makes the bundle: the distillation, and the rounding where there was one."""
+    return f"{command}\nqdistill compress RUN" if bundle is not None and bundle.eight_bit else command
 
 
 def flat(plain: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -170,7 +177,8 @@ def _facts(bundle: DistilledDataset | None, scores: Mapping[str, Any]) -> list[t
     if bundle is None:
         return []
     record, facts = bundle.record, []
-    for part, note in (("test", "read once, at the end"), ("validation", "every choice was made on it")):
+    read = "read once, at the end" + (", and again after the rounding" if bundle.eight_bit else "")
+    for part, note in (("test", read), ("validation", "every choice was made on it")):
         value, n = getattr(record, f"{part}_accuracy"), getattr(record, f"n_{part}")
         shown = "not measured" if value is None else f"{value:.2%}".replace("%", "\u202f%")
         facts.append((f"{part} accuracy", shown, note if value is None else f"n = {n:,}; {note}"))

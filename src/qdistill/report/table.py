@@ -1,8 +1,9 @@
 """A table of runs as Markdown, CSV and figures: reads a table's folder, and nothing else.
 
-`table.json` holds the title, the command that repeats it, the rows (name, title, group, seeds, test accuracies, mean,
-its 95 % interval, number of test images, the paper's accuracy, synthetic images, steps, circuits of one training,
-core-minutes of one distillation) and the paired differences in words.
+`table.json` holds the title, the command that repeats it, the rows (name, title, group, seeds and how many were asked
+for, test accuracies, mean, its 95 % interval, number of test images, the paper's accuracy, synthetic images, steps,
+circuits of one training and of one on all images, core-minutes of one distillation), the paired differences in words,
+and what a reader must know of the whole.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def write_table(folder: Path) -> list[Path]:
     write_whole(folder / CSV, _csv(table["rows"]).encode())
     paths = [folder / MARKDOWN, folder / CSV, draw_table(table, GROUPS, folder / TABLE_FIGURE)]
     by_steps = [row for row in table["rows"] if row["group"] == "steps" or row["name"] == "pad-hermitian"]
-    if len(by_steps) > 1:
+    # The zoo's bundles are of different recipes, so that they do not show what the number of steps does.
+    if len(by_steps) > 1 and not any("bundle" in row for row in by_steps):
         paths.append(draw_steps(by_steps, folder / STEPS_FIGURE))
     courses = {
         row["title"]: [read_json_lines(folder / row["name"] / f"seed-{seed}" / METRICS) for seed in row["seeds"]]
@@ -72,9 +74,12 @@ def write_table(folder: Path) -> list[Path]:
 def markdown(table: Mapping[str, Any]) -> str:
     """The table as people read it."""
     header = (
-        "", "test accuracy, 95 % interval", "seeds", "n", "paper", "images", "steps", "circuits", "core-minutes",
+        "", "test accuracy, 95 % interval", "seeds", "n", "paper", "images", "steps", "circuits", "on all images",
+        "core-minutes",
     )  # fmt: skip
     lines = [f"# {table['title']}", "", f"`{table['command']}`", ""]
+    if table["note"]:
+        lines += [table["note"], ""]
     for group, title in GROUPS.items():
         rows = [row for row in table["rows"] if row["group"] == group]
         if rows:
@@ -82,14 +87,21 @@ def markdown(table: Mapping[str, Any]) -> str:
             lines += [_line(_cells(row)) for row in rows] + [""]
     lines += [
         "Circuits: those of one training by parameter shift, state preparation included, every measurement setting one",
-        "circuit. Core-minutes: processor time of one seed's distillation (or training on all images).",
+        "circuit; beside them those of one training of the same network on all images. Core-minutes: processor time of",
+        "one seed's distillation, or of its training on all images.",
     ]
     if table["made_with"]:
         lines += ["", f"Made with {'; '.join(table['made_with'])}."]
     if table["differences"]:
-        lines += ["", "## What each part is worth", "", "Paired by seed.", ""]
+        lines += ["", "## What each part is worth", "", paired(len(table["differences"])), ""]
         lines += [f"- {d['titles'][0]}, minus {d['titles'][1]}: {d['text']}" for d in table["differences"]]
     return "\n".join(lines) + "\n"
+
+
+def paired(count: int) -> str:
+    """How to read a number of differences."""
+    text = "Each over the seeds that both rows have, paired by seed."
+    return text if count == 1 else f"{text} No interval is corrected for there being {count} of them."
 
 
 def _line(cells: Sequence[object]) -> str:
@@ -104,24 +116,32 @@ def _cells(row: Row) -> list[str]:
     return [
         row["title"],
         accuracy,
-        f"{len(row['seeds'])}",
+        seeds_of(row),
         f"{row['n_test']:,}",
         "-" if row["paper"] is None else f"{row['paper']:.1%}",
         "all" if row["images"] is None else f"{row['images']}",
         f"{row['steps']:,}",
         f"{row['circuits']:,}" if row["circuits"] else "none",
+        "-" if row["circuits_of_all"] is None else f"{row['circuits_of_all']:,}" if row["circuits_of_all"] else "none",
         "-" if row["core_minutes"] is None else f"{row['core_minutes']:.1f}",
     ]
+
+
+def seeds_of(row: Row) -> str:
+    """How many seeds a row is of, and of how many where some have not ended."""
+    ended = len(row["seeds"])
+    return f"{ended}" if ended == row["asked"] else f"{ended} of {row['asked']}"
 
 
 def _csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = ("name", "title", "group", "mean", "low", "high", "seeds", "n_test", "paper", "images", "steps", "circuits")
-    writer.writerow((*names, "core_minutes", "test_accuracies"))
+    writer.writerow((*names, "circuits_of_all", "core_minutes", "test_accuracies"))
     for row in rows:
         low, high = row["interval"] or (None, None)
         given = {**row, "low": low, "high": high, "seeds": len(row["seeds"])}
         accuracies = " ".join(f"{a}" for a in row["test_accuracies"])
-        writer.writerow([*(given[name] for name in names), row["core_minutes"], accuracies])
+        values = [given[name] for name in names]
+        writer.writerow([*values, row["circuits_of_all"], row["core_minutes"], accuracies])
     return text.getvalue()

@@ -8,7 +8,7 @@ from typing import Any
 
 from qdistill.errors import RunError
 from qdistill.files import TABLE, read_json
-from qdistill.report.table import FIGURES, GROUPS
+from qdistill.report.table import FIGURES, GROUPS, paired, seeds_of
 
 
 def gather(folder: Path) -> dict[str, Any]:
@@ -20,16 +20,21 @@ def gather(folder: Path) -> dict[str, Any]:
     table = read_json(folder / TABLE)
     try:
         groups = [
-            {"title": title, "rows": [row for row in table["rows"] if row["group"] == group]}
+            {
+                "title": title,
+                "rows": [row | {"n_seeds": seeds_of(row)} for row in table["rows"] if row["group"] == group],
+            }
             for group, title in GROUPS.items()
         ]
         return {
             "title": table["title"],
             "lead": "Every choice was made on a validation part of the training set; the test set was read once a run.",
             "command": table["command"],
+            "note": table["note"],
             "made_with": table["made_with"],
             "groups": [group for group in groups if group["rows"]],
             "differences": table["differences"],
+            "paired": paired(len(table["differences"])),
             "figures": [_figure(folder / name, text) for name, text in FIGURES.items() if (folder / name).exists()],
         }
     except (KeyError, TypeError) as error:
