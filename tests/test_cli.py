@@ -468,6 +468,7 @@ def test_evaluate_draws_a_curve(quantum, tmp_path, capsys, monkeypatch):
         (["--seed", "3"], "`seed` must be given together with `shots` or `device` only"),
         (["--shots", "8", "--preparation", "ideal"], "`preparation` must be given together with `device` only"),
         (["--shots", "8", "--curve"], "`shots` must be given with `curve` only where there is a `device`"),
+        (["--curve", "--out", "nowhere/x.png"], "`out` must lie in a folder that exists"),
         (["--shots", "8", "--out", "x.png"], "`out` must end in .png and be given with `curve`"),
         (["--shots", "0"], "`shots` must be at least 1, but was 0"),
         (["--device", "fake_nowhere"], "`device` must be one of"),

@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import pytest
 
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.evaluate.protocol import replay
-from qdistill.quantum import Circuit
+from qdistill.quantum import Circuit, Execution, on_device, with_key
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -28,6 +31,9 @@ def test_circuits_of_other_frameworks_are_distilled_for(
     bundle = DistilledDataset.load(out / "bundle.safetensors")
     assert isinstance(bundle.architecture.ansatz, Circuit)  # type: ignore[union-attr]
     assert replay(bundle).test_accuracy == bundle.record.test_accuracy
+    sampled = with_key(on_device(bundle.initial_model(), Execution(shots=16)), jax.random.key(0))
+    slopes = eqx.filter_jit(eqx.filter_grad(lambda network: network(bundle.data.images[0]).sum()))(sampled)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
 
 
 def test_the_document_on_backends_is_right() -> None:

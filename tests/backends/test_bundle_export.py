@@ -127,6 +127,12 @@ def test_layer_programs_of_every_embedding_and_observable(target: str, name: str
     np.testing.assert_allclose(names["evaluate"](np.asarray(features)), model.branch(features), atol=1e-4)
 
 
+def test_a_bundle_of_the_zoo_is_written_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", ZOO.stem, "--to", "qasm"]) == 0
+    assert (tmp_path / f"{ZOO.stem}-qasm" / "layer.qasm").exists()
+
+
 def test_openqasm_text_has_our_state(tmp_path: Path) -> None:
     assert main(["export", str(ZOO), "--to", "qasm", "--out", str(tmp_path)]) == 0
     with np.load(tmp_path / "layer.npz") as file:

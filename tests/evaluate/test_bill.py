@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,14 +14,17 @@ from qdistill.cli import main
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.cost import Work
+from qdistill.evaluate.executions import count_executions
 from qdistill.evaluate.rates import RateCard, read_rates
-from qdistill.evaluate.savings import compare
+from qdistill.evaluate.savings import compare, distillation_seconds, find_record, read_record
 from qdistill.experiments import full_data
 from qdistill.experiments.recipe import Recipe
+from qdistill.files import shipped
 from qdistill.models import LeNetArchitecture
 
 WORK = Work(circuits=10, shots=1000, settings=3, depth=5, two_qubit_gates=2)
 HEAD = 'name = "x"\ncurrency = "EUR"\ndate = "2025"\nsource = "here"\n'
+PRICED = HEAD + "per_shot = 1.0\n"
 
 
 def test_the_cards_of_the_package_are_whole() -> None:
@@ -46,6 +52,15 @@ def test_a_price_is_the_sum_of_shots_tasks_and_seconds() -> None:
         ("[[card]]\n" + HEAD + "per_second = 1.0", "`seconds_per_shot` must be given"),
         ("[[card]]\n" + HEAD + "per_shots = 1.0", "unknown 'per_shots'"),
         ('[[card]]\nname = "x"\nper_shot = 1.0', "lacks 'currency'"),
+        ("card = [1]", "must hold a table"),
+        ("[[card]]\n" + HEAD + "per_shot = true", "`per_shot` must be a number of at least 0, but was True"),
+        ("[[card]]\n" + HEAD + "per_task = 1\nseconds_per_shot = true", "`seconds_per_shot` must be a number"),
+        ("[[card]]\n" + PRICED.replace('"x"', "3"), "`name` must be a string, but was 3"),
+        ("[[card]]\n" + PRICED.replace('"EUR"', "false"), "`currency` must be a string, but was False"),
+        ("[[card]]\n" + PRICED.replace('"2025"', "2025"), "`date` must be a string, but was 2025"),
+        ("[[card]]\n" + PRICED.replace('"2025"', "07:32:00"), "`date` must be a string, but was datetime.time"),
+        ("[[card]]\n" + PRICED.replace('"here"', "[]"), "`source` must be a string, but was \\[\\]"),
+        (f"[[card]]\n{PRICED}[[card]]\n{PRICED}", "must have one card of a name, but .* has two of 'x'"),
     ],
 )
 def test_bad_rate_cards(tmp_path: Path, text: str, message: str) -> None:
@@ -55,9 +70,24 @@ def test_bad_rate_cards(tmp_path: Path, text: str, message: str) -> None:
         read_rates(path)
 
 
-def record(*full: tuple[int, float]) -> dict[str, object]:
+@pytest.mark.parametrize(
+    ("written", "read"), [("2026-01-01", "2026-01-01"), ("2026-01-01T08:00:00Z", "2026-01-01T08:00:00+00:00")]
+)
+def test_the_date_of_a_card_may_be_one_of_toml(tmp_path: Path, written: str, read: str) -> None:
+    path = tmp_path / "rates.toml"
+    path.write_text("[[card]]\n" + PRICED.replace('"2025"', written))
+    assert [card.date for card in read_rates(path)] == [read]
+    assert main(["cost", "mnist-10-qlenet", "--rates", str(path)]) == 0
+
+
+SUBJECT = {
+    key: json.loads((shipped("zoo") / "full-mnist-qlenet.json").read_text())[key] for key in ("dataset", "model")
+}
+
+
+def record(*full: tuple[int, float]) -> dict[str, Any]:
     rows = [{"images": 55_000, "seen": seen, "validation": [a, a], "test": [a - 0.01, a + 0.01]} for seen, a in full]
-    return {"full": rows, "subsets": [{"images": 10, "seen": 1000, "validation": [0.4], "test": [0.5]}]}
+    return SUBJECT | {"full": rows, "subsets": [{"images": 10, "seen": 1000, "validation": [0.4], "test": [0.5]}]}
 
 
 def test_the_comparison_is_with_the_shortest_training_that_is_as_good() -> None:
@@ -70,6 +100,91 @@ def test_the_comparison_is_with_the_shortest_training_that_is_as_good() -> None:
     _, far, _ = compare(bundle, record((1000, 0.9)), shots=7)
     assert "as far as measured" in far.name
     assert len(compare(bundle, None, shots=7)) == 1
+
+
+def test_a_bundle_without_a_validation_accuracy_is_as_good_as_none() -> None:
+    bundle = DistilledDataset.load("mnist-10-qlenet")
+    unmeasured = dataclasses.replace(
+        bundle, record=dataclasses.replace(bundle.record, validation_accuracy=None, n_validation=None)
+    )
+    _, full, _ = compare(unmeasured, record((1000, 0.9), (2000, 0.98)), shots=7)
+    assert (full.seen, full.name) == (2000, "all real images, as far as measured")
+
+
+GOOD = record((1000, 0.9))
+(ROW,) = GOOD["full"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (GOOD | {"dataset": "cifar10"}, "`record` must be of the bundle's dataset, 'mnist', but .* is of 'cifar10'"),
+        (GOOD | {"model": {"name": "LeNetArchitecture", "fields": {}}}, "`record` must be of the bundle's model, "),
+        ({}, "`record` must be a file that --measure wrote, but .* has no 'dataset'"),
+        ({key: GOOD[key] for key in GOOD if key != "subsets"}, "has no 'subsets'"),
+        ([], "has no 'dataset'"),
+        (GOOD | {"full": []}, "must have a training on all images"),
+        (GOOD | {"full": ROW}, "`record` must have rows of .* under 'full'"),
+        (GOOD | {"full": [ROW, {}]}, "under 'full', but .* one was {}"),
+        (GOOD | {"full": [ROW | {"seen": "many"}]}, "under 'full'"),
+        (GOOD | {"subsets": [ROW | {"test": []}]}, "under 'subsets'"),
+        (GOOD | {"subsets": [ROW | {"validation": ["good"]}]}, "under 'subsets'"),
+    ],
+)
+def test_bad_records(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: Any, message: str) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ArgumentError, match=message):
+        read_record(path, DistilledDataset.load("mnist-10-qlenet"))
+    assert main(["cost", "mnist-10-qlenet", "--record", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, "`record`" in err) == ("", True)
+
+
+def test_a_record_must_be_a_json_file(tmp_path: Path) -> None:
+    bundle = DistilledDataset.load("mnist-10-qlenet")
+    (tmp_path / "broken.json").write_text("{")
+    for name in ("none.json", "broken.json"):
+        with pytest.raises(ArgumentError, match=rf"Argument `record` must be a JSON file, but .*{name}"):
+            read_record(tmp_path / name, bundle)
+
+
+def test_the_shipped_record_is_of_one_network_only() -> None:
+    path = shipped("zoo") / "full-mnist-qlenet.json"
+    bundle = DistilledDataset.load("mnist-10-qlenet")
+    assert read_record(path, bundle) == find_record(bundle)
+    for name in ("cifar10-100-qlenet", "mnist-10-qlenet-no-residual"):
+        other = DistilledDataset.load(name)
+        assert find_record(other) is None
+        with pytest.raises(ArgumentError, match="`record` must be of the bundle's"):
+            read_record(path, other)
+
+
+def test_the_bill_says_what_the_distillation_took(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    path = run / "bundle.safetensors"
+    shutil.copy(shipped("zoo") / "mnist-10-qlenet.safetensors", path)
+    (run / "time.json").write_text('{"core_seconds": 807.0}')
+    bundle = DistilledDataset.load(path)
+    taken, unknown = "took 13.4 minutes of one classical core", "it is not recorded in the bundle"
+    for given, seconds, said in (
+        (str(run), 807.0, taken),
+        (str(path), 807.0, taken),
+        ("mnist-10-qlenet", None, unknown),
+    ):
+        assert main(["cost", given]) == 0
+        assert said in capsys.readouterr().out.splitlines()[-1]
+        assert main(["cost", given, "--json"]) == 0
+        distillation = json.loads(capsys.readouterr().out)["distillation"]
+        assert distillation["core_seconds"] == seconds
+        assert said in distillation["note"]
+        assert distillation["note"] in count_executions(bundle, core_seconds=seconds)["notes"]
+    shutil.copy(path, run / "smaller.safetensors")
+    assert distillation_seconds(path) == 807.0
+    assert distillation_seconds(run / "smaller.safetensors") is None, "the time is that of the run's own bundle"
+    (run / "time.json").unlink()
+    assert distillation_seconds(path) is None
 
 
 def test_full_training_is_measured_until_it_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:

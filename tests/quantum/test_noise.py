@@ -16,12 +16,14 @@ from qdistill.quantum import (
     Circuit,
     DeviceModel,
     Execution,
+    NoEmbedding,
     NoisyLayer,
     Operation,
     PauliZ,
     QuantumLayer,
     StronglyEntangling,
     each_wire,
+    feature,
     ideal,
     make_observable,
     measurement_settings,
@@ -268,18 +270,37 @@ def test_bad_executions_are_refused():
         NoisyLayer(make_layer(), Execution(shots=3))(jnp.ones(8))
 
 
+@pytest.mark.parametrize("device", [None, some_device(2)], ids=["ideal", "noisy"])
+@pytest.mark.parametrize("embedding", ["amplitude", "Y", "none"])
 @pytest.mark.parametrize(
     "operations",
     [
-        (Operation("CRX", (0, 1), (weight(0),)),),
-        (Operation("RX", (0,), (weight(0),)), Operation("RX", (1,), (weight(0),))),
-        (Operation("RX", (0,), (weight(0).scaled(2.0),)),),
+        (Operation("CRX", (0, 1), (weight(0),)), Operation("RY", (0,), (weight(1),))),
+        (Operation("RX", (0,), (weight(1),)), Operation("RY", (1,), (weight(1).scaled(-0.7),))),
+        (
+            Operation("Rot", (0,), (feature(1), weight(0), feature(0).scaled(2.0))),
+            Operation("CRZ", (1, 0), (feature(1),)),
+        ),
     ],
-    ids=["controlled", "shared", "scaled"],
+    ids=["controlled", "shared and scaled", "features"],
 )
-def test_circuits_without_a_shift_rule_are_refused_when_a_gradient_is_taken(operations):
-    layer = QuantumLayer(AmplitudeEmbedding(2), Circuit(2, operations), jnp.ones(1), PauliZ(((0,),)))
-    noisy = NoisyLayer(layer, Execution(shots=3), jax.random.key(0))
-    assert eqx.filter_eval_shape(noisy, jnp.ones(4)).shape == (1,)
-    with pytest.raises(CircuitError, match="angle of one one-wire rotation"):
-        eqx.filter_grad(lambda noisy: noisy(jnp.ones(4)).sum())(noisy)
+def test_shift_rules_hold_for_any_circuit(operations, embedding, device, monkeypatch):
+    # With the probabilities themselves in place of frequencies nothing is random, and the gradient is the exact one.
+    monkeypatch.setattr("qdistill.quantum.noise.sample_frequencies", lambda shares, shots, *, key: shares)
+    embeddings = {
+        "amplitude": AmplitudeEmbedding(2),
+        "Y": AngleEmbedding(2, "Y"),
+        "none": NoEmbedding(2, n_features=2),
+    }
+    observable = make_observable("hermitian", [[0], [1]], key=jax.random.key(1))
+    circuit = Circuit(2, (Operation("H", (1,)), *operations, Operation("CNOT", (0, 1))))
+    layer = QuantumLayer(embeddings[embedding], circuit, jnp.array([0.4, -1.1])[: circuit.n_weights], observable)
+    features = jnp.array([0.3, 0.8])
+
+    def slopes(layer):
+        return eqx.filter_grad(lambda both: both[0](both[1]) @ jnp.array([1.0, -0.5]))((layer, features))
+
+    found = slopes(NoisyLayer(layer, Execution(device, 1, preparation="ideal"), jax.random.key(0)))
+    exact = slopes(layer if device is None else NoisyLayer(layer, Execution(device, preparation="ideal")))
+    for estimate, truth in zip(jax.tree.leaves(found), jax.tree.leaves(exact), strict=True):
+        assert jnp.allclose(estimate, truth, atol=1e-5)

@@ -268,7 +268,17 @@ def test_seeds_that_have_not_ended_have_a_page(tmp_path):
 
 def test_the_page_of_a_table(pages):
     text = Page(pages["table"]).text.replace("\u202f", " ")
-    for shown in ("97.19 %", "96.02 to 98.36", "91.90 %", "1,234,567", "14.25", "one seed", "\u22120.43", "446,434,560", "3 of 5"):
+    for shown in (
+        "97.19 %",
+        "96.02 to 98.36",
+        "91.90 %",
+        "1,234,567",
+        "14.25",
+        "one seed",
+        "\u22120.43",
+        "446,434,560",
+        "3 of 5",
+    ):
         assert shown in text
     (figure,) = Page(pages["table"]).all("img")
     assert base64.b64decode(figure["src"].partition(",")[2]).startswith(b"\x89PNG")

@@ -8,14 +8,14 @@ that the same measurements give the derivatives by its coefficients, which are t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from qdistill.quantum.circuit import Angle, Circuit, weight
+from qdistill.quantum.circuit import Angle, Circuit
 from qdistill.quantum.layer import QuantumLayer
 from qdistill.quantum.observable import Observable, PauliZ, pauli_strings
 from qdistill.quantum.preparation import embedded, embedded_features
@@ -127,19 +127,7 @@ def measured_circuit(layer: QuantumLayer) -> MeasuredCircuit:
         CircuitError: the embedding is not one of this package's.
     """
     whole = embedded(layer.embedding, layer.circuit)
-    angles: list[Angle] = []
-    gates: list[str] = []
-    operations = []
-    for operation in whole.operations:
-        own = []
-        for angle in operation.angles:
-            if angle.source == "constant":
-                own.append(angle)
-                continue
-            own.append(weight(len(angles)))
-            angles.append(angle)
-            gates.append(operation.gate)
-        operations.append(replace(operation, angles=tuple(own)))
+    apart, angles, gates = whole.angles_apart()
     n, observable = whole.n_wires, layer.observable
     letters = "IZ" if isinstance(observable, PauliZ) else "IXYZ"
     terms: list[str] = []
@@ -158,9 +146,9 @@ def measured_circuit(layer: QuantumLayer) -> MeasuredCircuit:
             row.append(terms.index(term))
         places.append(row)
     return MeasuredCircuit(
-        circuit=Circuit(n, tuple(operations)),
-        angles=tuple(angles),
-        gates=tuple(gates),
+        circuit=apart,
+        angles=angles,
+        gates=gates,
         shifted=tuple(layer.trainable or angle.source == "feature" for angle in angles),
         settings=tuple(basis_letters(setting, n) for setting in measurement_settings(observable)),
         terms=tuple(terms),

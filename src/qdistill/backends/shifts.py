@@ -3,15 +3,7 @@
 Both are linear in what is measured. Around the angles a of one image, a rule asks for evaluations at a + offsets[e],
 the first of them with no offset, and estimates the derivatives as ``sum_e slopes[e] <P>(a + offsets[e])``.
 
-Parameter shift is exact for gates exp(-i a G / 2): with G^2 = 1, such as one-wire rotations,
-
-    df/da = [f(a + pi/2) - f(a - pi/2)] / 2                            (Schuld et al., arXiv 1811.11184),
-
-and for controlled rotations, whose G has the eigenvalues -1, 0 and 1 and f so the frequencies 1/2 and 1,
-
-    df/da = c1 [f(a + pi/2) - f(a - pi/2)] - c2 [f(a + 3 pi/2) - f(a - 3 pi/2)],  c1, c2 = (sqrt 2 +- 1) / (4 sqrt 2)
-
-(Anselmetti et al., arXiv 2104.05695).
+Parameter shift is exact; `quantum.gates.shift_rule` says what it is for each gate.
 
 SPSA (Spall, IEEE Trans. Automat. Contr. 37, 332, 1992) moves all angles at once by c D, where D has independent random
 signs, and estimates df/da_i as ``[f(a + c D) - f(a - c D)] / (2 c D_i)``. Two evaluations serve any number of angles.
@@ -21,7 +13,6 @@ The estimate is right in the mean to order c^2; its variance grows with the numb
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,12 +20,10 @@ import numpy as np
 from jaxtyping import Float
 
 from qdistill.backends.measured import MeasuredCircuit
+from qdistill.quantum.gates import shift_rule
 
 Gradient = Literal["parameter_shift", "spsa"]
 GRADIENTS = ("parameter_shift", "spsa")
-
-_CONTROLLED = ("CRX", "CRY", "CRZ")
-_NEAR, _FAR = ((math.sqrt(2) + sign) / (4 * math.sqrt(2)) for sign in (1, -1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +47,7 @@ def parameter_shift(measured: MeasuredCircuit) -> Shifts:
         if not shifted:
             continue
         unit = np.eye(n)[place]
-        rule = [(math.pi / 2, 0.5)]
-        if gate in _CONTROLLED:
-            rule = [(math.pi / 2, _NEAR), (3 * math.pi / 2, -_FAR)]
-        for shift, factor in rule:
+        for shift, factor in shift_rule(gate):
             offsets += [shift * unit, -shift * unit]
             slopes += [factor * unit, -factor * unit]
     return Shifts(np.array(offsets), np.array(slopes))

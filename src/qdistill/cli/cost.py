@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, arg
 
-from qdistill.cli.shared import BundlePath, Cache, DataDir, bundle_file, call, say, use_compilation_cache
+from qdistill.cli.shared import BundlePath, Cache, DataDir, bundle_file, call, home_of, say, use_compilation_cache
 from qdistill.errors import BundleError
-from qdistill.files import TIME, read_json, write_json
+from qdistill.files import write_json
 
 
 def run(arguments: list[str]) -> int:
@@ -42,7 +42,7 @@ def cost(
         rates: rate cards of your own, in the form of the package's rates.toml.
         measure: first train the network on real images until it reaches the bundle's validation accuracy (three seeds;
             minutes), and write the record beside the bundle.
-        record: a record that --measure wrote.
+        record: a record that --measure wrote for the bundle's dataset and network.
         as_json: print one JSON object and nothing else.
         data_dir: where the dataset's files lie, for --measure.
         compilation_cache: keep compiled programs in the user's cache folder, for --measure.
@@ -50,23 +50,25 @@ def cost(
     path = bundle_file(bundle)
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.evaluate.rates import DEFAULT_RATES, read_rates
-    from qdistill.evaluate.savings import compare, find_record
+    from qdistill.evaluate.savings import compare, distillation_note, distillation_seconds, find_record, read_record
 
     cards = read_rates(DEFAULT_RATES if rates is None else rates)
     loaded = DistilledDataset.load(path)
     if measure:
         if compilation_cache:
             use_compilation_cache()
-        home = bundle if bundle.is_dir() else bundle.parent
-        record = home / f"full-{path.stem}.json"
+        record = home_of(bundle) / f"full-{path.stem}.json"
         write_json(record, _measure(loaded, data_dir))
         say(f"Written: {record}")
-    known = find_record(loaded) if record is None else read_json(record)
+    known = find_record(loaded) if record is None else read_record(record, loaded)
     trainings = compare(loaded, known, shots=shots, method=method, directions=directions)
     priced = [{card.name: card.price(training.work) for card in cards} for training in trainings]
+    core_seconds = distillation_seconds(path)
     if as_json:
         rows = [dataclasses.asdict(t) | {"prices": prices} for t, prices in zip(trainings, priced, strict=True)]
-        print(json.dumps({"bundle": str(path), "shots": shots, "method": method, "trainings": rows}))
+        distillation = {"core_seconds": core_seconds, "note": distillation_note(core_seconds)}
+        bill = {"bundle": str(path), "shots": shots, "method": method, "trainings": rows, "distillation": distillation}
+        print(json.dumps(bill))
         return 0
     work = trainings[0].work
     if not work.circuits:
@@ -90,11 +92,7 @@ def cost(
     )
     if known is None:
         print("No training on real images was measured for this network; --measure does.")
-    taken = bundle / TIME
-    if taken.exists():
-        print(
-            f"The distillation itself took {read_json(taken)['core_seconds'] / 60:,.1f} minutes of one classical core."
-        )
+    print(distillation_note(core_seconds))
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, arg
 
-from qdistill.cli.shared import BundlePath, Cache, DataDir, accuracy, bundle_file, call, use_compilation_cache
+from qdistill.cli.shared import BundlePath, Cache, DataDir, accuracy, bundle_file, call, home_of, use_compilation_cache
 from qdistill.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def evaluate(
         raise ArgumentError("Argument `shots` must be given with `curve` only where there is a `device`.")
     if out is not None and (not curve or out.suffix.lower() != ".png"):
         raise ArgumentError(f"Argument `out` must end in .png and be given with `curve`, but was {str(out)!r}.")
+    if out is not None and not out.parent.is_dir():
+        raise ArgumentError(f"Argument `out` must lie in a folder that exists, but was {str(out)!r}.")
     path = bundle_file(bundle)
     if compilation_cache:
         use_compilation_cache()
@@ -91,7 +93,7 @@ def evaluate(
     execution = Execution(model, first, preparation=preparation or "exact")
     key = jax.random.key(seed or 0)
     if curve:
-        out = (bundle if bundle.is_dir() else bundle.parent) / CURVE if out is None else out
+        out = home_of(bundle) / CURVE if out is None else out
         return _curve(loaded, path, out, execution, 3 if draws is None else draws, key, data_dir, as_json)
     repeats = (1 if shots is None else 10) if draws is None else draws
     result = replay_noisy(loaded, execution, draws=repeats, key=key, data_dir=data_dir)
@@ -139,16 +141,20 @@ def _curve(
             print(f"  {_shots(point.shots) + factor:<48} {_spread(point.evaluation)}", flush=True)
 
     where = _where(None, execution.device)
-    noiseless = replay(loaded, data_dir=data_dir).test_accuracy
+    exact = replay(loaded, data_dir=data_dir)
     if not as_json:
         print(f"{path} on the test set of {loaded.dataset}, trained and tested {where}")
-        print(f"  {'without noise and shots':<48} {accuracy(noiseless, loaded.record.n_test)}")
+        print(f"  {'without noise and shots':<48} {accuracy(exact.test_accuracy, exact.n_test)}")
     points = noisy_curve(loaded, execution, draws=draws, key=key, data_dir=data_dir, observer=show)
     title = f"{loaded.dataset}, trained and tested {where} ({draws} draws)"
-    picture = draw_noise(points, noiseless, title, out)
+    picture = draw_noise(points, exact.test_accuracy, title, out)
     if as_json:
         plain = [dataclasses.asdict(point) for point in points]
-        print(json.dumps({"bundle": str(path), "noiseless": noiseless, "points": plain, "picture": str(picture)}))
+        print(
+            json.dumps(
+                {"bundle": str(path), "noiseless": exact.test_accuracy, "points": plain, "picture": str(picture)}
+            )
+        )
     else:
         print(f"Drawn in {picture}")
     return 0

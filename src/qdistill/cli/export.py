@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from qdistill.cli.shared import BundlePath, Cache, DataDir, bundle_file, call, use_compilation_cache
+from qdistill.cli.shared import BundlePath, Cache, DataDir, bundle_file, call, home_of, use_compilation_cache
 
 
 def run(arguments: list[str]) -> int:
@@ -43,7 +43,7 @@ def export(
     from qdistill.distill.bundle import DistilledDataset
 
     loaded = DistilledDataset.load(path)
-    folder = path.parent / f"{path.stem}-{to}" if out is None else out
+    folder = home_of(bundle) / f"{path.stem}-{to}" if out is None else out
     if to == "numpy" or to == "torch":
         files = export_training(loaded, to, folder, source(loaded.dataset).load(data_dir))
     else:

@@ -96,6 +96,11 @@ def bundle_file(path: Path) -> Path:
     return path / BUNDLE
 
 
+def home_of(bundle: Path) -> Path:
+    """Where to write what belongs to a bundle: its run folder, or the folder of its file; here for one of the zoo's."""
+    return bundle if bundle.is_dir() else bundle.parent
+
+
 def accuracy(value: float | None, n: int | None) -> str:
     """An accuracy as people read it."""
     return "not measured" if value is None else f"{value:.2%} (n = {n:,})"

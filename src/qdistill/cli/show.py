@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
-from qdistill.cli.shared import BundlePath, accuracies, bundle_file, call
+from qdistill.cli.shared import BundlePath, accuracies, bundle_file, call, home_of
 from qdistill.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def show(bundle: BundlePath, *, out: Annotated[Path | None, arg(metavar="FILE.pn
     for name, value in _describe(loaded, path):
         table.add_row(name, value)
     Console(markup=False, highlight=False).print(table)
-    home = bundle if bundle.is_dir() else bundle.parent
-    print(f"Images drawn in {draw_images(loaded, home / IMAGES if out is None else out)}")
+    print(f"Images drawn in {draw_images(loaded, home_of(bundle) / IMAGES if out is None else out)}")
     return 0
 
 

@@ -22,7 +22,7 @@ from qdistill.errors import ArgumentError
 from qdistill.models import Model
 from qdistill.quantum import QuantumLayer
 from qdistill.quantum.circuit import Circuit
-from qdistill.quantum.gates import GATES
+from qdistill.quantum.gates import shift_rule
 from qdistill.quantum.observable import Observable, PauliZ
 from qdistill.quantum.preparation import embedded
 from qdistill.quantum.shots import measurement_settings
@@ -130,7 +130,7 @@ def depth(circuit: Circuit) -> int:
 def _shifts(circuit: Circuit, source: Literal["weight", "feature"]) -> list[int]:
     """Shifted evaluations for each angle that is read from a source."""
     return [
-        2 if GATES[operation.gate].n_wires == 1 else 4
+        2 * len(shift_rule(operation.gate))
         for operation in circuit.operations
         for angle in operation.angles
         if angle.source == source

@@ -7,17 +7,18 @@ from typing import Any
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.evaluate.cost import evaluations_per_gradient, quantum_layers, settings
 from qdistill.evaluate.rates import read_rates
-from qdistill.evaluate.savings import compare, find_record
+from qdistill.evaluate.savings import compare, distillation_note, find_record
 
 SHOTS = 1024
 """Of each circuit, where a page says what it would cost."""
 
 
-def count_executions(bundle: DistilledDataset) -> dict[str, Any]:
+def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = None) -> dict[str, Any]:
     """Count the circuits of a bundle's training by parameter shift, price them, and set them beside real images.
 
     Args:
         bundle: its architecture, images and schedule are read.
+        core_seconds: what its distillation took, as `distillation_seconds` gives it.
 
     Returns:
         Plain data: `rows` of a name, how it is computed and the number of circuits; `training`, their total;
@@ -52,7 +53,7 @@ def count_executions(bundle: DistilledDataset) -> dict[str, Any]:
         f"Prices are for {SHOTS:,} shots a circuit; the source and date of each card are in the package's rates.toml.",
         f"A circuit as it is written has depth {work.depth} and {work.two_qubit_gates} two-qubit gates, most of them "
         "for the state preparation; on a device it is several times that.",
-        "What the distillation itself took is classical computing, and is not in these numbers.",
+        distillation_note(core_seconds),
     ]
     if record is None:
         notes.append("No training on real images was measured for this network: `qdistill cost BUNDLE --measure` does.")

@@ -1,18 +1,22 @@
 """What a bundle saves: the circuits of a training on it, beside those of trainings on real images.
 
 The trainings on real images were measured (`experiments.full_data`) and are kept as JSON beside the zoo's bundles.
+Against what a bundle saves stands the classical computing of its distillation.
 """
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from qdistill.distill.bundle import DistilledDataset
+from qdistill.errors import ArgumentError
 from qdistill.evaluate.cost import Method, Work, training_work
-from qdistill.files import read_json, shipped
+from qdistill.files import BUNDLE, TIME, read_json, shipped
 from qdistill.models import fields_to_json
 
 
@@ -39,15 +43,78 @@ class Training:
 
 def find_record(bundle: DistilledDataset) -> dict[str, Any] | None:
     """The record of trainings on real images for a bundle's dataset and network; None where there is none."""
-    architecture = bundle.architecture
-    if architecture is None:
-        return None
-    model = {"name": type(architecture).__name__, "fields": fields_to_json(architecture)}
+    subject = _subject(bundle)
     for path in sorted(shipped("zoo").glob("full-*.json")):
         record: dict[str, Any] = read_json(path)
-        if (record["dataset"], record["model"]) == (bundle.dataset, model):
+        if all(record[key] == value for key, value in subject.items()):
             return record
     return None
+
+
+def read_record(path: Path, bundle: DistilledDataset) -> dict[str, Any]:
+    """The record of trainings on real images in a file, for a bundle's dataset and network.
+
+    Args:
+        path: a JSON file of what `measure_full_training` gave.
+        bundle: which the record is to be compared with.
+
+    Raises:
+        ArgumentError: the file cannot be read, is no such record, or is one of another dataset or network.
+    """
+    try:
+        record: Any = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ArgumentError(f"Argument `record` must be a JSON file, but {path}: {error}.") from error
+    subject = _subject(bundle)
+    keys = (*subject, "full", "subsets")
+    missing = [key for key in keys if not isinstance(record, dict) or key not in record]
+    if missing:
+        raise ArgumentError(f"Argument `record` must be a file that --measure wrote, but {path} has no {missing[0]!r}.")
+    for key, value in subject.items():
+        if record[key] != value:
+            raise ArgumentError(
+                f"Argument `record` must be of the bundle's {key}, {value!r}, but {path} is of {record[key]!r}."
+            )
+    for key in ("full", "subsets"):
+        rows = record[key]
+        bad = [row for row in rows if not _is_row(row)] if isinstance(rows, list) else [rows]
+        if bad:
+            raise ArgumentError(
+                f"Argument `record` must have rows of images, seen, validation and test under {key!r}, but in {path} "
+                f"one was {bad[0]!r}."
+            )
+    if not record["full"]:
+        raise ArgumentError(f"Argument `record` must have a training on all images, but in {path} 'full' is empty.")
+    return dict(record)
+
+
+def distillation_seconds(path: Path) -> float | None:
+    """What the distillation of a bundle took, in core-seconds; None where that is not recorded.
+
+    It is not in the bundle, which is the same however often its run was stopped, but in a file beside it.
+
+    Args:
+        path: the bundle's file; only that of a run folder has the time beside it.
+
+    Raises:
+        RunError: the file beside it is damaged.
+    """
+    if path.name != BUNDLE or not path.with_name(TIME).exists():
+        return None
+    return float(read_json(path.with_name(TIME))["core_seconds"])
+
+
+def distillation_note(core_seconds: float | None) -> str:
+    """The sentence of a bill on what the distillation itself took, in core-seconds; None: not recorded."""
+    if core_seconds is None:
+        return (
+            "What the distillation itself took is classical computing, and is not in these numbers; it is not recorded "
+            "in the bundle."
+        )
+    return (
+        f"The distillation itself took {core_seconds / 60:,.1f} minutes of one classical core, which are not in these "
+        "numbers."
+    )
 
 
 def compare(
@@ -68,8 +135,8 @@ def compare(
         directions: that SPSA averages over.
 
     Returns:
-        The bundle's training first; the second is on all images to at least the bundle's validation accuracy, or to
-        the highest that was measured, if that is less.
+        The bundle's training first; the second is the shortest on all images to at least the bundle's validation
+        accuracy, or the longest that was measured, if none is as good or the bundle's was not measured.
 
     Raises:
         ArgumentError: no shots or directions, or an unknown method.
@@ -85,8 +152,8 @@ def compare(
     rows = [training(f"{n_images} distilled images", n_images, seen, distilled.test_accuracy, 1)]
     if record is None:
         return rows
-    goal = distilled.validation_accuracy or 0.0
-    reached = [row for row in record["full"] if statistics.mean(row["validation"]) >= goal]
+    goal = distilled.validation_accuracy
+    reached = [row for row in record["full"] if goal is not None and statistics.mean(row["validation"]) >= goal]
     row = reached[0] if reached else record["full"][-1]
     name = "all real images, to the same validation accuracy" if reached else "all real images, as far as measured"
     rows.append(training(name, row["images"], row["seen"], statistics.mean(row["test"]), len(row["test"])))
@@ -101,3 +168,20 @@ def compare(
             )
         )
     return rows
+
+
+def _subject(bundle: DistilledDataset) -> dict[str, Any]:
+    """What a record must say of its dataset and network; no record fits a network that the bundle does not describe."""
+    architecture = bundle.architecture
+    model = None
+    if architecture is not None:
+        model = {"name": type(architecture).__name__, "fields": fields_to_json(architecture)}
+    return {"dataset": bundle.dataset, "model": model}
+
+
+def _is_row(row: Any) -> bool:
+    """Whether this is a row of a record: the numbers of images, and the accuracies of one seed at least."""
+    if not isinstance(row, dict) or not all(type(row.get(name)) is int for name in ("images", "seen")):
+        return False
+    accuracies = [row.get(name) for name in ("validation", "test")]
+    return all(isinstance(of, list) and of and all(type(value) in (int, float) for value in of) for of in accuracies)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -154,6 +154,29 @@ class Circuit:
     def then(self, operations: Iterable[Operation]) -> Circuit:
         """This circuit followed by more operations on the same wires."""
         return Circuit(self.n_wires, (*self.operations, *operations))
+
+    def angles_apart(self) -> tuple[Circuit, tuple[Angle, ...], tuple[str, ...]]:
+        """The same circuit with a weight of its own for every angle that is not constant.
+
+        A shift rule moves the angle of one gate at a time, where several gates may read one weight.
+
+        Returns:
+            The circuit; for each of its weights the angle that it stands for, and the gate that this is of.
+        """
+        angles: list[Angle] = []
+        gates: list[str] = []
+        operations = []
+        for operation in self.operations:
+            own = []
+            for angle in operation.angles:
+                if angle.source == "constant":
+                    own.append(angle)
+                    continue
+                own.append(weight(len(angles)))
+                angles.append(angle)
+                gates.append(operation.gate)
+            operations.append(replace(operation, angles=tuple(own)))
+        return Circuit(self.n_wires, tuple(operations)), tuple(angles), tuple(gates)
 
     def to_json(self) -> dict[str, Any]:
         """The circuit as plain data, a complex number as [real, imaginary]; `from_json` reads it back."""

@@ -96,6 +96,34 @@ UNITARY = "Unitary"
 """The name of a one-wire gate that is given by its matrix instead of by a name of `GATES`."""
 
 
+_NEAR, _FAR = ((math.sqrt(2) + sign) / (4 * math.sqrt(2)) for sign in (1, -1))
+
+
+def shift_rule(gate: str) -> tuple[tuple[float, float], ...]:
+    """The parameter-shift rule of a gate's angles: df/da is the sum of ``factor * (f(a + shift) - f(a - shift))``.
+
+    It is exact for gates exp(-i a G / 2), and with noise that does not depend on the angle: with G^2 = 1, such as
+    one-wire rotations,
+
+        df/da = [f(a + pi/2) - f(a - pi/2)] / 2                            (Schuld et al., arXiv 1811.11184),
+
+    and for controlled rotations, whose G has the eigenvalues -1, 0 and 1 and f so the frequencies 1/2 and 1,
+
+        df/da = c1 [f(a + pi/2) - f(a - pi/2)] - c2 [f(a + 3 pi/2) - f(a - 3 pi/2)]
+
+    with c1, c2 = (sqrt 2 +- 1) / (4 sqrt 2) (Anselmetti et al., arXiv 2104.05695).
+
+    Args:
+        gate: a name of `GATES` that takes angles.
+
+    Returns:
+        (shift, factor) of each term, the shift in radians.
+    """
+    if GATES[gate].n_wires == 1:
+        return ((math.pi / 2, 0.5),)
+    return ((math.pi / 2, _NEAR), (3 * math.pi / 2, -_FAR))
+
+
 def euler_angles(matrix: ArrayLike) -> tuple[float, float, float, float]:
     """Write a one-wire unitary as a global phase times a Rot gate.
 

@@ -5,9 +5,9 @@ preparation where `Execution.preparation` is ``"exact"``. What is a choice: how 
 
 - ``"samples"``: every value is an average over S shots of each setting, and every derivative is what a device would
   estimate, by shift rules: from S shots of each setting of every shifted circuit, all independent. Derivatives by the
-  weights take two circuits a weight (parameter shift, Schuld et al., arXiv 1811.11184, exact under noise, too, for the
-  value stays a sinusoid of the angle); those by angle-embedded features likewise; those by amplitude-embedded features
-  take two states a feature (`_amplitude_slopes`); those by the observable's coefficients need no further circuit.
+  weights take two circuits for each angle that reads one, four where the gate is controlled (`gates.shift_rule`);
+  those by features that are angles likewise; those by amplitude-embedded features take two states a feature
+  (`_amplitude_slopes`); those by the observable's coefficients need no further circuit.
   These gradients have no derivatives of their own.
 - ``"gaussian"``: the exact value plus Gaussian noise of the exact covariance of S shots, smooth to any order: for
   optimising through a training. Its derivatives are those of that sum; they underestimate the noise of shift rules.
@@ -27,11 +27,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qdistill.errors import ArgumentError, CircuitError
+from qdistill.errors import ArgumentError
 from qdistill.quantum.channels import readings
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.device import DeviceModel
-from qdistill.quantum.embedding import NORM_FLOOR, AmplitudeEmbedding
+from qdistill.quantum.embedding import NORM_FLOOR, AmplitudeEmbedding, NoEmbedding
+from qdistill.quantum.gates import shift_rule
 from qdistill.quantum.layer import QuantumLayer, quadratic_values
 from qdistill.quantum.noisy_preparation import averaged_preparation, noisy_state
 from qdistill.quantum.observable import PAULIS, Observable
@@ -66,7 +67,7 @@ class Execution:
         shots: S, for each measurement setting; None for exact expectation values.
         estimator: how shots enter values and gradients (see the module's text); without effect on exact ones.
         preparation: the noise of the state preparation on a device: ``"exact"``, the cheaper ``"approximate"`` (see
-            `preparation.noisy_state`), or ``"ideal"``, which is none.
+            `noisy_preparation.noisy_state`), or ``"ideal"``, which is none.
 
     Raises:
         ArgumentError: neither a device nor shots, or a bad value.
@@ -119,8 +120,7 @@ class NoisyLayer(eqx.Module):
 
         Raises:
             ArgumentError: there are shots, but no key.
-            CircuitError: more features than the embedding takes, or, when a gradient is taken by samples, a circuit
-                that has no shift rule here.
+            CircuitError: more features than the embedding takes.
         """
         layer = self.layer if self.layer.trainable else jax.lax.stop_gradient(self.layer)
         if self.execution.shots is None:
@@ -341,19 +341,21 @@ def _sampled_values(layer: QuantumLayer, execution: Execution, features: Array, 
             return _mean(eqx.combine(observable, static.observable), frequencies)
 
         (d_observable,) = jax.vjp(by_observable, arrays.observable)[1](cotangent)
-        shares = jnp.concatenate(
-            [_shifted_weights(whole, execution, features), _shifted_features(whole, execution, features)]
-        )
+        rule, free = _with_angles_apart(whole, features)
+        shares = _shifted_angles(rule, free, execution, features)
+        if not isinstance(whole.embedding, NoEmbedding):
+            shares = jnp.concatenate([shares, _shifted_features(free, execution, features)])
         counted = jax.vmap(lambda shares, key: sample_frequencies(shares, shots, key=key))(
             shares, jax.random.split(key, len(shares))
         )
         sampled = jax.vmap(lambda frequencies: _mean(whole.observable, frequencies))(counted)
-        by_weight, by_feature = jnp.split(sampled, [2 * whole.weights.size])
-        d_weights = _half_difference(by_weight) @ cotangent
+        by_angle, by_feature = jnp.split(sampled, [len(rule.offsets)])
+        d_angles = jnp.asarray(rule.slopes, sampled.dtype).T @ (by_angle @ cotangent)
+        d_weights, d_features = rule.to_sources(d_angles, whole.weights.size, features.size)
         if isinstance(whole.embedding, AmplitudeEmbedding):
-            d_features = _amplitude_slopes(features, estimate, by_feature) @ cotangent
-        else:
-            d_features = _half_difference(by_feature) @ cotangent
+            d_features += _amplitude_slopes(features, estimate, by_feature) @ cotangent
+        elif not isinstance(whole.embedding, NoEmbedding):
+            d_features += _half_difference(by_feature) @ cotangent
         slopes = eqx.tree_at(
             lambda own: (own.weights, own.observable), arrays, (d_weights.reshape(whole.weights.shape), d_observable)
         )
@@ -375,43 +377,92 @@ def _half_difference(values: Float[Array, "shifts outputs"]) -> Float[Array, "en
     return (up - down) / 2
 
 
-def _shifted_weights(
-    layer: QuantumLayer, execution: Execution, features: Array
+@dataclass(frozen=True, eq=False)
+class _ShiftRule:
+    """Where to evaluate a circuit around its angles, and how the derivatives follow.
+
+    Args:
+        circuit: with every angle a weight of its own.
+        index: where each angle is read in the weights and then the features.
+        scale: of each angle.
+        offset: of each angle.
+        offsets: radians, a row for each evaluation.
+        slopes: factors of each evaluation in the derivative by each angle.
+    """
+
+    circuit: Circuit
+    index: np.ndarray
+    scale: np.ndarray
+    offset: np.ndarray
+    offsets: Float[np.ndarray, "evaluations angles"]
+    slopes: Float[np.ndarray, "evaluations angles"]
+
+    def angles(self, source: Float[Array, " entries"]) -> Float[Array, " angles"]:
+        """The angles of weights and features."""
+        return jnp.asarray(self.scale, source.dtype) * source[self.index] + jnp.asarray(self.offset, source.dtype)
+
+    def to_sources(
+        self, slopes: Float[Array, " angles"], n_weights: int, n_features: int
+    ) -> tuple[Float[Array, " weights"], Float[Array, " features"]]:
+        """The derivatives by weights and features from those by the angles."""
+        source = jnp.zeros(n_weights + n_features, slopes.dtype)
+        source = source.at[self.index].add(jnp.asarray(self.scale, slopes.dtype) * slopes)
+        return source[:n_weights], source[n_weights:]
+
+
+@lru_cache
+def _shift_rule_of(circuit: Circuit) -> _ShiftRule:
+    apart, angles, gates = circuit.angles_apart()
+    rules = [shift_rule(gate) for gate in gates]
+    rows = [
+        (place, sign * rule[term][0], sign * rule[term][1])
+        for term in range(max(map(len, rules), default=0))
+        for sign in (1, -1)
+        for place, rule in enumerate(rules)
+        if term < len(rule)
+    ]
+    offsets, slopes = np.zeros((len(rows), len(angles))), np.zeros((len(rows), len(angles)))
+    for row, (place, shift, factor) in enumerate(rows):
+        offsets[row, place], slopes[row, place] = shift, factor
+    first = {"weight": 0, "feature": circuit.n_weights}
+    return _ShiftRule(
+        circuit=apart,
+        index=np.array([first[angle.source] + angle.index for angle in angles], np.int32),
+        scale=np.array([angle.scale for angle in angles]),
+        offset=np.array([angle.offset for angle in angles]),
+        offsets=offsets,
+        slopes=slopes,
+    )
+
+
+def _with_angles_apart(layer: QuantumLayer, features: Array) -> tuple[_ShiftRule, QuantumLayer]:
+    """The rule of a layer's circuit, and the layer for one feature vector with the angles as its weights."""
+    rule = _shift_rule_of(layer.circuit)
+    weights = rule.angles(jnp.concatenate([layer.weights.reshape(-1), features]))
+    # A circuit that reads features has other angles for every vector.
+    batch = 1 if layer.circuit.n_features else layer.batch
+    return rule, replace(layer, circuit=rule.circuit, weights=weights, batch=batch)
+
+
+def _shifted_angles(
+    rule: _ShiftRule, free: QuantumLayer, execution: Execution, features: Array
 ) -> Float[Array, "shifts settings outcomes"]:
-    """The probabilities at a quarter of a turn up for each weight, then down."""
-    _check_shift_rule(layer.circuit)
-    flat = layer.weights.reshape(-1)
+    """The probabilities at the shifted angles of the circuit."""
 
-    def shifted(shift: Array) -> Array:
-        weights = (flat + shift).reshape(layer.weights.shape)
-        return probabilities(eqx.tree_at(lambda own: own.weights, layer, weights), execution, features)
+    def shifted(offsets: Array) -> Array:
+        moved = eqx.tree_at(lambda own: own.weights, free, free.weights + offsets)
+        return probabilities(moved, execution, features)
 
-    return jax.vmap(shifted)(_up_and_down(math.pi / 2, flat.size, flat.dtype))
-
-
-def _check_shift_rule(circuit: Circuit) -> None:
-    """Raise an error unless each weight is the angle of one rotation, as it is."""
-    seen: set[int] = set()
-    for operation in circuit.operations:
-        for angle in operation.angles:
-            if angle.source == "feature":
-                raise CircuitError("Gradients by samples need a circuit that reads no features: embed them instead.")
-            if angle.source == "weight":
-                if len(operation.wires) > 1 or abs(angle.scale) != 1 or angle.index in seen:
-                    raise CircuitError(
-                        "Gradients by samples need each weight to be the angle of one one-wire rotation, with the "
-                        f"scale 1, but weight {angle.index} is not (gate {operation.gate})."
-                    )
-                seen.add(angle.index)
+    return jax.vmap(shifted)(jnp.asarray(rule.offsets, free.weights.dtype))
 
 
 def _shifted_features(
-    layer: QuantumLayer, execution: Execution, features: Array
+    free: QuantumLayer, execution: Execution, features: Array
 ) -> Float[Array, "shifts settings outcomes"]:
-    """The probabilities that the derivatives by the features are made of, up for each feature, then down."""
-    many = replace(layer, batch=2 * features.size * layer.batch)
+    """The probabilities that the derivatives by embedded features are made of, up for each feature, then down."""
+    many = replace(free, batch=2 * features.size * free.batch)
     start, step = features, math.pi / 2
-    if isinstance(layer.embedding, AmplitudeEmbedding):
+    if isinstance(free.embedding, AmplitudeEmbedding):
         start, step = features / _norm(features), 1.0
     shifts = _up_and_down(step, features.size, features.dtype)
     return jax.vmap(lambda shift: probabilities(many, execution, start + shift))(shifts)
@@ -450,4 +501,5 @@ def n_gradient_circuits(layer: QuantumLayer, n_features: int) -> int:
         layer: the layer.
         n_features: how many features it is given.
     """
-    return 1 + 2 * layer.weights.size + 2 * n_features
+    embedded = 0 if isinstance(layer.embedding, NoEmbedding) else 2 * n_features
+    return 1 + len(_shift_rule_of(layer.circuit).offsets) + embedded

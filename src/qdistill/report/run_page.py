@@ -19,6 +19,7 @@ from qdistill.errors import BundleError, DataError
 from qdistill.evaluate.change import changes
 from qdistill.evaluate.confusion import confusion
 from qdistill.evaluate.executions import count_executions
+from qdistill.evaluate.savings import distillation_seconds
 from qdistill.files import BUNDLE, METRICS, PROVENANCE, RECIPE, SCORES, read_json, read_json_lines
 from qdistill.models import Model, named_weights
 from qdistill.models.lenet import QuantumLeNet
@@ -82,7 +83,7 @@ def gather(path: Path, command_of: Callable[[Mapping[str, Any]], str], data_dir:
         context["missing"] |= dict.fromkeys(("images", "confusion", "weights", "cost"), why)
         return context
     context |= {"images": picture_groups(bundle), "labels": _labels(bundle), "step_sizes": _step_sizes(bundle)}
-    return context | _replayed(bundle, context["missing"], data_dir)
+    return context | _replayed(bundle, context["missing"], data_dir, distillation_seconds(file))
 
 
 def _commands(command: str, bundle: DistilledDataset | None) -> str:
@@ -236,7 +237,9 @@ def _step_sizes(bundle: DistilledDataset) -> dict[str, Any]:
     }
 
 
-def _replayed(bundle: DistilledDataset, missing: dict[str, str], data_dir: Path | None) -> dict[str, Any]:
+def _replayed(
+    bundle: DistilledDataset, missing: dict[str, str], data_dir: Path | None, core_seconds: float | None
+) -> dict[str, Any]:
     """What needs the network: its training again, and the test set."""
     try:
         before, after = bundle.initial_model(), bundle.train()
@@ -244,7 +247,7 @@ def _replayed(bundle: DistilledDataset, missing: dict[str, str], data_dir: Path 
         # A network of the user's own, which the file does not describe.
         missing |= dict.fromkeys(("confusion", "weights", "cost"), str(error))
         return {}
-    shown: dict[str, Any] = {"weights": _weights(before, after), "cost": _cost(bundle)}
+    shown: dict[str, Any] = {"weights": _weights(before, after), "cost": _cost(bundle, core_seconds)}
     try:
         raw = source(bundle.dataset).load(data_dir)
         bundle.check_fits(raw.test_images.shape[1:], len(raw.class_names))
@@ -258,8 +261,8 @@ def _replayed(bundle: DistilledDataset, missing: dict[str, str], data_dir: Path 
     return shown | {"confusion": _confusion(counts, bundle)}
 
 
-def _cost(bundle: DistilledDataset) -> dict[str, Any]:
-    cost = count_executions(bundle)
+def _cost(bundle: DistilledDataset, core_seconds: float | None) -> dict[str, Any]:
+    cost = count_executions(bundle, core_seconds=core_seconds)
     if not cost["points"] or cost["trainings"][0]["accuracy"] is None:
         return cost | {"figure": None}
     figure, axes = panel(4.8, 2.6, right=0.98)
