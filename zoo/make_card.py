@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qdistill import DistilledDataset
 from qdistill.cli.report import command_of
+from qdistill.distill.zoo import network_of
 
 HERE = Path(__file__).parent
 HEAD = """\
@@ -61,27 +62,10 @@ def main() -> None:
         rounded = ", then `qdistill compress`" if bundle.eight_bit else ""
         lines.append(
             f"| `{path.stem}` | {bundle.dataset} | {len(bundle.data.images)} | {len(bundle.data.schedule)} | "
-            f"{network(bundle)} | {record.validation_accuracy:.2%} (n = {record.n_validation:,}) | "
+            f"{network_of(bundle)} | {record.validation_accuracy:.2%} (n = {record.n_validation:,}) | "
             f"{record.test_accuracy:.2%} (n = {record.n_test:,}) | `{command_of(bundle.recipe)}`{rounded} |"
         )
     (HERE / "README.md").write_text(HEAD + "\n".join(lines) + "\n" + FOOT)
-
-
-def network(bundle: DistilledDataset) -> str:
-    """What a reader wants to know of the network."""
-    model = bundle.recipe["model"]
-    if model["name"] == "LeNetArchitecture":
-        return "classical LeNet"
-    fields = model["fields"]
-    branch = {
-        "quantum": "",
-        "frozen": ", quantum branch frozen",
-        "removed": ", quantum branch removed",
-        "dense": ", dense",
-    }
-    skip = "no residual" if fields["skip"] == "none" else "residual"
-    observable = {"pauli_z": "Pauli-Z", "hermitian": "trainable Hermitian", "fixed_hermitian": "fixed Hermitian"}
-    return f"quantum LeNet, {skip}, {observable[fields['observable']]}{branch[fields['branch']]}"
 
 
 if __name__ == "__main__":

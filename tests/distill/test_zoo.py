@@ -36,7 +36,9 @@ def test_an_unknown_name() -> None:
 def test_list_and_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["zoo", "list"]) == 0
-    assert "mnist-10-qlenet" in capsys.readouterr().out
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("mnist-10-qlenet-no-residual ")]
+    for shown in ("mnist", "10", "10,000", "no residual, trainable Hermitian"):
+        assert shown in line
     assert main(["zoo", "get", "mnist-10-qlenet"]) == 0
     assert Path("mnist-10-qlenet.safetensors").read_bytes() == zoo_path("mnist-10-qlenet").read_bytes()
     assert main(["zoo", "get", "mnist-10-qlenet"]) == 1

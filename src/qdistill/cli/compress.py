@@ -29,7 +29,7 @@ def compress(
     Rounding makes it another training, so it is replayed and measured as a run is: the file's record is its own.
 
     Args:
-        bundle: a bundle file, or the folder of a run.
+        bundle: a bundle file, the folder of a run, or a name of the zoo.
         file: where to write it to.
         data_dir: where the dataset's files lie.
         compilation_cache: keep compiled programs in the user's cache folder.

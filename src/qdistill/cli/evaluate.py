@@ -50,7 +50,7 @@ def evaluate(
     shifted circuits that its gradients take on hardware, and of the test.
 
     Args:
-        bundle: a bundle file, or the folder of a run.
+        bundle: a bundle file, the folder of a run, or a name of the zoo.
         shots: shots for each measurement setting of each circuit.
         device: the device whose noise the circuits have: a fake backend such as fake_sherbrooke, or a TOML file.
         preparation: noise of the state preparation on the device; exact by default, approximate is faster.

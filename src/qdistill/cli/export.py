@@ -28,7 +28,7 @@ def export(
     """Write a bundle for another framework: its arrays, and a short program that uses them without this package.
 
     Args:
-        bundle: a bundle file, or the folder of a run.
+        bundle: a bundle file, the folder of a run, or a name of the zoo.
         to: pennylane, qiskit and qasm take the trained quantum layer; numpy and torch train on the bundle and measure
             the network on the test images.
         out: where to write.

@@ -29,7 +29,7 @@ def report(
     """Write one HTML page that holds everything there is to see of a run.
 
     Args:
-        run: the folder of a run, of several seeds or of a table, or a bundle file.
+        run: the folder of a run, of several seeds or of a table, a bundle file, or a name of the zoo.
         out: where to write the page.
         data_dir: where the dataset's files lie, for the confusion matrix.
         compilation_cache: keep compiled programs in the user's cache folder.

@@ -25,7 +25,7 @@ def show(bundle: BundlePath, *, out: Annotated[Path | None, arg(metavar="FILE.pn
     """Say what is in a bundle, and draw its images.
 
     Args:
-        bundle: a bundle file, or the folder of a run.
+        bundle: a bundle file, the folder of a run, or a name of the zoo.
         out: where to draw the images; by default images.png beside the bundle.
     """
     path = bundle_file(bundle)

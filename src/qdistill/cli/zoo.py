@@ -30,20 +30,25 @@ def zoo(
         out: where to copy it to.
     """
     from qdistill.distill.bundle import DistilledDataset
-    from qdistill.distill.zoo import SUFFIX, zoo_names, zoo_path
+    from qdistill.distill.zoo import SUFFIX, network_of, zoo_names, zoo_path
 
     if action == "list":
         if name is not None or out is not None:
             raise ArgumentError("Arguments `name` and `out` must not be given with `list`.")
-        names = zoo_names()
-        width = max(map(len, names))
-        print(f"{'name':<{width}} {'images':>6} {'steps':>6} {'test accuracy':>14} {'n':>7}")
-        for each in names:
+        rows = [("name", "dataset", "images", "steps", "test accuracy", "n", "network")]
+        for each in zoo_names():
             bundle = DistilledDataset.load(zoo_path(each))
-            record = bundle.record
-            accuracy = "-" if record.test_accuracy is None else f"{record.test_accuracy:.2%}"
-            n_images, n_steps = len(bundle.data.images), len(bundle.data.schedule)
-            print(f"{each:<{width}} {n_images:>6} {n_steps:>6} {accuracy:>14} {record.n_test or 0:>7,}")
+            record, data = bundle.record, bundle.data
+            measured = (f"{record.test_accuracy:.2%}", f"{record.n_test:,}")
+            size = (f"{len(data.images)}", f"{len(data.schedule)}")
+            rows.append((each, bundle.dataset, *size, *measured, network_of(bundle)))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            cells = [
+                cell.rjust(w) if 2 <= k < 6 else cell.ljust(w)
+                for k, (cell, w) in enumerate(zip(row, widths, strict=True))
+            ]
+            print("  ".join(cells).rstrip())
         return 0
     if name is None:
         raise ArgumentError("Argument `name` must be given with `get`; `qdistill zoo list` has them all.")

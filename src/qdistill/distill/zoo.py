@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qdistill.errors import ArgumentError
 from qdistill.files import shipped
+
+if TYPE_CHECKING:
+    from qdistill.distill.bundle import DistilledDataset
 
 SUFFIX = ".safetensors"
 
@@ -30,3 +34,20 @@ def named_or_path(path: Path | str) -> Path:
     """The file of the zoo that a name stands for; anything else is a path already. A file of that name goes first."""
     path = Path(path)
     return zoo_path(str(path)) if not path.exists() and str(path) in zoo_names() else path
+
+
+def network_of(bundle: DistilledDataset) -> str:
+    """The network that one of the zoo's bundles is for, in words."""
+    model = bundle.recipe["model"]
+    if model["name"] == "LeNetArchitecture":
+        return "classical LeNet"
+    fields = model["fields"]
+    branch = {
+        "quantum": "",
+        "frozen": ", quantum branch frozen",
+        "removed": ", quantum branch removed",
+        "dense": ", dense",
+    }
+    skip = "no residual" if fields["skip"] == "none" else "residual"
+    observable = {"pauli_z": "Pauli-Z", "hermitian": "trainable Hermitian", "fixed_hermitian": "fixed Hermitian"}
+    return f"quantum LeNet, {skip}, {observable[fields['observable']]}{branch[fields['branch']]}"
