@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import shlex
 import sys
-from functools import lru_cache
+import warnings
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from qiskit_ibm_runtime import SamplerV2
+from qiskit_ibm_runtime.exceptions import RuntimeJobNotFound
+from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qdistill.backends import execution as execution_module
 from qdistill.backends.evaluators import evaluator
@@ -19,10 +28,13 @@ from qdistill.backends.execution import Execution, ExecutionSettings
 from qdistill.backends.measured import Evaluator, measured_circuit
 from qdistill.backends.shifts import n_evaluations, parameter_shift, spsa
 from qdistill.cli import main
+from qdistill.cli.execute import _progress as progress
+from qdistill.cli.shared import INTERRUPTED
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
 from qdistill.errors import ArgumentError, BundleError, MissingExtraError, RunError
-from qdistill.evaluate.cost import circuits_per_gradient, training_circuits
+from qdistill.evaluate.cost import Work, circuits_per_gradient, training_circuits
+from qdistill.evaluate.rates import read_rates
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture, named_weights
 from qdistill.quantum import Circuit, Operation, QuantumLayer, feature, weight
 
@@ -284,19 +296,64 @@ def test_a_folder_is_neither_overwritten_nor_made_up(tmp_path: Path) -> None:
         execution.open(tmp_path / "file" / "folder")
 
 
-def test_damaged_or_foreign_results(tmp_path: Path) -> None:
+def test_a_check_writes_nothing(tmp_path: Path) -> None:
+    execution = Execution(small("hermitian"), settings())
+    with pytest.raises(RunError, match=r"no execution in .* to go on with"):
+        execution.check(tmp_path, resume=True)
+    execution.check(tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+    execution.open(tmp_path)
+    with pytest.raises(RunError, match="holds an execution already"):
+        execution.check(tmp_path)
+    with pytest.raises(RunError, match="cannot be resumed: it is for another seed"):
+        Execution(small("hermitian"), settings(seed=1)).check(tmp_path, resume=True)
+
+
+def array_file(**arrays: Any) -> bytes:
+    """A file of NumPy's: of several arrays, or of one without a name."""
+    content = io.BytesIO()
+    np.savez(content, **arrays) if arrays else np.save(content, np.zeros(3))
+    return content.getvalue()
+
+
+def changed(good: bytes) -> bytes:
+    """The file with other bytes where its first array is compressed."""
+    start = 30 + len("parameters.npy") + good[28]
+    return good[: start + 4] + bytes(20) + good[start + 24 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda good: b"",
+        lambda good: good[: len(good) // 2],
+        lambda good: good[:-1],
+        changed,
+        lambda good: b"foreign",
+        lambda good: array_file(),
+        lambda good: array_file(images=np.zeros(3)),
+    ],
+    ids=["empty", "half", "without the end", "changed", "text", "one array", "other arrays"],
+)
+def test_damaged_results(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
     execution = Execution(small("hermitian"), settings())
     trained(execution, tmp_path)
-    first, second, *_ = [tmp_path / job.file for job in execution.jobs()]
+    first = tmp_path / next(execution.jobs()).file
     good = first.read_bytes()
-    first.write_bytes(b"damaged")
-    with pytest.raises(RunError, match="Delete it to measure it again"):
-        trained(execution, tmp_path, resume=True)
-    first.write_bytes(second.read_bytes())
-    with pytest.raises(RunError, match="are of other circuits"):
+    first.write_bytes(damage(good))
+    with pytest.raises(RunError, match=r"Cannot read .*Delete it to measure it again"):
         trained(execution, tmp_path, resume=True)
     first.write_bytes(good)
     trained(execution, tmp_path, resume=True)
+
+
+def test_results_of_other_circuits(tmp_path: Path) -> None:
+    execution = Execution(small("hermitian"), settings())
+    trained(execution, tmp_path)
+    first, second, *_ = [tmp_path / job.file for job in execution.jobs()]
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(RunError, match="are of other circuits"):
+        trained(execution, tmp_path, resume=True)
 
 
 class Silent:
@@ -418,33 +475,235 @@ def test_the_command_with_wrong_options(saved: Path, tmp_path: Path, capsys: Any
         assert not (tmp_path / "out").exists()
 
 
-class Device:
-    """IBM's service, as far as it is used before a circuit is sent."""
+def test_no_time_is_told_before_something_new_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    now = [0.0]
+    monkeypatch.setattr("qdistill.cli.execute.time", SimpleNamespace(monotonic=lambda: now[0]))
 
-    def __init__(self, answer: Any = None) -> None:
-        self.answer = answer
+    def told(before: int, times: list[float]) -> list[str]:
+        now[0] = 0.0
+        with progress(40, before, None) as observe:
+            for now[0] in times:
+                observe(10)
+        return re.findall(r"left(?:, (.*) s to go)?\n", capsys.readouterr().err)
+
+    assert told(0, [5, 10, 15, 20]) == ["15", "10", "5", "0"]
+    assert told(20, [100, 200, 205, 210]) == ["", "", "5", "0"]
+    assert told(40, [1, 2, 3, 4]) == ["", "", "", ""]
+
+
+class Interrupted(Recording):
+    """As if Ctrl-C were pressed in the middle of a batch."""
+
+    def expectations(self, parameters: np.ndarray, *, seed: int) -> np.ndarray:
+        if self.calls >= self.fails_from:
+            raise KeyboardInterrupt
+        return super().expectations(parameters, seed=seed)
+
+
+def test_ctrl_c_says_how_to_go_on(saved: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: Any) -> tuple[Evaluator, None]:
+        return Interrupted(evaluator(*arguments)[0], fails_from=2), None
+
+    monkeypatch.setattr("qdistill.backends.evaluators.evaluator", interrupted)
+    out = tmp_path / "a folder"
+    arguments = ["execute", str(saved), "--backend", "exact", "--gradient", "spsa", "--directions", "32"]
+    arguments += ["--out", str(out), "--no-compilation-cache"]
+    for options in ([], ["--resume"]):
+        assert main([*arguments, *options]) == INTERRUPTED
+        (line,) = re.findall("To go on: (.*)\n", capsys.readouterr().err)
+        program, *again = shlex.split(line)
+        assert [program, *again] == ["qdistill", *arguments, "--resume"]
+        assert not (out / "scores.json").exists()
+    monkeypatch.undo()
+    stored = len(list((out / execution_module.MEASURED).iterdir()))
+    assert stored == 4
+    assert main(again) == 0
+    assert json.loads((out / "scores.json").read_text())["steps"] == 2
+
+
+class Service:
+    """IBM's service with one device, which is simulated, and the jobs that were sent to it.
+
+    Args:
+        breaks: what happens to the first job while it is waited for.
+    """
+
+    def __init__(self, breaks: BaseException | None = None) -> None:
+        self.breaks, self.sent = breaks, 0
+        self.jobs: dict[str, Any] = {}
 
     def backend(self, name: str) -> Any:
         if name != "ibm_here":
             raise LookupError("token=secret")
-        from qiskit_ibm_runtime.fake_provider import FakeManilaV2
-
         return FakeManilaV2()
+
+    def job(self, job_id: str) -> Any:
+        try:
+            return self.jobs[job_id]
+        except KeyError:
+            raise RuntimeJobNotFound("token=secret") from None
+
+    def sampler(self, mode: Any) -> Any:
+        """In the place of `SamplerV2`: the real one, whose jobs are kept."""
+        with warnings.catch_warnings():
+            # Since qiskit-ibm-runtime 0.50, in favour of `executor_sampler.Sampler`.
+            warnings.filterwarnings("ignore", "The SamplerV2 class is deprecated", DeprecationWarning)
+            return SimpleNamespace(run=partial(self._run, SamplerV2(mode=mode)))
+
+    def _run(self, sampler: Any, pubs: Any, *, shots: int) -> Any:
+        self.sent += 1
+        job = sampler.run(pubs, shots=shots)
+        self.jobs[job.job_id()] = job
+        if self.breaks is not None and self.sent == 1:
+            return Broken(job.job_id(), self.breaks)
+        return job
+
+
+class Broken:
+    """A job that runs on, but is not heard of any more."""
+
+    def __init__(self, job_id: str, error: BaseException) -> None:
+        self.id, self.error = job_id, error
+
+    def job_id(self) -> str:
+        return self.id
+
+    def result(self) -> Any:
+        raise self.error
+
+
+class Ended:
+    """A job that will never have a result."""
+
+    def in_final_state(self) -> bool:
+        return True
+
+    def done(self) -> bool:
+        return False
+
+
+def use_service(service: Service, answer: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qiskit_ibm_runtime.QiskitRuntimeService", lambda: service)
+    monkeypatch.setattr("qiskit_ibm_runtime.SamplerV2", service.sampler)
+    monkeypatch.setattr("builtins.input", answer)
+
+
+def on_ibm(saved: Path, out: Path, *options: str) -> list[str]:
+    """A job of 30 circuits in each of two steps."""
+    arguments = ["execute", str(saved), "--backend", "ibm:ibm_here", "--shots", "20", "--gradient", "spsa"]
+    return [*arguments, "--directions", "1", "--out", str(out), "--no-compilation-cache", *options]
+
+
+def refuse_to_ask() -> str:
+    raise AssertionError("asked")
 
 
 @pytest.mark.parametrize("answer", ["no", ""])
 def test_a_real_device_asks_first(
     answer: str, saved: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qiskit_ibm_runtime.QiskitRuntimeService", Device)
-    monkeypatch.setattr("builtins.input", lambda: answer)
-    arguments = ["execute", str(saved), "--backend", "ibm:ibm_here", "--shots", "100", "--out", str(tmp_path / "out")]
-    assert main(arguments) == 1
+    service = Service()
+    use_service(service, lambda: answer, monkeypatch)
+    assert main(on_ibm(saved, tmp_path / "out", "--shots", "100")) == 1
     err = capsys.readouterr().err
-    assert "ibm:ibm_here would run" in err
-    assert "circuits of 100 shots, in about" in err
+    (card,) = [card for card in read_rates() if card.name.startswith("IBM")]
+    # 250 us a shot, as long as the card has it.
+    work = Work(60, 60 * 100, 1, 0, 0)
+    assert "ibm:ibm_here would run 60 circuits of 100 shots, in about 1.5 s of its time" in err
+    assert f"({card.name}, as of {card.date}) that is about {card.price(work):,.2f} {card.currency}." in err
     assert "nothing was sent" in err
+    assert service.sent == 0
     assert not (tmp_path / "out").exists()
+
+
+def test_a_real_device_after_yes(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service()
+    use_service(service, lambda: "yes", monkeypatch)
+    assert main(on_ibm(saved, tmp_path / "out")) == 0
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert scores["circuits"] == scores["circuits_measured_now"] == 60
+    assert service.sent == 2
+    use_service(service, refuse_to_ask, monkeypatch)
+    assert main(on_ibm(saved, tmp_path / "out", "--resume")) == 0
+    assert json.loads((tmp_path / "out" / "scores.json").read_text())["test_accuracy"] == scores["test_accuracy"]
+    assert service.sent == 2
+
+
+def test_nothing_is_asked_for_a_folder_that_does_not_fit(
+    saved: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_service(Service(), refuse_to_ask, monkeypatch)
+    arguments = ["execute", str(saved), "--backend", "exact", "--steps", "1", "--out", str(tmp_path)]
+    assert main([*arguments, "--gradient", "spsa", "--directions", "1", "--no-compilation-cache"]) == 0
+    capsys.readouterr()
+    for options, message in [([], "holds an execution already"), (["--resume"], "for another backend, shots")]:
+        assert main(on_ibm(saved, tmp_path, *options)) == 1
+        err = capsys.readouterr().err
+        assert message in err
+        assert "would run" not in err
+        assert "measured already" not in err
+
+
+def test_a_real_device_that_fails_without_a_word_of_the_account(
+    saved: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(Service):
+        def _run(self, sampler: Any, pubs: Any, *, shots: int) -> Any:
+            if self.sent:
+                raise ConnectionError("token=secret")
+            return super()._run(sampler, pubs, shots=shots)
+
+    use_service(Failing(), lambda: "yes", monkeypatch)
+    assert main([*on_ibm(saved, tmp_path), "--debug"]) == 1
+    err = capsys.readouterr().err
+    assert "The backend ibm:ibm_here failed in step 2, batch 1 (ConnectionError). All batches before are in" in err
+    assert "secret" not in err
+    first, second = Execution(
+        DistilledDataset.load(saved), ExecutionSettings("ibm:ibm_here", 20, "spsa", directions=1)
+    ).jobs()
+    assert (tmp_path / first.file).exists()
+    assert not (tmp_path / second.file).exists()
+    assert not (tmp_path / second.id_file).exists()
+
+
+@pytest.mark.parametrize(("breaks", "code"), [(ConnectionError("token=secret"), 1), (KeyboardInterrupt(), INTERRUPTED)])
+def test_a_job_that_was_sent_is_fetched(
+    breaks: BaseException, code: int, saved: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(breaks)
+    use_service(service, lambda: "yes", monkeypatch)
+    assert main(on_ibm(saved, tmp_path)) == code
+    assert "secret" not in capsys.readouterr().err
+    assert service.sent == 1
+    assert main(on_ibm(saved, tmp_path, "--resume")) == 0
+    assert service.sent == 2
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["failed", "unknown"])
+def test_a_job_without_a_result_is_sent_again(
+    ended: bool, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(ConnectionError())
+    use_service(service, lambda: "yes", monkeypatch)
+    assert main(on_ibm(saved, tmp_path)) == 1
+    service.jobs = {job_id: Ended() for job_id in service.jobs if ended}
+    assert main(on_ibm(saved, tmp_path, "--resume")) == 0
+    assert service.sent == 3
+
+
+def test_a_job_is_not_sent_again_while_the_service_cannot_be_asked(
+    saved: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(job_id: str) -> Any:
+        raise ConnectionError("token=secret")
+
+    service = Service(ConnectionError())
+    use_service(service, lambda: "yes", monkeypatch)
+    assert main(on_ibm(saved, tmp_path)) == 1
+    monkeypatch.setattr(service, "job", unreachable)
+    assert main(on_ibm(saved, tmp_path, "--resume")) == 1
+    assert service.sent == 1
+    assert "secret" not in capsys.readouterr().err
 
 
 def test_no_account_and_no_device_without_a_word_of_the_account(
@@ -453,7 +712,7 @@ def test_no_account_and_no_device_without_a_word_of_the_account(
     def no_account() -> None:
         raise ValueError("token=secret")
 
-    for service, message in [(no_account, "Save an account first"), (Device, "has no device 'ibm_there'")]:
+    for service, message in [(no_account, "Save an account first"), (Service, "has no device 'ibm_there'")]:
         monkeypatch.setattr("qiskit_ibm_runtime.QiskitRuntimeService", service)
         arguments = [
             "execute",

@@ -16,11 +16,13 @@ import dataclasses
 import hashlib
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -43,6 +45,26 @@ EXECUTION, MEASURED = "execution.json", "measured"
 
 _MOST_SHOTS = 5_000_000
 """In one job: what services take, and what fits into memory."""
+
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What NumPy raises for a file that is cut short, changed, or none of the kind."""
+
+
+@runtime_checkable
+class RemoteEvaluator(Evaluator, Protocol):
+    """An `Evaluator` whose jobs go on without this program, and are found again by their id."""
+
+    def submit(self, parameters: Float[np.ndarray, "evaluations angles"], *, seed: int) -> Any:
+        """Send a job, and do not wait for it: the arguments of `expectations`; its `job_id()` is what `find` takes."""
+        ...
+
+    def find(self, job_id: str) -> Any | None:
+        """A job that was sent before; None where it failed, was cancelled, or is not known."""
+        ...
+
+    def values(self, job: Any) -> Float[np.ndarray, "evaluations terms"]:
+        """Wait for a job: what `expectations` returns."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -103,6 +125,11 @@ class Job:
     def file(self) -> str:
         """Where its results lie in the execution's folder."""
         return f"{MEASURED}/step-{self.step:04}-batch-{self.batch:04}.npz"
+
+    @property
+    def id_file(self) -> str:
+        """Where the id lies by which a `RemoteEvaluator` finds it."""
+        return f"{MEASURED}/step-{self.step:04}-batch-{self.batch:04}-job.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,37 +206,56 @@ class Execution:
             for batch, first in enumerate(range(0, evaluations, self._batch)):
                 yield Job(step, batch, min(self._batch, evaluations - first))
 
+    def check(self, folder: Path, *, resume: bool = False) -> None:
+        """Make sure that a folder is free for this execution or, to go on, holds it; nothing is written.
+
+        Args:
+            folder: need not be there.
+            resume: go on with what is in it; the number of steps may be another one.
+
+        Raises:
+            RunError: the folder holds an execution and `resume` is false, or holds none or another one and `resume` is
+                true.
+        """
+        path = folder / EXECUTION
+        if not resume:
+            if path.exists():
+                raise RunError(
+                    f"The folder {folder} holds an execution already: go on with it (--resume), or use another."
+                )
+            return
+        if not path.exists():
+            raise RunError(f"There is no execution in {folder} to go on with.")
+        own, before = self._description, read_json(path)
+        different = sorted(key for key in own if not isinstance(before, dict) or before.get(key) != own[key])
+        if different:
+            raise RunError(
+                f"The execution in {folder} cannot be resumed: it is for another {', '.join(different)}. Begin a new "
+                "one in another folder."
+            )
+
     def open(self, folder: Path, *, resume: bool = False) -> None:
-        """Begin an execution's folder, or make sure that one is this execution's.
+        """Begin an execution's folder, or go on with one, after `check`.
 
         Args:
             folder: made if it is not there.
             resume: go on with what is in it; the number of steps may be another one.
 
         Raises:
-            RunError: the folder holds an execution and `resume` is false, holds none or another one and `resume` is
-                true, or cannot be written.
+            RunError: as `check`, or the folder cannot be written.
         """
-        own = {"bundle": _fingerprint(self.bundle), **dataclasses.asdict(self.settings)}
-        path = folder / EXECUTION
-        if resume:
-            if not path.exists():
-                raise RunError(f"There is no execution in {folder} to go on with.")
-            before = read_json(path)
-            different = sorted(key for key in own if not isinstance(before, dict) or before.get(key) != own[key])
-            if different:
-                raise RunError(
-                    f"The execution in {folder} cannot be resumed: it is for another {', '.join(different)}. Begin a "
-                    "new one in another folder."
-                )
-            return
-        if path.exists():
-            raise RunError(f"The folder {folder} holds an execution already: go on with it (--resume), or use another.")
+        self.check(folder, resume=resume)
         try:
             (folder / MEASURED).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"Cannot create the folder {folder}: {error.strerror or error}.") from error
-        write_json(path, own)
+        if not resume:
+            write_json(folder / EXECUTION, self._description)
+
+    @cached_property
+    def _description(self) -> dict[str, Any]:
+        """What an execution must share with the one that it goes on with."""
+        return {"bundle": _fingerprint(self.bundle), **dataclasses.asdict(self.settings)}
 
     def train(
         self, evaluator: Evaluator, folder: Path, *, observe: Callable[[int], None] = lambda circuits: None
@@ -217,7 +263,7 @@ class Execution:
         """Train, measuring what the folder does not hold yet.
 
         Args:
-            evaluator: measures `measured`.
+            evaluator: measures `measured`; a job of a `RemoteEvaluator` that was sent before is looked for first.
             folder: as `open` left it.
             observe: is told the number of circuits after each batch.
 
@@ -226,7 +272,7 @@ class Execution:
 
         Raises:
             RunError: the backend failed, or the folder's results are damaged or of other circuits. All batches before
-                are kept.
+                are kept, and so is the id of a job that a `RemoteEvaluator` has sent.
         """
         data, inner = self.bundle.data, self.bundle.inner
         weights, static = eqx.partition(self.bundle.initial_model(), eqx.is_inexact_array)
@@ -276,34 +322,73 @@ class Execution:
         """One batch's values, from the folder or else from the backend, and then in the folder."""
         path = folder / job.file
         shape = (job.evaluations, len(self.measured.terms))
-        if path.exists():
-            try:
-                with np.load(path) as file:
-                    before, terms = file["parameters"], file["terms"]
-            except (OSError, ValueError, KeyError) as error:
-                raise RunError(f"Cannot read {path}: {error}. Delete it to measure it again.") from error
-            # What led to these angles was computed again, maybe on another machine.
-            same = before.shape == parameters.shape and np.allclose(before, parameters, atol=1e-3)
-            if not same or terms.shape != shape:
-                raise RunError(f"The results in {path} are of other circuits than those of this execution.")
-            return np.asarray(terms, dtype=float)
+        stored = _read(path, "terms", parameters, shape)
+        if stored is not None:
+            return np.asarray(stored, dtype=float)
         seed = int(np.random.SeedSequence([self.settings.seed, job.step, job.batch]).generate_state(1)[0]) >> 1
         try:
-            measured = np.asarray(evaluator.expectations(parameters, seed=seed), dtype=float)
+            if isinstance(evaluator, RemoteEvaluator):
+                values = _fetch(evaluator, folder / job.id_file, parameters, seed)
+            else:
+                values = evaluator.expectations(parameters, seed=seed)
+            measured = np.asarray(values, dtype=float)
+        except RunError:
+            raise
         except Exception as error:
+            # The text of IBM's errors may hold parts of the account.
+            hidden = self.settings.backend.startswith("ibm:")
+            what = type(error).__name__ if hidden else f"{type(error).__name__}: {error}"
             raise RunError(
-                f"The backend {self.settings.backend} failed in step {job.step + 1}, batch {job.batch + 1} "
-                f"({type(error).__name__}: {error}). All batches before are in {folder}: go on with --resume."
-            ) from error
+                f"The backend {self.settings.backend} failed in step {job.step + 1}, batch {job.batch + 1} ({what}). "
+                f"All batches before are in {folder}: go on with --resume."
+            ) from (None if hidden else error)
         if measured.shape != shape or not np.isfinite(measured).all():
             raise RunError(
                 f"The backend {self.settings.backend} gave values of shape {measured.shape} in step {job.step + 1}, "
                 f"batch {job.batch + 1}, where finite ones of shape {shape} were expected."
             )
-        content = io.BytesIO()
-        np.savez_compressed(content, parameters=parameters, terms=measured)
-        write_whole(path, content.getvalue())
+        _write(path, "terms", parameters, measured)
         return measured
+
+
+def _fetch(
+    evaluator: RemoteEvaluator, path: Path, parameters: Float[np.ndarray, "evaluations angles"], seed: int
+) -> Float[np.ndarray, "evaluations terms"]:
+    """The values of the job whose id is in a file, or else of one that is sent now, and its id written at once."""
+    job_id = _read(path, "job", parameters, ())
+    job = None if job_id is None else evaluator.find(str(job_id))
+    if job is None:
+        job = evaluator.submit(parameters, seed=seed)
+        _write(path, "job", parameters, np.array(job.job_id()))
+    return evaluator.values(job)
+
+
+def _read(path: Path, name: str, parameters: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
+    """What `_write` put into a file for these circuits; None where there is no file.
+
+    Raises:
+        RunError: the file is damaged, or is of other circuits.
+    """
+    if not path.exists():
+        return None
+    try:
+        # Opened here, because NumPy leaves a file open that is cut short.
+        with path.open("rb") as opened, np.load(opened) as file:
+            before, value = file["parameters"], np.asarray(file[name])
+        # What led to these angles was computed again, maybe on another machine.
+        same = before.shape == parameters.shape and np.allclose(before, parameters, atol=1e-3)
+    except _DAMAGED as error:
+        raise RunError(f"Cannot read {path}: {error}. Delete it to measure it again.") from error
+    if not same or value.shape != shape:
+        raise RunError(f"The results in {path} are of other circuits than those of this execution.")
+    return value
+
+
+def _write(path: Path, name: str, parameters: np.ndarray, value: np.ndarray) -> None:
+    content = io.BytesIO()
+    arrays: dict[str, Any] = {"parameters": parameters, name: value}
+    np.savez_compressed(content, **arrays)
+    write_whole(path, content.getvalue())
 
 
 class _MeasuredLayer(eqx.Module):

@@ -49,10 +49,37 @@ class QiskitSampler:
         self, parameters: Float[np.ndarray, "evaluations angles"], *, seed: int
     ) -> Float[np.ndarray, "evaluations terms"]:
         """See `Evaluator`."""
+        return self.values(self.submit(parameters, seed=seed))
+
+    def submit(self, parameters: Float[np.ndarray, "evaluations angles"], *, seed: int) -> Any:
+        """Send a job, and do not wait for it: the arguments of `expectations`, and Qiskit's job."""
         # The transpiler may have removed gates without effect, and their parameters with them.
         pubs = [(circuit, parameters[:, [p.index for p in circuit.parameters]]) for circuit in self.circuits]
-        result = self.sampler(seed).run(pubs, shots=self.shots).result()
-        return self.measured.from_bits([part.data.wires.to_bool_array(order="little") for part in result])
+        return self.sampler(seed).run(pubs, shots=self.shots)
+
+    def values(self, job: Any) -> Float[np.ndarray, "evaluations terms"]:
+        """Wait for a job: what `expectations` returns."""
+        return self.measured.from_bits([part.data.wires.to_bool_array(order="little") for part in job.result()])
+
+
+@dataclass(frozen=True, eq=False)
+class IBMSampler(QiskitSampler):
+    """A `QiskitSampler` on a device of IBM's, whose jobs are found again by their id.
+
+    Args:
+        service: the `QiskitRuntimeService` that the device is of.
+    """
+
+    service: Any
+
+    def find(self, job_id: str) -> Any | None:
+        """A job that was sent before; None where it failed, was cancelled, or is not known to the service."""
+        unknown = require("qiskit_ibm_runtime.exceptions", "qiskit").RuntimeJobNotFound
+        try:
+            job = self.service.job(job_id)
+        except unknown:
+            return None
+        return None if job.in_final_state() and not job.done() else job
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +141,10 @@ def fake_evaluator(measured: MeasuredCircuit, name: str, shots: int) -> Evaluato
     )
 
 
-def ibm_evaluator(measured: MeasuredCircuit, name: str, shots: int) -> tuple[QiskitSampler, float]:
+def ibm_evaluator(measured: MeasuredCircuit, name: str, shots: int) -> tuple[IBMSampler, float]:
     """A device of IBM's, by the account that Qiskit itself has saved.
 
-    Nothing is sent to the device before `expectations` is called.
+    Nothing is sent to the device before `expectations` or `submit` is called.
 
     Returns:
         The evaluator, and an estimate of the seconds that one circuit takes on the device.
@@ -146,7 +173,8 @@ def ibm_evaluator(measured: MeasuredCircuit, name: str, shots: int) -> tuple[Qis
     _check_qubits(measured, device, f"ibm:{name}")
     circuits = [_transpiled(circuit, device, 3) for circuit in _measured_circuits(measured)]
     delay = getattr(device, "default_rep_delay", None) or _REPETITION_SECONDS
-    return QiskitSampler(measured, circuits, lambda seed: runtime.SamplerV2(mode=device), shots), delay * shots
+    sampler = IBMSampler(measured, circuits, lambda seed: runtime.SamplerV2(mode=device), shots, service)
+    return sampler, delay * shots
 
 
 def _circuit(measured: MeasuredCircuit) -> Any:

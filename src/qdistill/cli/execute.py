@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, arg
 
-from qdistill.cli.shared import BundlePath, Cache, DataDir, accuracy, bundle_file, call, say, use_compilation_cache
+from qdistill.cli.shared import (
+    INTERRUPTED,
+    BundlePath,
+    Cache,
+    DataDir,
+    accuracy,
+    bundle_file,
+    call,
+    say,
+    use_compilation_cache,
+)
 from qdistill.errors import ArgumentError, RunError
 from qdistill.files import SCORES, write_json, write_whole
 
@@ -25,8 +36,12 @@ _Out = Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default
 
 
 def run(arguments: list[str]) -> int:
-    """Parse and call."""
-    return call(execute, arguments)
+    """Parse and call; where Ctrl-C ended the training, say how to go on."""
+    code = call(execute, arguments)
+    if code == INTERRUPTED:
+        again = arguments if "--resume" in arguments else [*arguments, "--resume"]
+        say(f"To go on: {shlex.join(['qdistill', 'execute', *again])}")
+    return code
 
 
 def execute(
@@ -50,7 +65,7 @@ def execute(
     options, and pays for no circuit twice. On IBM's devices it first says what it would run, and asks.
 
     Args:
-        bundle: a bundle file, or the folder of a run.
+        bundle: a bundle file, the folder of a run, or a name of the zoo.
         backend: exact, qiskit-aer, qiskit:FakeSherbrooke (or another simulated device), pennylane:default.qubit (or
             another device), or ibm:NAME.
         shots: of each circuit; without it exact values, where the backend has them.
@@ -83,7 +98,8 @@ def execute(
     execution = Execution(loaded, ExecutionSettings(backend, shots, gradient, seed, directions=directions), steps)
     name = path.parent.name if bundle.is_dir() else path.stem
     folder = Path("runs") / f"{name}-on-{backend.replace(':', '-')}" if out is None else out
-    # Read before anything is paid for.
+    # What can be wrong is found before anything is paid for.
+    execution.check(folder, resume=resume)
     raw = source(loaded.dataset).load(data_dir)
     loaded.check_fits(raw.test_images.shape[1:], len(raw.class_names))
     measuring, seconds = evaluator(execution.measured, backend, shots)
@@ -94,8 +110,11 @@ def execute(
         _confirm(backend, left, shots, left * seconds)
     execution.open(folder, resume=resume)
     started = time.monotonic()
-    with _progress(execution.circuits, done, price) as observe:
-        model = execution.train(measuring, folder, observe=observe)
+    try:
+        with _progress(execution.circuits, done, price) as observe:
+            model = execution.train(measuring, folder, observe=observe)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     lasted = time.monotonic() - started
     # The share of test images is that of the package's own simulator, for both networks.
     reached = measure(model, loaded, raw.test_images, raw.test_labels)
@@ -151,7 +170,14 @@ def _confirm(backend: str, circuits: int, shots: int | None, seconds: float) -> 
     Raises:
         RunError: the answer is not yes.
     """
-    say(f"{backend} would run {circuits:,} circuits of {shots:,} shots, in about {seconds:,.0f} s of its time.")
+    from qdistill.evaluate.rates import read_rates
+
+    card = next(card for card in read_rates() if card.name.startswith("IBM"))
+    say(f"{backend} would run {circuits:,} circuits of {shots:,} shots, in about {seconds:,.1f} s of its time.")
+    say(
+        f"At {card.per_second:.2f} {card.currency} a second ({card.name}, as of {card.date}) that is about "
+        f"{seconds * card.per_second:,.2f} {card.currency}."
+    )
     say("The account that Qiskit has saved pays for that. Type yes to send them:")
     try:
         answer = input()
@@ -165,30 +191,33 @@ def _confirm(backend: str, circuits: int, shots: int | None, seconds: float) -> 
 def _progress(circuits: int, before: int, price: float | None) -> Iterator[Callable[[int], None]]:
     """Circuits done and left, the time left and the price so far: a bar on a terminal, else a line a tenth."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(stderr=True)
-    done, shown, started = 0, 0, time.monotonic()
+    done, shown = 0, 0
+    first, started = 0, time.monotonic()
 
     def text() -> str:
         cost = "" if price is None else f", {done * price:,.2f} of {circuits * price:,.2f}"
-        return f"{done:,} circuits done, {circuits - done:,} left{cost}"
+        to_go = ""
+        if done > first:
+            seconds = (time.monotonic() - started) * (circuits - done) / (done - first)
+            to_go = f", {seconds:,.0f} s to go"
+        return f"{done:,} circuits done, {circuits - done:,} left{cost}{to_go}"
 
-    bar = Progress(
-        BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn(), console=console,
-        disable=not console.is_terminal,
-    )  # fmt: skip
+    bar = Progress(BarColumn(), TextColumn("{task.description}"), console=console, disable=not console.is_terminal)
     task = bar.add_task(text(), total=circuits)
 
     def observe(more: int) -> None:
-        nonlocal done, shown
+        nonlocal done, shown, first, started
         done += more
+        if first < before:
+            # Results that were there already come first and at once: they say nothing of how long the others take.
+            first, started = done, time.monotonic()
         bar.update(task, completed=done, description=text())
         if not console.is_terminal and (done * 10 // circuits > shown or done == circuits):
             shown = done * 10 // circuits
-            # Results that were there already come first, and at once.
-            seconds = (time.monotonic() - started) * (circuits - done) / max(1, done - before)
-            say(f"  {text()}, {seconds:,.0f} s to go")
+            say(f"  {text()}")
 
     with bar:
         yield observe
