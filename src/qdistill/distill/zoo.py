@@ -50,4 +50,8 @@ def network_of(bundle: DistilledDataset) -> str:
     }
     skip = "no residual" if fields["skip"] == "none" else "residual"
     observable = {"pauli_z": "Pauli-Z", "hermitian": "trainable Hermitian", "fixed_hermitian": "fixed Hermitian"}
-    return f"quantum LeNet, {skip}, {observable[fields['observable']]}{branch[fields['branch']]}"
+    device, place = bundle.recipe.get("device", {}), ""
+    if device.get("name") or device.get("shots"):
+        shots = "" if device["shots"] is None else f", {device['shots']:,} shots"
+        place = f", trained {'on ' + device['name'] if device['name'] else 'without noise'}{shots}"
+    return f"quantum LeNet, {skip}, {observable[fields['observable']]}{branch[fields['branch']]}{place}"
