@@ -12,11 +12,16 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 import qdistill
+from qdistill.backends.devices import device
+from qdistill.backends.qiskit import to_qiskit
 from qdistill.cli import COMMANDS, main
 from qdistill.cli.distill import _parse_distill
+from qdistill.cli.evaluate import say_what_is_left_out
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
+from qdistill.distill.zoo import zoo_path
 from qdistill.errors import DivergenceError
+from qdistill.evaluate.cost import quantum_layers
 from qdistill.evaluate.noisy import noisy_curve
 from qdistill.experiments.progress import ProgressDisplay
 from qdistill.experiments.recipe import Recipe, default_recipe
@@ -477,6 +482,21 @@ def test_evaluate_draws_a_curve(quantum, tmp_path, capsys, monkeypatch):
 )
 def test_evaluate_refuses_options_without_an_effect(quantum, fails, options, message):
     assert message in fails("evaluate", quantum, *options, code=2)
+
+
+def test_evaluate_says_that_swaps_are_left_out(capsys):
+    bundle = DistilledDataset.load(zoo_path("mnist-10-qlenet"))
+    say_what_is_left_out(DeviceModel.uniform(6), bundle)
+    assert not capsys.readouterr().err
+    sherbrooke = device("fake_sherbrooke", 6)
+    say_what_is_left_out(sherbrooke, bundle)
+    # Counted in Qiskit's circuit, whose qubit q is wire 5 - q.
+    (layer,) = quantum_layers(bundle.initial_model())
+    circuit = to_qiskit(layer, preparation="gates").circuit
+    pairs = [{5 - circuit.find_bit(q).index for q in gate.qubits} for gate in circuit.data if len(gate.qubits) == 2]
+    coupled = [set(pair.wires) for pair in sherbrooke.pairs]
+    count = sum(pair not in coupled for pair in pairs)
+    assert f"{count} gates of a circuit are on pairs of wires that" in capsys.readouterr().err
 
 
 def test_evaluate_refuses_a_device_for_a_classical_network(finished, fails):

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, arg
 
-from qdistill.cli.shared import BundlePath, Cache, DataDir, accuracy, bundle_file, call, home_of, use_compilation_cache
+from qdistill.cli.shared import (
+    BundlePath,
+    Cache,
+    DataDir,
+    accuracy,
+    bundle_file,
+    call,
+    home_of,
+    say,
+    use_compilation_cache,
+)
 from qdistill.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -88,6 +98,8 @@ def evaluate(
     from qdistill.quantum import Execution
 
     model = None if device is None else _device(device, loaded)
+    if model is not None:
+        say_what_is_left_out(model, loaded)
     # Without a device a curve has all of its shots from the list.
     first = SHOTS[0] if curve and model is None else shots
     execution = Execution(model, first, preparation=preparation or "exact")
@@ -168,6 +180,20 @@ def _device(given: str, loaded: DistilledDataset) -> DeviceModel:
     if not isinstance(loaded.architecture, QuantumLeNetArchitecture):
         raise ArgumentError("Argument `device` must be left out: the bundle is for a network without a quantum layer.")
     return device(given, loaded.architecture.n_qubits)
+
+
+def say_what_is_left_out(model: DeviceModel, loaded: DistilledDataset) -> None:
+    """Tell the user where a device needs swaps that its model leaves out."""
+    from qdistill.evaluate.cost import quantum_layers
+    from qdistill.quantum.preparation import embedded
+
+    circuits = [embedded(layer.embedding, layer.circuit) for layer in quantum_layers(loaded.initial_model())]
+    uncoupled = sum(map(model.n_uncoupled, circuits))
+    if uncoupled:
+        say(
+            f"{uncoupled} gates of a circuit are on pairs of wires that {model.name} does not couple. They are "
+            "executed as if it did, without swaps, so the device itself is worse."
+        )
 
 
 def _where(shots: int | None, model: DeviceModel | None) -> str:
