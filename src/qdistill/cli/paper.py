@@ -13,8 +13,11 @@ from qdistill.errors import ArgumentError, DivergenceError
 
 
 def run(arguments: list[str]) -> int:
-    """Parse and call."""
-    return call(paper, arguments)
+    """Parse and call; where Ctrl-C stopped it, the same command goes on."""
+    code = call(paper, arguments)
+    if code == INTERRUPTED:
+        say(f"Stopped. To go on: {shlex.join(['qdistill', 'paper', *arguments])}")
+    return code
 
 
 def paper(
@@ -68,10 +71,6 @@ def paper(
                 papers.run_table(asked, folder, rows=rows, data_dir=data_dir, observer=display)
         except KeyboardInterrupt:
             interrupted = True
-            again = [*command.split(), "--out", str(folder)]
-            again += [] if rows is None else ["--rows", *rows]
-            again += [] if data_dir is None else ["--data-dir", str(data_dir)]
-            say(f"Stopped. To go on: {shlex.join(again)}")
         except DivergenceError as error:
             # After the table of all other runs.
             diverged = error
