@@ -20,6 +20,7 @@ from qdistill.quantum.layer import QuantumLayer
 from qdistill.quantum.observable import Observable, PauliZ, pauli_strings
 from qdistill.quantum.preparation import embedded, embedded_features
 from qdistill.quantum.shots import basis_letters, measurement_settings
+from qdistill.quantum.simulate import values_of_angles
 
 
 @runtime_checkable
@@ -98,13 +99,8 @@ class MeasuredCircuit:
 
     def layer_angles(self, layer: QuantumLayer, features: Float[Array, " features"]) -> Float[Array, " angles"]:
         """The circuit's parameters for one feature vector; differentiable."""
-        weights = layer.weights.reshape(-1)
-        source = jnp.concatenate([weights, embedded_features(layer.embedding, layer.circuit, features)])
-        first = {"weight": 0, "feature": weights.size}
-        index = np.array([first[angle.source] + angle.index for angle in self.angles], dtype=np.int32)
-        scale = jnp.array([angle.scale for angle in self.angles], source.dtype)
-        offset = jnp.array([angle.offset for angle in self.angles], source.dtype)
-        return offset + scale * source[index]
+        prepared = embedded_features(layer.embedding, layer.circuit, features)
+        return values_of_angles(self.angles, layer.weights.reshape(-1), prepared)
 
     def values(self, observable: Observable, terms: Float[Array, " terms"]) -> Float[Array, " outputs"]:
         """The layer's values from the expectation values of the terms; differentiable in both arguments."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal, TypeVar
 
 import equinox as eqx
@@ -29,7 +29,7 @@ from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError
 from qdistill.quantum.channels import readings
-from qdistill.quantum.circuit import Circuit
+from qdistill.quantum.circuit import Angle, Circuit
 from qdistill.quantum.device import DeviceModel
 from qdistill.quantum.embedding import NORM_FLOOR, AmplitudeEmbedding, NoEmbedding
 from qdistill.quantum.gates import shift_rule
@@ -45,7 +45,7 @@ from qdistill.quantum.shots import (
     sample_frequencies,
     values_of,
 )
-from qdistill.quantum.simulate import TO_Z_BASIS, apply, apply_local, fuse, unitary
+from qdistill.quantum.simulate import TO_Z_BASIS, apply, apply_local, fuse, unitary, values_of_angles
 from qdistill.quantum.transfer import (
     LocalObservables,
     NoisyCircuit,
@@ -341,7 +341,11 @@ def _sampled_values(layer: QuantumLayer, execution: Execution, features: Array, 
             return _mean(eqx.combine(observable, static.observable), frequencies)
 
         (d_observable,) = jax.vjp(by_observable, arrays.observable)[1](cotangent)
-        rule, free = _with_angles_apart(whole, features)
+        rule = _shift_rule_of(whole.circuit)
+        angles, to_sources = jax.vjp(partial(values_of_angles, rule.angles), whole.weights.reshape(-1), features)
+        # A circuit that reads features has other angles for every vector.
+        batch = 1 if whole.circuit.n_features else whole.batch
+        free = replace(whole, circuit=rule.circuit, weights=angles, batch=batch)
         shares = _shifted_angles(rule, free, execution, features)
         if not isinstance(whole.embedding, NoEmbedding):
             shares = jnp.concatenate([shares, _shifted_features(free, execution, features)])
@@ -351,7 +355,7 @@ def _sampled_values(layer: QuantumLayer, execution: Execution, features: Array, 
         sampled = jax.vmap(lambda frequencies: _mean(whole.observable, frequencies))(counted)
         by_angle, by_feature = jnp.split(sampled, [len(rule.offsets)])
         d_angles = jnp.asarray(rule.slopes, sampled.dtype).T @ (by_angle @ cotangent)
-        d_weights, d_features = rule.to_sources(d_angles, whole.weights.size, features.size)
+        d_weights, d_features = to_sources(d_angles)
         if isinstance(whole.embedding, AmplitudeEmbedding):
             d_features += _amplitude_slopes(features, estimate, by_feature) @ cotangent
         elif not isinstance(whole.embedding, NoEmbedding):
@@ -383,31 +387,15 @@ class _ShiftRule:
 
     Args:
         circuit: with every angle a weight of its own.
-        index: where each angle is read in the weights and then the features.
-        scale: of each angle.
-        offset: of each angle.
+        angles: where each of these comes from.
         offsets: radians, a row for each evaluation.
         slopes: factors of each evaluation in the derivative by each angle.
     """
 
     circuit: Circuit
-    index: np.ndarray
-    scale: np.ndarray
-    offset: np.ndarray
+    angles: tuple[Angle, ...]
     offsets: Float[np.ndarray, "evaluations angles"]
     slopes: Float[np.ndarray, "evaluations angles"]
-
-    def angles(self, source: Float[Array, " entries"]) -> Float[Array, " angles"]:
-        """The angles of weights and features."""
-        return jnp.asarray(self.scale, source.dtype) * source[self.index] + jnp.asarray(self.offset, source.dtype)
-
-    def to_sources(
-        self, slopes: Float[Array, " angles"], n_weights: int, n_features: int
-    ) -> tuple[Float[Array, " weights"], Float[Array, " features"]]:
-        """The derivatives by weights and features from those by the angles."""
-        source = jnp.zeros(n_weights + n_features, slopes.dtype)
-        source = source.at[self.index].add(jnp.asarray(self.scale, slopes.dtype) * slopes)
-        return source[:n_weights], source[n_weights:]
 
 
 @lru_cache
@@ -424,24 +412,7 @@ def _shift_rule_of(circuit: Circuit) -> _ShiftRule:
     offsets, slopes = np.zeros((len(rows), len(angles))), np.zeros((len(rows), len(angles)))
     for row, (place, shift, factor) in enumerate(rows):
         offsets[row, place], slopes[row, place] = shift, factor
-    first = {"weight": 0, "feature": circuit.n_weights}
-    return _ShiftRule(
-        circuit=apart,
-        index=np.array([first[angle.source] + angle.index for angle in angles], np.int32),
-        scale=np.array([angle.scale for angle in angles]),
-        offset=np.array([angle.offset for angle in angles]),
-        offsets=offsets,
-        slopes=slopes,
-    )
-
-
-def _with_angles_apart(layer: QuantumLayer, features: Array) -> tuple[_ShiftRule, QuantumLayer]:
-    """The rule of a layer's circuit, and the layer for one feature vector with the angles as its weights."""
-    rule = _shift_rule_of(layer.circuit)
-    weights = rule.angles(jnp.concatenate([layer.weights.reshape(-1), features]))
-    # A circuit that reads features has other angles for every vector.
-    batch = 1 if layer.circuit.n_features else layer.batch
-    return rule, replace(layer, circuit=rule.circuit, weights=weights, batch=batch)
+    return _ShiftRule(apart, angles, offsets, slopes)
 
 
 def _shifted_angles(

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
 from qdistill.errors import CircuitError
-from qdistill.quantum.circuit import Circuit
+from qdistill.quantum.circuit import Angle, Circuit
 from qdistill.quantum.lowering import AngleTable, Moments, lower
 from qdistill.quantum.observable import Observable, PauliZ, pauli_compose
 
@@ -36,6 +36,24 @@ def _unstack(array: Array, axis: int) -> list[Array]:
     """The parts along an axis. Cut in one operation, whose derivative is one concatenation and not a sum of parts."""
     parts = jax.lax.split(array, (1,) * array.shape[axis], axis % array.ndim)
     return [jnp.squeeze(part, axis) for part in parts]
+
+
+def values_of_angles(
+    angles: Sequence[Angle], weights: Float[Array, " weights"], features: Float[Array, " features"]
+) -> Float[Array, " angles"]:
+    """Each angle in radians, where none is constant.
+
+    Args:
+        angles: where they come from.
+        weights: the flat weight vector.
+        features: one feature vector.
+    """
+    source = jnp.concatenate([weights, features])
+    first = {"weight": 0, "feature": weights.size}
+    index = np.array([first[angle.source] + angle.index for angle in angles], dtype=np.int32)
+    scale = jnp.array([angle.scale for angle in angles], source.dtype)
+    offset = jnp.array([angle.offset for angle in angles], source.dtype)
+    return offset + scale * source[index]
 
 
 def angles_of(
