@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +13,7 @@ from qdistill.evaluate.change import Change, changes
 from qdistill.evaluate.confusion import confusion
 from qdistill.evaluate.executions import count_executions
 from qdistill.evaluate.protocol import measure
-from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
+from qdistill.models import LeNetArchitecture, QuantumLeNet, QuantumLeNetArchitecture
 
 from ..distill.samples import random_bundle
 
@@ -70,3 +71,33 @@ def test_circuits_are_counted(architecture, per_image):
     else:
         assert not by_name
         assert "no quantum layer" in counted["notes"][0]
+
+
+class Pair(eqx.Module):
+    """Two networks, whose logits are added."""
+
+    first: QuantumLeNet
+    second: QuantumLeNet
+
+    def __call__(self, image):
+        return self.first(image) + self.second(image)
+
+
+@dataclasses.dataclass(frozen=True)
+class PairArchitecture:
+    """One with three settings, and one with a single setting."""
+
+    def build(self, image_shape, n_classes, *, key):
+        pauli_z = dataclasses.replace(QUANTUM, observable="pauli_z")
+        return Pair(*(kind.build(image_shape, n_classes, key=key) for kind in (QUANTUM, pauli_z)))
+
+
+def test_circuits_of_several_quantum_layers_are_added():
+    counted = count_executions(random_bundle(PairArchitecture(), InnerLoop(steps=3, step_sizes="shared")))
+    evaluations = 1 + 2 * 18 + 2 * 7
+    # Three steps on three images.
+    assert counted["training"] == 3 * 3 * (3 * evaluations + evaluations)
+    steps = {row["name"]: row["circuits"] for row in counted["rows"] if row["name"].startswith("one step: ")}
+    assert steps["one step: values of quantum layer 1"] == 3 * steps["one step: values of quantum layer 2"]
+    assert len(steps) == 6
+    assert 3 * sum(steps.values()) == counted["training"]

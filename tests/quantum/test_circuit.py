@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from hypothesis import given
 
@@ -18,6 +21,7 @@ from qdistill.quantum import (
     StronglyEntangling,
     constant,
     feature,
+    unitary,
     weight,
 )
 from qdistill.quantum.gates import GATES
@@ -92,6 +96,66 @@ WRONG_OPERATIONS: list[tuple[dict[str, Any], str]] = [
 def test_wrong_operations_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(CircuitError, match=message):
         Operation(**fields)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (("CNOT", [0, 1]), ("CNOT", (0, 1))),
+        (("CNOT", np.array([0, 1])), ("CNOT", (0, 1))),
+        (("RY", jnp.array([1]), jnp.array([0.5])), ("RY", (1,), (constant(0.5),))),
+        (("RY", (0,), (0.5,)), ("RY", (0,), (constant(0.5),))),
+        (("Rot", [0], [weight(0), np.float32(0.5), 2]), ("Rot", (0,), (weight(0), constant(0.5), constant(2.0)))),
+        (("Unitary", (0,), (), np.eye(2)), ("Unitary", (0,), (), UNIT)),
+        (("Unitary", (0,), (), [[1, 0], [0, 1]]), ("Unitary", (0,), (), UNIT)),
+    ],
+)
+def test_lists_arrays_and_numbers_are_kept_as_plain_data(given: tuple[Any, ...], kept: tuple[Any, ...]) -> None:
+    operation = Operation(*given)
+    assert operation == Operation(*kept)
+    assert repr(operation) == repr(Operation(*kept))
+    circuit = Circuit(np.int64(2), [operation])  # type: ignore[arg-type]
+    assert {circuit} == {Circuit(2, (Operation(*kept),))}
+    assert Circuit.from_json(json.loads(json.dumps(circuit.to_json()))) == circuit
+    assert jax.eval_shape(lambda weights: unitary(circuit, weights), jnp.zeros(circuit.n_weights)).shape == (4, 4)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_angles_are_kept_as_plain_data() -> None:
+    angle = Angle("weight", np.int64(3), np.float32(0.5), 2)  # type: ignore[arg-type]
+    assert repr(angle) == repr(Angle("weight", 3, 0.5, 2.0))
+    assert json.dumps(Circuit(1, (Operation("RX", (0,), (angle,)),)).to_json())
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Operation("RY", 0, (weight(0),)), r"`wires` must be wires such as \(0, 1\), but was 0"),
+        (lambda: Operation("RY", (0.0,), (weight(0),)), r"`wires` must be wires such as .* but was \(0.0,\)"),
+        (lambda: Operation("CNOT", "01"), "`wires` must be wires such as .* but was '01'"),
+        (lambda: Operation("RY", (0,), weight(0)), "`angles` must be angles such as .* but was Angle"),
+        (lambda: Operation("RY", (0,), 0.5), "`angles` must be angles such as .* but was 0.5"),
+        (lambda: Operation("RY", (0,), ("0.5",)), "`angles` must be angles such as .* but was"),
+        (lambda: Operation("RY", (0,), (float("nan"),)), r"`angles` must be angles such as .* but was \(nan,\)"),
+        (lambda: Operation("RY", (0,), np.ones((1, 2))), "`angles` must be angles such as .* but was"),
+        (lambda: Operation("Unitary", (0,), matrix=1.0), "`matrix` must be the rows of a 2x2 matrix, but was 1.0"),
+        (lambda: Operation("Unitary", (0,), matrix=["ab", "cd"]), "`matrix` must be the rows of a 2x2 matrix"),
+        (lambda: Operation("Unitary", (0,), matrix=[[1, 0], [0]]), "`matrix` must be the rows of a 2x2 matrix"),
+        (lambda: Operation("Unitary", (0,), matrix=np.eye(4)), r"unitary of shape \(2, 2\), .* shape \(4, 4\)"),
+        (lambda: weight("a"), "`index` must be an integer, but was 'a'"),
+        (lambda: feature(0.5), "`index` must be an integer, but was 0.5"),
+        (lambda: Angle("weight", 0, "2"), "`scale` must be a number, but was '2'"),
+        (lambda: Angle("weight", 0, 1.0, None), "`offset` must be a number, but was None"),
+        (lambda: Circuit(2.0), "`n_wires` must be an integer, but was 2.0"),
+        (lambda: Circuit(1, Operation("H", (0,))), "`operations` must be a sequence of operations, but was Operation"),
+        (lambda: Circuit(1, ("H",)), "`operations` must be operations, but one of them was 'H'"),
+    ],
+)
+def test_what_has_no_meaning_is_named(build: Any, message: str) -> None:
+    with pytest.raises(CircuitError, match=message):
+        build()
 
 
 @pytest.mark.parametrize("index", [-1, -3])

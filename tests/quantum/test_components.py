@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -17,13 +18,19 @@ import qdistill.quantum
 from qdistill.errors import CircuitError
 from qdistill.quantum import (
     Ansatz,
+    Circuit,
+    DeviceModel,
     Embedding,
+    Execution,
+    NoisyLayer,
     PauliZ,
+    QuantumLayer,
     apply,
     expectation_values,
     for_batch,
     unitary,
 )
+from qdistill.quantum.preparation import embedded_features
 
 from .components import (
     ANSATZE,
@@ -84,6 +91,22 @@ class TestEmbedding:
         n = embedding.n_features
         with pytest.raises(CircuitError, match=f"`features` must be at most .*{n} values .* was {n + 1} values"):
             embedding.state(jnp.ones(n + 1))
+
+    @pytest.mark.usefixtures("unchecked")
+    @pytest.mark.parametrize("shape", [(10, 2), ()])
+    def test_takes_one_vector(self, name: str, shape: tuple[int, ...]) -> None:
+        embedding = EMBEDDINGS[name].make(N_WIRES)
+        features, circuit = jnp.ones(shape), Circuit(N_WIRES)
+        layer = QuantumLayer(embedding, circuit, jnp.zeros(0), PauliZ(((0,),)))
+        noisy = NoisyLayer(layer, Execution(DeviceModel.uniform(N_WIRES)))
+        sampled = NoisyLayer(layer, Execution(shots=1), jax.random.key(0))
+        as_gates = partial(embedded_features, embedding, circuit)
+        for take in (embedding.state, layer, noisy, sampled, as_gates):
+            with pytest.raises(CircuitError) as raised:
+                take(features)
+            assert str(raised.value) == (
+                f"Argument `features` must be one vector, but had shape {shape}. For a batch use `jax.vmap`."
+            )
 
     def test_zero_vector_has_finite_derivatives(self, name: str) -> None:
         embedding = EMBEDDINGS[name].make(N_WIRES)

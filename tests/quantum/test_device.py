@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from qdistill.errors import ArgumentError
@@ -15,6 +16,18 @@ def test_toml_gives_the_device_back(tmp_path):
     for device in (some_device(3), DeviceModel.uniform(2, name='with "quotes" and \\'), some_device(2, factor=0.0)):
         device.save(tmp_path / "device.toml")
         assert DeviceModel.from_toml(tmp_path / "device.toml") == device
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_numbers_of_numpy_are_kept_as_pythons(tmp_path, dtype):
+    device = DeviceModel.uniform(2, one_qubit_error=dtype(0.25), t1=dtype(2.0), t2=dtype(1.0), readout=np.zeros(2))
+    device = replace(device, pairs=[Pair(np.array([0, 1]), dtype(0.5), np.int64(0))], one_qubit_time=np.zeros(2))
+    plain = DeviceModel.uniform(2, one_qubit_error=0.25, t1=2.0, t2=1.0)
+    assert repr(device) == repr(replace(plain, pairs=(Pair((0, 1), 0.5, 0),)))
+    assert hash(device)
+    device.save(tmp_path / "device.toml")
+    assert DeviceModel.from_toml(tmp_path / "device.toml") == replace(device, name="uniform")
 
 
 def test_toml_with_one_value_for_all_wires(tmp_path):

@@ -1,7 +1,7 @@
 """Layers on a device and from shots, against PennyLane's density matrices and exact gradients."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import equinox as eqx
 import jax
@@ -29,6 +29,7 @@ from qdistill.quantum import (
     measurement_settings,
     n_gradient_circuits,
     on_device,
+    on_each,
     probabilities,
     weight,
     with_key,
@@ -212,6 +213,49 @@ def test_each_shifted_circuit_has_shots_of_its_own():
     assert float(drawn.mean()) == pytest.approx(0, abs=0.02)
 
 
+@pytest.mark.parametrize("estimator", ["samples", "gaussian"])
+def test_each_vector_of_an_image_has_shots_of_its_own(estimator):
+    # Z after a quarter turn from |0> is a fair coin: a mean over S shots has the variance 1 / S.
+    circuit = Circuit(1, (Operation("RY", (0,), (weight(0),)),))
+    layer = QuantumLayer(NoEmbedding(1, 1), circuit, jnp.array([math.pi / 2]), PauliZ(((0,),)))
+    noisy, shots, patches = NoisyLayer(layer, Execution(shots=100, estimator=estimator)), 100, jnp.zeros((64, 1))
+
+    def means(key):
+        own = with_key(noisy, key)
+        return on_each(own, patches).mean(), eqx.filter_grad(lambda own: on_each(own, patches).mean())(own)
+
+    values, slopes = quick_jit(jax.vmap(means))(jax.random.split(jax.random.key(7), 200))
+    assert float(values.std()) == pytest.approx(1 / math.sqrt(shots * 64), rel=0.2)
+    assert float(values.mean()) == pytest.approx(0, abs=5 / math.sqrt(shots * 64 * 200))
+    assert float(slopes.layer.weights.mean()) == pytest.approx(-1, abs=0.01)
+
+
+@pytest.mark.parametrize("device", [None, some_device(3)], ids=["ideal", "noisy"])
+def test_on_each_gives_the_values_of_vmap(device):
+    layer = make_layer(n_wires=2, n_layers=1)
+    vectors = jnp.asarray(make_features(layer, 5))
+    exact = layer if device is None else NoisyLayer(layer, Execution(device))
+    found, expected = quick_jit(lambda vectors: (on_each(exact, vectors), jax.vmap(exact)(vectors)))(vectors)
+    assert np.abs(np.asarray(found - expected)).max() < 1e-5
+    with pytest.raises(ArgumentError, match="`key` must be given where there are shots"):
+        on_each(NoisyLayer(layer, Execution(device, 10)), vectors)
+
+
+def test_on_each_tells_the_layer_how_many_vectors_there_are(monkeypatch):
+    seen = []
+
+    def record(layer, features, form):
+        seen.append((layer.batch, form))
+        return jnp.zeros(layer.n_outputs)
+
+    monkeypatch.setattr("qdistill.quantum.layer.evaluate_in_form", record)
+    layer = make_layer(n_wires=4, batch=10)
+    on_each(layer, jnp.ones((196, 16)))
+    assert seen == [(1960, replace(layer, batch=1960).form)]
+    with pytest.raises(CircuitError, match="`batch` must be at least 1, but was 0"):
+        on_each(layer, jnp.ones((0, 16)))
+
+
 def test_the_gaussian_estimator_has_second_derivatives():
     layer = make_layer(n_wires=2, n_layers=1)
     noisy = NoisyLayer(layer, Execution(some_device(2), 100, "gaussian", "approximate"), jax.random.key(0))
@@ -252,6 +296,30 @@ def test_wrapping_keys_and_unwrapping():
     assert isinstance(again[0].layer, QuantumLayer)
     assert eqx.tree_equal(ideal(again), layers)
     assert n_gradient_circuits(layers[0], 4) == 1 + 2 * 12 + 2 * 4
+
+
+@dataclass(frozen=True)
+class Doubled:
+    """A user's own embedding: RY by twice the feature."""
+
+    n_wires: int = 1
+    n_features: int = 1
+
+    def state(self, features):
+        return AngleEmbedding(1).state(2 * features)
+
+
+def test_samples_need_an_embedding_with_a_shift_rule():
+    circuit = Circuit(1, (Operation("RX", (0,), (weight(0),)),))
+    layer, features = QuantumLayer(Doubled(), circuit, jnp.array([0.3]), PauliZ(((0,),))), jnp.array([0.4])
+    with pytest.raises(CircuitError, match="needs a shift rule for the features, but had Doubled"):
+        on_device(layer, Execution(shots=10))
+    # What needs no rule has the layer's own gradient, -2 sin(2 x) cos(0.3).
+    on_ideal = on_device(layer, Execution(DeviceModel.uniform(1), preparation="ideal"))
+    smooth = with_key(on_device(layer, Execution(shots=10**8, estimator="gaussian")), jax.random.key(0))
+    slopes = quick_jit(lambda x: [jax.grad(lambda x, own=own: own(x)[0])(x) for own in (on_ideal, smooth)])(features)
+    for slope, tolerance in zip(slopes, (1e-5, 1e-2), strict=True):
+        assert float(slope[0]) == pytest.approx(-2 * math.sin(0.8) * math.cos(0.3), abs=tolerance)
 
 
 @pytest.mark.usefixtures("unchecked")

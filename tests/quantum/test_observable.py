@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -152,6 +154,27 @@ def test_hermitian_coefficients_fit_the_groups(shape: tuple[int, int], wires: tu
 def test_pauli_z_is_on_single_wires(wires: tuple[tuple[int, ...], ...]) -> None:
     for build in (PauliZ, lambda groups: make_observable("pauli_z", groups, key=jax.random.key(0))):
         with pytest.raises(CircuitError, match="`wires` must be groups of one wire for Pauli-Z, but was"):
+            build(wires)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_wires_may_be_lists_and_arrays() -> None:
+    for wires in ([[0], [1]], np.array([[0], [1]]), jnp.array([[0], [1]])):
+        assert PauliZ(wires) == PauliZ(((0,), (1,)))  # type: ignore[arg-type]
+        hermitian = Hermitian(jnp.ones((2, 4)), wires)  # type: ignore[arg-type]
+        assert hermitian.wires == ((0,), (1,))
+        assert hash(hermitian.wires)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("wires", [(0, 1), 0, ((0.5,),), ("ab",)])
+def test_wires_are_groups(wires: Any) -> None:
+    for build in (
+        PauliZ,
+        lambda wires: Hermitian(jnp.ones((2, 4)), wires),
+        lambda wires: make_observable("hermitian", wires, key=jax.random.key(0)),
+    ):
+        with pytest.raises(CircuitError, match=r"`wires` must be groups such as \(\(0,\), \(1,\)\), but was"):
             build(wires)
 
 

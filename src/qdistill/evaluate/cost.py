@@ -73,7 +73,10 @@ def circuits_per_gradient(layer: QuantumLayer, method: Method = "parameter_shift
 def training_work(
     model: Model, images_seen: int, *, shots: int, method: Method = "parameter_shift", directions: int = 32
 ) -> Work:
-    """What one training runs.
+    """What one training runs, where the network uses each of its quantum layers once an image.
+
+    A layer that is used on p vectors of every image, such as the patches of a quanvolution, runs p times as many
+    circuits as are counted for it here: how often a network calls a layer cannot be seen from its parts.
 
     Args:
         model: the network; one without a quantum layer runs nothing.

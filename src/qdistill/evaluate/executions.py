@@ -16,6 +16,8 @@ SHOTS = 1024
 def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = None) -> dict[str, Any]:
     """Count the circuits of a bundle's training by parameter shift, price them, and set them beside real images.
 
+    As in `training_work`, each quantum layer counts as used once an image.
+
     Args:
         bundle: its architecture, images and schedule are read.
         core_seconds: what its distillation took, as `distillation_seconds` gives it.
@@ -33,17 +35,19 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
     if not layers:
         note = "The network has no quantum layer, so it runs no circuits."
         return {"rows": [], "training": 0, "trainings": [], "cards": [], "points": [], "notes": [note]}
-    (layer,) = layers
     n_images, n_steps = bundle.data.schedule.shape[1], bundle.inner.total_steps
-    n_settings = settings(layer.observable)
-    rows = [
-        {
-            "name": f"one step: {name}",
-            "how": f"{n_images} images x {n_settings} setting{'s' * (n_settings > 1)} x {n:,} evaluations",
-            "circuits": n_images * n_settings * n,
-        }
-        for name, n in evaluations_per_gradient(layer).items()
-    ]
+    rows = []
+    for number, layer in enumerate(layers, start=1):
+        which = f" of quantum layer {number}" if len(layers) > 1 else ""
+        n_settings = settings(layer.observable)
+        rows += [
+            {
+                "name": f"one step: {name}{which}",
+                "how": f"{n_images} images x {n_settings} setting{'s' * (n_settings > 1)} x {n:,} evaluations",
+                "circuits": n_images * n_settings * n,
+            }
+            for name, n in evaluations_per_gradient(layer).items()
+        ]
     record, cards = find_record(bundle), read_rates()
     trainings = compare(bundle, record, shots=SHOTS)
     total = trainings[0].work.circuits

@@ -6,7 +6,8 @@ Everything here is frozen and hashable, holds no arrays, and knows nothing of JA
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import operator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -28,7 +29,7 @@ class Angle:
         offset: radians added to it.
 
     Raises:
-        CircuitError: unknown source, a negative index, or a number that is not finite.
+        CircuitError: unknown source, an index that is negative or no integer, or a number that is not finite.
     """
 
     source: Literal["constant", "weight", "feature"]
@@ -40,6 +41,9 @@ class Angle:
         """Check that the angle can be read."""
         if self.source not in ("constant", "weight", "feature"):
             raise CircuitError.unknown("source", self.source, ("constant", "weight", "feature"))
+        _keep(self, "index", operator.index, "an integer")
+        for name in ("scale", "offset"):
+            _keep(self, name, _number, "a number")
         if self.index < 0:
             raise CircuitError(f"Argument `index` must be at least 0, but was {self.index}.")
         for name in ("scale", "offset"):
@@ -66,18 +70,28 @@ def feature(index: int) -> Angle:
     return Angle("feature", index)
 
 
+def as_wires(wires: Any) -> tuple[int, ...]:
+    """Wires from any sequence or array of integers.
+
+    Raises:
+        TypeError: it is none.
+    """
+    return tuple(map(operator.index, wires))
+
+
 @dataclass(frozen=True)
 class Operation:
-    """One gate on its wires.
+    """One gate on its wires. Lists and arrays are kept as tuples.
 
     Args:
         gate: a name of `gates.GATES`, or ``"Unitary"`` for a one-wire gate given by `matrix`.
         wires: the wires, each once; for a controlled gate the control comes first.
-        angles: as many as the gate takes.
+        angles: as many as the gate takes; a number of radians is kept as a `constant`.
         matrix: rows of the 2x2 unitary, for ``"Unitary"`` only.
 
     Raises:
-        CircuitError: unknown gate, wrong number of wires or angles, a wire twice, or a non-unitary matrix.
+        CircuitError: unknown gate, wrong number of wires or angles, a wire twice, a non-unitary matrix, or an argument
+            that is none of its kind.
 
     Example:
         >>> Operation("CRX", (0, 1), (weight(3),))  # doctest: +ELLIPSIS
@@ -91,6 +105,10 @@ class Operation:
 
     def __post_init__(self) -> None:
         """Check the operation, so that every circuit that exists has a meaning."""
+        _keep(self, "wires", as_wires, "wires such as (0, 1)")
+        _keep(self, "angles", _angles, "angles such as (weight(0), 0.5)")
+        if self.matrix is not None:
+            _keep(self, "matrix", _rows, "the rows of a 2x2 matrix")
         if self.gate == UNITARY:
             if self.matrix is None:
                 raise CircuitError("Argument `matrix` must be given for the gate 'Unitary', but was None.")
@@ -121,7 +139,7 @@ class Circuit:
         operations: applied from first to last.
 
     Raises:
-        CircuitError: no wires, or an operation on a wire that the circuit does not have.
+        CircuitError: no wires, an operation on a wire that the circuit does not have, or what is no operation.
     """
 
     n_wires: int
@@ -129,8 +147,14 @@ class Circuit:
 
     def __post_init__(self) -> None:
         """Check the wires of every operation."""
+        _keep(self, "n_wires", operator.index, "an integer")
+        _keep(self, "operations", tuple, "a sequence of operations")
         if self.n_wires < 1:
             raise CircuitError(f"Argument `n_wires` must be at least 1, but was {self.n_wires}.")
+        given: tuple[Any, ...] = self.operations
+        for each in given:
+            if not isinstance(each, Operation):
+                raise CircuitError(f"Argument `operations` must be operations, but one of them was {each!r}.")
         for place, operation in enumerate(self.operations):
             if any(not 0 <= wire < self.n_wires for wire in operation.wires):
                 raise CircuitError(
@@ -214,6 +238,27 @@ class Circuit:
                 Operation(given["gate"], tuple(given["wires"]), tuple(Angle(**angle) for angle in angles), matrix)
             )
         return cls(fields["n_wires"], tuple(operations))
+
+
+def _keep(owner: Any, name: str, convert: Callable[[Any], Any], expected: str) -> None:
+    """Replace an argument of a frozen class by what it is kept as."""
+    value = getattr(owner, name)
+    try:
+        object.__setattr__(owner, name, convert(value))
+    except (TypeError, ValueError) as error:
+        raise CircuitError(f"Argument `{name}` must be {expected}, but was {value!r}.") from error
+
+
+def _number(value: Any) -> float:
+    return float(value + 0.0)  # the sum refuses text, which `float` would read
+
+
+def _angles(angles: Any) -> tuple[Angle, ...]:
+    return tuple(angle if isinstance(angle, Angle) else constant(_number(angle)) for angle in angles)
+
+
+def _rows(matrix: Any) -> tuple[tuple[complex, ...], ...]:
+    return tuple(map(tuple, np.array(matrix, dtype=complex).tolist()))
 
 
 _ANGLE: dict[str, Any] = {"source": str, "index": int, "scale": int | float, "offset": int | float}

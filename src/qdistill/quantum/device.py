@@ -40,6 +40,7 @@ class Pair:
 
     def __post_init__(self) -> None:
         """Check the values."""
+        _keep_plain(self)
         if len(set(self.wires)) != 2 or min(self.wires) < 0:
             raise ArgumentError(f"Argument `wires` must be two different wires, but was {self.wires}.")
         _check_range("error", (self.error,), 0.0, TWO_QUBIT_LIMIT)
@@ -82,6 +83,7 @@ class DeviceModel:
 
     def __post_init__(self) -> None:
         """Check the values."""
+        _keep_plain(self)
         n = self.n_wires
         for name in ("one_qubit_error", "one_qubit_time", "t1", "t2", "readout"):
             if len(getattr(self, name)) != n or not n:
@@ -217,6 +219,17 @@ class DeviceModel:
             return _from_plain({"name": path.stem, **plain})
         except ArgumentError as error:
             raise ArgumentError(f"Cannot read the device {path}: {error}") from error
+
+
+def _keep_plain(owner: Pair | DeviceModel) -> None:
+    """Make Python's own numbers of NumPy's, which TOML has no form for, and tuples of lists and arrays."""
+    for field in fields(owner):
+        object.__setattr__(owner, field.name, _plain(getattr(owner, field.name)))
+
+
+def _plain(value: Any) -> Any:
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
 def _check_range(name: str, values: Sequence[Any], lowest: float, highest: float) -> None:

@@ -16,6 +16,19 @@ NORM_FLOOR = 1e-12
 """Added to the squared norm before the square root: far below any real feature vector's, above zero."""
 
 
+def count_features(features: Array) -> int:
+    """The length of a feature vector.
+
+    Raises:
+        CircuitError: not one vector.
+    """
+    if features.ndim != 1:
+        raise CircuitError(
+            f"Argument `features` must be one vector, but had shape {features.shape}. For a batch use `jax.vmap`."
+        )
+    return features.size
+
+
 @runtime_checkable
 class Embedding(Protocol):
     """A map from one feature vector to one state."""
@@ -63,9 +76,9 @@ class AmplitudeEmbedding:
             The 2^n amplitudes, real.
 
         Raises:
-            CircuitError: more features than amplitudes.
+            CircuitError: more features than amplitudes, or not one vector.
         """
-        (n_features,) = features.shape
+        n_features = count_features(features)
         if n_features > self.n_features:
             raise CircuitError(
                 f"Argument `features` must be at most 2**n_wires = {self.n_features} values for amplitude "
@@ -102,9 +115,9 @@ class NoEmbedding:
             The 2^n amplitudes, real.
 
         Raises:
-            CircuitError: more features than the circuit reads.
+            CircuitError: more features than the circuit reads, or not one vector.
         """
-        (n_features,) = features.shape
+        n_features = count_features(features)
         if n_features > self.n_features:
             raise CircuitError(
                 f"Argument `features` must be at most the {self.n_features} values that the circuit reads, but was "
@@ -150,9 +163,9 @@ class AngleEmbedding:
             The 2^n amplitudes: real for the Y axis, complex otherwise.
 
         Raises:
-            CircuitError: more features than wires.
+            CircuitError: more features than wires, or not one vector.
         """
-        (n_features,) = features.shape
+        n_features = count_features(features)
         if n_features > self.n_wires:
             raise CircuitError(
                 f"Argument `features` must be at most n_wires = {self.n_wires} values for angle embedding, "

@@ -82,7 +82,8 @@ class QuantumLayer(eqx.Module):
     """Features -> embedding -> circuit -> one expectation value for each group of the observable.
 
     Takes one feature vector; batches under `jax.vmap`. Use `for_batch` (as `qdistill.models.predict` does) to
-    tell the layers inside a network how many vectors they will see, so that they choose their form.
+    tell the layers inside a network how many vectors they will see, so that they choose their form. A network that
+    uses a layer on several vectors of one image, such as patches, does so with `on_each`.
 
     Args:
         embedding: how the features become a state.

@@ -37,6 +37,23 @@ class AngleTable:
     feature_scale: np.ndarray
     feature_index: np.ndarray
 
+    @classmethod
+    def of(cls, angles: Sequence[Angle], shape: tuple[int, ...]) -> AngleTable:
+        """The maps of some angles, in C order."""
+
+        def table(value: str, source: str | None = None) -> np.ndarray:
+            entries = [getattr(angle, value) if source in (None, angle.source) else 0 for angle in angles]
+            return np.array(entries, float).reshape(shape)
+
+        # 32-bit indices: with wider ones, JAX 0.10 cannot index first without and then with `jax_enable_x64`.
+        return cls(
+            offset=table("offset"),
+            weight_scale=table("scale", "weight"),
+            weight_index=table("index", "weight").astype(np.int32),
+            feature_scale=table("scale", "feature"),
+            feature_index=table("index", "feature").astype(np.int32),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Moments:
@@ -158,32 +175,13 @@ def lower(circuit: Circuit) -> Moments:
     # At least one level, so that a circuit without rotations has unitaries too.
     depth = max([1, *(len(r) for m in moments for r in m.rotations)])
     padding = [(_ZERO, _ZERO, _ZERO)] * depth
-    grid = [
-        [[(r + padding)[d] for r in moment.rotations] for d in range(depth)] for moment in moments
-    ]  # (M, D, n, 3) angles
-
-    def table(value: str, source: str | None = None) -> np.ndarray:
-        rows = [
-            getattr(a, value) if source in (None, a.source) else 0
-            for moment in grid
-            for level in moment
-            for triple in level
-            for a in triple
-        ]
-        return np.array(rows).reshape(len(moments), depth, n, 3)
+    table = [a for m in moments for d in range(depth) for r in m.rotations for a in (r + padding)[d]]
 
     permutations = np.array([m.permutation for m in moments]).reshape(len(moments), 2**n)
     phases = np.array([m.phases for m in moments]).reshape(len(moments), 2**n)
-    # 32-bit indices: with wider ones, JAX 0.10 cannot index first without and then with `jax_enable_x64`.
     return Moments(
         n_wires=n,
-        angles=AngleTable(
-            offset=table("offset"),
-            weight_scale=table("scale", "weight"),
-            weight_index=table("index", "weight").astype(np.int32),
-            feature_scale=table("scale", "feature"),
-            feature_index=table("index", "feature").astype(np.int32),
-        ),
+        angles=AngleTable.of(table, (len(moments), depth, n, 3)),
         permutations=permutations if (permutations != np.arange(2**n)).any() else None,
         phases=phases if (phases != 1).any() else None,
         global_phase=complex(np.exp(1j * total_phase)),

@@ -27,13 +27,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qdistill.errors import ArgumentError
+from qdistill.errors import ArgumentError, CircuitError
 from qdistill.quantum.channels import readings
 from qdistill.quantum.circuit import Angle, Circuit
 from qdistill.quantum.device import DeviceModel
-from qdistill.quantum.embedding import NORM_FLOOR, AmplitudeEmbedding, NoEmbedding
+from qdistill.quantum.embedding import NORM_FLOOR, AmplitudeEmbedding, AngleEmbedding, NoEmbedding
 from qdistill.quantum.gates import shift_rule
-from qdistill.quantum.layer import QuantumLayer, quadratic_values
+from qdistill.quantum.layer import QuantumLayer, for_batch, quadratic_values
 from qdistill.quantum.noisy_preparation import averaged_preparation, noisy_state
 from qdistill.quantum.observable import PAULIS, Observable
 from qdistill.quantum.shots import (
@@ -95,10 +95,10 @@ class NoisyLayer(eqx.Module):
     Args:
         layer: the layer.
         execution: how its circuits are executed.
-        key: random key for the shots of one evaluation, consumed; `with_key` sets it.
+        key: random key for the shots of one evaluation, consumed; `with_key` sets it, and `on_each` splits it.
 
     Raises:
-        CircuitError: the layer has more wires than the device.
+        CircuitError: the layer has more wires than the device, or takes samples with an embedding of a user's own.
     """
 
     layer: QuantumLayer
@@ -106,9 +106,17 @@ class NoisyLayer(eqx.Module):
     key: Array | None = None
 
     def __check_init__(self) -> None:
-        """Check that the layer fits the device."""
-        if self.execution.device is not None:
-            compile_noisy(self.layer.circuit, self.execution.device)
+        """Check that the layer fits the device, and that its features have a shift rule where one is needed."""
+        embedding, execution = self.layer.embedding, self.execution
+        if execution.device is not None:
+            compile_noisy(self.layer.circuit, execution.device)
+        known = isinstance(embedding, AmplitudeEmbedding | AngleEmbedding | NoEmbedding)
+        if execution.shots is not None and execution.estimator == "samples" and not known:
+            raise CircuitError(
+                "Argument `layer` must have an AmplitudeEmbedding, AngleEmbedding or NoEmbedding for the estimator "
+                f"'samples', which needs a shift rule for the features, but had {embedding!r}. Use the estimator "
+                "'gaussian', or a NoEmbedding and a circuit that reads the features."
+            )
 
     @property
     def n_outputs(self) -> int:
@@ -157,10 +165,11 @@ def ideal(tree: Tree) -> Tree:
     return result
 
 
-def takes_shots(tree: Any) -> bool:
-    """Whether a layer inside a network is executed from shots, so that it needs a key."""
+def takes_shots(tree: Any, estimator: Literal["samples", "gaussian"] | None = None) -> bool:
+    """Whether a layer inside a network is executed from shots, by this estimator or by any, so that it needs a key."""
     nodes = jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, NoisyLayer))
-    return any(isinstance(node, NoisyLayer) and node.execution.shots is not None for node in nodes)
+    executions = [node.execution for node in nodes if isinstance(node, NoisyLayer) and node.execution.shots is not None]
+    return any(estimator in (None, execution.estimator) for execution in executions)
 
 
 def with_key(tree: Tree, key: Array) -> Tree:
@@ -181,6 +190,29 @@ def with_key(tree: Tree, key: Array) -> Tree:
 
     result: Tree = jax.tree.map(keyed, tree, is_leaf=lambda node: isinstance(node, NoisyLayer))
     return result
+
+
+def on_each(
+    layer: QuantumLayer | NoisyLayer, vectors: Float[Array, "vectors features"]
+) -> Float[Array, "vectors outputs"]:
+    """A layer's values for several feature vectors of one image, such as the patches of a quanvolution.
+
+    Under `jax.vmap` alone all of them would have the same shots, and the layer would choose its form for one of them.
+
+    Args:
+        layer: the layer; its `batch` is the number of images, as `for_batch` sets it.
+        vectors: a row each; with shots, each has shots of its own.
+
+    Raises:
+        ArgumentError: there are shots, but no key.
+        CircuitError: no vectors, or more features than the embedding takes.
+    """
+    inner = layer.layer if isinstance(layer, NoisyLayer) else layer
+    many = for_batch(layer, inner.batch * len(vectors))
+    if not isinstance(many, NoisyLayer) or many.key is None:
+        return jax.vmap(many)(vectors)
+    keys = jax.random.split(many.key, len(vectors))
+    return jax.vmap(lambda vector, key: replace(many, key=key)(vector))(vectors, keys)
 
 
 # --- exact values under noise

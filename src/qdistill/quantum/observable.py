@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from qdistill.errors import CircuitError
+from qdistill.quantum.circuit import as_wires
 from qdistill.quantum.gates import GATES
 
 PAULIS = "IXYZ"
@@ -80,6 +81,18 @@ def pauli_compose(coefficients: Float[Array, "... paulis"]) -> Complex[Array, ".
     return jnp.einsum("...p,pij->...ij", coefficients.astype(matrices.dtype), matrices)
 
 
+def wire_groups(wires: Any) -> tuple[tuple[int, ...], ...]:
+    """Groups of wires from any sequence of sequences, or array.
+
+    Raises:
+        CircuitError: it is none.
+    """
+    try:
+        return tuple(map(as_wires, wires))
+    except TypeError as error:
+        raise CircuitError(f"Argument `wires` must be groups such as ((0,), (1,)), but was {wires!r}.") from error
+
+
 class Hermitian(eqx.Module):
     """One Hermitian observable for each group of wires.
 
@@ -93,7 +106,7 @@ class Hermitian(eqx.Module):
     """
 
     coefficients: Float[Array, "groups paulis"]
-    wires: tuple[tuple[int, ...], ...] = eqx.field(static=True)
+    wires: tuple[tuple[int, ...], ...] = eqx.field(static=True, converter=wire_groups)
     trainable: bool = eqx.field(static=True, default=True)
 
     def __check_init__(self) -> None:
@@ -130,7 +143,7 @@ class PauliZ(eqx.Module):
         CircuitError: no groups, or a group of more than one wire.
     """
 
-    wires: tuple[tuple[int, ...], ...] = eqx.field(static=True)
+    wires: tuple[tuple[int, ...], ...] = eqx.field(static=True, converter=wire_groups)
 
     def __check_init__(self) -> None:
         """Check that there is one wire a group."""
@@ -173,7 +186,7 @@ def make_observable(
     Raises:
         CircuitError: unknown kind, or Pauli-Z on more than one wire at a time.
     """
-    groups = tuple(tuple(group) for group in wires)
+    groups = wire_groups(wires)
     if kind == "pauli_z":
         return PauliZ(groups)
     if kind not in ("hermitian", "fixed_hermitian"):

@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 
 from qdistill.errors import CircuitError
 from qdistill.quantum.circuit import Circuit, Operation, feature
-from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding
+from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding, count_features
 
 
 def preparation_circuit(n_wires: int) -> Circuit:
@@ -112,14 +112,15 @@ def embedded_features(
         features: at most as many as the embedding takes.
 
     Raises:
-        CircuitError: more features than the embedding takes.
+        CircuitError: more features than the embedding takes, or not one vector.
     """
-    if features.size > embedding.n_features:
+    n_features = count_features(features)
+    if n_features > embedding.n_features:
         raise CircuitError(
             f"Argument `features` must be at most {embedding.n_features} values for this embedding, but was "
-            f"{features.size} values."
+            f"{n_features} values."
         )
-    padded = jnp.pad(features, (0, embedding.n_features - features.size))
+    padded = jnp.pad(features, (0, embedding.n_features - n_features))
     if isinstance(embedding, AmplitudeEmbedding):
         return jnp.concatenate([preparation_angles(padded), padded[: circuit.n_features]])
     return padded

@@ -164,23 +164,9 @@ def compile_noisy(circuit: Circuit, device: DeviceModel) -> NoisyCircuit:
             place(wires).stages[-1].constants.append((matrix, wires))
     for wire in list(waiting):
         place((wire,))
-    return NoisyCircuit(circuit.n_wires, tuple(block.finish() for block in blocks), _table(rotations))
-
-
-def _table(rotations: Sequence[tuple[Angle, Angle, Angle]]) -> AngleTable:
-    """The angles in the form of `lowering`, (R, 1, 1, 3)."""
-
-    def column(value: str, source: str | None = None) -> np.ndarray:
-        rows = [getattr(a, value) if source in (None, a.source) else 0 for triple in rotations for a in triple]
-        return np.array(rows, float).reshape(-1, 1, 1, 3)
-
-    return AngleTable(
-        offset=column("offset"),
-        weight_scale=column("scale", "weight"),
-        weight_index=column("index", "weight").astype(np.int32),
-        feature_scale=column("scale", "feature"),
-        feature_index=column("index", "feature").astype(np.int32),
-    )
+    angles = [angle for triple in rotations for angle in triple]
+    table = AngleTable.of(angles, (len(rotations), 1, 1, 3))
+    return NoisyCircuit(circuit.n_wires, tuple(block.finish() for block in blocks), table)
 
 
 def _rotation_transfers(angles: Float[Array, "rotations 3"]) -> Float[Array, "rotations 4 4"]:
