@@ -19,8 +19,12 @@ from qdistill.data.preprocess import Labelled
 from qdistill.evaluate.baselines import FullTraining, score_full_training
 from qdistill.experiments.recipe import Recipe
 
-SEEN = (500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 512_000)
-"""Images seen in a training on all of them."""
+SEEN = (
+    *(500, 710, 1_000, 1_400, 2_000, 2_800, 4_000, 5_700, 8_000, 11_300, 16_000, 22_600, 32_000, 45_000, 64_000),
+    *(90_000, 128_000, 181_000, 256_000, 362_000, 512_000),
+)
+"""Images seen in a training on all of them; each is about the root of two times the one before, so that what a bundle
+saves is known to that factor."""
 
 SUBSETS = {10: 1_000, 100: 4_000, 1_000: 32_000}
 """Images in a subset, and images seen in the training on it: more did not help on MNIST."""
