@@ -2,15 +2,15 @@
 
     python examples/pennylane_circuit.py --out runs/pennylane-circuit
 
-By default a run of a few minutes; `--iterations 15000` gives a result. It needs the extra `pennylane`.
+By default a run of a few minutes; `--iterations 8000` gives a result. It needs the extra `pennylane`.
 """
 
 import argparse
+import dataclasses
 
 import pennylane as qml
 
 from qdistill import QuantumLeNetArchitecture, Recipe, default_recipe, from_pennylane, run
-from qdistill.distill.outer import OuterLoop
 
 N_WIRES, N_LAYERS = 6, 3
 
@@ -27,11 +27,11 @@ def ansatz(weights):
 
 def recipe(dataset: str, iterations: int) -> Recipe:
     circuit = from_pennylane(ansatz, N_WIRES, weight_shape=(N_LAYERS, N_WIRES, 3))
-    return Recipe(
-        dataset,
+    default = default_recipe(dataset)
+    return dataclasses.replace(
+        default,
         model=QuantumLeNetArchitecture(ansatz=circuit, n_qubits=N_WIRES, n_layers=1),
-        outer=OuterLoop(iterations=iterations, validate_every=min(100, iterations)),
-        n_validation=default_recipe(dataset).n_validation,
+        outer=dataclasses.replace(default.outer, iterations=iterations, validate_every=min(100, iterations)),
     )
 
 

@@ -2,16 +2,16 @@
 
     python examples/qiskit_circuit.py --out runs/qiskit-circuit
 
-By default a run of a few minutes; `--iterations 15000` gives a result. It needs the extra `qiskit`.
+By default a run of a few minutes; `--iterations 8000` gives a result. It needs the extra `qiskit`.
 """
 
 import argparse
+import dataclasses
 
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 
 from qdistill import QuantumLeNetArchitecture, Recipe, default_recipe, from_qiskit, run
-from qdistill.distill.outer import OuterLoop
 
 N_QUBITS, N_LAYERS = 4, 3
 
@@ -31,14 +31,14 @@ def reuploading() -> QuantumCircuit:
 
 def recipe(dataset: str, iterations: int) -> Recipe:
     circuit = from_qiskit(reuploading(), features=["x"])
-    return Recipe(
-        dataset,
+    default = default_recipe(dataset)
+    return dataclasses.replace(
+        default,
         # No embedding, for the circuit reads the features itself.
         model=QuantumLeNetArchitecture(
             ansatz=circuit, n_qubits=N_QUBITS, n_layers=1, embedding="none", skip="projection"
         ),
-        outer=OuterLoop(iterations=iterations, validate_every=min(100, iterations)),
-        n_validation=default_recipe(dataset).n_validation,
+        outer=dataclasses.replace(default.outer, iterations=iterations, validate_every=min(100, iterations)),
     )
 
 

@@ -151,11 +151,20 @@ def test_a_network_of_ones_own(tmp_path: Path) -> None:
     loaded = DistilledDataset.load(tmp_path / "bundle")
     assert_equal_bundles(loaded, bundle)
     network = known.initial_model()
-    with pytest.raises(BundleError, match="give the network to `initial_model`"):
+    with pytest.raises(BundleError, match="give the network as `structure`, to `replay`"):
         loaded.train()
     assert isinstance(loaded.initial_model(network), LeNet)
     with pytest.raises(BundleError, match=r"do not fit the network.*must have shape"):
         loaded.initial_model(random_bundle(LeNetArchitecture(width=5)).initial_model())
+
+
+def test_the_weights_of_a_network_of_ones_own_keep_their_order_through_jax(tmp_path: Path) -> None:
+    weights = {"z": jnp.ones((2, 2)), "a": jnp.zeros(3)}
+    own = dataclasses.replace(random_bundle(), architecture=None, initial_weights=weights)
+    changed = eqx.tree_at(lambda b: b.data.images, own, own.data.images + 1)
+    assert list(changed.initial_weights) == ["a", "z"], "JAX sorts, so there is something to keep"
+    changed.save(tmp_path / "bundle")
+    assert DistilledDataset.load(tmp_path / "bundle").weight_names == ("z", "a") == own.weight_names
 
 
 def test_an_architecture_has_to_be_registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,6 +217,36 @@ def test_the_meta_gradient_through_a_quantum_layer_is_exact_in_single_precision(
         np.testing.assert_allclose(ours, plain, rtol=0, atol=1e-4 * np.abs(plain).max())
 
 
+class Masked(eqx.Module):
+    """A network that also holds arrays that are no weights."""
+
+    inside: Smooth
+    places: Array
+    mask: np.ndarray
+
+    def __call__(self, image: Array) -> Array:
+        pixels = image.reshape(-1)[self.places] * self.mask
+        return self.inside(pixels.reshape(image.shape))
+
+
+def test_a_network_may_hold_arrays_that_are_no_weights() -> None:
+    inner, plain = InnerLoop(steps=2), Smooth.draw()
+    data = synthetic(inner, plain, 3)
+    size = math.prod(SHAPE)
+    masked = Masked(plain, jnp.arange(size), np.ones(size, bool))
+
+    @eqx.filter_jit
+    def slope(model: Any, images: Array) -> Array:
+        def loss(images: Array) -> Array:
+            trained = train(model, dataclasses.replace(data, images=images), inner)
+            return plain_loss(trained, data.images, data.labels)
+
+        result: Array = jax.grad(loss)(images)
+        return result
+
+    np.testing.assert_allclose(slope(masked, data.images), slope(plain, data.images), rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.usefixtures("double_precision")
 @pytest.mark.parametrize(
     ("inner", "memory_budget", "levels"),

@@ -20,7 +20,8 @@ from qdistill.distill.inner import InnerLoop, TrainingSet
 from qdistill.distill.objective import PerformanceMatching
 from qdistill.distill.outer import Compression, Distiller, OuterLoop, OuterState
 from qdistill.errors import ArgumentError
-from qdistill.models import Dense
+from qdistill.models import Dense, QuantumLeNetArchitecture
+from qdistill.quantum import Execution, on_device
 
 SHAPE, CLASSES = (3, 4, 1), 3
 
@@ -498,6 +499,17 @@ def test_halving_has_ten_levels_for_any_number_of_iterations(iterations: int) ->
 def test_what_has_no_meaning_is_rejected(kind: type, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         kind(**fields)
+
+
+def test_shots_without_derivatives_are_refused(splits: Splits, plain: Distiller) -> None:
+    model = QuantumLeNetArchitecture(n_qubits=2, n_layers=1).build(
+        splits.image_shape, splits.n_classes, key=jax.random.key(0)
+    )
+    noisy = on_device(model, Execution(shots=10))
+    with pytest.raises(ArgumentError, match="Argument `model` must take its shots by the estimator 'gaussian'"):
+        Distiller(
+            noisy, splits, compression=plain.compression, inner=plain.inner, outer=plain.outer, key=jax.random.key(0)
+        )
 
 
 def test_images_that_cannot_be_shared_out_are_named_before_anything_runs(splits: Splits) -> None:

@@ -29,7 +29,7 @@ from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression, OuterLoop, OuterState
 from qdistill.distill.seeds import SideBySide
-from qdistill.errors import ArgumentError, DivergenceError, RunError
+from qdistill.errors import ArgumentError, BundleError, DivergenceError, RunError
 from qdistill.evaluate.protocol import measure, replay
 from qdistill.experiments import course as course_module
 from qdistill.experiments import run as run_module
@@ -39,6 +39,7 @@ from qdistill.experiments.recipe import Device, Recipe
 from qdistill.experiments.run import make_distiller, run, run_seeds
 from qdistill.files import BUNDLE, CHECKPOINT, METRICS, PROFILE, SEEDS, TRACE
 from qdistill.models import QuantumLeNetArchitecture, named_weights
+from qdistill.quantum import DeviceModel
 
 RECIPE = Recipe(
     "digits",
@@ -202,7 +203,7 @@ def test_the_checkpoint_is_of_the_last_iteration(finished: Finished) -> None:
 
 def test_a_run_does_not_overwrite(finished: Finished, tmp_path: Path) -> None:
     before = {name: (finished.folder / name).read_bytes() for name in files(finished.folder)}
-    with pytest.raises(RunError, match=r"exists already\. Choose another with --out, or go on with it by --resume"):
+    with pytest.raises(RunError, match=r"exists already\. Choose another \(--out\), or go on with it \(--resume"):
         run(RECIPE, finished.folder)
     assert before == {name: (finished.folder / name).read_bytes() for name in files(finished.folder)}
     (tmp_path / "file").write_text("mine")
@@ -230,6 +231,34 @@ def test_a_place_that_cannot_be_written_to_is_named(
     monkeypatch.setattr(Path, function, denied)
     with pytest.raises(RunError, match=r"Cannot .*run.*: Permission denied"):
         run(RECIPE, tmp_path / "run")
+
+
+def test_a_bundle_that_could_not_be_written_stops_a_run_before_it_begins(tmp_path: Path) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Own(QuantumLeNetArchitecture):
+        pass
+
+    watch, recipe = Watch(), dataclasses.replace(RECIPE, model=Own(n_qubits=2, n_layers=1))
+    with pytest.raises(BundleError, match=r"could not be written: the architecture Own is not one of.*Register it"):
+        run(recipe, tmp_path / "run", observer=watch)
+    assert not watch.told
+
+
+def test_with_double_precision_switched_on_everything_learned_is_still_in_single() -> None:
+    with jax.enable_x64(True):
+        distiller = make_distiller(RECIPE, split(source("digits").load(None), n_validation=100))
+        arrays = [*named_weights(distiller.model).values(), *jax.tree.leaves(distiller.start().learned)]
+    assert {array.dtype for array in arrays} == {np.dtype(np.float32)}
+
+
+def test_a_run_goes_on_with_the_device_that_it_began_with(tmp_path: Path) -> None:
+    file = tmp_path / "device.toml"
+    DeviceModel.uniform(2, two_qubit_error=0.01).save(file)
+    recipe = dataclasses.replace(RECIPE, device=Device(str(file), shots=50, preparation="ideal"))
+    run_module._create(tmp_path / "run", recipe)
+    began_with = run_module._execution(recipe)
+    DeviceModel.uniform(2, two_qubit_error=0.2).save(file)
+    assert run_module._execution(recipe, tmp_path / "run") == began_with != run_module._execution(recipe)
 
 
 def test_only_a_run_folder_can_be_resumed(tmp_path: Path) -> None:
@@ -266,6 +295,8 @@ def test_a_finished_run_can_be_resumed(finished: Finished, tmp_path: Path) -> No
     run(RECIPE, folder, resume=True, observer=watch)
     assert watch.told == [("begin", 6), ("end", "finished")]
     assert_same_end(folder, finished)
+    seconds = [json.loads((place / "scores.json").read_text())["seconds"] for place in (finished.folder, folder)]
+    assert seconds[0] <= seconds[1], "what was spent before counts"
 
 
 KILLED = """
@@ -483,7 +514,7 @@ def test_runs_from_shots_are_the_same_alone_side_by_side_and_resumed(finished: F
     alone = run(recipe, tmp_path / "alone")
     assert not np.allclose(alone.data.images, finished.bundle.data.images, atol=1e-2), "shots are taken"
     with pytest.raises(KeyboardInterrupt):
-        run_seeds(recipe, [3, 4], tmp_path / "set", observer=Watch(3, interrupt))
+        run_seeds(recipe, np.array([3, 4]), tmp_path / "set", observer=Watch(3, interrupt))
     together, second = run_seeds(recipe, [3, 4], tmp_path / "set", resume=True)
     for name in ("images", "labels", "step_sizes"):
         expected = getattr(alone.data, name)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from qdistill.errors import ArgumentError
-from qdistill.models import LeNetArchitecture, Model, QuantumLeNetArchitecture, named_weights, predict, with_weights
-from qdistill.quantum import for_batch
+from qdistill.models import (
+    LeNetArchitecture,
+    Model,
+    QuantumLeNetArchitecture,
+    fields_from_json,
+    fields_to_json,
+    named_weights,
+    predict,
+    with_weights,
+)
+from qdistill.quantum import Circuit, StronglyEntangling, for_batch
 
 from .reference import quick_jit
 
@@ -51,6 +63,18 @@ def test_weights_have_names_in_a_fixed_order(network: Model) -> None:
         "f3.weight",
         "f3.bias",
     ]
+
+
+def test_fields_of_an_architecture_of_ones_own_come_back_from_json() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Own:
+        hidden: tuple[int, ...]
+        names: list[str]
+        circuit: Circuit | None = None
+
+    own = Own((8, 4), ["a"], StronglyEntangling(2, 1).circuit())
+    plain = json.loads(json.dumps(fields_to_json(own)))
+    assert Own(**fields_from_json(Own, plain)) == own
 
 
 def test_weights_go_from_one_network_to_another(network: Model) -> None:

@@ -174,6 +174,7 @@ class CIFAR10:
 
 
 DATASETS: dict[str, Source] = {each.name: each for each in (MNIST(), FashionMNIST(), CIFAR10(), Digits())}
+"""What a recipe or a bundle can name; add your own, such as `Arrays`, under its name."""
 
 
 def source(name: str) -> Source:
@@ -183,7 +184,8 @@ def source(name: str) -> Source:
         ArgumentError: no dataset has this name; the message lists those there are.
     """
     if name not in DATASETS:
-        raise ArgumentError.unknown("dataset", name, DATASETS)
+        unknown = ArgumentError.unknown("dataset", name, DATASETS)
+        raise ArgumentError(f"{unknown} Put a dataset of your own into `qdistill.data.DATASETS` first.")
     return DATASETS[name]
 
 

@@ -111,6 +111,8 @@ class DistilledDataset(eqx.Module):
         provenance: versions, machine, seed and what else tells where it came from; plain JSON.
         record: the accuracy that the replay gives.
         eight_bit: images and initial weights are stored with a byte a number; see `in_eight_bits`.
+        weight_names: the names of `initial_weights` in the order of the step sizes' columns; a dict loses its own on
+            the way through JAX. By default that of the dict.
 
     Example:
         >>> bundle = DistilledDataset.load("runs/demo/bundle.safetensors")  # doctest: +SKIP
@@ -129,6 +131,12 @@ class DistilledDataset(eqx.Module):
     provenance: dict[str, Any]
     record: Record = eqx.field(static=True)
     eight_bit: bool = eqx.field(static=True, default=False)
+    weight_names: tuple[str, ...] = eqx.field(static=True, default=())
+
+    def __post_init__(self) -> None:
+        """Keep the order of the weights; where others took their place, take theirs."""
+        if set(self.weight_names) != set(self.initial_weights):
+            self.weight_names = tuple(self.initial_weights)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -178,8 +186,8 @@ class DistilledDataset(eqx.Module):
         if structure is None:
             if self.architecture is None:
                 raise BundleError(
-                    "The bundle is for a network that its file does not describe: give the network to "
-                    "`initial_model`, and what that returns to `train`."
+                    "The bundle is for a network that its file does not describe: give the network as `structure`, to "
+                    "`replay`, or to `initial_model` and what that returns to `train`."
                 )
             structure = _structure(self, self.architecture)
         try:
@@ -226,6 +234,14 @@ class DistilledDataset(eqx.Module):
         weights = {name: rounded(_WEIGHTS + name, weight) for name, weight in self.initial_weights.items()}
         data = eqx.tree_at(lambda d: d.images, self.data, rounded("images", self.data.images))
         return dataclasses.replace(self, data=data, initial_weights=weights, record=Record(), eight_bit=True)
+
+    def check(self) -> None:
+        """Make sure that the bundle could be written.
+
+        Raises:
+            BundleError: it is not one that `load` would take back.
+        """
+        _encode(self)
 
     def save(self, path: Path | str) -> None:
         """Write the bundle; the same bundle gives the same bytes.
@@ -366,7 +382,7 @@ def _encode(bundle: DistilledDataset) -> bytes:
     arrays |= {_WEIGHTS + name: np.asarray(weight) for name, weight in bundle.initial_weights.items()}
     _check(arrays, bundle.inner, normalisation.scale, bundle.class_names)
     arrays["schedule"] = arrays["schedule"].astype(np.int32)
-    architecture, names = None, list(bundle.initial_weights)
+    architecture, names = None, list(bundle.weight_names)
     if bundle.architecture is not None:
         kind = type(bundle.architecture)
         if ARCHITECTURES.get(kind.__name__) is not kind:
@@ -375,7 +391,7 @@ def _encode(bundle: DistilledDataset) -> bytes:
                 "in `qdistill.models.ARCHITECTURES`, or write the bundle with `architecture=None`."
             )
         architecture = {"name": kind.__name__, "fields": fields_to_json(bundle.architecture)}
-        # A dict loses its order on the way through JAX; the network itself has one.
+        # The network has an order of its own.
         names = list(named_weights(bundle.initial_model()))
     header = {
         "architecture": architecture,

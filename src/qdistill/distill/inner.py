@@ -135,30 +135,32 @@ def loss_gradient(
 
     Returns:
         ``gradient(weights, images, labels, key)``, the key for the shots of this step, or None where there are none.
-        It can be differentiated once in reverse mode; the derivative
-        keeps only the arguments and is computed by forward-over-reverse, as the module's text says.
+        It can be differentiated once in reverse mode; the derivative keeps only the arguments and is computed by
+        forward-over-reverse, as the module's text says.
     """
+    # Arrays that are no weights, such as indices, are arguments too: a custom derivative may not close over them.
+    constants, structure = eqx.partition(static, eqx.is_array)
 
-    def loss(weights: PyTree, images: Array, labels: Array, key: Array | None) -> Array:
-        return cross_entropy(predict(eqx.combine(weights, static), images, key=key), labels)
+    def loss(weights: PyTree, constants: PyTree, images: Array, labels: Array, key: Array | None) -> Array:
+        return cross_entropy(predict(eqx.combine(weights, constants, structure), images, key=key), labels)
 
     @jax.custom_vjp
-    def gradient(weights: PyTree, images: Array, labels: Array, key: Array | None) -> PyTree:
-        return jax.grad(loss)(weights, images, labels, key)
+    def gradient(weights: PyTree, constants: PyTree, images: Array, labels: Array, key: Array | None) -> PyTree:
+        return jax.grad(loss)(weights, constants, images, labels, key)
 
-    def forward(weights: PyTree, images: Array, labels: Array, key: Array | None) -> tuple[PyTree, tuple[Any, ...]]:
-        return gradient(weights, images, labels, key), (weights, images, labels, key)
+    def forward(*arguments: Any) -> tuple[PyTree, tuple[Any, ...]]:
+        return gradient(*arguments), arguments
 
-    def backward(kept: tuple[Any, ...], cotangent: PyTree) -> tuple[PyTree, Array, Array, None]:
-        def along_cotangent(weights: PyTree, images: Array, labels: Array, key: Array | None) -> Array:
-            derivative: Array = jax.jvp(lambda w: loss(w, images, labels, key), (weights,), (cotangent,))[1]
+    def backward(kept: tuple[Any, ...], cotangent: PyTree) -> tuple[PyTree, None, Array, Array, None]:
+        def along_cotangent(weights: PyTree, constants: PyTree, *rest: Any) -> Array:
+            derivative: Array = jax.jvp(lambda w: loss(w, constants, *rest), (weights,), (cotangent,))[1]
             return derivative
 
-        slopes: tuple[PyTree, Array, Array] = jax.grad(along_cotangent, argnums=(0, 1, 2))(*kept)
-        return *slopes, None
+        d_weights, d_images, d_labels = jax.grad(along_cotangent, argnums=(0, 2, 3))(*kept)
+        return d_weights, None, d_images, d_labels, None
 
     gradient.defvjp(forward, backward)
-    return gradient
+    return lambda weights, images, labels, key: gradient(weights, constants, images, labels, key)
 
 
 def initial_state(inner: InnerLoop, weights: PyTree) -> PyTree:

@@ -8,6 +8,7 @@ number alone: a run that is continued from a saved state gives the numbers of on
 from __future__ import annotations
 
 import copy
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ from qdistill.distill.inner import InnerLoop, TrainingSet, fraction, measure, tr
 from qdistill.distill.objective import MetaObjective, PerformanceMatching
 from qdistill.distill.start import STARTS, Start, initial_images
 from qdistill.errors import ArgumentError
-from qdistill.models import Model, named_weights
-from qdistill.quantum import ideal, takes_shots
+from qdistill.models import Model
+from qdistill.quantum import Hermitian, ideal, takes_shots
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ class OuterLoop:
                 raise ArgumentError(f"Argument `{name}` must be at least {least}, but was {getattr(self, name)}.")
         if not 0 < self.learning_rate < float("inf"):
             raise ArgumentError(f"Argument `learning_rate` must be finite and above 0, but was {self.learning_rate}.")
-        if not (self.clip == 0 or self.clip >= 1):
-            raise ArgumentError(f"Argument `clip` must be 0, or at least 1, but was {self.clip}.")
+        if not (self.clip == 0 or 1 <= self.clip < math.inf):
+            raise ArgumentError(f"Argument `clip` must be 0, or finite and at least 1, but was {self.clip}.")
         if not 0 <= self.average < 1:
             raise ArgumentError(f"Argument `average` must be in [0, 1), but was {self.average}.")
         if not 0 <= self.warm_up < 1:
@@ -193,7 +194,7 @@ class Validation:
     Args:
         accuracy: of the network trained on it, a fraction.
         loss: its mean cross-entropy.
-        coefficient_norm: the Euclidean norm of its Hermitians' coefficients; None without Hermitians.
+        coefficient_norm: the Euclidean norm of the coefficients of all its Hermitians; None without Hermitians.
     """
 
     accuracy: float
@@ -249,6 +250,11 @@ class Distiller:
         key: Array,
     ) -> None:
         """Place the data and prepare the compiled functions."""
+        if takes_shots(model, "samples"):
+            raise ArgumentError(
+                "Argument `model` must take its shots by the estimator 'gaussian' of `quantum.Execution`, but takes "
+                "them by 'samples', whose gradients have no derivatives for the meta-gradient."
+            )
         self.model, self.splits = model, splits
         self.compression, self.inner, self.outer = compression, inner, outer
         self.objective = PerformanceMatching() if objective is None else objective
@@ -418,8 +424,9 @@ class Distiller:
         key_train, key_images = (None, None) if key is None else jax.random.split(key)
         trained = train(model, self.training_set(learned), self.inner, key=key_train)
         share, loss = measure(trained, images, labels, self.splits.normalisation, key=key_images)
-        coefficients = named_weights(ideal(trained)).get("branch.observable.coefficients")
-        return share, loss, None if coefficients is None else jnp.linalg.norm(coefficients)
+        nodes = jax.tree.leaves(ideal(trained), is_leaf=lambda node: isinstance(node, Hermitian))
+        coefficients = [node.coefficients for node in nodes if isinstance(node, Hermitian)]
+        return share, loss, optax.tree.norm(coefficients) if coefficients else None
 
     @staticmethod
     def _shots_key(key: Array) -> Array:

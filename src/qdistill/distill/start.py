@@ -39,7 +39,7 @@ def initial_images(
         ArgumentError: more images of a class than the training part has.
     """
     if start == "noise":
-        return jax.random.normal(key, (len(classes), *splits.image_shape))
+        return jax.random.normal(key, (len(classes), *splits.image_shape), jnp.float32)
     images = np.zeros((len(classes), *splits.image_shape), np.float32)
     for label, own_key in enumerate(jax.random.split(key, splits.n_classes)):
         places = classes == label

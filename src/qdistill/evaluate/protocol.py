@@ -12,7 +12,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdistill.data import source
+from qdistill.data import Source, source
 from qdistill.distill import inner
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.models import Model
@@ -49,21 +49,29 @@ def measure(model: Model, bundle: DistilledDataset, images: np.ndarray, labels: 
     return inner.fraction(share, len(labels))
 
 
-def replay(bundle: DistilledDataset, *, data_dir: Path | None = None) -> Evaluation:
+def replay(
+    bundle: DistilledDataset,
+    *,
+    structure: Model | None = None,
+    dataset: Source | None = None,
+    data_dir: Path | None = None,
+) -> Evaluation:
     """Replay a bundle's training and measure the network on the dataset's test set.
 
     Args:
         bundle: what to replay.
+        structure: any network with the bundle's weights; needed only where the bundle does not describe its own.
+        dataset: whose test set; by default the one in `qdistill.data.DATASETS` that the bundle names.
         data_dir: where the dataset's files lie; see `qdistill.data`.
 
     Raises:
         BundleError: the bundle is for images of another shape or other classes than the dataset has.
         DataError: the dataset's files are missing or damaged.
     """
-    raw = source(bundle.dataset).load(data_dir)
+    raw = (source(bundle.dataset) if dataset is None else dataset).load(data_dir)
     bundle.check_fits(raw.test_images.shape[1:], len(raw.class_names))
     return Evaluation(
-        test_accuracy=measure(bundle.train(), bundle, raw.test_images, raw.test_labels),
+        test_accuracy=measure(bundle.train(bundle.initial_model(structure)), bundle, raw.test_images, raw.test_labels),
         recorded_test_accuracy=bundle.record.test_accuracy,
         n_test=len(raw.test_labels),
     )

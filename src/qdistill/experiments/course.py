@@ -23,11 +23,21 @@ from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import fraction
 from qdistill.distill.outer import Distiller, IterationReport, Learned, OuterState, Validation
 from qdistill.distill.seeds import SideBySide
-from qdistill.errors import RunError
+from qdistill.errors import BundleError, RunError
 from qdistill.evaluate.protocol import measure
 from qdistill.experiments.checkpoint import load_checkpoint, save_checkpoint
 from qdistill.experiments.recipe import Recipe
-from qdistill.files import BUNDLE, CHECKPOINT, METRICS, SCORES, TIME, read_json_lines, write_json, write_whole
+from qdistill.files import (
+    BUNDLE,
+    CHECKPOINT,
+    METRICS,
+    SCORES,
+    TIME,
+    read_json,
+    read_json_lines,
+    write_json,
+    write_whole,
+)
 from qdistill.models import named_weights
 from qdistill.quantum import ideal
 
@@ -44,7 +54,7 @@ class Report:
         gradient_norm: mean norm of the meta-gradient over the same.
         validation_accuracy: of a network trained on the averaged images, a fraction.
         validation_loss: its mean cross-entropy.
-        coefficient_norm: the norm of its Hermitians' coefficients; None without Hermitians.
+        coefficient_norm: the norm of the coefficients of all its Hermitians; None without Hermitians.
         best_validation_accuracy: the highest so far.
         rejected: rejected iterations so far.
         step_sizes: of the averaged data, one row a step.
@@ -94,9 +104,10 @@ class Course:
 
     def __init__(self, recipe: Recipe, folder: Path, distiller: Distiller, share: float = 1.0) -> None:
         self.recipe, self.folder, self.distiller = recipe, folder, distiller
-        self._share, self._started = share, time.process_time()
-        earlier = json.loads((folder / TIME).read_text()) if (folder / TIME).exists() else {"core_seconds": 0.0}
-        self._earlier_seconds = float(earlier["core_seconds"])
+        self._share, self._started = share, _now()
+        self._earlier = dict.fromkeys(self._started, 0.0)
+        if (folder / TIME).exists():
+            self._earlier |= read_json(folder / TIME)
         self.state = distiller.start()
         if (folder / CHECKPOINT).exists():
             self.state = load_checkpoint(folder / CHECKPOINT, self.state)
@@ -135,10 +146,27 @@ class Course:
         line = _report(self.distiller, self.state, measured, self._losses, self._norms)
         _append(self.folder / METRICS, line)
         save_checkpoint(self.folder / CHECKPOINT, self.state)
-        own = self._share * (time.process_time() - self._started)
-        write_json(self.folder / TIME, {"core_seconds": round(self._earlier_seconds + own, 1)})
+        write_json(self.folder / TIME, self.time)
         self._losses, self._norms = [], []
         return line
+
+    @property
+    def time(self) -> dict[str, float]:
+        """What it has taken so far, stopped or not: `seconds`, and `core_seconds`, its share of the processor time."""
+        now = _now()
+        own = {"seconds": 1.0, "core_seconds": self._share}
+        return {n: round(self._earlier[n] + share * (now[n] - self._started[n]), 1) for n, share in own.items()}
+
+    def check(self) -> None:
+        """Make sure, before anything is computed, that the bundle can be written.
+
+        Raises:
+            BundleError: it cannot.
+        """
+        try:
+            _bundle(self.recipe, self.distiller, self.state, test=None).check()
+        except BundleError as error:
+            raise BundleError(f"The bundle of this run could not be written: {error}") from error
 
     def save_bundle(self, *, final: bool) -> DistilledDataset:
         """Write the best images so far; where this is final, also measured on the test set."""
@@ -146,16 +174,20 @@ class Course:
         bundle.save(self.folder / BUNDLE)
         return bundle
 
-    def write_scores(self, bundle: DistilledDataset, seconds: float) -> None:
+    def write_scores(self, bundle: DistilledDataset) -> None:
         """Write what came out."""
         scores = {
             **dataclasses.asdict(bundle.record),
             "best_iteration": int(self.state.best_iteration),
             "rejected": int(self.state.rejected_total),
-            "seconds": round(seconds, 1),
+            "seconds": self.time["seconds"],
             "seed": self.recipe.seed,
         }
         write_json(self.folder / SCORES, scores)
+
+
+def _now() -> dict[str, float]:
+    return {"seconds": time.monotonic(), "core_seconds": time.process_time()}
 
 
 def iterate(courses: Sequence[Course], observer: Observer) -> None:

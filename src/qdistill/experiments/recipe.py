@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qdistill.backends.devices import device
-from qdistill.data import DATASETS
+from qdistill.data import source
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError
 from qdistill.models import (
     ARCHITECTURES,
+    Architecture,
     LeNetArchitecture,
     QuantumLeNetArchitecture,
     fields_from_json,
@@ -94,7 +95,7 @@ class Recipe:
     """
 
     dataset: str
-    model: ModelArchitecture = field(default_factory=QuantumLeNetArchitecture)
+    model: Architecture = field(default_factory=QuantumLeNetArchitecture)
     compression: Compression = field(default_factory=Compression)
     inner: InnerLoop = field(default_factory=InnerLoop)
     outer: OuterLoop = field(default_factory=OuterLoop)
@@ -104,17 +105,18 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check what the types do not say."""
-        if self.dataset not in DATASETS:
-            raise ArgumentError.unknown("dataset", self.dataset, DATASETS)
+        n_classes = len(source(self.dataset).class_names)
         if self.seed < 0:
             raise ArgumentError(f"Argument `seed` must be at least 0, but was {self.seed}.")
         if self.n_validation < 1:
             raise ArgumentError(f"Argument `n_validation` must be at least 1, but was {self.n_validation}.")
         quantum = isinstance(self.model, QuantumLeNetArchitecture) and self.model.branch in ("quantum", "frozen")
         if not self.device.is_exact and not quantum:
-            raise ArgumentError("Argument `device` must be left out for a network without a quantum layer.")
+            raise ArgumentError(
+                "Argument `device` must be left out but for the quantum LeNet with its quantum branch. Other networks "
+                "run on a device by `quantum.on_device` and `Distiller`."
+            )
         # Known before any data is loaded: whether the images can be shared out among the steps.
-        n_classes = len(DATASETS[self.dataset].class_names)
         self.inner.schedule(self.compression.images_per_class * n_classes)
 
     def to_json(self) -> dict[str, Any]:
@@ -135,7 +137,8 @@ class Recipe:
             values = dict(plain)
             model = values["model"]
             if model["name"] not in ARCHITECTURES:
-                raise ArgumentError.unknown("model", model["name"], ARCHITECTURES)
+                unknown = ArgumentError.unknown("model", model["name"], ARCHITECTURES)
+                raise ArgumentError(f"{unknown} Put one of your own into `qdistill.models.ARCHITECTURES` first.")
             kind = ARCHITECTURES[model["name"]]
             values["model"] = kind(**fields_from_json(kind, model["fields"]))
             # Recipes of version 0.1.0 have no device.
@@ -179,21 +182,21 @@ def default_recipe(dataset: str) -> Recipe:
     """The recipe that ``qdistill distill DATASET`` follows without options.
 
     Args:
-        dataset: a name of `qdistill.data.DATASETS`.
+        dataset: a name of `qdistill.data.DATASETS`; for one that was added there, the recipe is that of MNIST.
 
     Raises:
         ArgumentError: unknown dataset.
     """
-    if dataset not in _DEFAULTS:
-        raise ArgumentError.unknown("dataset", dataset, _DEFAULTS)
-    return _DEFAULTS[dataset]
+    source(dataset)
+    return _DEFAULTS.get(dataset) or Recipe(dataset, **_MNIST_LIKE)
 
 
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe file: TOML that names a dataset and what differs from its default recipe.
 
     The tables are the groups of the command line's options: ``[model]`` (where ``architecture`` is
-    ``"quantum-lenet"`` or ``"lenet"``), ``[compression]``, ``[inner]`` and ``[outer]``.
+    ``"quantum-lenet"`` or ``"lenet"``), ``[compression]``, ``[inner]``, ``[outer]`` and ``[device]``; ``seed`` and
+    ``n_validation`` stand before them.
 
     Raises:
         ArgumentError: the file is missing or no TOML, or a field is unknown or has a bad value.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from qdistill.experiments.profile import profile
 from qdistill.experiments.recipe import Recipe
 from qdistill.files import BUNDLE, CHECKPOINT, DEVICE, PROVENANCE, RECIPE, SCORES, SEEDS, read_json, write_json
 from qdistill.models import Model, QuantumLeNetArchitecture
-from qdistill.quantum import Execution, on_device
+from qdistill.quantum import DeviceModel, Execution, on_device
 
 
 class _Silent:
@@ -119,7 +118,7 @@ def run_seeds(
         DivergenceError: some seeds stopped; those that did not have ended as usual.
         RunError, BundleError, DataError, KeyboardInterrupt: see `run`.
     """
-    folder, seeds = Path(folder), list(seeds)
+    folder, seeds = Path(folder), [int(seed) for seed in seeds]
     if not seeds or len(set(seeds)) < len(seeds):
         raise ArgumentError(f"Argument `seeds` must be different numbers, one at least, but was {seeds}.")
     recipes = [dataclasses.replace(recipe, seed=seed) for seed in seeds]
@@ -187,7 +186,6 @@ def _run(
     note: Callable[[], None] = lambda: None,
 ) -> list[DistilledDataset]:
     """Follow recipes that differ in their seed only, each into its folder."""
-    started = time.monotonic()
     if how.resume:
         for recipe, folder in zip(recipes, folders, strict=True):
             _check_recipe(folder, recipe)
@@ -196,9 +194,12 @@ def _run(
         note()
         for recipe, folder in zip(recipes, folders, strict=True):
             _create(folder, recipe)
-    distillers = make_distillers(recipes, splits, memory_budget=how.memory_budget)
+    execution = _execution(recipes[0], folders[0])
+    distillers = make_distillers(recipes, splits, execution=execution, memory_budget=how.memory_budget)
     share = 1 / len(recipes)
     courses = [Course(*parts, share) for parts in zip(recipes, folders, distillers, strict=True)]
+    for course in courses:
+        course.check()
 
     if how.with_profile:
         profile(courses[0].distiller, courses[0].state, folders[0])
@@ -213,7 +214,7 @@ def _run(
     bundles = [course.save_bundle(final=not course.diverged) for course in courses]
     for course, bundle in zip(courses, bundles, strict=True):
         if not course.diverged:
-            course.write_scores(bundle, time.monotonic() - started)
+            course.write_scores(bundle)
     diverged = [course for course in courses if course.diverged]
     observer.end("stopped" if diverged else "finished")
     if diverged:
@@ -228,15 +229,15 @@ def _run(
 
 def make_distiller(recipe: Recipe, splits: Splits) -> Distiller:
     """The bilevel problem of a recipe."""
-    (distiller,) = make_distillers([recipe], splits)
+    (distiller,) = make_distillers([recipe], splits, execution=_execution(recipe))
     return distiller
 
 
-def make_distillers(recipes: Sequence[Recipe], splits: Splits, *, memory_budget: int | None = None) -> list[Distiller]:
+def make_distillers(
+    recipes: Sequence[Recipe], splits: Splits, *, execution: Execution | None = None, memory_budget: int | None = None
+) -> list[Distiller]:
     """The bilevel problems of recipes that differ in their seed only; they share what is compiled."""
     recipe = recipes[0]
-
-    execution = _execution(recipe)
 
     @eqx.filter_jit  # one program for all weights, instead of a small one for each array
     def build(key: Array) -> Model:
@@ -267,10 +268,14 @@ def make_distillers(recipes: Sequence[Recipe], splits: Splits, *, memory_budget:
     return distillers
 
 
-def _execution(recipe: Recipe) -> Execution | None:
+def _execution(recipe: Recipe, folder: Path | None = None) -> Execution | None:
+    """How a recipe's circuits are executed: on the device as the run folder has it, where it has one."""
     if recipe.device.is_exact:
         return None
     assert isinstance(recipe.model, QuantumLeNetArchitecture)  # the recipe has checked it
+    if folder is not None and (folder / DEVICE).exists():
+        kept = DeviceModel.from_toml(folder / DEVICE)
+        return Execution(kept, recipe.device.shots, "gaussian", recipe.device.preparation)
     return recipe.device.execution(recipe.model.n_qubits)
 
 
@@ -278,7 +283,8 @@ def _check_new(folder: Path) -> None:
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunError(
-                f"The run folder {folder} exists already. Choose another with --out, or go on with it by --resume."
+                f"The run folder {folder} exists already. Choose another (--out), or go on with it (--resume, or "
+                "`resume=True`)."
             )
     except OSError as error:
         raise RunError(f"Cannot create the run folder {folder}: {error.strerror or error}.") from error

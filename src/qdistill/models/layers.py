@@ -65,7 +65,7 @@ class Dense(eqx.Module):
     def __init__(self, n_in: int, n_out: int, initialiser: Initialiser, *, key: Array) -> None:
         """Draw the weights."""
         self.weight = initial_weights(initialiser, (n_out, n_in), in_axis=1, out_axis=0, key=key)
-        self.bias = jnp.zeros(n_out)
+        self.bias = jnp.zeros(n_out, jnp.float32)
 
     def __call__(self, x: Float[Array, " n_in"]) -> Float[Array, " n_out"]:
         """Apply to one vector."""
@@ -96,7 +96,7 @@ class ConvPool(eqx.Module):
         if size % 2 == 0:
             raise ArgumentError(f"Argument `size` must be odd, but was {size}.")
         self.kernel = initial_weights(initialiser, (size, size, n_in, n_out), in_axis=2, out_axis=3, key=key)
-        self.bias = jnp.zeros(n_out)
+        self.bias = jnp.zeros(n_out, jnp.float32)
 
     def __call__(self, image: Float[Array, "height width n_in"]) -> Float[Array, "out_height out_width n_out"]:
         """Apply to one image.

@@ -62,6 +62,11 @@ class LeNetFeatures(eqx.Module):
 
     def __call__(self, image: Float[Array, "height width channels"]) -> Float[Array, " features"]:
         """The features of one image."""
+        if image.ndim != 3:
+            raise ArgumentError(
+                f"Argument `image` must be one image, (height, width, channels), but had shape {image.shape}. "
+                "`qdistill.models.predict` takes many."
+            )
         margins = [max(0, SIDE - side) for side in image.shape[:2]]
         padded = jnp.pad(image, [(m // 2, m - m // 2) for m in margins] + [(0, 0)])
         with jax.named_scope("c1"):
@@ -289,7 +294,7 @@ class QuantumLeNetArchitecture:
         return QuantumLayer(
             embedding=embeddings[self.embedding],
             circuit=circuit,
-            weights=jax.random.uniform(key_weights, weight_shape, maxval=self.angle_range),
+            weights=jax.random.uniform(key_weights, weight_shape, jnp.float32, maxval=self.angle_range),
             observable=make_observable(
                 self.observable, each_wire(self.n_qubits), scale=self.coefficient_scale, key=key_observable
             ),
@@ -309,7 +314,5 @@ class QuantumLeNetArchitecture:
         return PooledDense(Dense(n_groups, layer.n_outputs, self.initialiser, key=key), n_groups)
 
 
-ARCHITECTURES: dict[str, type[LeNetArchitecture] | type[QuantumLeNetArchitecture]] = {
-    kind.__name__: kind for kind in (LeNetArchitecture, QuantumLeNetArchitecture)
-}
-"""What a recipe or a bundle can name."""
+ARCHITECTURES: dict[str, type] = {kind.__name__: kind for kind in (LeNetArchitecture, QuantumLeNetArchitecture)}
+"""What a recipe or a bundle can name; add your own, a frozen dataclass that is an `Architecture`, under its name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol, get_args, get_type_hints, runtime_checkable
+from typing import Any, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -52,8 +52,10 @@ def fields_from_json(kind: type, fields: Mapping[str, Any]) -> dict[str, Any]:
 
     def value(name: str, plain: Any) -> Any:
         hint = hints.get(name)
-        is_circuit = isinstance(plain, dict) and (hint is Circuit or Circuit in get_args(hint))
-        return Circuit.from_json(plain) if is_circuit else plain
+        if isinstance(plain, dict) and (hint is Circuit or Circuit in get_args(hint)):
+            return Circuit.from_json(plain)
+        # JSON knows no tuples.
+        return tuple(plain) if isinstance(plain, list) and tuple in (hint, get_origin(hint)) else plain
 
     return {name: value(name, plain) for name, plain in fields.items()}
 
@@ -76,7 +78,7 @@ def predict(
 
 
 def named_weights(model: Model) -> dict[str, Array]:
-    """Every array of a network by its name, such as ``"features.c1.kernel"``, in a fixed order."""
+    """Every floating-point array of a network by its name, such as ``"features.c1.kernel"``, in a fixed order."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(model, eqx.is_inexact_array))
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 

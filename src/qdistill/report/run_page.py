@@ -229,7 +229,7 @@ def _step_sizes(bundle: DistilledDataset) -> dict[str, Any]:
     sizes = np.asarray(bundle.data.step_sizes)
     figure, axes = panel(4.8, 2.0, right=0.98)
     draw_step_sizes(axes, sizes)
-    names = ["all weights"] if sizes.shape[1] == 1 else list(bundle.initial_weights)
+    names = ["all weights"] if sizes.shape[1] == 1 else list(bundle.weight_names)
     return {
         "figure": as_svg(figure, "steps", "The size of every training step, on a logarithmic scale"),
         "names": names,
