@@ -30,7 +30,7 @@ FIGURES = {
 GROUPS = {
     "ablation": "The network and its ablations",
     "control": "Controls",
-    "schedule": "In Wang's schedule: each step has images of its own",
+    "schedule": "Each step has images of its own",
     "steps": "Fewer and more steps",
     "reference": "Real images, with learned labels and step sizes",
     "ceiling": "Trained on all images",
