@@ -513,6 +513,7 @@ def test_evaluate_needs_no_cache_folder(finished, tmp_path, monkeypatch, capsys)
 @pytest.mark.parametrize("command", ["evaluate", "show"])
 def test_what_is_no_bundle_is_refused(command, finished, tmp_path, fails):
     assert "No such file" in fails(command, tmp_path / "nowhere", code=1)
+    assert "Did you mean 'mnist-10-qlenet'?" in fails(command, "mnist-10-qlent", code=2)
     assert "recipe.json" in fails(command, finished / "recipe.json", code=1)
     assert "not a bundle" in fails(command, finished / "checkpoints" / "latest.safetensors", code=1)
     assert "There is no bundle.safetensors in the folder" in fails(command, tmp_path, code=1)
@@ -544,8 +545,10 @@ def test_show_describes_the_bundle_and_draws_it(finished, tmp_path, capsys):
 def test_show_draws_beside_the_bundle(finished, tmp_path, capsys):
     bundle = tmp_path / "mine.safetensors"
     bundle.write_bytes((finished / "bundle.safetensors").read_bytes())
+    (tmp_path / "images.png").write_text("another's")
     assert main(["show", str(bundle)]) == 0
-    assert (tmp_path / "images.png").exists()
+    assert (tmp_path / "mine.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "images.png").read_text() == "another's"
 
 
 def test_show_draws_only_png(finished, tmp_path, fails):

@@ -213,6 +213,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a measurement": (lambda w: qml.expval(qml.Z(0)), "must not measure"),
     "a measurement on the way": (lambda w: qml.measure(0), "mid-circuit measurement"),
     "a state": (lambda w: qml.AmplitudeEmbedding(w, [0]), "choose the layer's embedding"),
+    "an entry too many": (lambda w: qml.RX(w[2], 0), r"no more than weights of the shape \(2,\) and 0 features"),
     "a wire too many": (lambda w: qml.X(2), "wires 0 to 1"),
     "a wire with a name": (lambda w: qml.X("a"), "wires 0 to 1"),
     "a channel": (

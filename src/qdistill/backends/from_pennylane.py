@@ -109,6 +109,7 @@ def from_pennylane(
 
     size = n_weights + n_features
     points = np.random.default_rng(0).normal(scale=3.0, size=(_POINTS, size))
+    _check_indices(qml, function, weight_shape, n_features)
     with jax.enable_x64(True), _explained():
         values, slopes = jax.jit(jax.vmap(with_slopes))(jnp.asarray(np.vstack([np.zeros(size), points])))
     read = _affine(np.asarray(values), np.asarray(slopes), points, gates, n_weights)
@@ -120,6 +121,21 @@ def from_pennylane(
         else:
             operations += standard_gate(gate.name, gate.wires, own)
     return Circuit(n_wires, tuple(operations))
+
+
+def _check_indices(qml: Any, function: Callable[..., Any], weight_shape: tuple[int, ...], n_features: int) -> None:
+    """Refuse a function that reads beyond its arguments: NumPy says so, where JAX takes the last entry instead."""
+    arrays = [np.full(weight_shape, 0.5), np.full(n_features, 0.5)]
+    try:
+        with qml.queuing.AnnotatedQueue():
+            function(*arrays[: 2 if n_features else 1])
+    except IndexError as error:
+        raise CircuitError(
+            f"Argument `quantum_function` must read no more than weights of the shape {weight_shape} and {n_features} "
+            f"features, but {error}."
+        ) from error
+    except Exception:
+        return  # what else goes wrong is told where the function is traced, or is a function for JAX arrays alone
 
 
 def _flatten(qml: Any, operation: Any, place: int, n_wires: int) -> Iterator[tuple[_Queued, list[Any]]]:

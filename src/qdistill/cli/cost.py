@@ -81,7 +81,8 @@ def cost(
         seeds = f", mean of {training.n_seeds} seeds" if training.n_seeds > 1 else ""
         print(f"\n{training.name}: test accuracy {accuracy}{seeds}")
         ratio = training.work.circuits / work.circuits
-        circuits = f"{training.work.circuits:,} circuits ({ratio:,.4g} times the bundle's)"
+        times = "" if training is trainings[0] else f" ({ratio:,.4g} times the bundle's)"
+        circuits = f"{training.work.circuits:,} circuits{times}"
         print(f"  {training.seen:,} image gradients, {circuits}")
         for card in cards:
             seconds = card.seconds(training.work)
@@ -89,6 +90,10 @@ def cost(
             print(f"  {card.name:<32} {prices[card.name]:>18,.2f} {card.currency}{busy}")
     print(
         "\nQueueing, loading and compiling are not in it. Prices as of: " + ", ".join(sorted({c.date for c in cards}))
+    )
+    print(
+        "Accuracies are those of exact simulation; from shots, and by spsa, they are lower: "
+        "`qdistill evaluate --shots` and `qdistill execute` measure that."
     )
     if known is None:
         print("No training on real images was measured for this network; --measure does.")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from tyro.conf import Positional, arg
 
-from qdistill.errors import RunError
+from qdistill.errors import ArgumentError, RunError
 from qdistill.files import BUNDLE, SEEDS
 
 if TYPE_CHECKING:
@@ -83,9 +83,12 @@ def free_folder(name: str) -> Path:
 def bundle_file(path: Path) -> Path:
     """The bundle file that a path names, by itself, by the run folder it lies in, or as one of the zoo's."""
     if not path.is_dir():
-        from qdistill.distill.zoo import named_or_path
+        from qdistill.distill.zoo import named_or_path, zoo_names
 
-        return named_or_path(path)
+        file = named_or_path(path)
+        if not file.exists() and file.parent == Path() and not file.suffix:
+            raise ArgumentError(f"{ArgumentError.unknown('bundle', str(path), zoo_names())} No such file is here.")
+        return file
     if (path / SEEDS).exists():
         raise RunError(f"The folder {path} is of several seeds. Name one of them, such as {next(path.glob('seed-*'))}.")
     if not (path / BUNDLE).exists():

@@ -11,6 +11,7 @@ from tyro.conf import arg
 
 from qdistill.cli.shared import BundlePath, accuracies, bundle_file, call, home_of
 from qdistill.errors import ArgumentError
+from qdistill.files import BUNDLE
 
 if TYPE_CHECKING:
     from qdistill.distill.bundle import DistilledDataset
@@ -26,7 +27,8 @@ def show(bundle: BundlePath, *, out: Annotated[Path | None, arg(metavar="FILE.pn
 
     Args:
         bundle: a bundle file, the folder of a run, or a name of the zoo.
-        out: where to draw the images; by default images.png beside the bundle.
+        out: where to draw the images; by default images.png in the folder of a run, and NAME.png for a file
+            NAME.safetensors, beside it, or for a NAME of the zoo, here.
     """
     path = bundle_file(bundle)
     if out is not None and out.suffix.lower() != ".png":
@@ -44,7 +46,8 @@ def show(bundle: BundlePath, *, out: Annotated[Path | None, arg(metavar="FILE.pn
     for name, value in _describe(loaded, path):
         table.add_row(name, value)
     Console(markup=False, highlight=False).print(table)
-    print(f"Images drawn in {draw_images(loaded, home_of(bundle) / IMAGES if out is None else out)}")
+    default = home_of(bundle) / (IMAGES if path.name == BUNDLE else f"{path.stem}.png")
+    print(f"Images drawn in {draw_images(loaded, default if out is None else out)}")
     return 0
 
 

@@ -88,7 +88,7 @@ def gather(path: Path, command_of: Callable[[Mapping[str, Any]], str], data_dir:
 
 def _commands(command: str, bundle: DistilledDataset | None) -> str:
     """What makes the bundle: the distillation, and the rounding where there was one."""
-    return f"{command}\nqdistill compress RUN" if bundle is not None and bundle.eight_bit else command
+    return f"{command}\nqdistill compress RUN SMALL.safetensors" if bundle is not None and bundle.eight_bit else command
 
 
 def flat(plain: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

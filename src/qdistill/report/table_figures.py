@@ -75,6 +75,10 @@ def draw_table(table: Mapping[str, Any], groups: Mapping[str, str], path: Path) 
     key = [
         Line2D([], [], marker="o", color=ACCENT, markersize=6, linewidth=1.2, label="mean, 95 % interval"),
         Line2D([], [], marker="o", color=FAINT, markersize=3, linewidth=0, label="seeds"),
+    ]
+    if all("bundle" in row for row in table["rows"]):
+        key = [Line2D([], [], marker="o", color=ACCENT, markersize=6, linewidth=0, label="one bundle of the zoo")]
+    key += [
         Line2D([], [], marker="D", color=SECOND, markersize=4.5, linewidth=0, label="the paper"),
     ]
     axes.legend(handles=key, fontsize=SMALL, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)

@@ -8,7 +8,7 @@ from typing import Any
 
 from qdistill.errors import RunError
 from qdistill.files import TABLE, read_json
-from qdistill.report.table import FIGURES, GROUPS, paired, seeds_of
+from qdistill.report.table import FIGURES, GROUPS, TABLE_FIGURE, paired, seeds_of
 
 
 def gather(folder: Path) -> dict[str, Any]:
@@ -19,6 +19,10 @@ def gather(folder: Path) -> dict[str, Any]:
     """
     table = read_json(folder / TABLE)
     try:
+        of_bundles = all("bundle" in row for row in table["rows"])
+        captions = FIGURES | (
+            {TABLE_FIGURE: "Test accuracy of every bundle, and the paper's number."} if of_bundles else {}
+        )
         groups = [
             {
                 "title": title,
@@ -32,10 +36,11 @@ def gather(folder: Path) -> dict[str, Any]:
             "command": table["command"],
             "note": table["note"],
             "made_with": table["made_with"],
+            "of_bundles": of_bundles,
             "groups": [group for group in groups if group["rows"]],
             "differences": table["differences"],
             "paired": paired(len(table["differences"])),
-            "figures": [_figure(folder / name, text) for name, text in FIGURES.items() if (folder / name).exists()],
+            "figures": [_figure(folder / name, text) for name, text in captions.items() if (folder / name).exists()],
         }
     except (KeyError, TypeError) as error:
         raise RunError(f"Cannot read {folder / TABLE}: it is not in the form of a table ({error!r}).") from error
