@@ -45,7 +45,7 @@ CASES: dict[str, dict[str, Any]] = {
         ),
         "inner": InnerLoop(steps=6, step_sizes="tensor", optimiser="momentum"),
         "image_shape": (32, 32, 3),
-        "step_size": 0.02,
+        "step_size": 0.015,
     },
     "frozen, odd margins": {
         "architecture": QuantumLeNetArchitecture(branch="frozen", n_qubits=2, n_layers=1),

@@ -115,7 +115,7 @@ def test_the_least_memory_grows_with_the_logarithm() -> None:
 
 def test_what_is_refused_says_what_would_do() -> None:
     message = (
-        r"Argument `memory_budget` must be at least 7,000 bytes for 5 steps that keep 2,000 bytes each, but was 10\."
+        r"Argument `memory_budget` must be at least 7,000 bytes for 5 steps that keep 2,000 bytes each, but was 10 "
     )
     with pytest.raises(ArgumentError, match=message):
         segment_lengths(5, carry_bytes=1000, step_bytes=2000, budget=10)

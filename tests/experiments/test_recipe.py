@@ -131,7 +131,7 @@ def test_devices_reject_what_has_no_meaning(fields: dict[str, Any], message: str
 
 @pytest.mark.parametrize("model", [LeNetArchitecture(), QuantumLeNetArchitecture(branch="dense")])
 def test_a_device_needs_a_quantum_layer(model: Any) -> None:
-    with pytest.raises(ArgumentError, match="`device` must be left out for a network without a quantum layer"):
+    with pytest.raises(ArgumentError, match="`device` must be left out but for the quantum LeNet"):
         Recipe("digits", model=model, device=Device(shots=10))
 
 
@@ -186,7 +186,7 @@ DAMAGED: list[tuple[Any, str]] = [
     (changed(("inner",), None), "recipe"),
     (changed(("inner", "steps"), "ten"), "recipe"),
     (changed(("inner", "steps"), 0), "`steps` must be at least 1"),
-    (changed(("outer", "clip"), math.nan), "`clip` must be 0, or at least 1"),
+    (changed(("outer", "clip"), math.nan), "`clip` must be 0, or finite and at least 1"),
     (changed(("seed",), None), "recipe"),
     (changed(("dataset",), "letters"), "`dataset` must be one of"),
     (changed(("dataset",), {}), "recipe"),

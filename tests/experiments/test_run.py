@@ -509,6 +509,7 @@ def test_seeds_that_were_killed_between_two_checkpoints_end_alike(tmp_path: Path
         run_seeds(RECIPE, [3, 5], tmp_path / "set", resume=True)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_runs_from_shots_are_the_same_alone_side_by_side_and_resumed(finished: Finished, tmp_path: Path) -> None:
     recipe = dataclasses.replace(RECIPE, device=Device(shots=64))
     alone = run(recipe, tmp_path / "alone")

@@ -120,8 +120,8 @@ def segment_lengths(steps: int, *, carry_bytes: int, step_bytes: int, budget: in
         limit = max(limit, fewest)
     elif budget < fewest:
         raise ArgumentError(
-            f"Argument `memory_budget` must be at least {fewest:,} bytes for each seed at work, for {steps} steps "
-            f"that keep {step_bytes:,} bytes each, but was {budget:,}. Allow more memory, or take fewer steps or a "
+            f"Argument `memory_budget` must be at least {fewest:,} bytes for {steps} steps that keep {step_bytes:,} "
+            f"bytes each, but was {budget:,} for each seed at work. Allow more memory, or take fewer steps or a "
             "smaller network."
         )
     levels = next(levels for levels in possible if least(steps, levels) <= limit)

@@ -293,8 +293,8 @@ class Distiller:
         raw = size + jnp.log(-jnp.expm1(-size))
         learned = Learned(
             images=images,
-            labels=jax.nn.one_hot(classes, n_classes),
-            raw_step_sizes=jnp.full((self.inner.total_steps, groups), raw),
+            labels=jax.nn.one_hot(classes, n_classes, dtype=jnp.float32),
+            raw_step_sizes=jnp.full((self.inner.total_steps, groups), raw, jnp.float32),
         )
         zero = jnp.zeros((), jnp.int32)
         return OuterState(
@@ -302,7 +302,7 @@ class Distiller:
             learned=learned,
             averaged=learned,
             optimiser=self.optimiser.init(learned),
-            norm=jnp.zeros(()),
+            norm=jnp.zeros((), jnp.float32),
             rejected=zero,
             rejected_total=zero,
             best=learned,

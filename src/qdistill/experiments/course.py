@@ -175,7 +175,8 @@ class Course:
         return bundle
 
     def write_scores(self, bundle: DistilledDataset) -> None:
-        """Write what came out."""
+        """Write what came out, and what it took."""
+        write_json(self.folder / TIME, self.time)
         scores = {
             **dataclasses.asdict(bundle.record),
             "best_iteration": int(self.state.best_iteration),

@@ -192,5 +192,5 @@ def make_observable(
     if kind not in ("hermitian", "fixed_hermitian"):
         raise CircuitError.unknown("observable", kind, ("pauli_z", "hermitian", "fixed_hermitian"))
     paulis = 4 ** len(groups[0]) if groups else 0
-    coefficients = scale * jax.random.normal(key, (len(groups), paulis))
+    coefficients = scale * jax.random.normal(key, (len(groups), paulis), jnp.float32)
     return Hermitian(coefficients, groups, trainable=kind == "hermitian")
