@@ -28,7 +28,7 @@ demo: $(VENV)/.core  ## Distill the 8x8 digits, evaluate the result and show it 
 	$(BIN)/qdistill show runs/demo
 
 test: lint  ## Run every check; WORKERS=4 for more processes, PYTEST_ARGS='-k name' for a part
-	$(BIN)/pytest -n $(WORKERS) $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.test  ## Run the checks that do not execute the code: ruff, mypy, import-linter
 	$(BIN)/ruff check .

@@ -45,4 +45,4 @@ def test_list_and_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "exists already" in capsys.readouterr().err
     assert main(["zoo", "get"]) == 2
     assert main(["show", "mnist-10-qlenet"]) == 0
-    assert Path("images.png").exists()
+    assert Path("mnist-10-qlenet.png").exists()
