@@ -155,7 +155,8 @@ def side_by_side(row: dict[str, Any]) -> dict[str, Any]:
 
     recipe = plain_recipe("mnist")
     splits = split(source(recipe.dataset).load(), n_validation=recipe.n_validation)
-    distillers = make_distillers([dataclasses.replace(recipe, seed=seed) for seed in range(n_seeds)], splits)
+    recipes = [dataclasses.replace(recipe, seed=seed) for seed in range(n_seeds)]
+    distillers = make_distillers(recipes, splits, execution=None)
     program = SideBySide(distillers)
     states = program.join([distiller.start() for distiller in distillers])
     moving = [True] * n_seeds

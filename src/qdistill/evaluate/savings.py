@@ -17,7 +17,7 @@ from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.cost import Method, Work, training_work
 from qdistill.files import BUNDLE, TIME, read_json, shipped
-from qdistill.models import ARCHITECTURES, fields_from_json, fields_to_json
+from qdistill.models import fields_to_json
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def find_record(bundle: DistilledDataset) -> dict[str, Any] | None:
     subject = _subject(bundle)
     for path in sorted(shipped("zoo").glob("full-*.json")):
         record: dict[str, Any] = read_json(path)
-        if _completed(record) == subject:
+        if all(record[key] == value for key, value in subject.items()):
             return record
     return None
 
@@ -71,7 +71,7 @@ def read_record(path: Path, bundle: DistilledDataset) -> dict[str, Any]:
     if missing:
         raise ArgumentError(f"Argument `record` must be a file that --measure wrote, but {path} has no {missing[0]!r}.")
     for key, value in subject.items():
-        if _completed(record)[key] != value:
+        if record[key] != value:
             raise ArgumentError(
                 f"Argument `record` must be of the bundle's {key}, {value!r}, but {path} is of {record[key]!r}."
             )
@@ -177,15 +177,6 @@ def _subject(bundle: DistilledDataset) -> dict[str, Any]:
     if architecture is not None:
         model = {"name": type(architecture).__name__, "fields": fields_to_json(architecture)}
     return {"dataset": bundle.dataset, "model": model}
-
-
-def _completed(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The dataset and network of a record; fields of the network that are younger than it have their defaults."""
-    model = record["model"]
-    if isinstance(model, dict) and model.get("name") in ARCHITECTURES:
-        kind = ARCHITECTURES[model["name"]]
-        model = {**model, "fields": fields_to_json(kind(**fields_from_json(kind, model["fields"])))}
-    return {"dataset": record["dataset"], "model": model}
 
 
 def _is_row(row: Any) -> bool:

@@ -29,7 +29,6 @@ from qdistill.models import (
 )
 from qdistill.quantum import Execution
 
-ModelArchitecture = QuantumLeNetArchitecture | LeNetArchitecture
 ARCHITECTURE_OPTIONS: dict[str, type[QuantumLeNetArchitecture] | type[LeNetArchitecture]] = {
     "quantum-lenet": QuantumLeNetArchitecture,
     "lenet": LeNetArchitecture,

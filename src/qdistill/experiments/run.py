@@ -234,7 +234,7 @@ def make_distiller(recipe: Recipe, splits: Splits) -> Distiller:
 
 
 def make_distillers(
-    recipes: Sequence[Recipe], splits: Splits, *, execution: Execution | None = None, memory_budget: int | None = None
+    recipes: Sequence[Recipe], splits: Splits, *, execution: Execution | None, memory_budget: int | None = None
 ) -> list[Distiller]:
     """The bilevel problems of recipes that differ in their seed only; they share what is compiled."""
     recipe = recipes[0]
