@@ -1,6 +1,7 @@
 """Device models from Qiskit's fake backends: the numbers they report, and the wires that are chosen."""
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -61,6 +62,13 @@ def test_one_wire_and_all_wires():
     assert from_qiskit_backend(FakeManilaV2(), 1).pairs == ()
     whole = device("fake_manila", 5)
     assert len(whole.pairs) == 4
+
+
+def test_numbers_reported_as_integers_are_accepted(monkeypatch):
+    backend = FakeManilaV2()
+    reported = {"prob_meas1_prep0": (1, None), "prob_meas0_prep1": (0, None)}
+    monkeypatch.setattr(backend, "properties", lambda: SimpleNamespace(qubit_property=lambda _: reported))
+    assert from_qiskit_backend(backend, 3).readout == ((1.0, 0.0),) * 3
 
 
 def test_bad_devices_are_refused():

@@ -83,9 +83,13 @@ def from_qiskit_backend(backend: Any, n_wires: int) -> DeviceModel:
             f"Argument `backend` must have the gates sx and one of {', '.join(_TWO_QUBIT_GATES)}, but {backend.name} "
             f"has {', '.join(sorted(target.operation_names))}."
         )
-    couplings = {frozenset(wires): (record.error, record.duration) for wires, record in target[gate].items() if record}
+    reported = {frozenset(wires): record for wires, record in target[gate].items() if record}
     # A broken coupling is reported with the error 1.
-    couplings = {pair: (error, time) for pair, (error, time) in couplings.items() if error < TWO_QUBIT_LIMIT}
+    couplings = {
+        pair: (float(record.error), float(record.duration))
+        for pair, record in reported.items()
+        if record.error < TWO_QUBIT_LIMIT
+    }
     relaxation = [_relaxation_times(record) for record in target.qubit_properties]
     readout = _readout(backend)
     costs = {
@@ -130,12 +134,12 @@ def _readout(backend: Any) -> list[tuple[float, float]]:
     properties = backend.properties() if hasattr(backend, "properties") else None
     shares = []
     for qubit in range(target.num_qubits):
-        mean = target["measure"][(qubit,)].error
+        mean = float(target["measure"][(qubit,)].error)
         both = (mean, mean)
         if properties is not None:
             reported = properties.qubit_property(qubit)
             if "prob_meas1_prep0" in reported:
-                both = (reported["prob_meas1_prep0"][0], reported["prob_meas0_prep1"][0])
+                both = (float(reported["prob_meas1_prep0"][0]), float(reported["prob_meas0_prep1"][0]))
         shares.append(both)
     return shares
 
