@@ -44,6 +44,7 @@ MIXED = Circuit(
 )
 """Gates and angles of every kind, as a user's own circuit may have them."""
 
+PAIRS = "Hermitians on two wires"
 OWN = "a circuit of the user's own that reads features"
 NETWORKS: dict[str, tuple[Any, InnerLoop]] = {
     OWN: (
@@ -55,6 +56,7 @@ NETWORKS: dict[str, tuple[Any, InnerLoop]] = {
         InnerLoop(steps=3, optimiser="adam", step_sizes="shared"),
     ),
     "frozen, no skip": (Q(n_qubits=2, n_layers=2, branch="frozen", skip="none"), InnerLoop(steps=3)),
+    PAIRS: (Q(n_qubits=3, n_layers=1, observable_wires=2, coefficient_scale=0.5), InnerLoop(steps=2)),
     "Pauli-Z": (Q(n_qubits=3, n_layers=1, observable="pauli_z", ansatz=MIXED), InnerLoop(steps=2)),
     "the dense control": (Q(n_qubits=3, n_layers=1, branch="dense"), InnerLoop(steps=2, own_images=True)),
     "classical": (LeNetArchitecture(width=12), InnerLoop(steps=2)),
@@ -85,7 +87,7 @@ def execute(folder: Path, keep: str) -> tuple[str, dict[str, np.ndarray]]:
 
 @pytest.mark.parametrize(
     ("target", "name"),
-    [*(("numpy", name) for name in NETWORKS), ("torch", "Pauli-Z"), ("torch", OWN)],
+    [*(("numpy", name) for name in NETWORKS), ("torch", "Pauli-Z"), ("torch", OWN), ("torch", PAIRS)],
 )
 def test_training_programs_train_as_we_do(target: str, name: str, tmp_path: Path) -> None:
     path, bundle = saved(tmp_path, name)
@@ -115,7 +117,7 @@ def test_layer_programs_give_our_values(target: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["pennylane", "qiskit"])
-@pytest.mark.parametrize("name", [OWN, "Pauli-Z", "angles, a fixed Hermitian, a projection"])
+@pytest.mark.parametrize("name", [OWN, PAIRS, "Pauli-Z", "angles, a fixed Hermitian, a projection"])
 def test_layer_programs_of_every_embedding_and_observable(target: str, name: str, tmp_path: Path) -> None:
     path, bundle = saved(tmp_path, name)
     assert main(["export", str(path), "--to", target]) == 0

@@ -16,7 +16,7 @@ def read_bundle(path):
     entries = json.loads(content[8:start])
     metadata = entries.pop("__metadata__")
     assert metadata["format"] == "qdistill-bundle"
-    assert metadata["format_version"] in ("1", "2")
+    assert metadata["format_version"] in ("1", "2", "3")
     tensors = {}
     for name, entry in entries.items():
         first, last = (start + offset for offset in entry["data_offsets"])
@@ -271,11 +271,27 @@ def quantum(f, gates, coefficients, embedding):
             states = cnot(gate[1], gate[2], states)
         else:
             states = apply(rotation(gate[0], gate[2]), gate[1], states)
-    # <P> for each state, wire and Pauli matrix.
+    # <P> for each state, wire and product of Pauli matrices.
     values = np.array(
-        [[np.sum(states.conj() * apply(p, wire, states), axis=1).real for p in PAULIS] for wire in range(q)]
+        [[np.sum(states.conj() * p(states), axis=1).real for p in products(wire, coefficients)] for wire in range(q)]
     ).transpose(2, 0, 1)
     return np.sum(values * coefficients, axis=2), (embedded, states, values)
+
+
+def products(wire, coefficients):
+    """What the product of Pauli matrices for each column of the coefficients does to states."""
+    q, columns = coefficients.shape
+    m = round(np.log2(columns) / 2)
+
+    def product(s):
+        def on(states):
+            for k in range(m):
+                states = apply(PAULIS[s // 4 ** (m - 1 - k) % 4], (wire + k) % q, states)
+            return states
+
+        return on
+
+    return [product(s) for s in range(columns)]
 
 
 def quantum_backward(d, f, gates, coefficients, embedding, cache):
@@ -284,8 +300,8 @@ def quantum_backward(d, f, gates, coefficients, embedding, cache):
     q = len(coefficients)
     adjoint = np.zeros_like(states)
     for wire in range(q):
-        matrix = np.tensordot(coefficients[wire], PAULIS, axes=1)
-        adjoint += d[:, wire, None] * apply(matrix, wire, states)
+        for c, p in zip(coefficients[wire], products(wire, coefficients), strict=True):
+            adjoint += d[:, wire, None] * c * p(states)
     by_angles = {}
     for gate in reversed(gates):
         if gate[0] == "CNOT":

@@ -40,6 +40,7 @@ ARCHITECTURE_CASES = [
     QuantumLeNetArchitecture(n_qubits=2, n_layers=2, skip="projection", branch="dense"),
     QuantumLeNetArchitecture(n_qubits=4, n_layers=1, embedding="angle", ansatz="basic_entangling"),
     QuantumLeNetArchitecture(n_qubits=2, n_layers=1, branch="removed"),
+    QuantumLeNetArchitecture(n_qubits=2, n_layers=1, observable_wires=2),
     QuantumLeNetArchitecture(n_qubits=1, n_layers=1, branch="frozen", observable="fixed_hermitian"),
     QuantumLeNetArchitecture(
         n_qubits=2,
@@ -393,9 +394,19 @@ def test_safetensors_of_another_project(tmp_path: Path) -> None:
         assert "not a bundle of qdistill" in refusal(tmp_path / "foreign")
 
 
+def test_a_field_that_came_later_is_written_only_where_it_matters(tmp_path: Path) -> None:
+    for wires, version in ((1, "1"), (2, "3")):
+        random_bundle(QuantumLeNetArchitecture(n_qubits=2, n_layers=1, observable_wires=wires)).save(tmp_path / "file")
+        header, _ = read_bundle(tmp_path / "file")
+        content = (tmp_path / "file").read_bytes()
+        assert f'"format_version":"{version}"'.encode() in content
+        assert header["architecture"]["fields"].get("observable_wires", 1) == wires
+        assert ("observable_wires" in header["architecture"]["fields"]) == (wires > 1)
+
+
 @pytest.mark.parametrize(
     ("version", "message"),
-    [("3", "version 3.*newer"), ("10", "newer"), ("0", "which is none"), ("one", "none"), ("", "none")],
+    [("4", "version 4.*newer"), ("10", "newer"), ("0", "which is none"), ("one", "none"), ("", "none")],
 )
 def test_other_versions(version: str, message: str, good: Path, tmp_path: Path) -> None:
     header, tensors = read_bundle(good)

@@ -33,6 +33,11 @@ CASES: dict[str, dict[str, Any]] = {
         "inner": InnerLoop(steps=10, optimiser="adam", step_sizes="shared"),
         "step_size": 0.01,
     },
+    "Hermitians on three wires": {
+        "architecture": QuantumLeNetArchitecture(observable_wires=3, n_qubits=4, n_layers=2, coefficient_scale=0.3),
+        "inner": InnerLoop(steps=5, optimiser="momentum", step_sizes="tensor"),
+        "step_size": 0.01,
+    },
     "dense control, own images in every step": {
         "architecture": QuantumLeNetArchitecture(branch="dense", n_qubits=5, n_layers=2),
         "inner": InnerLoop(steps=5, epochs=2, own_images=True, step_sizes="tensor"),

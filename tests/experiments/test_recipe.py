@@ -43,6 +43,7 @@ architectures = some(LeNetArchitecture, width=st.integers(1, 999), initialiser=i
     angle_range=st.floats(0, 100),
     coefficient_scale=st.floats(0, 100),
 )
+architectures |= st.builds(QuantumLeNetArchitecture, observable_wires=st.integers(1, 4))
 OWN = Circuit(2, (Operation("RX", (1,), (weight(0),)), Operation("Unitary", (0,), matrix=((0j, 1j), (1j, 0j)))))
 architectures |= st.just(QuantumLeNetArchitecture(n_qubits=2, n_layers=1, ansatz=OWN))
 recipes = st.builds(

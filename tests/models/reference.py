@@ -6,6 +6,7 @@ weights of a network by their names.
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import partial, reduce
 from typing import Literal
@@ -102,14 +103,22 @@ def embedded(kind: str, x: np.ndarray) -> np.ndarray:
 
 
 def quantum_branch(weights: Weights, embedding: str, ansatz: str, x: np.ndarray) -> np.ndarray:
-    """One expectation value a wire: of the Hermitian with the given Pauli coefficients, or of Z without any."""
+    """One expectation value a wire: of the Hermitian with the given Pauli coefficients, or of Z without any.
+
+    A row of 4^k coefficients is of a Hermitian on k wires, that wire and those after it.
+    """
     angles = weights["branch.weights"]
     n = angles.shape[1]
     circuit = {"strongly_entangling": strongly_entangling, "basic_entangling": basic_entangling}[ansatz]
     state = circuit(angles) @ embedded(embedding, x)
     coefficients = weights.get("branch.observable.coefficients", np.tile([0.0, 0, 0, 1], (n, 1)))
-    hermitians = [a * I2 + b * X + c * Y + d * Z for a, b, c, d in coefficients]
-    return np.array([(state.conj() @ on_wire(h, wire, n) @ state).real for wire, h in enumerate(hermitians)])
+    strings = list(itertools.product((I2, X, Y, Z), repeat=round(math.log(coefficients.shape[1], 4))))
+    values = []
+    for wire, row in enumerate(coefficients):
+        factors = [[on_wire(pauli, (wire + k) % n, n) for k, pauli in enumerate(string)] for string in strings]
+        hermitian = sum(c * reduce(np.matmul, matrices) for c, matrices in zip(row, factors, strict=True))
+        values.append((state.conj() @ hermitian @ state).real)
+    return np.array(values)
 
 
 def dense_branch(weights: Weights, x: np.ndarray) -> np.ndarray:

@@ -45,6 +45,7 @@ ABLATIONS = {
     "frozen": Small(embedding="angle", branch="frozen"),
     "removed": Small(branch="removed", skip="projection"),
     "dense": Small(branch="dense", skip="none"),
+    "Hermitians on pairs": Small(observable_wires=2),
     "one qubit": Small(n_qubits=1, initialiser="kaiming_uniform"),
     "classical": LeNetArchitecture(),
 }
@@ -78,6 +79,15 @@ def test_logits_are_the_references(skip: Any, branch: Any, embedding: Any) -> No
     expected = np.array([reference.logits(in_numpy(model), image.astype(float), **options) for image in images])
     actual = quick_jit(predict)(model, jnp.asarray(images))
     np.testing.assert_allclose(actual, expected, atol=2e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_logits_with_hermitians_on_several_wires_are_the_references(size: int) -> None:
+    model = biased(Small(observable_wires=size).build((28, 28, 1), 10, key=jax.random.key(6)))
+    assert model.branch.observable.coefficients.shape == (3, 4**size)
+    image = real((28, 28, 1))
+    expected = reference.logits(in_numpy(model), image.astype(float), skip="pad", branch="quantum")
+    np.testing.assert_allclose(model(jnp.asarray(image)), expected, atol=2e-5 * np.abs(expected).max())
 
 
 def test_logits_of_the_papers_network_are_the_references() -> None:
@@ -263,6 +273,12 @@ def test_every_architecture_can_be_named() -> None:
         ({"branch": "removed", "skip": "none"}, "nothing would reach F3"),
         ({"angle_range": float("nan")}, r"`angle_range` must be finite"),
         ({"coefficient_scale": -1.0}, r"`coefficient_scale` must be finite and at least 0, but was -1\.0"),
+        ({"observable_wires": 0}, r"`observable_wires` must be from 1 to 4 for the observable 'hermitian' on 6 qubits"),
+        ({"observable_wires": 3, "n_qubits": 2}, r"`observable_wires` must be from 1 to 2 .* on 2 qubits, but was 3"),
+        (
+            {"observable_wires": 2, "observable": "pauli_z"},
+            r"`observable_wires` must be 1 for the observable 'pauli_z'",
+        ),
         ({"observable": "hermitean"}, "Did you mean 'hermitian'"),
         ({"skip": "padded"}, "`skip` must be one of none, pad, projection, but was 'padded'"),
         ({"embedding": "angles"}, "Did you mean 'angle'"),

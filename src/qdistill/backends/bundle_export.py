@@ -27,6 +27,7 @@ from qdistill.models.lenet import SIDE
 from qdistill.quantum import AmplitudeEmbedding, Circuit, QuantumLayer, embedded, embedded_features
 from qdistill.quantum.gates import GATES, UNITARY
 from qdistill.quantum.lowering import elementary
+from qdistill.quantum.observable import pauli_strings
 
 LayerTarget = Literal["pennylane", "qiskit", "qasm"]
 TrainingTarget = Literal["numpy", "torch"]
@@ -145,6 +146,8 @@ def _settings(bundle: DistilledDataset) -> dict[str, Any]:
             "branch": "quantum",
             "fixed": [name for name in untrained if name in bundle.initial_weights],
             "n_wires": branch.circuit.n_wires,
+            "observables": branch.observable.wires,
+            "strings": pauli_strings(len(branch.observable.wires[0])),
             "amplitude": amplitude,
             "gates": _gates(branch.circuit if amplitude else embedded(branch.embedding, branch.circuit)),
         }

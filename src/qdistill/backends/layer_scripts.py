@@ -10,7 +10,7 @@ from qdistill.quantum.circuit import Angle, Circuit, Operation
 from qdistill.quantum.embedding import AmplitudeEmbedding
 from qdistill.quantum.gates import UNITARY
 from qdistill.quantum.layer import QuantumLayer
-from qdistill.quantum.observable import PauliZ
+from qdistill.quantum.observable import PauliZ, pauli_strings
 from qdistill.quantum.preparation import embedded
 
 _END = """
@@ -21,7 +21,7 @@ if __name__ == "__main__":
     print(f"largest difference from qdistill: {np.abs(values - ARRAYS['values']).max():.1e}")
 """
 
-_PENNYLANE = '''"""A quantum layer, in PennyLane: one expectation value for each wire.
+_PENNYLANE = '''"""A quantum layer, in PennyLane: one expectation value for each observable.
 
 Needs pennylane, numpy and the file layer.npz beside this one, which holds the weights ("angles"{coefficients_too}), the
 features of the distilled images and the values that qdistill gives for them.
@@ -36,7 +36,7 @@ with np.load(Path(__file__).with_name("layer.npz")) as file:
     ARRAYS = dict(file)
 
 
-@qml.qnode(qml.device("default.qubit", wires={n_wires}))
+{helper}@qml.qnode(qml.device("default.qubit", wires={n_wires}))
 def layer(features, {arguments}):
     {body}
     {returned}
@@ -45,6 +45,12 @@ def layer(features, {arguments}):
 def evaluate(features):
     return np.stack(layer(features, {given}))
 '''
+
+_PENNYLANE_HELPER = """def paulis(string, wires):
+    return qml.pauli.string_to_pauli_word(string, wire_map={wire: place for place, wire in enumerate(wires)})
+
+
+"""
 
 _QISKIT = '''"""A quantum layer, in Qiskit: one expectation value for each observable.
 
@@ -84,7 +90,7 @@ def evaluate(features):
 
 
 def pennylane_script(layer: QuantumLayer) -> str:
-    """The program for PennyLane; the layer's observable is on one wire at a time.
+    """The program for PennyLane.
 
     Args:
         layer: its circuit and embedding are written out; its arrays are read from ``layer.npz``.
@@ -94,18 +100,19 @@ def pennylane_script(layer: QuantumLayer) -> str:
     for operation in circuit.operations:
         wires = operation.wires[0] if len(operation.wires) == 1 else list(operation.wires)
         body.append(f"qml.{PENNYLANE_NAMES[operation.gate]}({_arguments(operation)}wires={wires})")
-    trained, wires = not isinstance(layer.observable, PauliZ), [wire for (wire,) in layer.observable.wires]
-    returned = f"return [qml.expval(qml.PauliZ(wire)) for wire in {wires}]"
+    trained, groups = not isinstance(layer.observable, PauliZ), [list(group) for group in layer.observable.wires]
+    returned = f"return [qml.expval(qml.PauliZ(wire)) for (wire,) in {groups}]"
     if trained:
-        body.append("paulis = (qml.Identity, qml.PauliX, qml.PauliY, qml.PauliZ)")
+        body.append(f"strings = {pauli_strings(len(groups[0]))}")
         returned = (
-            "return [\n        qml.expval(qml.dot(list(row), [pauli(wire) for pauli in paulis]))\n"
-            f"        for row, wire in zip(coefficients, {wires})\n    ]"
+            "return [\n        qml.expval(qml.dot(list(row), [paulis(string, wires) for string in strings]))\n"
+            f"        for row, wires in zip(coefficients, {groups})\n    ]"
         )
     names = ["angles", "coefficients"][: 1 + trained]
     return (
         _PENNYLANE.format(
             n_wires=n,
+            helper=_PENNYLANE_HELPER if trained else "",
             arguments=", ".join(names),
             body="\n    ".join(body),
             returned=returned,
@@ -131,12 +138,14 @@ def qiskit_script(layer: QuantumLayer) -> str:
         else:
             name = "unitary" if operation.gate == UNITARY else QISKIT_NAMES[operation.gate]
             body.append(f"circuit.{name}({_arguments(operation)}{qubits})")
-    trained, qubit_list = not isinstance(layer.observable, PauliZ), [n - 1 - wire for (wire,) in layer.observable.wires]
-    observables = f'SparsePauliOp.from_sparse_list([("Z", [qubit], 1.0)], num_qubits={n}) for qubit in {qubit_list}'
+    trained = not isinstance(layer.observable, PauliZ)
+    groups = [[n - 1 - wire for wire in group] for group in layer.observable.wires]
+    observables = f'SparsePauliOp.from_sparse_list([("Z", qubits, 1.0)], num_qubits={n}) for qubits in {groups}'
     if trained:
+        strings = pauli_strings(len(groups[0]))
         observables = (
-            'SparsePauliOp.from_sparse_list([(p, [qubit], c) for p, c in zip("IXYZ", row)], '
-            f'num_qubits={n})\n    for row, qubit in zip(ARRAYS["coefficients"], {qubit_list})'
+            f"SparsePauliOp.from_sparse_list([(p, qubits, c) for p, c in zip({strings}, row)], "
+            f'num_qubits={n})\n    for row, qubits in zip(ARRAYS["coefficients"], {groups})'
         )
     return (
         _QISKIT.format(

@@ -43,7 +43,7 @@ from qdistill.quantum import ideal
 FORMAT = "qdistill-bundle"
 """What the file's metadata says of its kind."""
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Counts up whenever a reader of the version before would misread the file; the lowest that does is written."""
 
 _WEIGHTS = "weights/"
@@ -414,7 +414,7 @@ def _encode(bundle: DistilledDataset) -> bytes:
             if not np.array_equal(restored(codes, low, step), arrays[name]):
                 raise BundleError(f"`{name}` has other values than its 256 levels; `in_eight_bits` gives it those.")
             arrays |= {name: codes, f"{name}/low": low, f"{name}/step": step}
-    metadata = {"format": FORMAT, "format_version": "2" if bundle.eight_bit else "1", "header": text}
+    metadata = {"format": FORMAT, "format_version": _lowest_version(bundle), "header": text}
     content = save({name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}, metadata=metadata)
     # The library writes the metadata in the order of a hash table, which differs from one call to the next.
     start = 8 + int.from_bytes(content[:8], "little")
@@ -539,6 +539,12 @@ def _architecture(plain: Any) -> Architecture | None:
         except CircuitError as error:
             raise BundleError(f"`{plain['name']}`: {error}") from error
     return _parse(kind, fields, plain["name"])
+
+
+def _lowest_version(bundle: DistilledDataset) -> str:
+    if getattr(bundle.architecture, "observable_wires", 1) > 1:
+        return "3"
+    return "2" if bundle.eight_bit else "1"
 
 
 def _plain(value: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ a ReLU after C1, C2, F1 and F2. Images smaller than 32x32 are padded with zeros 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import equinox as eqx
@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError
 from qdistill.models.layers import ConvPool, Dense, Initialiser
+from qdistill.models.model import ADDED
 from qdistill.quantum import (
     AmplitudeEmbedding,
     AngleEmbedding,
@@ -28,8 +29,8 @@ from qdistill.quantum import (
     NoisyLayer,
     QuantumLayer,
     StronglyEntangling,
-    each_wire,
     make_observable,
+    neighbours,
 )
 
 SIDE = 32
@@ -184,6 +185,8 @@ class QuantumLeNetArchitecture:
     Args:
         observable: Pauli-Z on every wire, or a Hermitian on every wire whose Pauli coefficients are trained,
             or stay as they were drawn.
+        observable_wires: number of neighbouring wires k that each Hermitian is on, from 1 to 4; the n observables
+            start on every wire of a ring, and each has 4^k coefficients.
         skip: how the features pass the quantum layer (see `QuantumLeNet`).
         n_qubits: number of qubits n; F2 has 2^n values with amplitude embedding, n with angle embedding, and as many
             as the circuit reads with ``"none"``.
@@ -209,6 +212,7 @@ class QuantumLeNetArchitecture:
     initialiser: Initialiser = "xavier_normal"
     angle_range: float = 2 * math.pi
     coefficient_scale: float = 1.0
+    observable_wires: int = field(default=1, metadata=ADDED)
 
     def __post_init__(self) -> None:
         """Check what the types do not say."""
@@ -220,6 +224,12 @@ class QuantumLeNetArchitecture:
             if not 0 <= getattr(self, name) < math.inf:
                 raise ArgumentError(f"Argument `{name}` must be finite and at least 0, but was {getattr(self, name)}.")
         _check_choices(self)
+        most = 1 if self.observable == "pauli_z" else min(4, self.n_qubits)
+        if not 1 <= self.observable_wires <= most:
+            raise ArgumentError(
+                f"Argument `observable_wires` must be {'1' if most == 1 else f'from 1 to {most}'} for the observable "
+                f"{self.observable!r} on {self.n_qubits} qubits, but was {self.observable_wires}."
+            )
         self._check_ansatz()
         if self.branch == "removed" and self.skip == "none":
             raise ArgumentError(
@@ -296,7 +306,10 @@ class QuantumLeNetArchitecture:
             circuit=circuit,
             weights=jax.random.uniform(key_weights, weight_shape, jnp.float32, maxval=self.angle_range),
             observable=make_observable(
-                self.observable, each_wire(self.n_qubits), scale=self.coefficient_scale, key=key_observable
+                self.observable,
+                neighbours(self.n_qubits, self.observable_wires),
+                scale=self.coefficient_scale,
+                key=key_observable,
             ),
             trainable=self.branch != "frozen",
         )
@@ -308,7 +321,7 @@ class QuantumLeNetArchitecture:
             return layer
         budget = layer.weights.size
         if self.observable == "hermitian":
-            budget += 4 * layer.n_outputs
+            budget += 4**self.observable_wires * layer.n_outputs
         # An affine map from g values to k has k (g + 1) parameters.
         n_groups = max(1, min(budget // layer.n_outputs - 1, layer.embedding.n_features))
         return PooledDense(Dense(n_groups, layer.n_outputs, self.initialiser, key=key), n_groups)

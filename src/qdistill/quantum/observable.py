@@ -168,6 +168,11 @@ def each_wire(n_wires: int) -> tuple[tuple[int, ...], ...]:
     return tuple((wire,) for wire in range(n_wires))
 
 
+def neighbours(n_wires: int, size: int) -> tuple[tuple[int, ...], ...]:
+    """For every wire of a ring the group of `size` wires that starts there."""
+    return tuple(tuple((start + step) % n_wires for step in range(size)) for start in range(n_wires))
+
+
 def make_observable(
     kind: Literal["pauli_z", "hermitian", "fixed_hermitian"],
     wires: Sequence[Sequence[int]],

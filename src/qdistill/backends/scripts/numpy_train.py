@@ -98,7 +98,7 @@ def middle_backward(w: Weights, d: np.ndarray, f: np.ndarray, kept: Any, g: Weig
         g["branch.dense.weight"], g["branch.dense.bias"] = by_values.T @ (f @ kept.T), by_values.sum(0)
         by_f = by_f + by_values @ w["branch.dense.weight"] @ kept
     else:
-        by_f = by_f + quantum_backward(w, d[:, :N], f, kept, g)
+        by_f = by_f + quantum_backward(w, d[:, : len(SETTINGS["observables"])], f, kept, g)
     return by_f
 
 
@@ -119,22 +119,29 @@ def turn(gate: dict[str, Any], states: np.ndarray, w: Weights, f: np.ndarray, si
     if gate["source"] != "constant":
         source = w["branch.weights"].reshape(1, -1) if gate["source"] == "weight" else f
         angle = angle + gate["scale"] * source[:, gate["index"], None]
-    turned: np.ndarray = np.cos(angle / 2) * states - 1j * sign * np.sin(angle / 2) * pauli(gate, states)
+    turned: np.ndarray = np.cos(angle / 2) * states - 1j * sign * np.sin(angle / 2) * pauli_of(gate, states)
     return turned
 
 
-def pauli(gate: dict[str, Any], states: np.ndarray) -> np.ndarray:
+def pauli_of(gate: dict[str, Any], states: np.ndarray) -> np.ndarray:
     """The Pauli matrix of a rotation on states."""
-    return apply(PAULIS["IXYZ".index(gate["axis"])], gate["wires"], states)
+    return paulis(gate["axis"], gate["wires"], states)
+
+
+def paulis(string: str, wires: list[int], states: np.ndarray) -> np.ndarray:
+    """A product of Pauli matrices, a letter a wire, on states."""
+    for letter, wire in zip(string, wires, strict=True):
+        states = apply(PAULIS["IXYZ".index(letter)], [wire], states)
+    return states
 
 
 def coefficients(w: Weights) -> np.ndarray:
-    """The observable of each wire as multiples of I, X, Y and Z."""
-    return w.get("branch.observable.coefficients", np.tile([0.0, 0.0, 0.0, 1.0], (N, 1)))
+    """Each observable as multiples of products of Pauli matrices."""
+    return w.get("branch.observable.coefficients", np.tile([0.0, 0.0, 0.0, 1.0], (len(SETTINGS["observables"]), 1)))
 
 
 def quantum(w: Weights, f: np.ndarray) -> tuple[np.ndarray, Any]:
-    """The expectation values of every wire, (batch, wires)."""
+    """The expectation values of every observable, (batch, observables)."""
     states = np.zeros((len(f), 2**N), complex)
     if SETTINGS["amplitude"]:
         states[:] = f / np.sqrt((f**2).sum(1, keepdims=True) + 1e-12)
@@ -142,27 +149,33 @@ def quantum(w: Weights, f: np.ndarray) -> tuple[np.ndarray, Any]:
         states[:, 0] = 1
     for gate in SETTINGS["gates"]:
         states = turn(gate, states, w, f, 1)
-    values = np.array([[(states.conj() * apply(p, [i], states)).sum(1).real for p in PAULIS] for i in range(N)])
-    return np.einsum("wpb,wp->bw", values, coefficients(w)), (states, values)
+    values = np.array(
+        [
+            [(states.conj() * paulis(string, wires, states)).sum(1).real for string in SETTINGS["strings"]]
+            for wires in SETTINGS["observables"]
+        ]
+    )
+    return np.einsum("opb,op->bo", values, coefficients(w)), (states, values)
 
 
 def quantum_backward(w: Weights, d: np.ndarray, f: np.ndarray, kept: Any, g: Weights) -> np.ndarray:
     """The adjoint method: states and their derivatives are taken back through the gates together."""
     states, values = kept
     adjoint = np.zeros_like(states)
-    for wire, row in enumerate(coefficients(w)):
-        adjoint += d[:, wire, None] * apply(np.tensordot(row, PAULIS, axes=1), [wire], states)
+    for wires, row, by_value in zip(SETTINGS["observables"], coefficients(w), d.T, strict=True):
+        for string, factor in zip(SETTINGS["strings"], row, strict=True):
+            adjoint += by_value[:, None] * factor * paulis(string, wires, states)
     by_angles, by_f = np.zeros(w["branch.weights"].size), np.zeros_like(f)
     for gate in reversed(SETTINGS["gates"]):
         if "axis" in gate and gate["source"] != "constant":
-            by_angle = gate["scale"] * (adjoint.conj() * pauli(gate, states)).sum(1).imag
+            by_angle = gate["scale"] * (adjoint.conj() * pauli_of(gate, states)).sum(1).imag
             if gate["source"] == "weight":
                 by_angles[gate["index"]] += by_angle.sum()
             else:
                 by_f[:, gate["index"]] += by_angle
         states, adjoint = (turn(gate, s, w, f, -1) for s in (states, adjoint))
     g["branch.weights"] = by_angles.reshape(w["branch.weights"].shape)
-    g["branch.observable.coefficients"] = np.einsum("bw,wpb->wp", d, values)
+    g["branch.observable.coefficients"] = np.einsum("bo,opb->op", d, values)
     if SETTINGS["amplitude"]:
         norm, by_state = np.sqrt((f**2).sum(1, keepdims=True) + 1e-12), 2 * adjoint.real
         by_f += by_state / norm - f * (f * by_state).sum(1, keepdims=True) / norm**3

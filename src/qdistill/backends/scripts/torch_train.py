@@ -48,7 +48,7 @@ def middle(w: dict[str, Tensor], f: Tensor) -> Tensor:
 
 
 def quantum(w: dict[str, Tensor], f: Tensor) -> Tensor:
-    """The expectation values of every wire, (batch, wires)."""
+    """The expectation values of every observable, (batch, observables)."""
     n = SETTINGS["n_wires"]
     if SETTINGS["amplitude"]:
         states = (f * torch.rsqrt((f * f).sum(1, keepdim=True) + 1e-12)).to(torch.complex128)
@@ -61,13 +61,23 @@ def quantum(w: dict[str, Tensor], f: Tensor) -> Tensor:
             states = apply(matrix, gate["wires"], states)
         else:
             half = 0.5 * angle(gate, w, f)[:, None]
-            turned = apply(PAULIS["IXYZ".index(gate["axis"])], gate["wires"], states)
+            turned = paulis(gate["axis"], gate["wires"], states)
             states = torch.cos(half) * states - 1j * torch.sin(half) * turned
-    paulis = [[(states.conj() * apply(p, [wire], states)).sum(1).real for p in PAULIS] for wire in range(n)]
-    values = torch.stack([torch.stack(row, dim=1) for row in paulis], dim=1)
+    rows = [
+        [(states.conj() * paulis(string, wires, states)).sum(1).real for string in SETTINGS["strings"]]
+        for wires in SETTINGS["observables"]
+    ]
+    values = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
     if "branch.observable.coefficients" not in w:
         return values[:, :, 3]
     return (values * w["branch.observable.coefficients"]).sum(2)
+
+
+def paulis(string: str, wires: list[int], states: Tensor) -> Tensor:
+    """A product of Pauli matrices, a letter a wire, on states."""
+    for letter, wire in zip(string, wires, strict=True):
+        states = apply(PAULIS["IXYZ".index(letter)], [wire], states)
+    return states
 
 
 def angle(gate: dict[str, Any], w: dict[str, Tensor], f: Tensor) -> Tensor:
