@@ -44,6 +44,7 @@ MIXED = Circuit(
 )
 """Gates and angles of every kind, as a user's own circuit may have them."""
 
+QUANVOLUTION = "a quanvolution"
 PAIRS = "Hermitians on two wires"
 OWN = "a circuit of the user's own that reads features"
 NETWORKS: dict[str, tuple[Any, InnerLoop]] = {
@@ -56,6 +57,7 @@ NETWORKS: dict[str, tuple[Any, InnerLoop]] = {
         InnerLoop(steps=3, optimiser="adam", step_sizes="shared"),
     ),
     "frozen, no skip": (Q(n_qubits=2, n_layers=2, branch="frozen", skip="none"), InnerLoop(steps=3)),
+    QUANVOLUTION: (Q(n_qubits=2, n_layers=1, quanvolution_layers=1), InnerLoop(steps=2)),
     PAIRS: (Q(n_qubits=3, n_layers=1, observable_wires=2, coefficient_scale=0.5), InnerLoop(steps=2)),
     "Pauli-Z": (Q(n_qubits=3, n_layers=1, observable="pauli_z", ansatz=MIXED), InnerLoop(steps=2)),
     "the dense control": (Q(n_qubits=3, n_layers=1, branch="dense"), InnerLoop(steps=2, own_images=True)),
@@ -87,7 +89,7 @@ def execute(folder: Path, keep: str) -> tuple[str, dict[str, np.ndarray]]:
 
 @pytest.mark.parametrize(
     ("target", "name"),
-    [*(("numpy", name) for name in NETWORKS), ("torch", "Pauli-Z"), ("torch", OWN), ("torch", PAIRS)],
+    [("numpy", name) for name in NETWORKS] + [("torch", name) for name in ("Pauli-Z", OWN, PAIRS, QUANVOLUTION)],
 )
 def test_training_programs_train_as_we_do(target: str, name: str, tmp_path: Path) -> None:
     path, bundle = saved(tmp_path, name)

@@ -132,7 +132,7 @@ def test_as_many_circuits_as_predicted(name: str, tmp_path: Path) -> None:
     observed: list[int] = []
     execution.open(tmp_path)
     execution.train(counting, tmp_path, observe=observed.append)
-    predicted = training_circuits(bundle.initial_model(), bundle.data.schedule.size)
+    predicted = training_circuits(bundle.initial_model(), bundle.image_shape, bundle.data.schedule.size)
     run = counting.evaluations * len(execution.measured.settings)
     assert run == predicted == execution.circuits == sum(observed) == execution.circuits_done(tmp_path)
 
@@ -256,7 +256,7 @@ def test_spsa_trains_with_two_evaluations_a_direction(tmp_path: Path) -> None:
     bundle = small("hermitian")
     execution = Execution(bundle, settings(gradient="spsa", directions=2))
     assert execution.circuits == bundle.data.schedule.size * 5 * 3
-    predicted = training_circuits(bundle.initial_model(), bundle.data.schedule.size, "spsa")
+    predicted = training_circuits(bundle.initial_model(), bundle.image_shape, bundle.data.schedule.size, "spsa")
     assert predicted == Execution(bundle, settings(gradient="spsa")).circuits
     weights = trained(execution, tmp_path)
     assert all(np.isfinite(value).all() for value in weights.values())

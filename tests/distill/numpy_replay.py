@@ -83,7 +83,10 @@ class Replay:
     def forward(self, images):
         w = self.weights
         x = pad(images)
-        x, c1 = conv_pool(x, w["features.c1.kernel"], w["features.c1.bias"])
+        if self.fields.get("quanvolution_layers"):
+            x, c1 = self.quanvolution(x)
+        else:
+            x, c1 = conv_pool(x, w["features.c1.kernel"], w["features.c1.bias"])
         x, c2 = conv_pool(x, w["features.c2.kernel"], w["features.c2.bias"])
         flat = x.reshape(len(x), -1)
         h1 = np.maximum(0, flat @ w["features.f1.weight"].T + w["features.f1.bias"])
@@ -91,6 +94,13 @@ class Replay:
         hidden, branch = self.middle(f)
         logits = hidden @ w["f3.weight"].T + w["f3.bias"]
         return logits, (c1, c2, x.shape, flat, h1, f, hidden, branch)
+
+    def quanvolution(self, x):
+        b, height, width, channels = x.shape
+        patches = x.reshape(b, height // 2, 2, width // 2, 2, channels).transpose(0, 1, 3, 5, 2, 4).reshape(-1, 4)
+        gates = circuit(self.weights["features.c1.layer.weights"])
+        values, cache = quantum(patches, gates, np.tile([0.0, 0.0, 0.0, 1.0], (4, 1)), "angle")
+        return values.reshape(b, height // 2, width // 2, 4 * channels), (patches, gates, cache)
 
     def middle(self, f):
         """What F3 takes."""
@@ -105,7 +115,9 @@ class Replay:
                 cache[row, members] = 1 / len(members)
             e = f @ cache.T @ self.weights["branch.dense.weight"].T + self.weights["branch.dense.bias"]
         elif branch != "removed":
-            e, cache = quantum(f, self.circuit(), self.coefficients(), self.fields["embedding"])
+            e, cache = quantum(
+                f, circuit(self.weights["branch.weights"]), self.coefficients(), self.fields["embedding"]
+            )
         hidden = np.zeros((len(f), 0))
         if skip == "pad":
             hidden = f.copy()
@@ -123,26 +135,6 @@ class Replay:
             return np.tile([0.0, 0.0, 0.0, 1.0], (self.fields["n_qubits"], 1))
         return self.weights["branch.observable.coefficients"]
 
-    def circuit(self):
-        """The gates as (axis, wire, angle, place in `branch.weights`) and ("CNOT", control, target)."""
-        angles, q, gates = self.weights["branch.weights"], self.fields["n_qubits"], []
-        strongly = self.fields["ansatz"] == "strongly_entangling"
-        for layer in range(self.fields["n_layers"]):
-            for wire in range(q):
-                if strongly:
-                    for k, axis in enumerate("ZYZ"):
-                        gates.append((axis, wire, angles[layer, wire, k], (layer, wire, k)))
-                else:
-                    gates.append(("X", wire, angles[layer, wire], (layer, wire)))
-            if strongly and q > 1:
-                r = layer % (q - 1) + 1
-                gates += [("CNOT", w, (w + r) % q) for w in range(q)]
-            elif not strongly and q == 2:
-                gates.append(("CNOT", 0, 1))
-            elif not strongly and q > 2:
-                gates += [("CNOT", w, (w + 1) % q) for w in range(q)]
-        return gates
-
     # Backward.
 
     def gradients(self, images, labels):
@@ -159,7 +151,13 @@ class Replay:
             d = d @ w[f"{name}.weight"]
         d = d.reshape(shape)
         for name, cache in (("features.c2", c2), ("features.c1", c1)):
-            g[f"{name}.kernel"], g[f"{name}.bias"], d = conv_pool_backward(d, w[f"{name}.kernel"], cache, self.ties)
+            if name == "features.c1" and self.fields.get("quanvolution_layers"):
+                patches, gates, kept = cache
+                pauli_z = np.tile([0.0, 0.0, 0.0, 1.0], (4, 1))
+                by_angles, _, _ = quantum_backward(d.reshape(-1, 4), patches, gates, pauli_z, "angle", kept)
+                g["features.c1.layer.weights"] = placed(by_angles, w["features.c1.layer.weights"])
+            else:
+                g[f"{name}.kernel"], g[f"{name}.bias"], d = conv_pool_backward(d, w[f"{name}.kernel"], cache, self.ties)
         return g
 
     def middle_backward(self, d, f, cache, g):
@@ -181,16 +179,44 @@ class Replay:
             by_f += by_e @ self.weights["branch.dense.weight"] @ cache
         elif branch != "removed":
             by_angles, by_coefficients, through = quantum_backward(
-                by_e, f, self.circuit(), self.coefficients(), self.fields["embedding"], cache
+                by_e, f, circuit(self.weights["branch.weights"]), self.coefficients(), self.fields["embedding"], cache
             )
             by_f += through
             if branch == "quantum":
-                g["branch.weights"] = np.zeros_like(self.weights["branch.weights"])
-                for place, value in by_angles.items():
-                    g["branch.weights"][place] = value
+                g["branch.weights"] = placed(by_angles, self.weights["branch.weights"])
                 if self.fields["observable"] == "hermitian":
                     g["branch.observable.coefficients"] = by_coefficients
         return by_f
+
+
+def circuit(angles):
+    """The gates as (axis, wire, angle, place of the angle) and ("CNOT", control, target).
+
+    Strongly entangling layers have angles (layers, wires, 3), basic ones (layers, wires).
+    """
+    gates, q, strongly = [], angles.shape[1], angles.ndim == 3
+    for layer in range(len(angles)):
+        for wire in range(q):
+            if strongly:
+                for k, axis in enumerate("ZYZ"):
+                    gates.append((axis, wire, angles[layer, wire, k], (layer, wire, k)))
+            else:
+                gates.append(("X", wire, angles[layer, wire], (layer, wire)))
+        if strongly and q > 1:
+            r = layer % (q - 1) + 1
+            gates += [("CNOT", w, (w + r) % q) for w in range(q)]
+        elif not strongly and q == 2:
+            gates.append(("CNOT", 0, 1))
+        elif not strongly and q > 2:
+            gates += [("CNOT", w, (w + 1) % q) for w in range(q)]
+    return gates
+
+
+def placed(by_angles, angles):
+    derivative = np.zeros_like(angles)
+    for place, value in by_angles.items():
+        derivative[place] = value
+    return derivative
 
 
 def pad(images):

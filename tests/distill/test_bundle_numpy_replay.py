@@ -33,6 +33,11 @@ CASES: dict[str, dict[str, Any]] = {
         "inner": InnerLoop(steps=10, optimiser="adam", step_sizes="shared"),
         "step_size": 0.01,
     },
+    "a quanvolution": {
+        "architecture": QuantumLeNetArchitecture(quanvolution_layers=2, n_qubits=2, n_layers=1),
+        "inner": InnerLoop(steps=3, step_sizes="tensor"),
+        "image_shape": (16, 16, 2),
+    },
     "Hermitians on three wires": {
         "architecture": QuantumLeNetArchitecture(observable_wires=3, n_qubits=4, n_layers=2, coefficient_scale=0.3),
         "inner": InnerLoop(steps=5, optimiser="momentum", step_sizes="tensor"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import pytest
 
 from qdistill.errors import ArgumentError
-from qdistill.evaluate.cost import circuits_per_gradient, depth, training_circuits, training_work
+from qdistill.evaluate.cost import circuits_per_gradient, depth, layer_uses, training_circuits, training_work
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.quantum import AmplitudeEmbedding, AngleEmbedding, Hermitian, NoEmbedding, PauliZ, QuantumLayer
 from qdistill.quantum.circuit import Circuit, Operation, constant, feature, weight
@@ -47,8 +48,37 @@ def test_circuits_of_a_training() -> None:
     key = jax.random.key(0)
     network = QuantumLeNetArchitecture().build((28, 28, 1), 10, key=key)
     # 72 angles and 63 preparing rotations, in three settings, on ten images in ten steps.
-    assert training_circuits(network, 100) == 100 * 3 * (1 + 2 * 72 + 2 * 63)
-    assert training_circuits(LeNetArchitecture().build((28, 28, 1), 10, key=key), 100) == 0
+    assert training_circuits(network, (28, 28, 1), 100) == 100 * 3 * (1 + 2 * 72 + 2 * 63)
+    assert training_circuits(LeNetArchitecture().build((28, 28, 1), 10, key=key), (28, 28, 1), 100) == 0
+
+
+def test_circuits_of_a_quanvolution() -> None:
+    network = QuantumLeNetArchitecture(quanvolution_layers=2).build((28, 28, 3), 10, key=jax.random.key(0))
+    below, branch = layer_uses(network, (28, 28, 3))
+    # 28x28 pixels are padded to 32x32, of which the patches of 2x2 in three channels are 768; nothing is trained below.
+    assert (below.vectors, below.by_features, branch.vectors, branch.by_features) == (768, False, 1, True)
+    expected = 768 * (1 + 2 * 24) + 3 * (1 + 2 * 72 + 2 * 63)
+    assert training_circuits(network, (28, 28, 3), 5) == 5 * expected
+
+
+class TwoLayers(eqx.Module):
+    """A layer that is used twice, then another on what it gives, through something that stops every gradient."""
+
+    first: QuantumLayer
+    second: QuantumLayer
+    stopped: bool = eqx.field(static=True)
+
+    def __call__(self, image: jax.Array) -> jax.Array:
+        values = self.first(self.first(image.reshape(-1)))
+        return self.second(jax.lax.stop_gradient(values) if self.stopped else values)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_network_of_ones_own_is_counted_by_its_calls(stopped: bool) -> None:
+    made = layer(ROTATION, n_weights=3, embedding=AngleEmbedding(2))
+    uses = layer_uses(TwoLayers(made, made, stopped), (1, 2, 1))
+    assert [(use.vectors, use.by_features) for use in uses] == [(1, False), (1, True), (1, not stopped)]
+    assert training_circuits(TwoLayers(made, made, stopped), (1, 2, 1), 1) == 7 + 11 + (7 if stopped else 11)
 
 
 def test_perturbation_takes_as_many_evaluations_whatever_the_number_of_angles() -> None:
@@ -57,7 +87,7 @@ def test_perturbation_takes_as_many_evaluations_whatever_the_number_of_angles() 
 
 def test_the_work_of_a_training() -> None:
     network = QuantumLeNetArchitecture(n_qubits=2, n_layers=1).build((28, 28, 1), 10, key=jax.random.key(0))
-    work = training_work(network, 20, shots=100)
+    work = training_work(network, (28, 28, 1), 20, shots=100)
     # 6 angles and 3 preparing rotations.
     assert (work.circuits, work.shots, work.settings) == (20 * 3 * 19, 20 * 3 * 19 * 100, 3)
     # RY(0), then RY CNOT RY CNOT on wire 1, a Rot on each wire, two CNOTs in a ring, and the measurement's rotation.
@@ -87,4 +117,4 @@ def test_depth_is_that_of_qiskit() -> None:
 )
 def test_bad_work(options: dict[str, object], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
-        training_work(LeNetArchitecture().build((28, 28, 1), 10, key=jax.random.key(0)), 1, **options)
+        training_work(LeNetArchitecture().build((28, 28, 1), 10, key=jax.random.key(0)), (28, 28, 1), 1, **options)

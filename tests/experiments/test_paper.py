@@ -248,4 +248,6 @@ def test_circuits_agree_with_the_model(folder: Path) -> None:
 
     bundle = DistilledDataset.load(folder / "pad-hermitian" / "seed-0" / BUNDLE)
     table = gather(TABLE_OF_DIGITS, folder, "")
-    assert table["rows"][0]["circuits"] == training_circuits(bundle.initial_model(), bundle.data.schedule.size)
+    assert table["rows"][0]["circuits"] == training_circuits(
+        bundle.initial_model(), bundle.image_shape, bundle.data.schedule.size
+    )

@@ -131,29 +131,37 @@ def _settings(bundle: DistilledDataset) -> dict[str, Any]:
         "scale": bundle.normalisation.scale,
         "padding": [left, right, top, bottom],
         "branch": "removed",
+        "quanvolution": None,
         "skip": model.skip if isinstance(model, QuantumLeNet) else "pad",
         "fixed": [],
-        "n_wires": 0,
     }
+    first = getattr(model.features.c1, "layer", None)
+    if isinstance(first, QuantumLayer):
+        settings["quanvolution"] = _layer("features.c1.layer", first)
     branch = model.branch if isinstance(model, QuantumLeNet) else None
     if isinstance(branch, QuantumLayer):
         angles, observable = "branch.weights", "branch.observable.coefficients"
         untrained = [*([] if branch.trainable else [angles]), observable]
         if branch.trainable and getattr(branch.observable, "trainable", False):
             untrained = []
-        amplitude = isinstance(branch.embedding, AmplitudeEmbedding)
-        settings |= {
-            "branch": "quantum",
-            "fixed": [name for name in untrained if name in bundle.initial_weights],
-            "n_wires": branch.circuit.n_wires,
-            "observables": branch.observable.wires,
-            "strings": pauli_strings(len(branch.observable.wires[0])),
-            "amplitude": amplitude,
-            "gates": _gates(branch.circuit if amplitude else embedded(branch.embedding, branch.circuit)),
-        }
+        settings["branch"] = _layer("branch", branch)
+        settings["fixed"] = [name for name in untrained if name in bundle.initial_weights]
     elif branch is not None:
         settings["branch"] = "dense"
     return settings
+
+
+def _layer(name: str, layer: QuantumLayer) -> dict[str, Any]:
+    """What a program has to know of a quantum layer; its weights are the arrays with this name before theirs."""
+    amplitude = isinstance(layer.embedding, AmplitudeEmbedding)
+    return {
+        "name": name,
+        "n_wires": layer.circuit.n_wires,
+        "amplitude": amplitude,
+        "gates": _gates(layer.circuit if amplitude else embedded(layer.embedding, layer.circuit)),
+        "observables": layer.observable.wires,
+        "strings": pauli_strings(len(layer.observable.wires[0])),
+    }
 
 
 def _gates(circuit: Circuit) -> list[dict[str, Any]]:

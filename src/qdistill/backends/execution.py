@@ -36,7 +36,7 @@ from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import cross_entropy, descend, initial_state
 from qdistill.errors import ArgumentError, BundleError, RunError
 from qdistill.files import read_json, write_json, write_whole
-from qdistill.models import Model
+from qdistill.models import Model, Quanvolution
 from qdistill.models.lenet import QuantumLeNet
 from qdistill.quantum import QuantumLayer
 
@@ -174,6 +174,12 @@ class Execution:
             raise BundleError(
                 f"The bundle's network has no quantum layer, so there is nothing to execute on "
                 f"{self.settings.backend}: it is the architecture {self.bundle.architecture}."
+            )
+        if isinstance(model, QuantumLeNet) and isinstance(model.features.c1, Quanvolution):
+            raise BundleError(
+                "The bundle's network has a quanvolution, which a backend would have to run for every patch of every "
+                "image; only the quantum layer between F2 and F3 can be executed. `qdistill evaluate --shots` "
+                "simulates both."
             )
         return measured_circuit(layer)
 

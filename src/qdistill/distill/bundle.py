@@ -35,6 +35,7 @@ from qdistill.models import (
     Model,
     fields_from_json,
     fields_to_json,
+    has_added_fields,
     named_weights,
     with_weights,
 )
@@ -542,7 +543,7 @@ def _architecture(plain: Any) -> Architecture | None:
 
 
 def _lowest_version(bundle: DistilledDataset) -> str:
-    if getattr(bundle.architecture, "observable_wires", 1) > 1:
+    if bundle.architecture is not None and has_added_fields(bundle.architecture):
         return "3"
     return "2" if bundle.eight_bit else "1"
 

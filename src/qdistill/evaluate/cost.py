@@ -9,18 +9,26 @@ simultaneous perturbation (Spall, IEEE Trans. Autom. Control 37, 1992) it takes 
 however many angles there are, and is as much noisier. The derivatives by the observable's coefficients come from the
 same measurements. Every evaluation is one circuit for each setting that is measured. `qdistill.backends.execution` runs
 exactly these circuits.
+
+How often a network uses a layer for one image, and whether anything that is trained lies below it, is found by tracing
+the network on one image (`layer_uses`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
+from jaxtyping import Array
 
 from qdistill.errors import ArgumentError
 from qdistill.models import Model
-from qdistill.quantum import QuantumLayer
+from qdistill.quantum import QuantumLayer, for_batch
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.gates import shift_rule
 from qdistill.quantum.observable import Observable, PauliZ
@@ -54,32 +62,134 @@ def settings(observable: Observable) -> int:
     return len(measurement_settings(observable))
 
 
+@dataclass(frozen=True)
+class LayerUse:
+    """One call of a quantum layer by its network.
+
+    Args:
+        layer: the layer.
+        vectors: feature vectors that it is given for one image.
+        by_features: whether its derivative by them is needed, for something that is trained lies below.
+    """
+
+    layer: QuantumLayer
+    vectors: int
+    by_features: bool
+
+
+def layer_uses(model: Model, image_shape: tuple[int, ...]) -> list[LayerUse]:
+    """How a network uses its quantum layers for one image.
+
+    A layer that is mapped over the parts of an image counts as often as `quantum.on_each` tells it; under `jax.vmap`
+    alone, or in a loop that JAX traces once, it counts as one.
+
+    Args:
+        model: the network, or the shapes of its arrays.
+        image_shape: (height, width, channels).
+    """
+    layers = quantum_layers(model)
+    numbers = iter(range(len(layers)))
+    calls: list[_Call] = []
+
+    def watch(node: Any) -> Any:
+        if not isinstance(node, QuantumLayer):
+            return node
+        fields = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
+        return _Watched(**fields, number=next(numbers), calls=calls)
+
+    watched = jax.tree.map(watch, for_batch(model, 1), is_leaf=lambda node: isinstance(node, QuantumLayer))
+    # The weights may be shapes alone.
+    arrays, static = eqx.partition(watched, lambda leaf: hasattr(leaf, "dtype"))
+
+    def differentiated(arrays: Any) -> Any:
+        weights, others = eqx.partition(arrays, eqx.is_inexact_array)
+
+        def logits(weights: Any) -> Array:
+            network: Model = eqx.combine(weights, others, static)
+            return network(jnp.zeros(image_shape))
+
+        return jax.jvp(logits, (weights,), (weights,))
+
+    jax.eval_shape(differentiated, arrays)
+    return [LayerUse(layers[call.number], call.vectors, call.by_features) for call in calls]
+
+
+@dataclass
+class _Call:
+    """What is noticed of one call of a layer, by its number among a network's layers."""
+
+    number: int
+    vectors: int
+    by_features: bool = False
+
+
+class _Watched(QuantumLayer):
+    """A quantum layer that notes each of its calls while a network is traced."""
+
+    number: int = eqx.field(static=True, default=0)
+    calls: list[_Call] = eqx.field(static=True, default_factory=list)
+
+    def __call__(self, features: Array) -> Array:
+        call = _Call(self.number, self.batch)
+        self.calls.append(call)
+
+        @jax.custom_jvp
+        def unchanged(vector: Array) -> Array:
+            return vector
+
+        def noticed(primals: tuple[Array], tangents: tuple[Any]) -> tuple[Array, Array]:
+            # JAX comes here only where the features depend on a weight.
+            (vector,), (tangent,) = primals, tangents
+            if isinstance(tangent, SymbolicZero):
+                return vector, jnp.zeros_like(vector)
+            call.by_features = True
+            return vector, tangent
+
+        unchanged.defjvp(noticed, symbolic_zeros=True)
+        return super().__call__(unchanged(features))
+
+
 def evaluations_per_gradient(
-    layer: QuantumLayer, method: Method = "parameter_shift", directions: int = 32
+    layer: QuantumLayer, method: Method = "parameter_shift", directions: int = 32, *, by_features: bool = True
 ) -> dict[str, int]:
-    """Evaluations of the layer for its value and all derivatives on one image, by what they are for."""
+    """Evaluations of the layer for its value and all derivatives on one feature vector, by what they are for.
+
+    Args:
+        layer: the layer.
+        method: how gradients are taken.
+        directions: that SPSA averages over.
+        by_features: whether the gradient of the features is needed.
+    """
     if method == "spsa":
         return {"values": 1, "perturbed values": 2 * directions}
     weights = sum(_shifts(layer.circuit, "weight")) if layer.trainable else 0
     whole = embedded(layer.embedding, layer.circuit)
-    return {"values": 1, "gradient of the weights": weights, "gradient of the features": sum(_shifts(whole, "feature"))}
+    features = sum(_shifts(whole, "feature")) if by_features else 0
+    return {"values": 1, "gradient of the weights": weights, "gradient of the features": features}
 
 
-def circuits_per_gradient(layer: QuantumLayer, method: Method = "parameter_shift", directions: int = 32) -> int:
-    """Circuits for the layer's value and all its derivatives on one image."""
-    return settings(layer.observable) * sum(evaluations_per_gradient(layer, method, directions).values())
+def circuits_per_gradient(
+    layer: QuantumLayer, method: Method = "parameter_shift", directions: int = 32, *, by_features: bool = True
+) -> int:
+    """Circuits for the layer's value and all its derivatives on one feature vector; see `evaluations_per_gradient`."""
+    evaluations = evaluations_per_gradient(layer, method, directions, by_features=by_features)
+    return settings(layer.observable) * sum(evaluations.values())
 
 
 def training_work(
-    model: Model, images_seen: int, *, shots: int, method: Method = "parameter_shift", directions: int = 32
+    model: Model,
+    image_shape: tuple[int, ...],
+    images_seen: int,
+    *,
+    shots: int,
+    method: Method = "parameter_shift",
+    directions: int = 32,
 ) -> Work:
-    """What one training runs, where the network uses each of its quantum layers once an image.
-
-    A layer that is used on p vectors of every image, such as the patches of a quanvolution, runs p times as many
-    circuits as are counted for it here: how often a network calls a layer cannot be seen from its parts.
+    """What one training runs.
 
     Args:
         model: the network; one without a quantum layer runs nothing.
+        image_shape: (height, width, channels).
         images_seen: gradient steps times images a step.
         shots: of each circuit, at least 1.
         method: how gradients are taken.
@@ -94,8 +204,10 @@ def training_work(
     if method not in get_args(Method):
         raise ArgumentError.unknown("method", method, get_args(Method))
     work = Work(0, 0, 0, 0, 0)
-    for layer in quantum_layers(model):
-        circuits = images_seen * circuits_per_gradient(layer, method, directions)
+    for use in layer_uses(model, image_shape):
+        layer = use.layer
+        per_vector = circuits_per_gradient(layer, method, directions, by_features=use.by_features)
+        circuits = images_seen * use.vectors * per_vector
         whole = embedded(layer.embedding, layer.circuit)
         # What turns X and Y to Z is one more layer of gates.
         turned = 0 if isinstance(layer.observable, PauliZ) else 1
@@ -109,9 +221,11 @@ def training_work(
     return work
 
 
-def training_circuits(model: Model, images_seen: int, method: Method = "parameter_shift") -> int:
+def training_circuits(
+    model: Model, image_shape: tuple[int, ...], images_seen: int, method: Method = "parameter_shift"
+) -> int:
     """Circuits of one training; see `training_work`."""
-    return training_work(model, images_seen, shots=1, method=method).circuits
+    return training_work(model, image_shape, images_seen, shots=1, method=method).circuits
 
 
 def quantum_layers(model: Model) -> list[QuantumLayer]:

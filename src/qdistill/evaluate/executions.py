@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.evaluate.cost import evaluations_per_gradient, quantum_layers, settings
+from qdistill.evaluate.cost import evaluations_per_gradient, layer_uses, settings
 from qdistill.evaluate.rates import read_rates
 from qdistill.evaluate.savings import compare, distillation_note, find_record
 
@@ -15,8 +15,6 @@ SHOTS = 1024
 
 def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = None) -> dict[str, Any]:
     """Count the circuits of a bundle's training by parameter shift, price them, and set them beside real images.
-
-    As in `training_work`, each quantum layer counts as used once an image.
 
     Args:
         bundle: its architecture, images and schedule are read.
@@ -31,22 +29,23 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
     Raises:
         BundleError: the bundle does not say which network it is for.
     """
-    layers = quantum_layers(bundle.initial_model())
-    if not layers:
+    uses = layer_uses(bundle.initial_model(), bundle.image_shape)
+    if not uses:
         note = "The network has no quantum layer, so it runs no circuits."
         return {"rows": [], "training": 0, "trainings": [], "cards": [], "points": [], "notes": [note]}
     n_images, n_steps = bundle.data.schedule.shape[1], bundle.inner.total_steps
     rows = []
-    for number, layer in enumerate(layers, start=1):
-        which = f" of quantum layer {number}" if len(layers) > 1 else ""
-        n_settings = settings(layer.observable)
+    for number, use in enumerate(uses, start=1):
+        which = f" of quantum layer {number}" if len(uses) > 1 else ""
+        n_settings = settings(use.layer.observable)
+        vectors = f"{use.vectors:,} vectors x " if use.vectors > 1 else ""
         rows += [
             {
                 "name": f"one step: {name}{which}",
-                "how": f"{n_images} images x {n_settings} setting{'s' * (n_settings > 1)} x {n:,} evaluations",
-                "circuits": n_images * n_settings * n,
+                "how": f"{n_images} images x {vectors}{n_settings} setting{'s' * (n_settings > 1)} x {n:,} evaluations",
+                "circuits": n_images * use.vectors * n_settings * n,
             }
-            for name, n in evaluations_per_gradient(layer).items()
+            for name, n in evaluations_per_gradient(use.layer, by_features=use.by_features).items()
         ]
     record, cards = find_record(bundle), read_rates()
     trainings = compare(bundle, record, shots=SHOTS)

@@ -144,7 +144,7 @@ def compare(
     model = bundle.initial_model()
 
     def training(name: str, images: int, seen: int, accuracy: float | None, n_seeds: int) -> Training:
-        work = training_work(model, seen, shots=shots, method=method, directions=directions)
+        work = training_work(model, bundle.image_shape, seen, shots=shots, method=method, directions=directions)
         return Training(name, images, seen, accuracy, n_seeds, work)
 
     distilled = bundle.record

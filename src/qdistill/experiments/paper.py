@@ -220,11 +220,9 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
         seen_of_all: images that a training on all of them sees; None where none has run.
     """
     accuracies = [score["test_accuracy"] for score in scores.values()]
-    n_classes = len(source(row.recipe.dataset).class_names)
+    n_classes, image_shape = len(source(row.recipe.dataset).class_names), source(row.recipe.dataset).image_shape
     # Its structure alone: to draw weights only to count gates would take seconds.
-    model = eqx.filter_eval_shape(
-        row.recipe.model.build, source(row.recipe.dataset).image_shape, n_classes, key=jax.random.key(0)
-    )
+    model = eqx.filter_eval_shape(row.recipe.model.build, image_shape, n_classes, key=jax.random.key(0))
     n_images = row.recipe.compression.images_per_class * n_classes
     schedule = row.recipe.inner.schedule(n_images)
     first = next(iter(scores.values()))
@@ -249,8 +247,8 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
         "paper": row.paper,
         "images": None if row.full is not None else n_images,
         "steps": steps,
-        "circuits": training_circuits(model, seen),
-        "circuits_of_all": None if seen_of_all is None else training_circuits(model, seen_of_all),
+        "circuits": training_circuits(model, image_shape, seen),
+        "circuits_of_all": None if seen_of_all is None else training_circuits(model, image_shape, seen_of_all),
         "core_minutes": round(statistics.mean(seconds) / 60, 1),
     }
 
@@ -316,7 +314,7 @@ def replay_zoo(table: Table, folder: Path, command: str, data_dir: Path | None =
                 "paper": row.paper,
                 "images": len(bundle.data.images),
                 "steps": len(bundle.data.schedule),
-                "circuits": training_circuits(bundle.initial_model(), bundle.data.schedule.size),
+                "circuits": training_circuits(bundle.initial_model(), bundle.image_shape, bundle.data.schedule.size),
                 "circuits_of_all": None,
                 "core_minutes": None,
             }

@@ -15,10 +15,12 @@ from qdistill.models.model import (
     Model,
     fields_from_json,
     fields_to_json,
+    has_added_fields,
     named_weights,
     predict,
     with_weights,
 )
+from qdistill.models.quanvolution import Quanvolution
 
 __all__ = [
     "ARCHITECTURES",
@@ -32,8 +34,10 @@ __all__ = [
     "PooledDense",
     "QuantumLeNet",
     "QuantumLeNetArchitecture",
+    "Quanvolution",
     "fields_from_json",
     "fields_to_json",
+    "has_added_fields",
     "named_weights",
     "predict",
     "with_weights",

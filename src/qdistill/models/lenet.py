@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from qdistill.errors import ArgumentError
 from qdistill.models.layers import ConvPool, Dense, Initialiser
 from qdistill.models.model import ADDED
+from qdistill.models.quanvolution import Quanvolution
 from qdistill.quantum import (
     AmplitudeEmbedding,
     AngleEmbedding,
@@ -38,15 +39,34 @@ SIDE = 32
 
 
 class LeNetFeatures(eqx.Module):
-    """C1, C2, F1 and F2: one image -> `width` non-negative features."""
+    """C1, C2, F1 and F2: one image -> `width` non-negative features.
 
-    c1: ConvPool
+    Args:
+        image_shape: (height, width, channels).
+        width: number of features.
+        initialiser: how the classical weights are drawn.
+        quanvolution_layers: of a quanvolution in C1's place; 0 for the convolution.
+        key: random key, consumed.
+
+    Raises:
+        ArgumentError: images whose size does not come out even.
+    """
+
+    c1: ConvPool | Quanvolution
     c2: ConvPool
     f1: Dense
     f2: Dense
 
-    def __init__(self, image_shape: tuple[int, int, int], width: int, initialiser: Initialiser, *, key: Array) -> None:
-        """Draw the weights for images of shape (height, width, channels)."""
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        width: int,
+        initialiser: Initialiser,
+        quanvolution_layers: int = 0,
+        *,
+        key: Array,
+    ) -> None:
+        """Draw the weights."""
         height, breadth, channels = image_shape
         sides = [max(side, SIDE) for side in (height, breadth)]
         if any(side % 4 for side in sides) or min(height, breadth, channels) < 1:
@@ -55,9 +75,13 @@ class LeNetFeatures(eqx.Module):
                 f"{SIDE} or divisible by 4, but was {image_shape}."
             )
         keys = jax.random.split(key, 4)
-        n_flat = 16 * math.prod(((side - 4) // 2 - 4) // 2 for side in sides)
-        self.c1 = ConvPool(channels, 6, 5, initialiser, key=keys[0])
-        self.c2 = ConvPool(6, 16, 5, initialiser, key=keys[1])
+        margin, n_maps = (0, 4 * channels) if quanvolution_layers else (4, 6)
+        n_flat = 16 * math.prod(((side - margin) // 2 - 4) // 2 for side in sides)
+        if quanvolution_layers:
+            self.c1 = Quanvolution(quanvolution_layers, key=keys[0])
+        else:
+            self.c1 = ConvPool(channels, 6, 5, initialiser, key=keys[0])
+        self.c2 = ConvPool(n_maps, 16, 5, initialiser, key=keys[1])
         self.f1 = Dense(n_flat, 120, initialiser, key=keys[2])
         self.f2 = Dense(120, width, initialiser, key=keys[3])
 
@@ -187,6 +211,8 @@ class QuantumLeNetArchitecture:
             or stay as they were drawn.
         observable_wires: number of neighbouring wires k that each Hermitian is on, from 1 to 4; the n observables
             start on every wire of a ring, and each has 4^k coefficients.
+        quanvolution_layers: entangling layers of a quanvolution that takes C1's place (see `Quanvolution`), which has
+            no pooling, bias or ReLU; 0 keeps the convolution.
         skip: how the features pass the quantum layer (see `QuantumLeNet`).
         n_qubits: number of qubits n; F2 has 2^n values with amplitude embedding, n with angle embedding, and as many
             as the circuit reads with ``"none"``.
@@ -213,6 +239,7 @@ class QuantumLeNetArchitecture:
     angle_range: float = 2 * math.pi
     coefficient_scale: float = 1.0
     observable_wires: int = field(default=1, metadata=ADDED)
+    quanvolution_layers: int = field(default=0, metadata=ADDED)
 
     def __post_init__(self) -> None:
         """Check what the types do not say."""
@@ -220,6 +247,10 @@ class QuantumLeNetArchitecture:
             raise ArgumentError(f"Argument `n_qubits` must be at least 1, but was {self.n_qubits}.")
         if self.n_layers < 1:
             raise ArgumentError(f"Argument `n_layers` must be at least 1, but was {self.n_layers}.")
+        if self.quanvolution_layers < 0:
+            raise ArgumentError(
+                f"Argument `quanvolution_layers` must be at least 0, but was {self.quanvolution_layers}."
+            )
         for name in ("angle_range", "coefficient_scale"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ArgumentError(f"Argument `{name}` must be finite and at least 0, but was {getattr(self, name)}.")
@@ -245,7 +276,7 @@ class QuantumLeNetArchitecture:
         key_features, key_quantum, key_dense, key_projection, key_f3 = jax.random.split(key, 5)
         layer = self._quantum_layer(key_quantum)
         width, n_outputs = layer.embedding.n_features, layer.n_outputs
-        features = LeNetFeatures(image_shape, width, self.initialiser, key=key_features)
+        features = LeNetFeatures(image_shape, width, self.initialiser, self.quanvolution_layers, key=key_features)
         projection = None
         if self.skip == "projection":
             projection = Dense(width, n_outputs, self.initialiser, key=key_projection)

@@ -71,6 +71,11 @@ def fields_from_json(kind: type, fields: Mapping[str, Any]) -> dict[str, Any]:
     return _added(kind) | {name: value(name, plain) for name, plain in fields.items()}
 
 
+def has_added_fields(architecture: Any) -> bool:
+    """Whether a field that is marked as `ADDED` has another value than its default."""
+    return any(getattr(architecture, name) != default for name, default in _added(type(architecture)).items())
+
+
 def _added(kind: type) -> dict[str, Any]:
     """The defaults of the fields that are marked as `ADDED`."""
     return {field.name: field.default for field in dataclasses.fields(kind) if field.metadata.get("added")}

@@ -12,16 +12,20 @@ import numpy as np
 with np.load(Path(__file__).with_name("bundle.npz")) as file:
     ARRAYS = {name: array.astype(float) if array.dtype == np.float32 else array for name, array in file.items()}
 SETTINGS = json.loads(str(ARRAYS["settings"]))
-N = SETTINGS["n_wires"]
 PAULIS = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 Weights = dict[str, np.ndarray]
+Layer = dict[str, Any]
 
 
 def forward(w: Weights, images: np.ndarray) -> tuple[np.ndarray, list[Any]]:
     """The logits of normalised images, (batch, height, width, channels), and what `backward` needs."""
     left, right, top, bottom = SETTINGS["padding"]
     x = np.pad(images, ((0, 0), (top, bottom), (left, right), (0, 0)))
-    x, c1 = conv_pool(w["features.c1.kernel"], w["features.c1.bias"], x)
+    c1: Any
+    if SETTINGS["quanvolution"]:
+        x, c1 = quanvolution(w, x)
+    else:
+        x, c1 = conv_pool(w["features.c1.kernel"], w["features.c1.bias"], x)
     x, c2 = conv_pool(w["features.c2.kernel"], w["features.c2.bias"], x)
     flat = x.reshape(len(x), -1)
     f1 = np.maximum(0, flat @ w["features.f1.weight"].T + w["features.f1.bias"])
@@ -41,8 +45,20 @@ def backward(w: Weights, d: np.ndarray, kept: list[Any]) -> Weights:
         d = d @ w[f"{name}.weight"]
     d = d.reshape(shape)
     for name, cache in (("features.c2", c2), ("features.c1", c1)):
-        g[f"{name}.kernel"], g[f"{name}.bias"], d = conv_pool_backward(w[f"{name}.kernel"], d, cache)
+        if name == "features.c1" and SETTINGS["quanvolution"]:
+            patches, kept_there = cache
+            quantum_backward(SETTINGS["quanvolution"], w, d.reshape(-1, 4), patches, kept_there, g)
+        else:
+            g[f"{name}.kernel"], g[f"{name}.bias"], d = conv_pool_backward(w[f"{name}.kernel"], d, cache)
     return g
+
+
+def quanvolution(w: Weights, x: np.ndarray) -> tuple[np.ndarray, Any]:
+    """The quantum layer on every 2x2 patch of every channel."""
+    b, height, width, channels = x.shape
+    patches = x.reshape(b, height // 2, 2, width // 2, 2, channels).transpose(0, 1, 3, 5, 2, 4).reshape(-1, 4)
+    values, kept = quantum(SETTINGS["quanvolution"], w, patches)
+    return values.reshape(b, height // 2, width // 2, 4 * channels), (patches, kept)
 
 
 def conv_pool(kernel: np.ndarray, bias: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, Any]:
@@ -72,14 +88,15 @@ def conv_pool_backward(kernel: np.ndarray, d: np.ndarray, kept: Any) -> tuple[np
 def middle(w: Weights, f: np.ndarray) -> tuple[np.ndarray, Any]:
     """What the last layer takes: the features, the branch's values, or both."""
     hidden = f @ w["projection.weight"].T + w["projection.bias"] if SETTINGS["skip"] == "projection" else f
-    if SETTINGS["branch"] == "removed":
+    branch: Any = SETTINGS["branch"]
+    if branch == "removed":
         return hidden, None
-    if SETTINGS["branch"] == "dense":
+    if branch == "dense":
         groups = np.array_split(np.eye(f.shape[1]), w["branch.dense.weight"].shape[1])
         kept: Any = np.stack([group.mean(0) for group in groups])
         values = f @ kept.T @ w["branch.dense.weight"].T + w["branch.dense.bias"]
     else:
-        values, kept = quantum(w, f)
+        values, kept = quantum(branch, w, f)
     if SETTINGS["skip"] == "none":
         return values, kept
     return hidden + np.pad(values, ((0, 0), (0, hidden.shape[1] - values.shape[1]))), kept
@@ -91,33 +108,34 @@ def middle_backward(w: Weights, d: np.ndarray, f: np.ndarray, kept: Any, g: Weig
     if SETTINGS["skip"] == "projection":
         g["projection.weight"], g["projection.bias"] = d.T @ f, d.sum(0)
         by_f = d @ w["projection.weight"]
-    if SETTINGS["branch"] == "removed":
+    branch: Any = SETTINGS["branch"]
+    if branch == "removed":
         return by_f
-    if SETTINGS["branch"] == "dense":
+    if branch == "dense":
         by_values = d[:, : len(w["branch.dense.bias"])]
         g["branch.dense.weight"], g["branch.dense.bias"] = by_values.T @ (f @ kept.T), by_values.sum(0)
         by_f = by_f + by_values @ w["branch.dense.weight"] @ kept
     else:
-        by_f = by_f + quantum_backward(w, d[:, : len(SETTINGS["observables"])], f, kept, g)
+        by_f = by_f + quantum_backward(branch, w, d[:, : len(branch["observables"])], f, kept, g)
     return by_f
 
 
 def apply(matrix: np.ndarray, wires: list[int], states: np.ndarray) -> np.ndarray:
     """A matrix on some wires of states, (batch, 2^n); wire 0 is the most significant bit."""
     k, axes = len(wires), [wire + 1 for wire in wires]
-    split = states.reshape(-1, *[2] * N)
+    split = states.reshape(-1, *[2] * (states.shape[1].bit_length() - 1))
     image = np.tensordot(matrix.reshape([2] * (2 * k)), split, axes=(range(k, 2 * k), axes))
     return np.moveaxis(image, range(k), axes).reshape(states.shape)
 
 
-def turn(gate: dict[str, Any], states: np.ndarray, w: Weights, f: np.ndarray, sign: float) -> np.ndarray:
+def turn(gate: dict[str, Any], states: np.ndarray, angles: np.ndarray, f: np.ndarray, sign: float) -> np.ndarray:
     """A gate (sign 1) or its inverse (sign -1) on states."""
     if "real" in gate:
         matrix = np.array(gate["real"]) + 1j * np.array(gate["imaginary"])
         return apply(matrix if sign > 0 else matrix.conj().T, gate["wires"], states)
     angle = np.full((1, 1), gate["offset"])
     if gate["source"] != "constant":
-        source = w["branch.weights"].reshape(1, -1) if gate["source"] == "weight" else f
+        source = angles.reshape(1, -1) if gate["source"] == "weight" else f
         angle = angle + gate["scale"] * source[:, gate["index"], None]
     turned: np.ndarray = np.cos(angle / 2) * states - 1j * sign * np.sin(angle / 2) * pauli_of(gate, states)
     return turned
@@ -135,48 +153,51 @@ def paulis(string: str, wires: list[int], states: np.ndarray) -> np.ndarray:
     return states
 
 
-def coefficients(w: Weights) -> np.ndarray:
+def coefficients(layer: Layer, w: Weights) -> np.ndarray:
     """Each observable as multiples of products of Pauli matrices."""
-    return w.get("branch.observable.coefficients", np.tile([0.0, 0.0, 0.0, 1.0], (len(SETTINGS["observables"]), 1)))
+    pauli_z = np.tile([0.0, 0.0, 0.0, 1.0], (len(layer["observables"]), 1))
+    return w.get(f"{layer['name']}.observable.coefficients", pauli_z)
 
 
-def quantum(w: Weights, f: np.ndarray) -> tuple[np.ndarray, Any]:
-    """The expectation values of every observable, (batch, observables)."""
-    states = np.zeros((len(f), 2**N), complex)
-    if SETTINGS["amplitude"]:
+def quantum(layer: Layer, w: Weights, f: np.ndarray) -> tuple[np.ndarray, Any]:
+    """The expectation values of every observable of a layer, (batch, observables)."""
+    states = np.zeros((len(f), 2 ** layer["n_wires"]), complex)
+    if layer["amplitude"]:
         states[:] = f / np.sqrt((f**2).sum(1, keepdims=True) + 1e-12)
     else:
         states[:, 0] = 1
-    for gate in SETTINGS["gates"]:
-        states = turn(gate, states, w, f, 1)
+    for gate in layer["gates"]:
+        states = turn(gate, states, w[f"{layer['name']}.weights"], f, 1)
     values = np.array(
         [
-            [(states.conj() * paulis(string, wires, states)).sum(1).real for string in SETTINGS["strings"]]
-            for wires in SETTINGS["observables"]
+            [(states.conj() * paulis(string, wires, states)).sum(1).real for string in layer["strings"]]
+            for wires in layer["observables"]
         ]
     )
-    return np.einsum("opb,op->bo", values, coefficients(w)), (states, values)
+    return np.einsum("opb,op->bo", values, coefficients(layer, w)), (states, values)
 
 
-def quantum_backward(w: Weights, d: np.ndarray, f: np.ndarray, kept: Any, g: Weights) -> np.ndarray:
+def quantum_backward(layer: Layer, w: Weights, d: np.ndarray, f: np.ndarray, kept: Any, g: Weights) -> np.ndarray:
     """The adjoint method: states and their derivatives are taken back through the gates together."""
     states, values = kept
+    name = layer["name"]
+    angles = w[f"{name}.weights"]
     adjoint = np.zeros_like(states)
-    for wires, row, by_value in zip(SETTINGS["observables"], coefficients(w), d.T, strict=True):
-        for string, factor in zip(SETTINGS["strings"], row, strict=True):
+    for wires, row, by_value in zip(layer["observables"], coefficients(layer, w), d.T, strict=True):
+        for string, factor in zip(layer["strings"], row, strict=True):
             adjoint += by_value[:, None] * factor * paulis(string, wires, states)
-    by_angles, by_f = np.zeros(w["branch.weights"].size), np.zeros_like(f)
-    for gate in reversed(SETTINGS["gates"]):
+    by_angles, by_f = np.zeros(angles.size), np.zeros_like(f)
+    for gate in reversed(layer["gates"]):
         if "axis" in gate and gate["source"] != "constant":
             by_angle = gate["scale"] * (adjoint.conj() * pauli_of(gate, states)).sum(1).imag
             if gate["source"] == "weight":
                 by_angles[gate["index"]] += by_angle.sum()
             else:
                 by_f[:, gate["index"]] += by_angle
-        states, adjoint = (turn(gate, s, w, f, -1) for s in (states, adjoint))
-    g["branch.weights"] = by_angles.reshape(w["branch.weights"].shape)
-    g["branch.observable.coefficients"] = np.einsum("bo,opb->op", d, values)
-    if SETTINGS["amplitude"]:
+        states, adjoint = (turn(gate, s, angles, f, -1) for s in (states, adjoint))
+    g[f"{name}.weights"] = by_angles.reshape(angles.shape)
+    g[f"{name}.observable.coefficients"] = np.einsum("bo,opb->op", d, values)
+    if layer["amplitude"]:
         norm, by_state = np.sqrt((f**2).sum(1, keepdims=True) + 1e-12), 2 * adjoint.real
         by_f += by_state / norm - f * (f * by_state).sum(1, keepdims=True) / norm**3
     return by_f

@@ -24,13 +24,23 @@ PAULIS = [torch.tensor(p, dtype=torch.complex128) for p in
 def network(w: dict[str, Tensor], images: Tensor) -> Tensor:
     """The logits of normalised images, (batch, channels, height, width)."""
     x = F.pad(images, SETTINGS["padding"])
-    for name in ("features.c1", "features.c2"):
+    if SETTINGS["quanvolution"]:
+        x = quanvolution(w, x)
+    for name in ("features.c2",) if SETTINGS["quanvolution"] else ("features.c1", "features.c2"):
         kernel = w[f"{name}.kernel"].permute(3, 2, 0, 1)
         x = F.relu(F.max_pool2d(F.conv2d(x, kernel, w[f"{name}.bias"]), 2))
     x = x.permute(0, 2, 3, 1).flatten(1)
     for name in ("features.f1", "features.f2"):
         x = F.relu(F.linear(x, w[f"{name}.weight"], w[f"{name}.bias"]))
     return F.linear(middle(w, x), w["f3.weight"], w["f3.bias"])
+
+
+def quanvolution(w: dict[str, Tensor], x: Tensor) -> Tensor:
+    """The quantum layer on every 2x2 patch of every channel."""
+    b, channels, height, width = x.shape
+    patches = x.reshape(b, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5).reshape(-1, 4)
+    maps = quantum(SETTINGS["quanvolution"], w, patches).reshape(b, height // 2, width // 2, 4 * channels)
+    return maps.permute(0, 3, 1, 2)
 
 
 def middle(w: dict[str, Tensor], f: Tensor) -> Tensor:
@@ -43,34 +53,32 @@ def middle(w: dict[str, Tensor], f: Tensor) -> Tensor:
         means = torch.stack([group.mean(1) for group in groups], dim=1)
         values = F.linear(means, w["branch.dense.weight"], w["branch.dense.bias"])
     else:
-        values = quantum(w, f)
+        values = quantum(SETTINGS["branch"], w, f)
     return values if SETTINGS["skip"] == "none" else hidden + F.pad(values, (0, hidden.shape[1] - values.shape[1]))
 
 
-def quantum(w: dict[str, Tensor], f: Tensor) -> Tensor:
-    """The expectation values of every observable, (batch, observables)."""
-    n = SETTINGS["n_wires"]
-    if SETTINGS["amplitude"]:
+def quantum(layer: dict[str, Any], w: dict[str, Tensor], f: Tensor) -> Tensor:
+    """The expectation values of every observable of a layer, (batch, observables)."""
+    if layer["amplitude"]:
         states = (f * torch.rsqrt((f * f).sum(1, keepdim=True) + 1e-12)).to(torch.complex128)
     else:
-        states = torch.zeros(len(f), 2**n, dtype=torch.complex128)
+        states = torch.zeros(len(f), 2 ** layer["n_wires"], dtype=torch.complex128)
         states[:, 0] = 1
-    for gate in SETTINGS["gates"]:
+    for gate in layer["gates"]:
         if "real" in gate:
             matrix = torch.complex(torch.tensor(gate["real"]), torch.tensor(gate["imaginary"]))
             states = apply(matrix, gate["wires"], states)
         else:
-            half = 0.5 * angle(gate, w, f)[:, None]
+            half = 0.5 * angle(gate, w[f"{layer['name']}.weights"], f)[:, None]
             turned = paulis(gate["axis"], gate["wires"], states)
             states = torch.cos(half) * states - 1j * torch.sin(half) * turned
     rows = [
-        [(states.conj() * paulis(string, wires, states)).sum(1).real for string in SETTINGS["strings"]]
-        for wires in SETTINGS["observables"]
+        [(states.conj() * paulis(string, wires, states)).sum(1).real for string in layer["strings"]]
+        for wires in layer["observables"]
     ]
     values = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
-    if "branch.observable.coefficients" not in w:
-        return values[:, :, 3]
-    return (values * w["branch.observable.coefficients"]).sum(2)
+    name = f"{layer['name']}.observable.coefficients"
+    return (values * w[name]).sum(2) if name in w else values[:, :, 3]
 
 
 def paulis(string: str, wires: list[int], states: Tensor) -> Tensor:
@@ -80,17 +88,17 @@ def paulis(string: str, wires: list[int], states: Tensor) -> Tensor:
     return states
 
 
-def angle(gate: dict[str, Any], w: dict[str, Tensor], f: Tensor) -> Tensor:
+def angle(gate: dict[str, Any], angles: Tensor, f: Tensor) -> Tensor:
     """The angle of a rotation, one for all states or one for each."""
     if gate["source"] == "constant":
         return torch.tensor([gate["offset"]])
-    source = w["branch.weights"].reshape(1, -1) if gate["source"] == "weight" else f
+    source = angles.reshape(1, -1) if gate["source"] == "weight" else f
     return gate["scale"] * source[:, gate["index"]] + gate["offset"]
 
 
 def apply(matrix: Tensor, wires: list[int], states: Tensor) -> Tensor:
     """A matrix on some wires of states, (batch, 2^n); wire 0 is the most significant bit."""
-    k, n = len(wires), SETTINGS["n_wires"]
+    k, n = len(wires), states.shape[1].bit_length() - 1
     axes = [wire + 1 for wire in wires]
     split = states.reshape(-1, *[2] * n)
     image = torch.tensordot(matrix.reshape([2] * (2 * k)), split, dims=(list(range(k, 2 * k)), axes))
