@@ -66,7 +66,7 @@ def test_report_writes_a_page_and_says_where(tmp_path, capsys):
         (["report", "{}", "--out", "page.pdf"], 2, "must end in .html"),
         (["diagnose", "--out", "{}", "--dataset", "digit"], 2, "Did you mean 'digits'?"),
         (["diagnose", "--out", "{}", "--images", "0"], 2, "`images` must be from 1 to"),
-        (["diagnose", "--out", "{}", "--draws", "1"], 2, "`draws` must be at least 2"),
+        (["diagnose", "--out", "{}", "--draws", "2"], 2, "`draws` must be at least 3"),
         (["diagnose", "--out", "{}", "--qubits", "0"], 2, "`qubits` must be at least 1"),
         (["diagnose", "--out", "{}", "--seed", "-1"], 2, "`seed` must be at least 0"),
     ],

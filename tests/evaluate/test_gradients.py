@@ -160,7 +160,8 @@ def test_the_variance_is_that_of_numpy_and_keeps_small_differences():
 
 
 @pytest.mark.parametrize(
-    ("values", "complaint"), [(np.zeros((1, 3)), "at least 2, but was 1"), (np.array([[1.0], [np.nan]]), "finite")]
+    ("values", "complaint"),
+    [(np.zeros((2, 3)), "at least 3, but was 2"), (np.array([[1.0], [np.nan], [0.0]]), "finite")],
 )
 def test_draws_that_have_no_variance(values, complaint):
     with pytest.raises(ArgumentError, match=complaint):
@@ -173,7 +174,7 @@ def test_draws_that_have_no_variance(values, complaint):
         ({"qubits": ()}, "`qubits` must be at least 1, but was empty"),
         ({"qubits": (2, 0)}, "`qubits` must be at least 1, but was 2, 0"),
         ({"layers": (0,)}, "`layers` must be at least 1"),
-        ({"draws": 1}, "`draws` must be at least 2"),
+        ({"draws": 2}, "`draws` must be at least 3"),
     ],
 )
 def test_bad_sizes_are_named(changes, complaint, batch):

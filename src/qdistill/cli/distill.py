@@ -325,9 +325,10 @@ def _draw(folder: Path) -> list[Path]:
 def _accuracies_of_seeds(seeds: Sequence[int], records: Sequence[Record], folder: Path) -> list[tuple[str, str]]:
     scores = json.loads((folder / SCORES).read_text())
     rows = [(f"seed {seed}", accuracy(r.test_accuracy, r.n_test)) for seed, r in zip(seeds, records, strict=True)]
-    if scores["interval"] is not None:
-        low, high = scores["interval"]
-        rows.append(("mean of test", f"{scores['mean']:.2%} (95 % interval {low:.2%} to {high:.2%})"))
+    if len(rows) > 1:
+        low, high = scores["interval"] or (None, None)
+        spread = "" if low is None else f" (95 % interval {low:.2%} to {high:.2%})"
+        rows.append(("mean of test", f"{scores['mean']:.2%}{spread}"))
     return [*rows, ("bundles", str(folder / "seed-*" / BUNDLE))]
 
 

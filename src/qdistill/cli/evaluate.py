@@ -206,8 +206,9 @@ def _shots(shots: int | None) -> str:
 
 
 def _spread(result: NoisyEvaluation) -> str:
-    text = f"{result.mean:.2%} (n = {result.n_test:,}"
+    draws = len(result.test_accuracies)
+    text = f"{result.mean:.2%} (n = {result.n_test:,}" + (f", {draws} draws" if draws > 1 else "")
     if result.interval is None:
         return text + ")"
     low, high = result.interval
-    return f"{text}, {len(result.test_accuracies)} draws, 95 % interval {low:.2%} to {high:.2%})"
+    return f"{text}, 95 % interval {low:.2%} to {high:.2%})"

@@ -99,17 +99,17 @@ def variance_over_draws(gradients: Float[np.ndarray, "draws ..."], n_sharing: in
         n_sharing: how many images have components of their own; `Place.total` is that of one.
 
     Raises:
-        ArgumentError: fewer than two draws, or a value is not finite.
+        ArgumentError: fewer than three draws, or a value is not finite.
     """
     n = len(gradients)
-    if n < 2:
-        raise ArgumentError(f"Argument `draws` must be at least 2, but was {n}.")
+    if n < 3:
+        raise ArgumentError(f"Argument `draws` must be at least 3, but was {n}.")
     if not np.isfinite(gradients).all():
         raise ArgumentError("Argument `gradients` must be finite, but holds NaN or infinity.")
     flat = gradients.reshape(n, -1).astype(np.float64)
     squared = np.mean((flat - flat.mean(axis=0)) ** 2, axis=1) * n / (n - 1)
     mean, bounds = float(squared.mean()), interval(squared.tolist())
-    assert bounds is not None, "two draws give an interval"
+    assert bounds is not None, "three draws give an interval"
     return Place(mean, mean * flat.shape[1] / n_sharing, bounds)
 
 

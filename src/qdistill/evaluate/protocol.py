@@ -78,13 +78,15 @@ def replay(
 
 
 def interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float] | None:
-    """The confidence interval of a mean by Student's t; None for fewer than two values.
+    """The confidence interval of a mean by Student's t; None for fewer than three values.
+
+    The interval of two is 13 of their standard errors to either side, or none where they happen to agree.
 
     Args:
         values: independent, one a seed.
         level: of confidence.
     """
-    if len(values) < 2:
+    if len(values) < 3:
         return None
     from scipy.stats import t as student  # takes half a second
 

@@ -256,10 +256,10 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
 def _difference(
     difference: Difference, table: Table, results: Mapping[str, Mapping[int, Mapping[str, Any]]]
 ) -> dict[str, Any] | None:
-    """The paired difference over the seeds that both rows have, in words; None with fewer than two."""
+    """The paired difference over the seeds that both rows have, in words; None with fewer than three."""
     first, second = table.row(difference.minuend), table.row(difference.subtrahend)
     seeds = [seed for seed in results[first.name] if seed in results[second.name]]
-    if len(seeds) < 2:
+    if len(seeds) < 3:
         return None
     gaps = [results[first.name][s]["test_accuracy"] - results[second.name][s]["test_accuracy"] for s in seeds]
     mean, bounds = statistics.mean(gaps), interval(gaps)

@@ -47,7 +47,7 @@ def draw_noise(points: Sequence[NoisyPoint], noiseless: float, title: str, path:
         strict=True,
     ):
         means = np.array([point.evaluation.mean for point in shown])
-        bounds = np.array([point.evaluation.interval or (point.evaluation.mean,) * 2 for point in shown])
+        bounds = np.array([point.evaluation.interval or (np.nan, np.nan) for point in shown])
         axes.errorbar(places, means, np.abs(bounds.T - means), color=ACCENT, marker="o", markersize=4, capsize=3)
         axes.axhline(noiseless, color=FAINT, linewidth=1, linestyle="--")
         axes.annotate(

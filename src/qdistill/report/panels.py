@@ -116,19 +116,16 @@ def draw_executions(axes: Axes, cost: Mapping[str, Any]) -> None:
     distilled, _, *subsets = cost["trainings"]
     for training in subsets:
         axes.plot(training["circuits"], training["accuracy"], "s", color=MUTED, markersize=4)
-        _name_point(axes, training)
     axes.plot(distilled["circuits"], distilled["accuracy"], "o", color=SECOND, markersize=7)
-    point = (distilled["circuits"], distilled["accuracy"])
-    axes.annotate(distilled["name"], point, (7, -3), textcoords="offset points", size=SMALL)
+    for training in (distilled, *subsets):
+        point = (training["circuits"], training["accuracy"])
+        axes.annotate(training["name"], point, (7, -3), textcoords="offset points", size=SMALL)
     axes.set_xscale("log")
+    # Room for the names, which stand to the right of their points.
+    low, high = axes.get_xlim()
+    axes.set_xlim(low, high * (high / low) ** 0.35)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     dress(axes, "test accuracy; line: all real images", "circuits of one training")
-
-
-def _name_point(axes: Axes, training: Mapping[str, Any]) -> None:
-    point = (training["circuits"], training["accuracy"])
-    # Below the point and ending there: what is dear lies at the right edge.
-    axes.annotate(training["name"], point, (4, -11), textcoords="offset points", size=SMALL, ha="right")
 
 
 def _line(n_points: int) -> dict[str, Any]:

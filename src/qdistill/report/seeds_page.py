@@ -60,7 +60,7 @@ def _facts(scores: Mapping[str, Any], rows: list[dict[str, Any]]) -> list[tuple[
     if not n:
         return [("test accuracy", "not measured", "no seed has ended")]
     mean = f"{scores['mean']:.2%}".replace("%", "\u202f%")
-    spread = "one seed has no interval"
+    spread = "an interval takes three seeds"
     if scores["interval"] is not None:
         low, high = scores["interval"]
         spread = f"95 % interval {low:.2%} to {high:.2%}, n = {n} seeds".replace("%", "\u202f%")

@@ -32,6 +32,7 @@ GROUPS = {
     "control": "Controls",
     "schedule": "Each step has images of its own",
     "steps": "Fewer and more steps",
+    "question": "The paper's open questions",
     "reference": "Real images, with learned labels and step sizes",
     "ceiling": "Trained on all images",
 }
