@@ -611,6 +611,23 @@ def test_debug_shows_where_an_error_came_from(place, tmp_path, capsys):
     assert err.splitlines()[-1].startswith("error: Cannot read the bundle")
 
 
+def test_memory_that_ran_out_is_no_bug(monkeypatch, fails, tmp_path):
+    def full(*_):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 515396076544 bytes.")
+
+    monkeypatch.setattr(DistilledDataset, "load", full)
+    message = fails("show", tmp_path / "x.safetensors", code=1)
+    assert "error: The memory ran out." in message
+    assert "this is a bug" not in message
+
+
+@pytest.mark.parametrize(
+    "arguments", [("cost", "mnist-10-qlenet"), ("execute", "mnist-10-qlenet", "--backend", "exact")]
+)
+def test_directions_are_for_spsa_only(arguments, fails):
+    assert "`directions` must be left out but for spsa" in fails(*arguments, "--directions", "4", code=2)
+
+
 def test_an_unexpected_error_is_one_line(monkeypatch, capsys, fails, tmp_path):
     def broken(*_):
         raise RuntimeError("the\nmoon is full")

@@ -29,7 +29,8 @@ class ArgumentError(QDistillError, ValueError):
         known = sorted(known)
         close = difflib.get_close_matches(str(value), known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        return cls(f"Argument `{name}` must be one of {', '.join(known)}, but was {value!r}.{hint}")
+        shown = ", ".join(known) if len(known) <= 16 else f"{len(known)} names from {known[0]} to {known[-1]}"
+        return cls(f"Argument `{name}` must be one of {shown}, but was {value!r}.{hint}")
 
 
 class CircuitError(ArgumentError):

@@ -375,7 +375,7 @@ def test_values_that_are_none(tmp_path: Path) -> None:
         ("qiskit-ear", 10, "`backend` must be one of .*Did you mean 'qiskit-aer'"),
         ("pennylane:", 10, "`backend` must be one of"),
         ("pennylane:nothing.qubit", 10, "'pennylane:nothing.qubit' cannot be made"),
-        ("qiskit:FakeManila", 10, "Did you mean 'qiskit:FakeManilaV2'"),
+        ("qiskit:FakeManil", 10, "Did you mean 'qiskit:fake_manila'"),
         ("qiskit:FakeManilaV2", None, "`shots` must be given for qiskit:FakeManilaV2"),
         ("ibm:ibm_somewhere", None, "`shots` must be given for ibm:ibm_somewhere"),
         ("qiskit-aer", 0, "`shots` must be at least 1"),

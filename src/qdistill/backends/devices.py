@@ -22,8 +22,7 @@ def device(name: str, n_wires: int) -> DeviceModel:
     """The best wires of a device by its name, such as ``"fake_sherbrooke"``, or a device in a file.
 
     Args:
-        name: of a fake backend of qiskit-ibm-runtime: real devices, with the calibration of one day. Or a file that
-            ends in ``.toml``, for `DeviceModel.from_toml`.
+        name: see `fake_backend`, or a file that ends in ``.toml``, for `DeviceModel.from_toml`.
         n_wires: how many wires are wanted.
 
     Raises:
@@ -41,15 +40,30 @@ def device(name: str, n_wires: int) -> DeviceModel:
                 f"Argument `device` must have at least {n_wires} wires, but {name} has {model.n_wires}."
             )
         return model
+    return from_qiskit_backend(fake_backend(name, "device"), n_wires)
+
+
+def fake_backend(name: str, argument: str, prefix: str = "") -> Any:
+    """One of the simulated devices of qiskit-ibm-runtime: real devices, with the calibration of one day.
+
+    Args:
+        name: as of the device or of the class, ``"fake_sherbrooke"`` or ``"FakeSherbrooke"``.
+        argument: what an error calls it.
+        prefix: what the user wrote before the name.
+
+    Raises:
+        ArgumentError: there is none of that name.
+        MissingExtraError: qiskit-ibm-runtime is not installed.
+    """
     provider = require("qiskit_ibm_runtime.fake_provider", "qiskit")
     classes = {
         _snake(kind): getattr(provider, kind)
         for kind in dir(provider)
         if kind.startswith("Fake") and not kind.startswith("FakeProvider")
     }
-    if name not in classes:
-        raise ArgumentError.unknown("device", name, classes)
-    return from_qiskit_backend(classes[name](), n_wires)
+    if _snake(name) not in classes:
+        raise ArgumentError.unknown(argument, prefix + name, [prefix + known for known in classes])
+    return classes[_snake(name)]()
 
 
 def _snake(kind: str) -> str:

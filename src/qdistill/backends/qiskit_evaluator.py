@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from qdistill.backends.devices import fake_backend
 from qdistill.backends.extras import require
 from qdistill.backends.measured import Evaluator, MeasuredCircuit
 from qdistill.backends.qiskit import circuit_to_qiskit
@@ -20,7 +21,6 @@ from qdistill.errors import ArgumentError, RunError
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.lowering import elementary
 
-_FAKES = "qiskit_ibm_runtime.fake_provider"
 _PARALLEL = {"max_parallel_experiments": 0}
 """Aer's cores go to different circuits; by default they share each circuit, which is slower for a few qubits."""
 
@@ -127,12 +127,8 @@ def fake_evaluator(measured: MeasuredCircuit, name: str, shots: int) -> Evaluato
         MissingExtraError: Qiskit, Aer or qiskit-ibm-runtime is not installed.
         ArgumentError: there is none of that name, or it has too few qubits.
     """
-    fakes = require(_FAKES, "qiskit")
     primitives = require("qiskit_aer.primitives", "qiskit")
-    known = [known for known in dir(fakes) if known.startswith("Fake") and not known.startswith("FakeProvider")]
-    if name not in known:
-        raise ArgumentError.unknown("backend", f"qiskit:{name}", [f"qiskit:{known}" for known in known])
-    device = getattr(fakes, name)()
+    device = fake_backend(name, "backend", "qiskit:")
     _check_qubits(measured, device, f"qiskit:{name}")
     circuits = [_transpiled(circuit, device, 3) for circuit in _measured_circuits(measured)]
     simulator = require("qiskit_aer", "qiskit").AerSimulator.from_backend(device, **_PARALLEL)

@@ -94,6 +94,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
+        elif isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            say(
+                "error: The memory ran out. A layer on n qubits takes 2^n numbers for every image and step: take fewer "
+                "qubits, or a smaller outer.batch (run the same with --debug to see where)."
+            )
         else:
             what = " ".join(f"{type(error).__name__}: {error}".split())
             say(f"error: unexpected {what} (run the same with --debug to see where; this is a bug)")

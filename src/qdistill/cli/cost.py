@@ -9,7 +9,18 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, arg
 
-from qdistill.cli.shared import BundlePath, Cache, DataDir, bundle_file, call, home_of, say, use_compilation_cache
+from qdistill.cli.shared import (
+    BundlePath,
+    Cache,
+    DataDir,
+    Directions,
+    bundle_file,
+    call,
+    home_of,
+    say,
+    spsa_directions,
+    use_compilation_cache,
+)
 from qdistill.errors import BundleError
 from qdistill.files import write_json
 
@@ -24,7 +35,7 @@ def cost(
     *,
     shots: int = 1024,
     method: Literal["parameter_shift", "spsa"] = "parameter_shift",
-    directions: int = 32,
+    directions: Directions = None,
     rates: Annotated[Path | None, arg(metavar="FILE.toml", help_behavior_hint="(default: the package's)")] = None,
     measure: Annotated[bool, FlagCreatePairsOff] = False,
     record: Annotated[Path | None, arg(metavar="FILE.json", help_behavior_hint="(default: the zoo's)")] = None,
@@ -38,8 +49,8 @@ def cost(
         bundle: a bundle file, the folder of a run, or a name of the zoo's.
         shots: of each circuit.
         method: how gradients are taken.
-        directions: that spsa averages over, each two evaluations an image; no other rule has any.
-        rates: rate cards of your own, in the form of the package's rates.toml.
+        directions: that spsa averages over, each two evaluations an image.
+        rates: rate cards of your own, in the form of the package's rates.toml, whose path is printed.
         measure: first train the network on real images until it reaches the bundle's validation accuracy (three seeds;
             minutes), and write the record beside the bundle.
         record: a record that --measure wrote for the bundle's dataset and network.
@@ -48,11 +59,13 @@ def cost(
         compilation_cache: keep compiled programs in the user's cache folder, for --measure.
     """
     path = bundle_file(bundle)
+    averaged = spsa_directions(directions, method)
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.evaluate.rates import DEFAULT_RATES, read_rates
     from qdistill.evaluate.savings import compare, distillation_note, distillation_seconds, find_record, read_record
 
-    cards = read_rates(DEFAULT_RATES if rates is None else rates)
+    rates = DEFAULT_RATES if rates is None else rates
+    cards = read_rates(rates)
     loaded = DistilledDataset.load(path)
     if measure:
         if compilation_cache:
@@ -61,13 +74,14 @@ def cost(
         write_json(record, _measure(loaded, data_dir))
         say(f"Written: {record}")
     known = find_record(loaded) if record is None else read_record(record, loaded)
-    trainings = compare(loaded, known, shots=shots, method=method, directions=directions)
+    trainings = compare(loaded, known, shots=shots, method=method, directions=averaged)
     priced = [{card.name: card.price(training.work) for card in cards} for training in trainings]
     core_seconds = distillation_seconds(path)
     if as_json:
         rows = [dataclasses.asdict(t) | {"prices": prices} for t, prices in zip(trainings, priced, strict=True)]
         distillation = {"core_seconds": core_seconds, "note": distillation_note(core_seconds)}
-        bill = {"bundle": str(path), "shots": shots, "method": method, "trainings": rows, "distillation": distillation}
+        bill = {"bundle": str(path), "shots": shots, "method": method, "rates": str(rates), "trainings": rows}
+        bill["distillation"] = distillation
         print(json.dumps(bill))
         return 0
     work = trainings[0].work
@@ -89,7 +103,9 @@ def cost(
             busy = "" if seconds is None else f", {seconds / 3600:,.2f} hours of the device"
             print(f"  {card.name:<32} {prices[card.name]:>18,.2f} {card.currency}{busy}")
     print(
-        "\nQueueing, loading and compiling are not in it. Prices as of: " + ", ".join(sorted({c.date for c in cards}))
+        "\nQueueing, loading and compiling are not in it. Prices as of: "
+        + ", ".join(sorted({c.date for c in cards}))
+        + f", from {rates}"
     )
     print(
         "Accuracies are those of exact simulation; from shots, and by spsa, they are lower: "

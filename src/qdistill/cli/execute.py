@@ -17,10 +17,12 @@ from qdistill.cli.shared import (
     BundlePath,
     Cache,
     DataDir,
+    Directions,
     accuracy,
     bundle_file,
     call,
     say,
+    spsa_directions,
     use_compilation_cache,
 )
 from qdistill.errors import ArgumentError, RunError
@@ -51,7 +53,7 @@ def execute(
     shots: int | None = None,
     steps: int | None = None,
     gradient: Literal["parameter_shift", "spsa"] = "parameter_shift",
-    directions: int = 32,
+    directions: Directions = None,
     seed: int = 0,
     price: float | None = None,
     out: _Out = None,
@@ -71,7 +73,7 @@ def execute(
         shots: of each circuit; without it exact values, where the backend has them.
         steps: how many of the training's steps, from the first; all by default.
         gradient: parameter_shift is exact but for the shots; spsa takes fewer circuits, and is noisy.
-        directions: that spsa averages over, each two evaluations an image; no other rule has any.
+        directions: that spsa averages over, each two evaluations an image.
         seed: decides the samples on simulators, and the directions of spsa.
         price: of one circuit with its shots, in any currency, to show what the whole costs.
         out: where to keep what is measured.
@@ -95,7 +97,8 @@ def execute(
     from qdistill.models import named_weights
 
     loaded = DistilledDataset.load(path)
-    execution = Execution(loaded, ExecutionSettings(backend, shots, gradient, seed, directions=directions), steps)
+    averaged = spsa_directions(directions, gradient)
+    execution = Execution(loaded, ExecutionSettings(backend, shots, gradient, seed, directions=averaged), steps)
     name = path.parent.name if bundle.is_dir() else path.stem
     folder = Path("runs") / f"{name}-on-{backend.replace(':', '-')}" if out is None else out
     # What can be wrong is found before anything is paid for.

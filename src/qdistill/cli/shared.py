@@ -32,6 +32,20 @@ Cache = Annotated[
     bool,
     arg(help="keep compiled programs in the user's cache folder, so that the next run of the kind starts at once."),
 ]
+Directions = Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 32; with spsa only)")]
+
+
+def spsa_directions(given: int | None, method: str) -> int:
+    """How many directions spsa averages over.
+
+    Raises:
+        ArgumentError: they were given for another rule.
+    """
+    if given is not None and method != "spsa":
+        raise ArgumentError(
+            f"Argument `directions` must be left out but for spsa, which averages over them, but was {given}."
+        )
+    return 32 if given is None else given
 
 
 def call(function: Callable[..., int], arguments: list[str]) -> int:
