@@ -114,13 +114,19 @@ def test_the_ansatz_may_be_a_file_with_a_circuit(tmp_path, fails):
     circuit = Circuit(2, (Operation("CRX", (0, 1), (weight(0),)),))
     file = tmp_path / "circuit.json"
     file.write_text(json.dumps(circuit.to_json()))
-    options = ["--model.ansatz", str(file), "--model.n-qubits", "2", "--model.n-layers", "1"]
-    recipe = _parse_distill(["digits", *options, "--out", str(tmp_path / "run")]).recipe
+    # The numbers of qubits and layers follow the circuit, unless they are given.
+    recipe = _parse_distill(["digits", "--model.ansatz", str(file), "--out", str(tmp_path / "run")]).recipe
     assert recipe.model == QuantumLeNetArchitecture(ansatz=circuit, n_qubits=2, n_layers=1)
     assert type(recipe.model) is QuantumLeNetArchitecture
+    given = ["--model.ansatz", file, "--model.n-qubits", "3"]
+    assert "`n_qubits` must be 2, the wires of the circuit" in fails("distill", "digits", *given, code=2)
     file.write_text("{}")
-    for name in (file, tmp_path / "nowhere.json"):
-        assert "--model.ansatz" in fails("distill", "digits", "--model.ansatz", name, code=2)
+    for name, why in ((file, "holds none"), (tmp_path / "nowhere.json", "No such file")):
+        message = " ".join(fails("distill", "digits", "--model.ansatz", name, code=2).replace("│", " ").split())
+        assert "--model.ansatz" in message
+        assert why in message
+        assert "typing" not in message
+    assert "basic_entangling" in fails("distill", "digits", "--model.ansatz", "basic", code=2)
 
 
 @pytest.mark.parametrize("dataset", ["digits", "cifar10"])

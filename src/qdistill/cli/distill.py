@@ -132,6 +132,7 @@ def _parse_distill(arguments: list[str]) -> _Run:
     from qdistill.data import DATASETS
     from qdistill.experiments.recipe import ARCHITECTURE_OPTIONS, Recipe, default_recipe, read_recipe
     from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
+    from qdistill.quantum import Circuit
 
     what = _find_dataset(arguments, DATASETS)
     if what is not None and what.endswith(".toml"):
@@ -189,6 +190,10 @@ def _parse_distill(arguments: list[str]) -> _Run:
         values = {
             field.name: getattr(given.model, field.name) for field in dataclasses.fields(QuantumLeNetArchitecture)
         }
+        named = {argument.partition("=")[0].replace("_", "-") for argument in arguments}
+        if isinstance(values["ansatz"], Circuit):
+            followed = {"n_qubits": values["ansatz"].n_wires, "n_layers": 1}
+            values |= {name: v for name, v in followed.items() if f"--model.{name.replace('_', '-')}" not in named}
         chosen["model"] = QuantumLeNetArchitecture(**values)
     recipe = Recipe(**chosen)
     seeds = None if given.seeds is None else _parse_seeds(given.seeds)
@@ -204,33 +209,44 @@ def _parse_distill(arguments: list[str]) -> _Run:
 def _with_circuit_option(architecture: QuantumLeNetArchitecture) -> tuple[type, QuantumLeNetArchitecture]:
     """A subclass whose ansatz is one argument, which names a file where it is a circuit, and its default.
 
-    Left to itself, tyro takes a field that may be a dataclass for a choice of subcommands.
+    Left to itself, tyro takes a field that may be a dataclass for a choice of subcommands. The subclass does not check
+    that a circuit fits the other options, for those that were not given follow it.
     """
     from qdistill.models import QuantumLeNetArchitecture
     from qdistill.quantum import Circuit
 
-    def read(arguments: list[str]) -> Circuit:
-        (path,) = arguments
-        try:
-            return Circuit.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
-        except OSError as error:
-            raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-
-    file = PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="CIRCUIT.json",
-        instance_from_str=read,
-        is_instance=lambda value: isinstance(value, Circuit),
-        str_from_instance=lambda value: [f"a circuit of {len(value.operations)} operations"],
-    )
     names, _ = typing.get_args(typing.get_type_hints(QuantumLeNetArchitecture)["ansatz"])
-    field = ("ansatz", names | Annotated[Circuit, file], dataclasses.field(default=architecture.ansatz))
+    known = typing.get_args(names)
+
+    def read(arguments: list[str]) -> str | Circuit:
+        (given,) = arguments
+        if given in known:
+            return given
+        try:
+            return Circuit.from_json(json.loads(Path(given).read_text(encoding="utf-8")))
+        except OSError as error:
+            raise ValueError(
+                f"must be {', '.join(known)} or a file with a circuit, but {given} cannot be read: {error.strerror}"
+            ) from error
+        except ValueError as error:
+            raise ValueError(f"must be a file with a circuit, but {given} holds none: {error}") from error
+
+    either = PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=f"{{{','.join(known)}}}|CIRCUIT.json",
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, str | Circuit),
+        str_from_instance=lambda value: [
+            value if isinstance(value, str) else f"a circuit of {len(value.operations)} operations"
+        ],
+    )
+    field = ("ansatz", Annotated[str, either], dataclasses.field(default=architecture.ansatz))
     kind = dataclasses.make_dataclass(
         "QuantumLeNet",
         [field],
         bases=(QuantumLeNetArchitecture,),
         frozen=True,
-        namespace={"__doc__": QuantumLeNetArchitecture.__doc__},
+        namespace={"__doc__": QuantumLeNetArchitecture.__doc__, "_check_ansatz": lambda _: None},
     )
     return kind, kind(**{f.name: getattr(architecture, f.name) for f in dataclasses.fields(architecture)})
 
