@@ -36,7 +36,7 @@ lint: $(VENV)/.test  ## Run the checks that do not execute the code: ruff, mypy,
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.bench  ## Measure the speed, beside every peer; twenty minutes, writes benchmarks/RESULTS.md
+bench: $(VENV)/.bench  ## Measure the speed, beside every peer; half an hour, writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/all.py
 
 clean:  ## Remove the environment, caches and builds; results under runs/ stay

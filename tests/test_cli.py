@@ -456,6 +456,15 @@ def test_evaluate_on_a_device_from_shots(quantum, tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_a_quanvolution_gets_as_many_wires_as_it_needs(tmp_path, capsys):
+    architecture = QuantumLeNetArchitecture(n_qubits=2, n_layers=1, quanvolution_layers=1)
+    path = tmp_path / "bundle.safetensors"
+    random_bundle(architecture, InnerLoop(steps=1, step_sizes="shared"), (28, 28, 1), 10, dataset="digits").save(path)
+    assert main(["evaluate", str(path), "--device", "FakeManila", "--preparation", "approximate"]) == 0
+    assert "trained and tested on fake_manila" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_evaluate_draws_a_curve(quantum, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(noisy_curve.__wrapped__.__kwdefaults__, "shots", (4,))
     monkeypatch.setitem(noisy_curve.__wrapped__.__kwdefaults__, "factors", (0.0,))

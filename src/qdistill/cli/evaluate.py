@@ -179,7 +179,7 @@ def _device(given: str, loaded: DistilledDataset) -> DeviceModel:
 
     if not isinstance(loaded.architecture, QuantumLeNetArchitecture):
         raise ArgumentError("Argument `device` must be left out: the bundle is for a network without a quantum layer.")
-    return device(given, loaded.architecture.n_qubits)
+    return device(given, loaded.architecture.n_wires)
 
 
 def say_what_is_left_out(model: DeviceModel, loaded: DistilledDataset) -> None:

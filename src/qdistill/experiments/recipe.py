@@ -109,7 +109,9 @@ class Recipe:
             raise ArgumentError(f"Argument `seed` must be at least 0, but was {self.seed}.")
         if self.n_validation < 1:
             raise ArgumentError(f"Argument `n_validation` must be at least 1, but was {self.n_validation}.")
-        quantum = isinstance(self.model, QuantumLeNetArchitecture) and self.model.branch in ("quantum", "frozen")
+        quantum = isinstance(self.model, QuantumLeNetArchitecture) and (
+            self.model.branch in ("quantum", "frozen") or self.model.quanvolution_layers > 0
+        )
         if not self.device.is_exact and not quantum:
             raise ArgumentError(
                 "Argument `device` must be left out but for the quantum LeNet with its quantum branch. Other networks "

@@ -276,7 +276,7 @@ def _execution(recipe: Recipe, folder: Path | None = None) -> Execution | None:
     if folder is not None and (folder / DEVICE).exists():
         kept = DeviceModel.from_toml(folder / DEVICE)
         return Execution(kept, recipe.device.shots, "gaussian", recipe.device.preparation)
-    return recipe.device.execution(recipe.model.n_qubits)
+    return recipe.device.execution(recipe.model.n_wires)
 
 
 def _check_new(folder: Path) -> None:

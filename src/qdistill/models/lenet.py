@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 from qdistill.errors import ArgumentError
 from qdistill.models.layers import ConvPool, Dense, Initialiser
 from qdistill.models.model import ADDED
-from qdistill.models.quanvolution import Quanvolution
+from qdistill.models.quanvolution import PATCH, Quanvolution
 from qdistill.quantum import (
     AmplitudeEmbedding,
     AngleEmbedding,
@@ -75,7 +75,7 @@ class LeNetFeatures(eqx.Module):
                 f"{SIDE} or divisible by 4, but was {image_shape}."
             )
         keys = jax.random.split(key, 4)
-        margin, n_maps = (0, 4 * channels) if quanvolution_layers else (4, 6)
+        margin, n_maps = (0, PATCH * channels) if quanvolution_layers else (4, 6)
         n_flat = 16 * math.prod(((side - margin) // 2 - 4) // 2 for side in sides)
         if quanvolution_layers:
             self.c1 = Quanvolution(quanvolution_layers, key=keys[0])
@@ -266,6 +266,11 @@ class QuantumLeNetArchitecture:
             raise ArgumentError(
                 "Argument `branch` must not be 'removed' with `skip` = 'none', for nothing would reach F3."
             )
+
+    @property
+    def n_wires(self) -> int:
+        """Qubits that a device needs for any of the network's circuits."""
+        return max(self.n_qubits, PATCH) if self.quanvolution_layers else self.n_qubits
 
     def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: Array) -> QuantumLeNet:
         """Draw a network for images of shape (height, width, channels).

@@ -20,6 +20,9 @@ from qdistill.quantum import (
     on_each,
 )
 
+PATCH = 4
+"""Pixels of a patch, each on a qubit of its own."""
+
 
 class Quanvolution(eqx.Module):
     """Every 2x2 patch of every channel turns four qubits; Z on each, after a trainable circuit, is a new channel.
@@ -35,9 +38,9 @@ class Quanvolution(eqx.Module):
 
     def __init__(self, n_layers: int, *, key: Array) -> None:
         """Draw the angles."""
-        ansatz = StronglyEntangling(n_wires=4, n_layers=n_layers)
+        ansatz = StronglyEntangling(n_wires=PATCH, n_layers=n_layers)
         angles = jax.random.uniform(key, ansatz.weight_shape, jnp.float32, maxval=2 * math.pi)
-        self.layer = QuantumLayer(AngleEmbedding(4), ansatz.circuit(), angles, PauliZ(each_wire(4)))
+        self.layer = QuantumLayer(AngleEmbedding(PATCH), ansatz.circuit(), angles, PauliZ(each_wire(PATCH)))
 
     def __call__(self, image: Float[Array, "height width n_in"]) -> Float[Array, "out_height out_width n_out"]:
         """Apply to one image.
@@ -55,4 +58,4 @@ class Quanvolution(eqx.Module):
         if height % 2 or width % 2:
             raise ArgumentError(f"Argument `image` must have an even height and width, but was {height}x{width}.")
         patches = image.reshape(height // 2, 2, width // 2, 2, n_in).transpose(0, 2, 4, 1, 3)
-        return on_each(self.layer, patches.reshape(-1, 4)).reshape(height // 2, width // 2, 4 * n_in)
+        return on_each(self.layer, patches.reshape(-1, PATCH)).reshape(height // 2, width // 2, PATCH * n_in)
