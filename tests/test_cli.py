@@ -626,6 +626,16 @@ def test_debug_shows_where_an_error_came_from(place, tmp_path, capsys):
     assert err.splitlines()[-1].startswith("error: Cannot read the bundle")
 
 
+def test_a_plugin_that_cannot_be_run_is_explained(tmp_path, fails):
+    broken = tmp_path / "broken.py"
+    broken.write_text("import nothing_of_the_kind")
+    assert "The plugin" in fails("--plugin", broken, "zoo", "list", code=2)
+    assert "ModuleNotFoundError: No module named 'nothing_of_the_kind'" in fails("zoo", f"--plugin={broken}", code=2)
+    assert "`plugin` must be a Python file, but there is none at" in fails("zoo", "--plugin", "no.py", code=2)
+    (tmp_path / "text.txt").write_text("")
+    assert "whose name ends in .py" in fails("--plugin", tmp_path / "text.txt", "zoo", "list", code=2)
+
+
 def test_memory_that_ran_out_is_no_bug(monkeypatch, fails, tmp_path):
     def full(*_):
         raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 515396076544 bytes.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from qdistill.data import DATASETS
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.protocol import replay
+from qdistill.experiments.recipe import Recipe
 from qdistill.models import ARCHITECTURES
 from qdistill.quantum import Circuit, Execution, on_device, with_key
 
@@ -61,6 +64,46 @@ def test_a_network_and_a_dataset_of_ones_own_are_distilled(
     assert replay(own, structure=network, dataset=names["five_digits"]()).test_accuracy == bundle.record.test_accuracy
     with pytest.raises(ArgumentError, match=r"Put a dataset of your own into `qdistill\.data\.DATASETS`"):
         replay(own, structure=network)
+
+
+def test_the_command_line_takes_a_file_of_ones_own(tmp_path: Path) -> None:
+    def qdistill(*arguments: str | Path) -> str:
+        # In a process of its own, for what the file registers stays registered.
+        command = [sys.executable, "-m", "qdistill", "--plugin", EXAMPLES / "quanvolution.py", *arguments]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run, own = tmp_path / "run", ["--architecture", "QuanvolutionArchitecture", "--model.n-layers", "1"]
+    short = ["--n-validation", "100", "--outer.iterations", "2", "--outer.validate-every", "2"]
+    printed = qdistill("distill", "five-digits", *own, *short, "--out", run)
+    assert f"qdistill --plugin {EXAMPLES / 'quanvolution.py'} evaluate {run}" in printed
+    assert "test set of five-digits" in qdistill("evaluate", run)
+    # 196 patches of 28x28 pixels, 12 angles: the images are not trained, so there is no gradient of the features.
+    assert f"{5 * 10 * 196 * 25:,} circuits" in qdistill("cost", run)
+
+
+def test_the_document_on_your_own_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for known in (ARCHITECTURES, DATASETS):
+        for name, value in list(known.items()):
+            monkeypatch.setitem(known, name, value)
+    names = runpy.run_path(str(EXAMPLES / "quanvolution.py"))
+    for name in ("QuanvolutionArchitecture", "five-digits"):
+        for known in (ARCHITECTURES, DATASETS):
+            known.pop(name, None)
+    text = (EXAMPLES.parent / "docs" / "your-own.md").read_text(encoding="utf-8")
+    first, second = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+    original = names["run"]
+
+    def run(recipe: Recipe, _: str) -> DistilledDataset:
+        outer = dataclasses.replace(recipe.outer, iterations=1, validate_every=1)
+        return original(dataclasses.replace(recipe, outer=outer), tmp_path / "run")
+
+    names |= {"run": run, "images": np.zeros((3, 28, 28, 1))}
+    exec(first + second, names)
+    assert names["bundle"].dataset == "five-digits"
+    assert names["logits"].shape == (3, 5)
 
 
 def test_the_document_on_backends_is_right() -> None:

@@ -12,8 +12,9 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
-from qdistill.cli.shared import INTERRUPTED, say
+from qdistill.cli.shared import INTERRUPTED, PLUGINS, load_plugin, say
 from qdistill.errors import ArgumentError, QDistillError
 
 COMMANDS = (
@@ -56,6 +57,8 @@ options:
   -h, --help          this text; `qdistill COMMAND --help` for a command's own
   --version           the installed version
   --debug             show where an error came from; goes with any command
+  --plugin FILE.py    run a file that registers networks and datasets of your
+                      own; goes with any command
 
 start with:
   qdistill distill digits --out runs/first     (a minute or two, no download)
@@ -73,8 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    PLUGINS.clear()
     try:
-        code = _dispatch([argument for argument in arguments if argument != "--debug"])
+        code = _dispatch(_without_plugins([argument for argument in arguments if argument != "--debug"]))
         sys.stdout.flush()
         return code
     except SystemExit as stop:  # tyro's, after help or a mistake that it has explained
@@ -103,6 +107,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             what = " ".join(f"{type(error).__name__}: {error}".split())
             say(f"error: unexpected {what} (run the same with --debug to see where; this is a bug)")
         return 1
+
+
+def _without_plugins(arguments: list[str]) -> list[str]:
+    """Load the files that are named by --plugin, and return the other arguments."""
+    others, words = [], iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name != "--plugin":
+            others.append(word)
+            continue
+        path = value if equals else next(words, "")
+        load_plugin(Path(path))
+    return others
 
 
 def _dispatch(arguments: list[str]) -> int:

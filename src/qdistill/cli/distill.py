@@ -21,6 +21,7 @@ from qdistill.cli.shared import (
     accuracies,
     accuracy,
     free_folder,
+    program,
     say,
     use_compilation_cache,
     use_cores,
@@ -101,7 +102,7 @@ def run(arguments: list[str]) -> int:
         pictures = _draw(folder)
         if pictures:
             say(f"The best images so far are in {folder}, drawn in {_listed(pictures)}.")
-        say(f"To go on: qdistill distill --resume {folder}")
+        say(f"To go on: {program()} distill --resume {folder}")
         return INTERRUPTED
     pictures = _draw(folder)
     if asked.profile:
@@ -115,7 +116,7 @@ def run(arguments: list[str]) -> int:
     shown = pictures if asked.seeds is None else [pictures[0], folder / "seed-*" / "*.png"]
     for name, value in [*rows, ("pictures", _listed(shown))]:
         print(f"  {name:<20} {value}")
-    print(f"Next: qdistill evaluate {folder if asked.seeds is None else folder / f'seed-{asked.seeds[0]}'}")
+    print(f"Next: {program()} evaluate {folder if asked.seeds is None else folder / f'seed-{asked.seeds[0]}'}")
     return 0
 
 
@@ -130,8 +131,8 @@ def _parse_distill(arguments: list[str]) -> _Run:
     these two are looked up first.
     """
     from qdistill.data import DATASETS
-    from qdistill.experiments.recipe import ARCHITECTURE_OPTIONS, Recipe, default_recipe, read_recipe
-    from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
+    from qdistill.experiments.recipe import Recipe, architecture_options, default_recipe, read_recipe
+    from qdistill.models import QuantumLeNetArchitecture
     from qdistill.quantum import Circuit
 
     what = _find_dataset(arguments, DATASETS)
@@ -140,17 +141,18 @@ def _parse_distill(arguments: list[str]) -> _Run:
         arguments = [default.dataset if argument == what else argument for argument in arguments]
     else:
         default = default_recipe("mnist" if what is None else what)
-    own_kind = next(name for name, kind in ARCHITECTURE_OPTIONS.items() if isinstance(default.model, kind))
+    kinds = architecture_options()
+    own_kind = next(name for name, kind in kinds.items() if isinstance(default.model, kind))
     architecture = _find_value(arguments, "--architecture", own_kind)
-    if architecture not in ARCHITECTURE_OPTIONS:
-        raise ArgumentError.unknown("architecture", architecture, ARCHITECTURE_OPTIONS)
-    if not isinstance(default.model, ARCHITECTURE_OPTIONS[architecture]):
-        default = dataclasses.replace(default, model=ARCHITECTURE_OPTIONS[architecture]())
+    if architecture not in kinds:
+        raise ArgumentError.unknown("architecture", architecture, kinds)
+    if not isinstance(default.model, kinds[architecture]):
+        default = dataclasses.replace(default, model=kinds[architecture]())
 
-    hints = typing.get_type_hints(Recipe)
+    hints = typing.get_type_hints(Recipe) | {"model": kinds[architecture]}
     if isinstance(default.model, QuantumLeNetArchitecture):
         kind, model = _with_circuit_option(default.model)
-        hints["model"], default = kind | LeNetArchitecture, dataclasses.replace(default, model=model)
+        hints["model"], default = kind, dataclasses.replace(default, model=model)
     own = [
         (field.name, hints[field.name], dataclasses.field(default=getattr(default, field.name)))
         for field in dataclasses.fields(Recipe)
@@ -159,7 +161,7 @@ def _parse_distill(arguments: list[str]) -> _Run:
     more: list[Any] = [
         (
             "architecture",
-            Annotated[str, arg(metavar=_choice(ARCHITECTURE_OPTIONS), help="kind of network.")],
+            Annotated[str, arg(metavar=_choice(kinds), help="kind of network.")],
             architecture,
         ),
         ("out", _option("FOLDER", "run folder to make.", "(default: runs/DATASET-1, -2, ...)"), None),

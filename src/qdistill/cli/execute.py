@@ -21,6 +21,7 @@ from qdistill.cli.shared import (
     accuracy,
     bundle_file,
     call,
+    program,
     say,
     spsa_directions,
     use_compilation_cache,
@@ -42,7 +43,7 @@ def run(arguments: list[str]) -> int:
     code = call(execute, arguments)
     if code == INTERRUPTED:
         again = arguments if "--resume" in arguments else [*arguments, "--resume"]
-        say(f"To go on: {shlex.join(['qdistill', 'execute', *again])}")
+        say(f"To go on: {program()} {shlex.join(['execute', *again])}")
     return code
 
 

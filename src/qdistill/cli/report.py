@@ -53,14 +53,15 @@ def command_of(plain: Mapping[str, Any]) -> str:
     Raises:
         ArgumentError: not a recipe of this version.
     """
-    from qdistill.experiments.recipe import ARCHITECTURE_OPTIONS, Recipe, default_recipe
+    from qdistill.experiments.recipe import Recipe, architecture_options, default_recipe
 
     recipe = Recipe.from_json(plain)
     default = default_recipe(recipe.dataset)
     words = ["qdistill", "distill", recipe.dataset]
     if type(recipe.model) is not type(default.model):
         default = dataclasses.replace(default, model=type(recipe.model)())
-        words += ["--architecture", next(o for o, kind in ARCHITECTURE_OPTIONS.items() if kind is type(recipe.model))]
+        options = architecture_options()
+        words += ["--architecture", next(name for name, kind in options.items() if kind is type(recipe.model))]
     usual = dict(_options(default))
     for name, value in _options(recipe):
         if value == usual[name]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """What a shell reports of a program that Ctrl-C ended."""
+PLUGINS: list[Path] = []
+"""The user's files that this process has run."""
 
 BundlePath = Annotated[Path, Positional, arg(metavar="BUNDLE")]
 DataDir = Annotated[
@@ -51,6 +55,32 @@ def spsa_directions(given: int | None, method: str) -> int:
 def call(function: Callable[..., int], arguments: list[str]) -> int:
     """Call a function whose arguments are the options of the command that has its name."""
     return tyro.cli(function, args=arguments, prog=f"qdistill {function.__name__}")
+
+
+def load_plugin(path: Path) -> None:
+    """Run a file of the user's, which registers networks and datasets of their own.
+
+    Raises:
+        ArgumentError: the file cannot be read, or fails.
+    """
+    if not path.is_file():
+        raise ArgumentError(f"Argument `plugin` must be a Python file, but there is none at {str(path)!r}.")
+    spec = importlib.util.spec_from_file_location(f"qdistill_plugin_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ArgumentError(f"Argument `plugin` must be a Python file whose name ends in .py, but was {str(path)!r}.")
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up by its name.
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ArgumentError(f"The plugin {path} failed: {type(error).__name__}: {error}") from error
+    PLUGINS.append(path)
+
+
+def program() -> str:
+    """How this program was called, up to the command."""
+    return shlex.join(["qdistill", *(word for path in PLUGINS for word in ("--plugin", str(path)))])
 
 
 def use_compilation_cache() -> None:

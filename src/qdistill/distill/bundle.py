@@ -31,6 +31,7 @@ from qdistill.errors import ArgumentError, BundleError, CircuitError, RunError
 from qdistill.files import write_whole
 from qdistill.models import (
     ARCHITECTURES,
+    HOW_TO_ADD,
     Architecture,
     Model,
     fields_from_json,
@@ -530,8 +531,7 @@ def _architecture(plain: Any) -> Architecture | None:
     plain = _only(plain, ("name", "fields"), "architecture")
     if not isinstance(plain["name"], str) or plain["name"] not in ARCHITECTURES:
         raise BundleError(
-            f"its architecture is {plain['name']!r}, and known are {', '.join(sorted(ARCHITECTURES))}. A network "
-            "of your own has to be registered in `qdistill.models.ARCHITECTURES` first."
+            f"its architecture is {plain['name']!r}, and known are {', '.join(sorted(ARCHITECTURES))}. {HOW_TO_ADD}"
         )
     kind, fields = ARCHITECTURES[plain["name"]], plain["fields"]
     if isinstance(fields, dict):

@@ -21,6 +21,7 @@ from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError
 from qdistill.models import (
     ARCHITECTURES,
+    HOW_TO_ADD,
     Architecture,
     LeNetArchitecture,
     QuantumLeNetArchitecture,
@@ -29,11 +30,11 @@ from qdistill.models import (
 )
 from qdistill.quantum import Execution
 
-ARCHITECTURE_OPTIONS: dict[str, type[QuantumLeNetArchitecture] | type[LeNetArchitecture]] = {
-    "quantum-lenet": QuantumLeNetArchitecture,
-    "lenet": LeNetArchitecture,
-}
-"""How the command line and recipe files call them."""
+
+def architecture_options() -> dict[str, type[Any]]:
+    """How the command line and recipe files call the architectures; one that was added has its own name."""
+    own = {"quantum-lenet": QuantumLeNetArchitecture, "lenet": LeNetArchitecture}
+    return own | {name: kind for name, kind in ARCHITECTURES.items() if kind not in own.values()}
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class Recipe:
             model = values["model"]
             if model["name"] not in ARCHITECTURES:
                 unknown = ArgumentError.unknown("model", model["name"], ARCHITECTURES)
-                raise ArgumentError(f"{unknown} Put one of your own into `qdistill.models.ARCHITECTURES` first.")
+                raise ArgumentError(f"{unknown} {HOW_TO_ADD}")
             kind = ARCHITECTURES[model["name"]]
             values["model"] = kind(**fields_from_json(kind, model["fields"]))
             # Recipes of version 0.1.0 have no device.
@@ -196,8 +197,8 @@ def read_recipe(path: Path) -> Recipe:
     """Read a recipe file: TOML that names a dataset and what differs from its default recipe.
 
     The tables are the groups of the command line's options: ``[model]`` (where ``architecture`` is
-    ``"quantum-lenet"`` or ``"lenet"``), ``[compression]``, ``[inner]``, ``[outer]`` and ``[device]``; ``seed`` and
-    ``n_validation`` stand before them.
+    ``"quantum-lenet"``, ``"lenet"`` or the name of one that was added), ``[compression]``, ``[inner]``, ``[outer]`` and
+    ``[device]``; ``seed`` and ``n_validation`` stand before them.
 
     Raises:
         ArgumentError: the file is missing or no TOML, or a field is unknown or has a bad value.
@@ -218,9 +219,9 @@ def recipe_of(fields: Mapping[str, Any], path: Path) -> Recipe:
             part, own = getattr(default, name), dict(changes.get(name, {}))
             if name == "model" and "architecture" in own:
                 kind = own.pop("architecture")
-                if kind not in ARCHITECTURE_OPTIONS:
-                    raise ArgumentError.unknown("architecture", kind, ARCHITECTURE_OPTIONS)
-                part = ARCHITECTURE_OPTIONS[kind]()
+                if kind not in architecture_options():
+                    raise ArgumentError.unknown("architecture", kind, architecture_options())
+                part = architecture_options()[kind]()
             changes[name] = dataclasses.replace(part, **own)
         return dataclasses.replace(default, **changes)
     except ArgumentError as error:

@@ -3,6 +3,7 @@
 from qdistill.models.layers import ConvPool, Dense
 from qdistill.models.lenet import (
     ARCHITECTURES,
+    HOW_TO_ADD,
     LeNet,
     LeNetArchitecture,
     LeNetFeatures,
@@ -24,6 +25,7 @@ from qdistill.models.quanvolution import Quanvolution
 
 __all__ = [
     "ARCHITECTURES",
+    "HOW_TO_ADD",
     "Architecture",
     "ConvPool",
     "Dense",

@@ -365,3 +365,8 @@ class QuantumLeNetArchitecture:
 
 ARCHITECTURES: dict[str, type] = {kind.__name__: kind for kind in (LeNetArchitecture, QuantumLeNetArchitecture)}
 """What a recipe or a bundle can name; add your own, a frozen dataclass that is an `Architecture`, under its name."""
+
+HOW_TO_ADD = (
+    "One of your own has to be registered in `qdistill.models.ARCHITECTURES` first; the command line does so with "
+    "--plugin FILE.py, a file that registers it."
+)
