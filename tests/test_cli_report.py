@@ -64,6 +64,7 @@ def test_report_writes_a_page_and_says_where(tmp_path, capsys):
         (["report", "{}"], 1, "There is nothing to report"),
         (["report", "{}/gone"], 1, "There is nothing to report"),
         (["report", "{}", "--out", "page.pdf"], 2, "must end in .html"),
+        (["report", "{}", "--data-dir", "{}/gone"], 2, "`data_dir` must be a folder, but there is none at"),
         (["diagnose", "--out", "{}", "--dataset", "digit"], 2, "Did you mean 'digits'?"),
         (["diagnose", "--out", "{}", "--images", "0"], 2, "`images` must be from 1 to"),
         (["diagnose", "--out", "{}", "--draws", "2"], 2, "`draws` must be at least 3"),

@@ -225,7 +225,8 @@ def test_the_rows_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["paper", "table1", "--dataset", "mnist", "--list"]) == 0
     out = capsys.readouterr().out
     assert "pad-hermitian" in out
-    assert len(out.splitlines()) == len(read_table("mnist").rows)
+    rows = read_table("mnist").rows
+    assert len(out.splitlines()) == len(rows) + len({row.group for row in rows})
     assert main(["paper", "table1", "--list", "--rows", "lenet"]) == 2
     assert "`rows` must not be given together with `list`" in capsys.readouterr().err
 

@@ -51,13 +51,19 @@ def paper(
         use_cores()
     from qdistill.experiments import paper as papers
     from qdistill.experiments.progress import ProgressDisplay
-    from qdistill.report.table import write_table
+    from qdistill.report.table import GROUPS, write_table
 
     asked = papers.read_table(dataset)
     if list_rows:
-        for row in asked.rows:
-            how = f"{row.recipe.outer.iterations:,} iterations" if row.full is None else f"{row.full.epochs:g} epochs"
-            print(f"{row.name:<24} {row.title:<52} {len(row.seeds)} seeds, {how}")
+        for group, title in GROUPS.items():
+            named = [row for row in asked.rows if row.group == group]
+            if named:
+                print(f"{title}:")
+            for row in named:
+                many = (
+                    f"{row.recipe.outer.iterations:,} iterations" if row.full is None else f"{row.full.epochs:g} epochs"
+                )
+                print(f"  {row.name:<24} {row.title:<52} {len(row.seeds)} seeds, {many}")
         return 0
     command = f"qdistill paper {table} --dataset {dataset}" + (" --from-zoo" if from_zoo else "")
     folder = out or Path("runs", f"{asked.name}-zoo" if from_zoo else asked.name)

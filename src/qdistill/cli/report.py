@@ -36,6 +36,8 @@ def report(
     """
     if out is not None and out.suffix.lower() != ".html":
         raise ArgumentError(f"Argument `out` must end in .html, but was {str(out)!r}.")
+    if data_dir is not None and not data_dir.is_dir():
+        raise ArgumentError(f"Argument `data_dir` must be a folder, but there is none at {str(data_dir)!r}.")
     if compilation_cache:
         use_compilation_cache()
     from qdistill.report.page import write_report
