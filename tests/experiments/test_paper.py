@@ -42,8 +42,8 @@ TABLE_OF_DIGITS = Table(
     "small",
     "A small table",
     (
-        Row("pad-hermitian", "residual, trainable Hermitian", "ablation", HERMITIAN, (0, 1), paper=0.9),
-        Row("removed", "quantum branch removed", "control", REMOVED, (0, 1, 2)),
+        Row("pad-hermitian", "residual, trainable Hermitian", "ablation", HERMITIAN, (0, 1, 2), paper=0.9),
+        Row("removed", "quantum branch removed", "control", REMOVED, (0, 1, 2, 3)),
         Row("full", "all images", "ceiling", HERMITIAN, (0,), full=FULL),
     ),
     (Difference("pad-hermitian", "removed", "the quantum branch"), Difference("removed", "full", "nothing")),
@@ -68,7 +68,7 @@ def test_every_row_has_its_seeds_and_the_statistics_are_scipys(folder: Path) -> 
     removed = rows["removed"]
     assert removed["test_accuracies"] == scores["removed"]
     assert removed["mean"] == pytest.approx(statistics.mean(scores["removed"]))
-    low, high = stats.t.interval(0.95, 2, removed["mean"], stats.sem(scores["removed"]))
+    low, high = stats.t.interval(0.95, 3, removed["mean"], stats.sem(scores["removed"]))
     assert removed["interval"] == pytest.approx((low, high))
     assert rows["full"]["interval"] is None
     assert (removed["circuits"], removed["images"], removed["steps"], removed["n_test"]) == (0, 10, 2, 500)
@@ -78,12 +78,12 @@ def test_every_row_has_its_seeds_and_the_statistics_are_scipys(folder: Path) -> 
     assert (rows["full"]["images"], rows["full"]["steps"]) == (None, 1197 // 100)
     assert rows["pad-hermitian"]["circuits_of_all"] == rows["full"]["circuits_of_all"] == rows["full"]["circuits"]
     assert removed["circuits_of_all"] == 0
-    assert (removed["asked"], rows["full"]["asked"]) == (3, 1)
+    assert (removed["asked"], rows["full"]["asked"]) == (4, 1)
 
     (difference,) = table["differences"]  # the other has one seed in common
     gaps = [a - b for a, b in zip(scores["pad-hermitian"], scores["removed"], strict=False)]
     assert difference["mean"] == pytest.approx(statistics.mean(gaps))
-    assert difference["n"] == 2
+    assert difference["n"] == 3
     assert difference["text"].startswith("The quantum branch ")
 
 
@@ -127,8 +127,8 @@ def test_a_run_that_diverges_costs_the_table_one_seed_only(
     assert main(["paper", "table1", "--out", str(out), "--no-compilation-cache"]) == 1
     printed = capsys.readouterr()
     assert "removed: not finite" in printed.err
-    assert "| 2 of 3 |" in printed.out
-    assert "| 2 of 3 |" in (out / "table.md").read_text()
+    assert "| 3 of 4 |" in printed.out
+    assert "| 3 of 4 |" in (out / "table.md").read_text()
 
 
 def test_a_table_that_is_stopped_says_how_to_go_on(

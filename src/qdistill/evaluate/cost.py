@@ -17,6 +17,7 @@ the network on one image (`layer_uses`).
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -87,9 +88,27 @@ def layer_uses(model: Model, image_shape: tuple[int, ...]) -> list[LayerUse]:
         model: the network, or the shapes of its arrays.
         image_shape: (height, width, channels).
     """
+    calls = _Calls()
+    # The weights may be shapes alone.
+    arrays, static = eqx.partition(model, lambda leaf: hasattr(leaf, "dtype"))
+
+    def differentiated(arrays: Any) -> Any:
+        weights, others = eqx.partition(arrays, eqx.is_inexact_array)
+
+        def logits(weights: Any) -> Array:
+            network = _watched(eqx.combine(weights, others, static), calls)
+            return network(jnp.zeros(image_shape))
+
+        return jax.jvp(logits, (weights,), (weights,))
+
+    jax.eval_shape(differentiated, arrays)
     layers = quantum_layers(model)
-    numbers = iter(range(len(layers)))
-    calls: list[_Call] = []
+    return [LayerUse(layers[call.number], call.vectors, call.by_features) for call in calls]
+
+
+def _watched(model: Model, calls: _Calls) -> Model:
+    """The network with layers that note their calls, for one image."""
+    numbers = itertools.count()
 
     def watch(node: Any) -> Any:
         if not isinstance(node, QuantumLayer):
@@ -97,21 +116,8 @@ def layer_uses(model: Model, image_shape: tuple[int, ...]) -> list[LayerUse]:
         fields = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
         return _Watched(**fields, number=next(numbers), calls=calls)
 
-    watched = jax.tree.map(watch, for_batch(model, 1), is_leaf=lambda node: isinstance(node, QuantumLayer))
-    # The weights may be shapes alone.
-    arrays, static = eqx.partition(watched, lambda leaf: hasattr(leaf, "dtype"))
-
-    def differentiated(arrays: Any) -> Any:
-        weights, others = eqx.partition(arrays, eqx.is_inexact_array)
-
-        def logits(weights: Any) -> Array:
-            network: Model = eqx.combine(weights, others, static)
-            return network(jnp.zeros(image_shape))
-
-        return jax.jvp(logits, (weights,), (weights,))
-
-    jax.eval_shape(differentiated, arrays)
-    return [LayerUse(layers[call.number], call.vectors, call.by_features) for call in calls]
+    network: Model = jax.tree.map(watch, for_batch(model, 1), is_leaf=lambda node: isinstance(node, QuantumLayer))
+    return network
 
 
 @dataclass
@@ -123,11 +129,18 @@ class _Call:
     by_features: bool = False
 
 
+class _Calls(list[_Call]):
+    """A list that may be part of what JAX compiles a function for."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
+
+
 class _Watched(QuantumLayer):
     """A quantum layer that notes each of its calls while a network is traced."""
 
     number: int = eqx.field(static=True, default=0)
-    calls: list[_Call] = eqx.field(static=True, default_factory=list)
+    calls: _Calls = eqx.field(static=True, default_factory=_Calls)
 
     def __call__(self, features: Array) -> Array:
         call = _Call(self.number, self.batch)
