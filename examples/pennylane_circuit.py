@@ -10,7 +10,7 @@ import dataclasses
 
 import pennylane as qml
 
-from qdistill import QuantumLeNetArchitecture, Recipe, default_recipe, from_pennylane, run
+from qdistill import ProgressDisplay, QuantumLeNetArchitecture, Recipe, default_recipe, from_pennylane, run
 
 N_WIRES, N_LAYERS = 6, 3
 
@@ -41,6 +41,7 @@ if __name__ == "__main__":
     parser.add_argument("--iterations", type=int, default=500)
     parser.add_argument("--out", default="runs/pennylane-circuit")
     options = parser.parse_args()
-    bundle = run(recipe(options.dataset, options.iterations), options.out)
+    with ProgressDisplay() as display:
+        bundle = run(recipe(options.dataset, options.iterations), options.out, observer=display)
     print(f"test accuracy {bundle.record.test_accuracy:.2%} (n = {bundle.record.n_test:,})")
     print(f"The bundle holds the circuit: qdistill evaluate {options.out}")

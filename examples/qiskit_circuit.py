@@ -11,7 +11,7 @@ import dataclasses
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 
-from qdistill import QuantumLeNetArchitecture, Recipe, default_recipe, from_qiskit, run
+from qdistill import ProgressDisplay, QuantumLeNetArchitecture, Recipe, default_recipe, from_qiskit, run
 
 N_QUBITS, N_LAYERS = 4, 3
 
@@ -48,6 +48,7 @@ if __name__ == "__main__":
     parser.add_argument("--iterations", type=int, default=500)
     parser.add_argument("--out", default="runs/qiskit-circuit")
     options = parser.parse_args()
-    bundle = run(recipe(options.dataset, options.iterations), options.out)
+    with ProgressDisplay() as display:
+        bundle = run(recipe(options.dataset, options.iterations), options.out, observer=display)
     print(f"test accuracy {bundle.record.test_accuracy:.2%} (n = {bundle.record.n_test:,})")
     print(f"The bundle holds the circuit: qdistill evaluate {options.out}")

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from qdistill import QuantumLayer, Recipe, default_recipe, run
+from qdistill import ProgressDisplay, QuantumLayer, Recipe, default_recipe, run
 from qdistill.data import DATASETS, Arrays, source
 from qdistill.models import ARCHITECTURES, Dense
 from qdistill.quantum import AngleEmbedding, PauliZ, StronglyEntangling, each_wire, on_each
@@ -89,5 +89,6 @@ if __name__ == "__main__":
     parser.add_argument("--iterations", type=int, default=500)
     parser.add_argument("--out", default="runs/quanvolution")
     options = parser.parse_args()
-    bundle = run(recipe(options.dataset, options.iterations), options.out)
+    with ProgressDisplay() as display:
+        bundle = run(recipe(options.dataset, options.iterations), options.out, observer=display)
     print(f"test accuracy {bundle.record.test_accuracy:.2%} (n = {bundle.record.n_test:,})")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qdistill.distill.outer import Compression, Distiller, OuterLoop
     from qdistill.errors import QDistillError
     from qdistill.evaluate.protocol import Evaluation, replay
+    from qdistill.experiments.progress import ProgressDisplay
     from qdistill.experiments.recipe import Recipe, default_recipe
     from qdistill.experiments.run import run, run_seeds
     from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
@@ -37,6 +38,7 @@ _HOMES = {
     "InnerLoop": "distill.inner",
     "LeNetArchitecture": "models",
     "OuterLoop": "distill.outer",
+    "ProgressDisplay": "experiments.progress",
     "QDistillError": "errors",
     "QuantumLayer": "quantum",
     "QuantumLeNetArchitecture": "models",
@@ -63,6 +65,7 @@ __all__ = [
     "InnerLoop",
     "LeNetArchitecture",
     "OuterLoop",
+    "ProgressDisplay",
     "QDistillError",
     "QuantumLayer",
     "QuantumLeNetArchitecture",
