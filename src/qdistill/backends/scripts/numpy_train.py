@@ -46,8 +46,8 @@ def backward(w: Weights, d: np.ndarray, kept: list[Any]) -> Weights:
     d = d.reshape(shape)
     for name, cache in (("features.c2", c2), ("features.c1", c1)):
         if name == "features.c1" and SETTINGS["quanvolution"]:
-            patches, kept_there = cache
-            quantum_backward(SETTINGS["quanvolution"], w, d.reshape(-1, 4), patches, kept_there, g)
+            patches, states = cache
+            quantum_backward(SETTINGS["quanvolution"], w, d.reshape(-1, 4), patches, states, g)
         else:
             g[f"{name}.kernel"], g[f"{name}.bias"], d = conv_pool_backward(w[f"{name}.kernel"], d, cache)
     return g
