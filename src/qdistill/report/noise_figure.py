@@ -16,7 +16,8 @@ def draw_noise(points: Sequence[NoisyPoint], noiseless: float, title: str, path:
     """Draw test accuracy against the number of shots and, where there is a device, against the strength of its noise.
 
     Args:
-        points: as `evaluate.noisy.noisy_curve` gives them; each is drawn with its 95 % interval.
+        points: as `evaluate.noisy.noisy_curve` gives them; the draws of each, their mean and, of three or more, its 95 %
+            interval.
         noiseless: the accuracy without noise and shots, a fraction.
         title: says what was replayed, and where.
         path: where to; a PNG.
@@ -48,6 +49,9 @@ def draw_noise(points: Sequence[NoisyPoint], noiseless: float, title: str, path:
     ):
         means = np.array([point.evaluation.mean for point in shown])
         bounds = np.array([point.evaluation.interval or (np.nan, np.nan) for point in shown])
+        for place, point in zip(places, shown, strict=True):
+            draws = point.evaluation.test_accuracies
+            axes.plot([place] * len(draws), draws, "o", color=FAINT, markersize=2.5)
         axes.errorbar(places, means, np.abs(bounds.T - means), color=ACCENT, marker="o", markersize=4, capsize=3)
         axes.axhline(noiseless, color=FAINT, linewidth=1, linestyle="--")
         axes.annotate(
