@@ -16,8 +16,8 @@ def draw_noise(points: Sequence[NoisyPoint], noiseless: float, title: str, path:
     """Draw test accuracy against the number of shots and, where there is a device, against the strength of its noise.
 
     Args:
-        points: as `evaluate.noisy.noisy_curve` gives them; the draws of each, their mean and, of three or more, its 95 %
-            interval.
+        points: as `evaluate.noisy.noisy_curve` gives them; of each are drawn all draws, their mean and, from three on,
+            its 95 % interval.
         noiseless: the accuracy without noise and shots, a fraction.
         title: says what was replayed, and where.
         path: where to; a PNG.
