@@ -54,4 +54,7 @@ def network_of(bundle: DistilledDataset) -> str:
     if device.get("name") or device.get("shots"):
         shots = "" if device["shots"] is None else f", {device['shots']:,} shots"
         place = f", trained {'on ' + device['name'] if device['name'] else 'without noise'}{shots}"
-    return f"quantum LeNet, {skip}, {observable[fields['observable']]}{branch[fields['branch']]}{place}"
+    wires = "" if fields.get("observable_wires", 1) == 1 else f" on {fields['observable_wires']} qubits"
+    first = ", quanvolution" if fields.get("quanvolution_layers") else ""
+    what = f"{observable[fields['observable']]}{wires}{first}{branch[fields['branch']]}"
+    return f"quantum LeNet, {skip}, {what}{place}"

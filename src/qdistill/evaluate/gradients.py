@@ -228,7 +228,7 @@ def diagnose(
     Raises:
         ArgumentError: too few draws, qubits or layers.
     """
-    for name, values, least in (("qubits", qubits, 1), ("layers", layers, 1), ("draws", (draws,), 2)):
+    for name, values, least in (("qubits", qubits, 1), ("layers", layers, 1), ("draws", (draws,), 3)):
         if not values or min(values) < least:
             raise ArgumentError(f"Argument `{name}` must be at least {least}, but was {_listed(values)}.")
     return _diagnose(images, labels, n_classes, qubits, layers, jax.random.split(key, draws))
