@@ -192,8 +192,8 @@ def _parse_distill(arguments: list[str]) -> _Run:
         values = {
             field.name: getattr(given.model, field.name) for field in dataclasses.fields(QuantumLeNetArchitecture)
         }
-        named = {argument.partition("=")[0].replace("_", "-") for argument in arguments}
         if isinstance(values["ansatz"], Circuit):
+            named = {argument.partition("=")[0].replace("_", "-") for argument in arguments}
             followed = {"n_qubits": values["ansatz"].n_wires, "n_layers": 1}
             values |= {name: v for name, v in followed.items() if f"--model.{name.replace('_', '-')}" not in named}
         chosen["model"] = QuantumLeNetArchitecture(**values)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -198,7 +199,7 @@ def training_work(
     method: Method = "parameter_shift",
     directions: int = 32,
 ) -> Work:
-    """What one training runs.
+    """What one training runs; see `work_of`, which takes what `layer_uses` finds instead of the network.
 
     Args:
         model: the network; one without a quantum layer runs nothing.
@@ -211,13 +212,26 @@ def training_work(
     Raises:
         ArgumentError: no shots or directions, or an unknown method.
     """
+    uses = layer_uses(model, image_shape)
+    return work_of(uses, images_seen, shots=shots, method=method, directions=directions)
+
+
+def work_of(
+    uses: Sequence[LayerUse],
+    images_seen: int,
+    *,
+    shots: int,
+    method: Method = "parameter_shift",
+    directions: int = 32,
+) -> Work:
+    """What one training runs, for several trainings of one network: it is traced once. As `training_work`."""
     for name, value in (("shots", shots), ("directions", directions)):
         if value < 1:
             raise ArgumentError(f"Argument `{name}` must be at least 1, but was {value}.")
     if method not in get_args(Method):
         raise ArgumentError.unknown("method", method, get_args(Method))
     work = Work(0, 0, 0, 0, 0)
-    for use in layer_uses(model, image_shape):
+    for use in uses:
         layer = use.layer
         per_vector = circuits_per_gradient(layer, method, directions, by_features=use.by_features)
         circuits = images_seen * use.vectors * per_vector

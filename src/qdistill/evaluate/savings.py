@@ -15,7 +15,7 @@ from typing import Any
 
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError
-from qdistill.evaluate.cost import Method, Work, training_work
+from qdistill.evaluate.cost import Method, Work, layer_uses, work_of
 from qdistill.files import BUNDLE, TIME, read_json, shipped
 from qdistill.models import fields_to_json
 
@@ -141,10 +141,10 @@ def compare(
     Raises:
         ArgumentError: no shots or directions, or an unknown method.
     """
-    model = bundle.initial_model()
+    uses = layer_uses(bundle.initial_model(), bundle.image_shape)
 
     def training(name: str, images: int, seen: int, accuracy: float | None, n_seeds: int) -> Training:
-        work = training_work(model, bundle.image_shape, seen, shots=shots, method=method, directions=directions)
+        work = work_of(uses, seen, shots=shots, method=method, directions=directions)
         return Training(name, images, seen, accuracy, n_seeds, work)
 
     distilled = bundle.record

@@ -25,7 +25,7 @@ from qdistill.data import source, split
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.baselines import FullTraining, score_full_training
-from qdistill.evaluate.cost import training_circuits
+from qdistill.evaluate.cost import layer_uses, training_circuits, work_of
 from qdistill.evaluate.protocol import interval, replay
 from qdistill.experiments.course import Observer, provenance
 from qdistill.experiments.recipe import Recipe, read_recipe
@@ -223,6 +223,7 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
     n_classes, image_shape = len(source(row.recipe.dataset).class_names), source(row.recipe.dataset).image_shape
     # Its structure alone: to draw weights only to count gates would take seconds.
     model = eqx.filter_eval_shape(row.recipe.model.build, image_shape, n_classes, key=jax.random.key(0))
+    uses = layer_uses(model, image_shape)
     n_images = row.recipe.compression.images_per_class * n_classes
     schedule = row.recipe.inner.schedule(n_images)
     first = next(iter(scores.values()))
@@ -247,8 +248,8 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
         "paper": row.paper,
         "images": None if row.full is not None else n_images,
         "steps": steps,
-        "circuits": training_circuits(model, image_shape, seen),
-        "circuits_of_all": None if seen_of_all is None else training_circuits(model, image_shape, seen_of_all),
+        "circuits": work_of(uses, seen, shots=1).circuits,
+        "circuits_of_all": None if seen_of_all is None else work_of(uses, seen_of_all, shots=1).circuits,
         "core_minutes": round(statistics.mean(seconds) / 60, 1),
     }
 

@@ -115,7 +115,7 @@ class Recipe:
         )
         if not self.device.is_exact and not quantum:
             raise ArgumentError(
-                "Argument `device` must be left out but for the quantum LeNet with its quantum branch. Other networks "
+                "Argument `device` must be left out but for the quantum LeNet with a quantum layer. Other networks "
                 "run on a device by `quantum.on_device` and `Distiller`."
             )
         # Known before any data is loaded: whether the images can be shared out among the steps.
@@ -218,10 +218,10 @@ def recipe_of(fields: Mapping[str, Any], path: Path) -> Recipe:
         for name in ("model", "compression", "inner", "outer", "device"):
             part, own = getattr(default, name), dict(changes.get(name, {}))
             if name == "model" and "architecture" in own:
-                kind = own.pop("architecture")
-                if kind not in architecture_options():
-                    raise ArgumentError.unknown("architecture", kind, architecture_options())
-                part = architecture_options()[kind]()
+                kind, kinds = own.pop("architecture"), architecture_options()
+                if kind not in kinds:
+                    raise ArgumentError.unknown("architecture", kind, kinds)
+                part = kinds[kind]()
             changes[name] = dataclasses.replace(part, **own)
         return dataclasses.replace(default, **changes)
     except ArgumentError as error:

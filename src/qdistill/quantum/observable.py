@@ -165,7 +165,7 @@ Observable = Hermitian | PauliZ
 
 def each_wire(n_wires: int) -> tuple[tuple[int, ...], ...]:
     """The groups ``((0,), (1,), ..., (n-1,))``."""
-    return tuple((wire,) for wire in range(n_wires))
+    return neighbours(n_wires, 1)
 
 
 def neighbours(n_wires: int, size: int) -> tuple[tuple[int, ...], ...]:
