@@ -616,6 +616,17 @@ def test_a_misspelled_command_is_explained(arguments, message, fails):
     assert message in fails(*arguments, code=2)
 
 
+@pytest.mark.parametrize(
+    ("given", "option", "then"), [(None, [], "3"), ("0", [], "0"), (None, ["--debug"], None)], ids=["", "own", "debug"]
+)
+def test_the_compilers_own_log_is_muted_but_for_who_asks_for_it(given, option, then, monkeypatch, capsys):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", given or "")
+    if given is None:
+        monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    assert main([*option, "--version"]) == 0
+    assert os.environ.get("TF_CPP_MIN_LOG_LEVEL") == then
+
+
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_debug_shows_where_an_error_came_from(place, tmp_path, capsys):
     arguments = ["show", str(tmp_path / "nowhere")]

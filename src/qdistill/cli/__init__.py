@@ -76,6 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    # On some Intel processors XLA takes every program of the compilation cache for another machine's, says so in
+    # 2,000 characters, and runs it (openxla/xla#44565). It reads this when it is imported. Its failures are exceptions.
+    if not debug:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     PLUGINS.clear()
     try:
         code = _dispatch(_without_plugins([argument for argument in arguments if argument != "--debug"]))
