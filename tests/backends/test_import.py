@@ -115,12 +115,52 @@ def test_templates_of_pennylane() -> None:
     assert plain == StronglyEntangling(3, 2).circuit()
 
 
-def test_a_qnode_is_taken_for_its_function() -> None:
-    @qml.qnode(qml.device("default.qubit", wires=1))
-    def node(weights: Any) -> None:
-        qml.RX(weights[0], wires=0)
+MEASUREMENTS: dict[str, Callable[[], Any]] = {
+    "an expectation value": lambda: qml.expval(qml.Z(0)),
+    "a product": lambda: qml.expval(qml.Z(0) @ qml.X(1)),
+    "a sum": lambda: qml.expval(2 * qml.Z(0) + qml.X(1)),
+    "a Hamiltonian": lambda: qml.expval(qml.Hamiltonian([1.0, 2.0], [qml.Z(0), qml.X(0) @ qml.Z(1)])),
+    "a matrix": lambda: qml.expval(qml.Hermitian(np.eye(2), 0)),
+    "a list": lambda: [qml.expval(qml.Z(0)), qml.var(qml.Y(1))],
+    "probabilities": lambda: qml.probs(wires=[0]),
+    "the state": lambda: qml.state(),
+    "counts": lambda: qml.counts(),
+    "nothing": lambda: None,
+}
 
-    assert from_pennylane(node, 1, weight_shape=(1,)) == Circuit(1, (Operation("RX", (0,), (weight(0),)),))
+
+@pytest.mark.parametrize("case", MEASUREMENTS)
+def test_a_qnode_is_taken_for_its_gates_whatever_it_measures(case: str) -> None:
+    @qml.qnode(qml.device("default.qubit", wires=2))
+    def node(weights: Any) -> Any:
+        qml.RX(weights[0], wires=0)
+        qml.CNOT([0, 1])
+        return MEASUREMENTS[case]()
+
+    expected = Circuit(2, (Operation("RX", (0,), (weight(0),)), Operation("CNOT", (0, 1))))
+    assert from_pennylane(node, 2, weight_shape=(1,)) == expected
+    assert from_pennylane(node.func, 2, weight_shape=(1,)) == expected
+
+
+def test_arguments_by_name() -> None:
+    @qml.qnode(qml.device("default.qubit", wires=2))
+    def node(inputs: Any, bias: Any, weights: Any) -> Any:
+        qml.AngleEmbedding(inputs, wires=range(2))
+        qml.RY(2 * weights[1, 0], wires=0)
+        qml.RZ(bias[1], wires=1)
+        return qml.expval(qml.Z(0))
+
+    angles = [
+        operation.angles[0]
+        for operation in from_pennylane(
+            node, 2, weight_shape={"weights": (2, 2), "bias": (2,)}, n_features=2, features="inputs"
+        ).operations
+    ]
+    assert angles == [feature(0), feature(1), weight(2).scaled(2.0), weight(5)]
+    swapped = from_pennylane(
+        node, 2, weight_shape={"bias": (2,), "weights": (2, 2)}, n_features=2, features="inputs"
+    ).operations
+    assert [operation.angles[0] for operation in swapped][2:] == [weight(4).scaled(2.0), weight(1)]
 
 
 def test_affine_angles_of_pennylane() -> None:
@@ -210,7 +250,6 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a branch of a number": (lambda w: qml.RX(jnp.maximum(w[0], 0), 0), "one entry"),
     "NumPy on a marker": (lambda w: qml.RX(np.sin(w[0]), 0), "Python's arithmetic or jax.numpy"),
     "a branch": (branches, "the same gates whatever its weights"),
-    "a measurement": (lambda w: qml.expval(qml.Z(0)), "must not measure"),
     "a measurement on the way": (lambda w: qml.measure(0), "mid-circuit measurement"),
     "a state": (lambda w: qml.AmplitudeEmbedding(w, [0]), "choose the layer's embedding"),
     "an entry too many": (lambda w: qml.RX(w[2], 0), r"no more than weights of the shape \(2,\) and 0 features"),
@@ -230,9 +269,25 @@ def test_pennylane_refuses(case: str) -> None:
         from_pennylane(function, 2, weight_shape=(2,))
 
 
-def test_pennylane_refuses_a_bad_shape() -> None:
-    with pytest.raises(ArgumentError, match="`n_features` at least 0"):
-        from_pennylane(branches, 1, weight_shape=(1,), n_features=-1)
+BAD_ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
+    "a size below zero": ({"weight_shape": (1,), "n_features": -1}, "`n_features` at least 0"),
+    "a shape below zero": ({"weight_shape": {"w": (-1,)}}, "`weight_shape` must be sizes"),
+    "a name without features": ({"weight_shape": (1,), "features": "x"}, "`features` must be given with `n_features`"),
+    "features without a name": ({"weight_shape": {"w": (1,)}, "n_features": 1}, "`features` must be the name of"),
+    "a name of no argument": ({"weight_shape": {"v": (1,)}}, r"must take the arguments \(v=...\), but: missing"),
+    "features that nothing takes": (
+        {"weight_shape": (1,), "n_features": 1},
+        r"must take the arguments \(weights, features\), but: too many positional arguments. `weight_shape` and",
+    ),
+    "a name that is taken": ({"weight_shape": (1,), "n_features": 1, "features": "w"}, "multiple values for"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ARGUMENTS)
+def test_pennylane_refuses_bad_arguments(case: str) -> None:
+    arguments, message = BAD_ARGUMENTS[case]
+    with pytest.raises(ArgumentError, match=message):
+        from_pennylane(branches, 1, **arguments)
 
 
 @pytest.mark.parametrize("value", [lambda a, b: a * b, lambda a, b: a * a, lambda a, b: a.sin(), lambda a, b: a + b])

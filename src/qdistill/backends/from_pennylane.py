@@ -8,8 +8,9 @@ angle is ``scale * entry + offset`` of one entry, and with which numbers.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,54 +49,117 @@ class _Queued:
     source: str
 
 
-def from_pennylane(
-    quantum_function: Callable[..., Any], n_wires: int, *, weight_shape: tuple[int, ...], n_features: int = 0
-) -> Circuit:
-    """Read a quantum function as a circuit.
+@dataclass(frozen=True)
+class _Arguments:
+    """How a quantum function takes its weights and features."""
 
-    It is called as ``f(weights)``, or as ``f(weights, features)`` where it reads features. Every angle must be a
-    number, or an affine expression such as ``2 * weights[0, 1] + 0.1`` of one entry. Gates beyond the package's own
-    are taken apart (see `standard_gates`), by PennyLane where it can; templates such as
-    ``qml.StronglyEntanglingLayers`` too. Global phases are left out.
+    weight_shape: tuple[int, ...] | Mapping[str, tuple[int, ...]]
+    n_features: int
+    features: str | None
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of the arrays of weights, in order."""
+        return list(self.weight_shape.values()) if isinstance(self.weight_shape, Mapping) else [self.weight_shape]
+
+    @property
+    def n_weights(self) -> int:
+        """Entries of all arrays together."""
+        return sum(math.prod(shape) for shape in self.shapes)
+
+    def check(self, function: Callable[..., Any]) -> None:
+        """Raise an ArgumentError where the sizes are none, or the function cannot be called so."""
+        if self.n_features < 0 or any(size < 0 for shape in self.shapes for size in shape):
+            raise ArgumentError(
+                f"Argument `weight_shape` must be sizes and `n_features` at least 0, but were {self.weight_shape} and "
+                f"{self.n_features}."
+            )
+        if self.features is not None and not self.n_features:
+            raise ArgumentError(f"Argument `features` must be given with `n_features` only, but was {self.features!r}.")
+        if self.n_features and self.features is None and isinstance(self.weight_shape, Mapping):
+            raise ArgumentError(
+                "Argument `features` must be the name of the argument that takes the features where `weight_shape` "
+                "has names, but was None."
+            )
+        arrays, named = self.split(np.zeros(self.n_weights + self.n_features))
+        try:
+            inspect.signature(function).bind(*arrays, **named)
+        except TypeError as error:
+            shown = ", ".join([*("weights", "features")[: len(arrays)], *(f"{name}=..." for name in named)])
+            raise ArgumentError(
+                f"Argument `quantum_function` must take the arguments ({shown}), but: {error}. `weight_shape` and "
+                "`features` may name its arguments."
+            ) from error
+
+    def split(self, vector: Any) -> tuple[list[Any], dict[str, Any]]:
+        """One vector of all weights and then all features as the function's arguments, by position and by name."""
+        arrays, used = [], 0
+        for shape in self.shapes:
+            size = math.prod(shape)
+            arrays.append(vector[used : used + size].reshape(shape))
+            used += size
+        named = {}
+        if isinstance(self.weight_shape, Mapping):
+            named, arrays = dict(zip(self.weight_shape, arrays, strict=True)), []
+        if self.n_features and self.features is None:
+            arrays.append(vector[used:])
+        elif self.features is not None:
+            named[self.features] = vector[used:]
+        return arrays, named
+
+
+def from_pennylane(
+    quantum_function: Callable[..., Any],
+    n_wires: int,
+    *,
+    weight_shape: tuple[int, ...] | Mapping[str, tuple[int, ...]],
+    n_features: int = 0,
+    features: str | None = None,
+) -> Circuit:
+    """Read a quantum function or a QNode as a circuit.
+
+    It is called as ``f(weights)``, or as ``f(weights, features)`` where it reads features, or with these by name.
+    Every angle must be a number, or an affine expression such as ``2 * weights[0, 1] + 0.1`` of one entry. Gates
+    beyond the package's own are taken apart (see `standard_gates`), by PennyLane where it can; templates such as
+    ``qml.StronglyEntanglingLayers`` too. Global phases are left out, and so are the measurements that the function
+    returns: what is measured is the observable of the layer that takes the circuit.
 
     Args:
-        quantum_function: queues gates on the wires 0 to n_wires - 1, and measures nothing; a QNode is taken for its
-            function.
+        quantum_function: queues gates on the wires 0 to n_wires - 1. Of a QNode the function is read, not the
+            device, the shots or the transforms.
         n_wires: number of qubits.
-        weight_shape: shape of the weights that the function takes; the circuit's weights are these in C order, up to
-            the last that is read.
+        weight_shape: shape of the array of weights that the function takes first. Or the shapes of several arrays by
+            the names of their arguments, as `qml.qnn.TorchLayer` takes them: ``{"weights": (2, 3), "bias": (3,)}``.
+            The circuit's weights are the arrays in that order, each in C order, up to the last entry that is read.
         n_features: length of the vector of features; 0 for a function of the weights alone.
+        features: name of the argument that takes the features; by default they are the second.
 
     Raises:
         MissingExtraError: PennyLane is not installed.
-        CircuitError: a gate, a wire or an angle that a circuit cannot have, or a measurement.
+        ArgumentError: sizes that are none, or arguments that the function does not take.
+        CircuitError: a gate, a wire or an angle that a circuit cannot have, or a measurement before the end.
 
     Example:
         >>> def ansatz(weights):  # doctest: +SKIP
         ...     qml.RY(weights[0], wires=0)
         ...     qml.IsingXX(2 * weights[1], wires=[0, 1])
         >>> circuit = from_pennylane(ansatz, 2, weight_shape=(2,))  # doctest: +SKIP
+        >>> circuit = from_pennylane(  # doctest: +SKIP
+        ...     qnode, 4, weight_shape={"weights": (2, 4, 3)}, n_features=4, features="inputs"
+        ... )
     """
     qml = require("pennylane", "pennylane")
-    if n_features < 0 or any(size < 0 for size in weight_shape):
-        raise ArgumentError(
-            f"Argument `weight_shape` must be sizes and `n_features` at least 0, but were {weight_shape} and "
-            f"{n_features}."
-        )
     function = quantum_function.func if isinstance(quantum_function, qml.QNode) else quantum_function
-    n_weights = math.prod(weight_shape)
+    arguments = _Arguments(weight_shape, n_features, features)
+    arguments.check(function)
+    n_weights = arguments.n_weights
     gates: list[_Queued] = []
 
     def angles(vector: jax.Array) -> jax.Array:
-        weights, features = vector[:n_weights].reshape(weight_shape), vector[n_weights:]
+        arrays, named = arguments.split(vector)
         with qml.queuing.AnnotatedQueue() as queue:
-            function(weights, features) if n_features else function(weights)
-        operations, measurements = qml.queuing.process_queue(queue)
-        if measurements:
-            raise CircuitError(
-                f"Argument `quantum_function` must not measure, but it returns {measurements[0]}. Leave the "
-                "measurement out: the layer's observable takes its place."
-            )
+            function(*arrays, **named)
+        operations, _ = qml.queuing.process_queue(queue)
         gates.clear()
         values: list[Any] = []
         for place, operation in enumerate(operations):
@@ -109,7 +173,7 @@ def from_pennylane(
 
     size = n_weights + n_features
     points = np.random.default_rng(0).normal(scale=3.0, size=(_POINTS, size))
-    _check_indices(qml, function, weight_shape, n_features)
+    _check_indices(qml, function, arguments)
     with jax.enable_x64(True), _explained():
         values, slopes = jax.jit(jax.vmap(with_slopes))(jnp.asarray(np.vstack([np.zeros(size), points])))
     read = _affine(np.asarray(values), np.asarray(slopes), points, gates, n_weights)
@@ -123,16 +187,16 @@ def from_pennylane(
     return Circuit(n_wires, tuple(operations))
 
 
-def _check_indices(qml: Any, function: Callable[..., Any], weight_shape: tuple[int, ...], n_features: int) -> None:
+def _check_indices(qml: Any, function: Callable[..., Any], arguments: _Arguments) -> None:
     """Refuse a function that reads beyond its arguments: NumPy says so, where JAX takes the last entry instead."""
-    arrays = [np.full(weight_shape, 0.5), np.full(n_features, 0.5)]
+    arrays, named = arguments.split(np.full(arguments.n_weights + arguments.n_features, 0.5))
     try:
         with qml.queuing.AnnotatedQueue():
-            function(*arrays[: 2 if n_features else 1])
+            function(*arrays, **named)
     except IndexError as error:
         raise CircuitError(
-            f"Argument `quantum_function` must read no more than weights of the shape {weight_shape} and {n_features} "
-            f"features, but {error}."
+            f"Argument `quantum_function` must read no more than weights of the shape {arguments.weight_shape} and "
+            f"{arguments.n_features} features, but {error}."
         ) from error
     except Exception:
         return  # what else goes wrong is told where the function is traced, or is a function for JAX arrays alone
