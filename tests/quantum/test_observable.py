@@ -150,6 +150,14 @@ def test_hermitian_coefficients_fit_the_groups(shape: tuple[int, int], wires: tu
         Hermitian(jnp.zeros(shape), wires)
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("factor", [1j, 1 + 0j])
+def test_hermitian_coefficients_are_real(factor: complex) -> None:
+    for coefficients in (factor * jnp.ones((1, 4)), factor * np.ones((1, 4))):
+        with pytest.raises(CircuitError, match=r"`coefficients` must be real, .* but was of the type complex"):
+            Hermitian(coefficients, ((0,),))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("wires", [(), ((0, 1),), ((0,), ()), ((0,), (1, 2))])
 def test_pauli_z_is_on_single_wires(wires: tuple[tuple[int, ...], ...]) -> None:
     for build in (PauliZ, lambda groups: make_observable("pauli_z", groups, key=jax.random.key(0))):

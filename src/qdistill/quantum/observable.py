@@ -102,7 +102,7 @@ class Hermitian(eqx.Module):
         trainable: whether gradients reach the coefficients; where not, they stay as they were drawn.
 
     Raises:
-        CircuitError: the shapes do not fit each other.
+        CircuitError: the shapes do not fit each other, or the coefficients are complex.
     """
 
     coefficients: Float[Array, "groups paulis"]
@@ -121,6 +121,11 @@ class Hermitian(eqx.Module):
             raise CircuitError(
                 f"Argument `coefficients` must have shape {shape} for the groups {self.wires}, but was "
                 f"{jnp.shape(self.coefficients)}."
+            )
+        if jnp.iscomplexobj(self.coefficients):
+            raise CircuitError(
+                "Argument `coefficients` must be real, as those of a Hermitian observable are, but was of the type "
+                f"{self.coefficients.dtype}. `pauli_decompose` gives the coefficients of a Hermitian matrix."
             )
 
     @property
