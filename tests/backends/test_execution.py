@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,6 +27,7 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from qdistill.backends import execution as execution_module
 from qdistill.backends.evaluators import evaluator
 from qdistill.backends.execution import Execution, ExecutionSettings
+from qdistill.backends.execution import _MeasuredLayer as MeasuredLayer
 from qdistill.backends.measured import Evaluator, measured_circuit
 from qdistill.backends.shifts import n_evaluations, parameter_shift, spsa
 from qdistill.cli import main
@@ -72,6 +75,18 @@ NETWORKS: dict[str, tuple[Any, InnerLoop]] = {
 def small(name: str) -> DistilledDataset:
     architecture, inner = NETWORKS[name]
     return random_bundle(architecture, inner, image_shape=(28, 28, 1), n_classes=3)
+
+
+@lru_cache
+def partly_dead() -> DistilledDataset:
+    """A bundle whose first image gives the features zero, of which amplitude embedding makes no amplitudes."""
+    bundle = small("hermitian")
+    biases = {name: 0 * bundle.initial_weights[name] for name in bundle.initial_weights if name.endswith("bias")}
+    weights = bundle.initial_weights | biases | {"features.f2.bias": biases["features.f2.bias"] - 0.1}
+    images = bundle.data.images.at[0].set(0)
+    return dataclasses.replace(
+        bundle, initial_weights=weights, data=eqx.tree_at(lambda data: data.images, bundle.data, images)
+    )
 
 
 @lru_cache
@@ -124,6 +139,44 @@ def test_exact_values_train_as_the_replay(name: str, backend: str, tmp_path: Pat
         assert np.abs(value - expected[key]).max() <= 0.01 * moved + 1e-6, key
 
 
+def test_an_image_without_features_trains_as_the_replay(tmp_path: Path) -> None:
+    bundle = partly_dead()
+    expected = bundle.train()
+    for model in (bundle.initial_model(), expected):
+        features = np.stack([model.features(image) for image in bundle.data.images])
+        assert list(np.any(features != 0, axis=1)) == [False, True, True]
+    execution = Execution(bundle, settings())
+    weights = trained(execution, tmp_path)
+    for key, value in named_weights(expected).items():
+        np.testing.assert_allclose(weights[key], value, atol=1e-5, err_msg=key)
+    images_seen = bundle.data.schedule.size
+    assert execution.circuits == training_circuits(bundle.initial_model(), bundle.image_shape, images_seen)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-7, 1e-6, 1e-3])
+def test_features_near_zero_have_the_layer_s_values_and_derivatives(size: float) -> None:
+    """Where the amplitudes' norm falls below 1, and at zero, where there are none."""
+    layer = layer_of("hermitian")
+    measured = measured_circuit(layer)
+    features = size * jnp.array([1.0, -0.5, 0.25, 2.0])
+    angles = np.asarray(measured.layer_angles(layer, features), dtype=float)
+    rule = parameter_shift(measured)
+    at_offsets = evaluator(measured, "exact", None)[0].expectations(angles + rule.offsets, seed=0)
+    terms, slopes = (jnp.asarray(array, jnp.float32) for array in (at_offsets[0], at_offsets.T @ rule.slopes))
+
+    def executed(layer: QuantumLayer, features: Any) -> Any:
+        return MeasuredLayer(layer, terms, slopes, measured)(features)
+
+    np.testing.assert_allclose(executed(layer, features), layer(features), atol=1e-5)
+    for output in range(layer.n_outputs):
+        ours = jax.grad(lambda parts, k=output: executed(*parts)[k])((layer, features))
+        theirs = jax.grad(lambda parts, k=output: parts[0](parts[1])[k])((layer, features))
+        for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+            # The derivatives by small features are large.
+            np.testing.assert_allclose(one, other, atol=1e-5 * max(1.0, float(np.abs(other).max())))
+        assert size or not any(np.any(leaf) for leaf in jax.tree.leaves(ours))
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_as_many_circuits_as_predicted(name: str, tmp_path: Path) -> None:
     bundle = small(name)
@@ -146,7 +199,7 @@ def test_every_component_is_measured_as_it_is_simulated(name: str) -> None:
     reference, _ = evaluator(measured, "exact", None)
     terms = reference.expectations(angles, seed=0)
     np.testing.assert_allclose(
-        measured.values(layer.observable, jnp.asarray(terms[0], jnp.float32)), layer(features), atol=2e-5
+        measured.values(layer, features, jnp.asarray(terms[0], jnp.float32)), layer(features), atol=2e-5
     )
     for backend in ("pennylane:default.qubit", "qiskit-aer"):
         other, _ = evaluator(measured, backend, None)

@@ -409,7 +409,7 @@ class _MeasuredLayer(eqx.Module):
         layer = self.layer if self.layer.trainable else jax.lax.stop_gradient(self.layer)
         angles = self.measured.layer_angles(layer, features)
         moved = self.terms + self.slopes @ (angles - jax.lax.stop_gradient(angles))
-        return self.measured.values(layer.observable, moved)
+        return self.measured.values(layer, features, moved)
 
 
 @eqx.filter_jit

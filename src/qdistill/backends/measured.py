@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float
 
 from qdistill.quantum.circuit import Angle, Circuit
 from qdistill.quantum.layer import QuantumLayer
-from qdistill.quantum.observable import Observable, PauliZ, pauli_strings
+from qdistill.quantum.observable import PauliZ, pauli_strings
 from qdistill.quantum.preparation import embedded, embedded_features
 from qdistill.quantum.shots import basis_letters, measurement_settings
 from qdistill.quantum.simulate import values_of_angles
@@ -102,10 +102,19 @@ class MeasuredCircuit:
         prepared = embedded_features(layer.embedding, layer.circuit, features)
         return values_of_angles(self.angles, layer.weights.reshape(-1), prepared)
 
-    def values(self, observable: Observable, terms: Float[Array, " terms"]) -> Float[Array, " outputs"]:
-        """The layer's values from the expectation values of the terms; differentiable in both arguments."""
+    def values(
+        self, layer: QuantumLayer, features: Float[Array, " features"], terms: Float[Array, " terms"]
+    ) -> Float[Array, " outputs"]:
+        """The layer's values for one feature vector from the expectation values of the terms; differentiable in all.
+
+        A backend measures a state of norm 1. The layer's has it too, but for `AmplitudeEmbedding` of features close to
+        zero: those that are all zero have no amplitudes, and so the value 0, whatever is measured.
+        """
         with_identity = jnp.concatenate([terms, jnp.ones(1, terms.dtype)])
-        return jnp.sum(observable.pauli_coefficients() * with_identity[np.array(self.places, dtype=np.int32)], axis=1)
+        coefficients = layer.observable.pauli_coefficients()
+        of_norm_one = jnp.sum(coefficients * with_identity[np.array(self.places, dtype=np.int32)], axis=1)
+        state = layer.embedding.state(features)
+        return of_norm_one * jnp.vdot(state, state).real
 
     def _all(self) -> list[dict[int, tuple[int, ...]]]:
         return [self.supports(setting) for setting in self.settings]
