@@ -22,7 +22,7 @@ from qdistill.errors import ArgumentError
 from qdistill.evaluate.protocol import replay
 from qdistill.experiments.recipe import Recipe
 from qdistill.models import ARCHITECTURES
-from qdistill.quantum import Circuit, Execution, on_device, with_key
+from qdistill.quantum import Circuit, DeviceModel, Execution, on_device, with_key
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -79,6 +79,9 @@ def test_the_command_line_takes_a_file_of_ones_own(tmp_path: Path) -> None:
     printed = qdistill("distill", "five-digits", *own, *short, "--out", run)
     assert f"qdistill --plugin {EXAMPLES / 'quanvolution.py'} evaluate {run}" in printed
     assert "test set of five-digits" in qdistill("evaluate", run)
+    DeviceModel.uniform(4).save(tmp_path / "device.toml")
+    noisy = qdistill("evaluate", run, "--device", tmp_path / "device.toml")
+    assert "trained and tested on uniform" in noisy
     # 196 patches of 28x28 pixels, 12 angles: the images are not trained, so there is no gradient of the features.
     assert f"{5 * 10 * 196 * 25:,} circuits" in qdistill("cost", run)
 

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import qiskit.qasm3
@@ -20,8 +22,18 @@ from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
 from qdistill.errors import BundleError
 from qdistill.evaluate.protocol import replay
-from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture, named_weights
-from qdistill.quantum import Circuit, Operation, constant, feature, weight
+from qdistill.models import ARCHITECTURES, LeNetArchitecture, QuantumLeNetArchitecture, named_weights
+from qdistill.quantum import (
+    AngleEmbedding,
+    BasicEntangling,
+    Circuit,
+    Hermitian,
+    Operation,
+    QuantumLayer,
+    constant,
+    feature,
+    weight,
+)
 
 from ..distill.samples import digits_bundle, random_bundle
 
@@ -153,13 +165,61 @@ def test_openqasm_text_has_our_state(tmp_path: Path) -> None:
         assert abs(value - arrays["values"][0, wire]) < 1e-4
 
 
-@pytest.mark.parametrize("target", ["pennylane", "qiskit", "qasm"])
-@pytest.mark.parametrize("name", ["classical", "the dense control"])
-def test_a_network_without_a_quantum_layer(target: str, name: str, tmp_path: Path, capsys: Any) -> None:
-    path, _ = saved(tmp_path, name)
-    assert main(["export", str(path), "--to", target]) == 1
-    assert f"has no quantum layer, so there is nothing to export to {target}" in capsys.readouterr().err
-    assert [entry.name for entry in tmp_path.iterdir()] == ["bundle.safetensors"]
+@dataclasses.dataclass(frozen=True)
+class OwnArchitecture:
+    """A network of the user's own with a quantum layer, under the name that the quantum LeNet has for its own."""
+
+    def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: jax.Array) -> eqx.Module:
+        class Own(eqx.Module):
+            branch: QuantumLayer
+
+            def __call__(self, image: jax.Array) -> jax.Array:
+                return self.branch(image.ravel()[:2])
+
+        observable = Hermitian(jnp.ones((n_classes, 16)), ((0, 1),) * n_classes)
+        return Own(QuantumLayer(AngleEmbedding(2), BasicEntangling(2, 1).circuit(), jnp.zeros((1, 2)), observable))
+
+
+OTHERS = {
+    "classical": (LeNetArchitecture(width=4), "is the architecture LeNetArchitecture"),
+    "a network of one's own": (OwnArchitecture(), "is the architecture OwnArchitecture"),
+    "removed": (Q(n_qubits=2, n_layers=1, branch="removed"), "has none there"),
+    "removed, with a quanvolution": (
+        Q(n_qubits=2, n_layers=1, branch="removed", quanvolution_layers=1),
+        "has none there",
+    ),
+    "dense, with a quanvolution": (
+        Q(n_qubits=2, n_layers=1, branch="dense", quanvolution_layers=1),
+        "has a dense layer there",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_networks_without_that_quantum_layer(
+    name: str, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "OwnArchitecture", OwnArchitecture)
+    architecture, found = OTHERS[name]
+    random_bundle(architecture).save(tmp_path / "bundle")
+    for target in ("pennylane", "qiskit", "qasm"):
+        assert main(["export", str(tmp_path / "bundle"), "--to", target]) == 1
+        message = f"can be exported to {target}, but the bundle's network {found}."
+        assert message in " ".join(capsys.readouterr().err.split())
+    assert [entry.name for entry in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_quanvolution_that_is_left_out_is_named(tmp_path: Path, capsys: Any) -> None:
+    path, bundle = saved(tmp_path, QUANVOLUTION)
+    assert main(["export", str(path), "--to", "qasm"]) == 0
+    printed, said = capsys.readouterr()
+    assert "the quanvolution in C1's place is left out" in said
+    assert "layer.qasm" in printed
+    with np.load(tmp_path / "bundle-qasm" / "layer.npz") as arrays:
+        features = jax.vmap(bundle.train().features)(bundle.data.images)  # type: ignore[attr-defined]
+        np.testing.assert_allclose(arrays["features"], features, atol=1e-5)
+    assert main(["export", str(path), "--to", "numpy"]) == 0
+    assert not capsys.readouterr().err
 
 
 def test_an_unknown_target_is_refused(tmp_path: Path) -> None:

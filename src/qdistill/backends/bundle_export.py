@@ -51,16 +51,12 @@ def export_layer(bundle: DistilledDataset, target: LayerTarget, folder: Path) ->
         The files.
 
     Raises:
-        BundleError: the bundle's network has no quantum layer.
+        BundleError: the bundle's network is no quantum LeNet with a quantum layer between F2 and F3.
         RunError: a file cannot be written.
     """
     if target not in LAYER_TARGETS:
         raise ArgumentError.unknown("target", target, LAYER_TARGETS)
-    if not isinstance(getattr(_network(bundle), "branch", None), QuantumLayer):
-        raise BundleError(
-            f"The bundle's network has no quantum layer, so there is nothing to export to {target}: it is the "
-            f"architecture {bundle.architecture}."
-        )
+    _check_branch(bundle, target)
     model: Any = bundle.train()
     layer: QuantumLayer = model.branch
     features = jax.vmap(model.features)(bundle.data.images)
@@ -113,6 +109,20 @@ def _network(bundle: DistilledDataset) -> Any:
     if bundle.architecture is None:
         raise BundleError("The bundle is for a network that its file does not describe, which cannot be exported.")
     return bundle.initial_model()
+
+
+def _check_branch(bundle: DistilledDataset, target: LayerTarget) -> None:
+    """Raise a BundleError where the network has no layer that can be exported."""
+    model = _network(bundle)
+    if isinstance(model, QuantumLeNet) and isinstance(model.branch, QuantumLayer):
+        return
+    found = f"is the architecture {type(bundle.architecture).__name__}"
+    if isinstance(model, QuantumLeNet):
+        found = f"has {'none' if model.branch is None else 'a dense layer'} there"
+    raise BundleError(
+        f"Only the quantum layer of a quantum LeNet, between F2 and F3, can be exported to {target}, but the bundle's "
+        f"network {found}."
+    )
 
 
 def _settings(bundle: DistilledDataset) -> dict[str, Any]:

@@ -175,11 +175,12 @@ def _curve(
 def _device(given: str, loaded: DistilledDataset) -> DeviceModel:
     """The device of a name, or of a file, for as many wires as the bundle's network has."""
     from qdistill.backends.devices import device
-    from qdistill.models import QuantumLeNetArchitecture
+    from qdistill.evaluate.cost import quantum_layers
 
-    if not isinstance(loaded.architecture, QuantumLeNetArchitecture):
+    layers = quantum_layers(loaded.initial_model())
+    if not layers:
         raise ArgumentError("Argument `device` must be left out: the bundle is for a network without a quantum layer.")
-    return device(given, loaded.architecture.n_wires)
+    return device(given, max(layer.circuit.n_wires for layer in layers))
 
 
 def say_what_is_left_out(model: DeviceModel, loaded: DistilledDataset) -> None:
