@@ -19,6 +19,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pennylane as qml
 import pytest
 from qiskit_ibm_runtime import SamplerV2
 from qiskit_ibm_runtime.exceptions import RuntimeJobNotFound
@@ -29,6 +30,7 @@ from qdistill.backends.evaluators import evaluator
 from qdistill.backends.execution import Execution, ExecutionSettings
 from qdistill.backends.execution import _MeasuredLayer as MeasuredLayer
 from qdistill.backends.measured import Evaluator, measured_circuit
+from qdistill.backends.pennylane_evaluator import LOCAL
 from qdistill.backends.shifts import n_evaluations, parameter_shift, spsa
 from qdistill.cli import main
 from qdistill.cli.execute import _progress as progress
@@ -427,7 +429,8 @@ def test_values_that_are_none(tmp_path: Path) -> None:
     [
         ("qiskit-ear", 10, "`backend` must be one of .*Did you mean 'qiskit-aer'"),
         ("pennylane:", 10, "`backend` must be one of"),
-        ("pennylane:nothing.qubit", 10, "'pennylane:nothing.qubit' cannot be made"),
+        ("pennylane:default.nothing", 10, "'pennylane:default.nothing' cannot be made"),
+        ("pennylane:default.gaussian", 10, "'pennylane:default.gaussian' cannot be made .*'seed'"),
         ("qiskit:FakeManil", 10, "Did you mean 'qiskit:fake_manila'"),
         ("qiskit:FakeManilaV2", None, "`shots` must be given for qiskit:FakeManilaV2"),
         ("ibm:ibm_somewhere", None, "`shots` must be given for ibm:ibm_somewhere"),
@@ -438,6 +441,35 @@ def test_values_that_are_none(tmp_path: Path) -> None:
 def test_backends_that_are_none(backend: str, shots: int | None, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         evaluator(measured_circuit(layer_of("hermitian")), backend, shots)
+
+
+@pytest.mark.parametrize("device", ["ionq.qpu", "braket.aws.qubit", "qiskit.remote", "qiskit.aer", "null.qubit"])
+def test_no_device_of_a_plugin_is_even_made(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("made")
+
+    monkeypatch.setattr("pennylane.device", made)
+    with pytest.raises(ArgumentError, match=rf"`backend` must .*'pennylane:{device}'.*paid for.*only ibm:NAME"):
+        evaluator(measured_circuit(layer_of("hermitian")), f"pennylane:{device}", 10)
+
+
+def test_the_simulators_that_are_taken_are_pennylane_s_own() -> None:
+    taken = {name: entry for name, entry in qml.plugin_devices.items() if name.startswith(LOCAL)}
+    assert {"default.qubit", "lightning.qubit", "reference.qubit"} <= set(taken)
+    assert {entry.dist.name.replace("_", "-").lower() for entry in taken.values()} == {
+        "pennylane",
+        "pennylane-lightning",
+    }
+
+
+def test_a_device_that_needs_more_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    def demanding(wires: int, *, token: str) -> None:
+        raise AssertionError("made")
+
+    entry = SimpleNamespace(load=lambda: demanding)
+    monkeypatch.setitem(qml.plugin_devices, "default.demanding", entry)
+    with pytest.raises(ArgumentError, match=r"'pennylane:default.demanding' cannot be made \(.*argument"):
+        evaluator(measured_circuit(layer_of("hermitian")), "pennylane:default.demanding", 10)
 
 
 def test_a_device_with_too_few_qubits() -> None:

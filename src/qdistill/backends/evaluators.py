@@ -18,7 +18,7 @@ from qdistill.errors import ArgumentError
 from qdistill.quantum.simulate import TO_Z_BASIS, apply
 
 BACKENDS = ("exact", "qiskit-aer", "qiskit:DEVICE", "pennylane:DEVICE", "ibm:NAME")
-"""What `evaluator` takes: the package's simulator, Aer, Qiskit's simulated devices, PennyLane's devices, IBM's."""
+"""What `evaluator` takes: the package's simulator, Aer, Qiskit's simulated devices, PennyLane's simulators, IBM's."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def evaluator(measured: MeasuredCircuit, backend: str, shots: int | None) -> tup
         The evaluator and, for a device that is paid for, an estimate of the seconds that a circuit takes.
 
     Raises:
-        ArgumentError: an unknown backend, one without exact values for `shots=None` or without samples for a number of
-            them, one with too few qubits, or shots below 1.
+        ArgumentError: an unknown backend, a device of a PennyLane plugin's, a backend without exact values for
+            `shots=None` or without samples for a number of them, one with too few qubits, or shots below 1.
         MissingExtraError: the backend's package is not installed.
         RunError: IBM's service cannot be used.
     """

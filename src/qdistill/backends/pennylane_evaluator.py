@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -12,23 +14,25 @@ from qdistill.backends.measured import MeasuredCircuit
 from qdistill.backends.pennylane import queue
 from qdistill.errors import ArgumentError
 
-_SEEDED = ("default.", "lightning.")
+LOCAL = ("default.", "lightning.", "reference.")
+"""How the names of PennyLane's own simulators start, all of which compute on this machine."""
 
 
 @dataclass(frozen=True, eq=False)
 class PennyLaneEvaluator:
-    """An `Evaluator` on a device of PennyLane.
+    """An `Evaluator` on one of PennyLane's own simulators.
 
-    PennyLane's own simulators take the seed; devices of others draw as they do.
+    Devices of plugins are refused, because some of them are remote ones that are paid for by the circuit.
 
     Args:
         measured: what to run.
-        device: its name, such as ``"default.qubit"``.
+        device: its name, such as ``"default.qubit"``; it starts with one of `LOCAL`.
         shots: of each circuit, or None for exact values, where the device has them.
 
     Raises:
         MissingExtraError: PennyLane is not installed.
-        ArgumentError: PennyLane knows no such device, or it has too few qubits.
+        ArgumentError: this is none of PennyLane's own simulators, or it cannot be made for the layer's qubits and a
+            seed.
     """
 
     measured: MeasuredCircuit
@@ -37,13 +41,20 @@ class PennyLaneEvaluator:
 
     def __post_init__(self) -> None:
         """Make the device once, so that a wrong name is found before anything runs."""
+        if not self.device.startswith(LOCAL):
+            raise ArgumentError(
+                "Argument `backend` must be, after 'pennylane:', a simulator of PennyLane's own, whose name starts "
+                f"with {', '.join(LOCAL[:-1])} or {LOCAL[-1]}, but was 'pennylane:{self.device}'. A plugin's device "
+                "may be a remote one that is paid for, and only ibm:NAME shows the bill and asks first."
+            )
         qml = require("pennylane", "pennylane")
         try:
-            qml.device(self.device, wires=self.measured.circuit.n_wires)
-        except (qml.exceptions.DeviceError, ValueError, ImportError) as error:
+            self._make(qml, seed=0)
+        except (qml.exceptions.DeviceError, ValueError, TypeError, ImportError) as error:
             raise ArgumentError(
-                f"Argument `backend` must be a device of PennyLane with the layer's {self.measured.circuit.n_wires} "
-                f"qubits, but 'pennylane:{self.device}' cannot be made ({error})."
+                f"Argument `backend` must be a device of PennyLane that takes the layer's "
+                f"{self.measured.circuit.n_wires} qubits and a seed and needs nothing else, but "
+                f"'pennylane:{self.device}' cannot be made ({error})."
             ) from error
 
     def expectations(
@@ -52,8 +63,7 @@ class PennyLaneEvaluator:
         """See `Evaluator`."""
         qml = require("pennylane", "pennylane")
         n = self.measured.circuit.n_wires
-        options = {"seed": seed} if self.device.startswith(_SEEDED) else {}
-        device = qml.device(self.device, wires=n, **options)
+        device = self._make(qml, seed)
 
         def function(setting: str, angles: np.ndarray) -> object:
             queue(qml, self.measured.circuit, angles, None)
@@ -71,3 +81,6 @@ class PennyLaneEvaluator:
                 for setting in self.measured.settings
             ]
         )
+
+    def _make(self, qml: ModuleType, seed: int) -> Any:
+        return qml.device(self.device, wires=self.measured.circuit.n_wires, seed=seed)

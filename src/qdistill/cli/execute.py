@@ -70,7 +70,7 @@ def execute(
     Args:
         bundle: a bundle file, the folder of a run, or a name of the zoo.
         backend: exact, qiskit-aer, qiskit:FakeSherbrooke (or another simulated device), pennylane:default.qubit (or
-            another device), or ibm:NAME.
+            another simulator of PennyLane's own: default.*, lightning.*), or ibm:NAME, the only one that costs money.
         shots: of each circuit; without it exact values, where the backend has them.
         steps: how many of the training's steps, from the first; all by default.
         gradient: parameter_shift is exact but for the shots; spsa takes fewer circuits, and is noisy.
