@@ -701,6 +701,80 @@ def test_a_real_device_asks_first(
     assert not (tmp_path / "out").exists()
 
 
+IBM_CARD = """[[card]]
+name = "Ours"
+currency = "USD"
+per_task = 9.0
+date = "2026-01-01"
+source = "here"
+
+[[card]]
+name = "our IBM plan"
+currency = "EUR"
+per_second = 4.0
+seconds_per_shot = 1.0
+per_task = 0.5
+date = "2026-02-03"
+source = "here"
+"""
+
+
+def test_a_real_device_is_priced_by_the_user_s_card(
+    saved: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_service(Service(), lambda: "yes", monkeypatch)
+    rates = tmp_path / "rates.toml"
+    rates.write_text(IBM_CARD)
+    assert main(on_ibm(saved, tmp_path / "out", "--shots", "100", "--rates", str(rates))) == 0
+    err = capsys.readouterr().err
+    # 250 us a shot by the device, whatever the card says: 60 circuits of 100 shots are 1.5 s.
+    assert "At 4 EUR a second and 0.5 EUR a circuit (our IBM plan, as of 2026-02-03) that is about 36.00 EUR." in err
+    assert "30 circuits done, 30 left, 18.00 of 36.00 EUR, " in err
+    assert "60 circuits done, 0 left, 36.00 of 36.00 EUR, " in err
+
+
+def test_a_price_of_the_user_s_is_shown_instead_of_the_card_s(
+    saved: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_service(Service(), lambda: "yes", monkeypatch)
+    assert main(on_ibm(saved, tmp_path / "out", "--steps", "1", "--price", "2")) == 0
+    assert "30 circuits done, 0 left, 60.00 of 60.00, " in capsys.readouterr().err
+    assert main(on_ibm(saved, tmp_path / "out", "--resume")) == 0
+    (card,) = [card for card in read_rates() if card.name.startswith("IBM")]
+    price = card.price(Work(60, 60 * 20, 1, 0, 0))
+    assert f"60 circuits done, 0 left, {price:,.2f} of {price:,.2f} {card.currency}, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "backend", "message"),
+    [
+        (IBM_CARD.replace("IBM", "I.B.M."), "ibm:ibm_here", "has none: 'Ours', 'our I.B.M. plan'"),
+        (IBM_CARD.replace("Ours", "IBM"), "ibm:ibm_here", "has 2: 'IBM', 'our IBM plan'"),
+        ("", "ibm:ibm_here", "must hold a table [[card]]"),
+        (IBM_CARD, "qiskit-aer", "must be left out but for ibm:NAME"),
+    ],
+)
+def test_rates_that_do_not_fit(
+    text: str,
+    backend: str,
+    message: str,
+    saved: Path,
+    tmp_path: Path,
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service = Service()
+    use_service(service, refuse_to_ask, monkeypatch)
+    rates = tmp_path / "rates.toml"
+    rates.write_text(text)
+    assert main(on_ibm(saved, tmp_path / "out", "--backend", backend, "--rates", str(rates))) == 2
+    err = capsys.readouterr().err
+    assert "Argument `rates` must" in err
+    assert message in err
+    assert service.sent == 0
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_real_device_after_yes(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service()
     use_service(service, lambda: "yes", monkeypatch)

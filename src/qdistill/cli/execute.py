@@ -18,6 +18,7 @@ from qdistill.cli.shared import (
     Cache,
     DataDir,
     Directions,
+    Rates,
     accuracy,
     bundle_file,
     call,
@@ -31,6 +32,7 @@ from qdistill.files import SCORES, write_json, write_whole
 
 if TYPE_CHECKING:
     from qdistill.distill.bundle import DistilledDataset
+    from qdistill.evaluate.rates import RateCard
 
 WEIGHTS = "weights.safetensors"
 """The trained network's arrays, in an execution's folder."""
@@ -57,6 +59,7 @@ def execute(
     directions: Directions = None,
     seed: int = 0,
     price: float | None = None,
+    rates: Rates = None,
     out: _Out = None,
     resume: Annotated[bool, FlagCreatePairsOff] = False,
     data_dir: DataDir = None,
@@ -76,7 +79,9 @@ def execute(
         gradient: parameter_shift is exact but for the shots; spsa takes fewer circuits, and is noisy.
         directions: that spsa averages over, each two evaluations an image.
         seed: decides the samples on simulators, and the directions of spsa.
-        price: of one circuit with its shots, in any currency, to show what the whole costs.
+        price: of one circuit with its shots, in any currency, to show what the whole costs; on ibm:NAME it is shown
+            without this by the card of IBM's.
+        rates: rate cards of your own, of which one names IBM; on ibm:NAME only.
         out: where to keep what is measured.
         resume: go on with the execution in the folder.
         data_dir: where the dataset's files lie; the trained network is measured on its test set.
@@ -85,6 +90,7 @@ def execute(
     path = bundle_file(bundle)
     if price is not None and not 0 <= price < float("inf"):
         raise ArgumentError(f"Argument `price` must be finite and at least 0, but was {price}.")
+    card = _card(backend, rates)
     if compilation_cache:
         use_compilation_cache()
     import numpy as np
@@ -110,12 +116,18 @@ def execute(
     done = execution.circuits_done(folder) if resume else 0
     left = execution.circuits - done
     _describe(execution.circuits, done, shots, price)
-    if seconds is not None and left:
-        _confirm(backend, left, shots, left * seconds)
+    currency = ""
+    if card is not None and shots is not None and seconds is not None:
+        # How long a shot takes is the device's to say.
+        card = dataclasses.replace(card, seconds_per_shot=seconds / shots)
+        if price is None:
+            price, currency = _bill(card, 1, shots), f" {card.currency}"
+        if left:
+            _confirm(backend, left, shots, left * seconds, card)
     execution.open(folder, resume=resume)
     started = time.monotonic()
     try:
-        with _progress(execution.circuits, done, price) as observe:
+        with _progress(execution.circuits, done, price, currency) as observe:
             model = execution.train(measuring, folder, observe=observe)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -168,19 +180,52 @@ def _describe(circuits: int, done: int, shots: int | None, price: float | None) 
     say(f"{circuits:,} circuits of {_shots(shots)}{before}{cost}")
 
 
-def _confirm(backend: str, circuits: int, shots: int | None, seconds: float) -> None:
+def _card(backend: str, rates: Path | None) -> RateCard | None:
+    """The card of IBM's, for a device of theirs; None for what costs nothing.
+
+    Raises:
+        ArgumentError: the file cannot be read, has no card that names IBM or several, or was given for what costs
+            nothing.
+    """
+    if not backend.startswith("ibm:"):
+        if rates is not None:
+            raise ArgumentError(
+                f"Argument `rates` must be left out but for ibm:NAME, for {backend} costs nothing, but was {rates}."
+            )
+        return None
+    from qdistill.evaluate.rates import DEFAULT_RATES, read_rates
+
+    rates = DEFAULT_RATES if rates is None else rates
+    cards = read_rates(rates)
+    fitting = [card for card in cards if "ibm" in card.name.lower()]
+    if len(fitting) != 1:
+        found = ", ".join(repr(card.name) for card in fitting or cards)
+        raise ArgumentError(
+            f"Argument `rates` must have one card whose name holds IBM, by which {backend} is priced, but {rates} has "
+            f"{len(fitting) or 'none'}: {found}."
+        )
+    return fitting[0]
+
+
+def _bill(card: RateCard, circuits: int, shots: int) -> float:
+    """What circuits of so many shots cost."""
+    from qdistill.evaluate.cost import Work
+
+    return card.price(Work(circuits, circuits * shots, 1, 0, 0))
+
+
+def _confirm(backend: str, circuits: int, shots: int, seconds: float, card: RateCard) -> None:
     """Ask before anything is sent to a device.
 
     Raises:
         RunError: the answer is not yes.
     """
-    from qdistill.evaluate.rates import read_rates
-
-    card = next(card for card in read_rates() if card.name.startswith("IBM"))
+    prices = [("second", card.per_second), ("circuit", card.per_task), ("shot", card.per_shot)]
+    tariff = " and ".join(f"{price:g} {card.currency} a {unit}" for unit, price in prices if price)
     say(f"{backend} would run {circuits:,} circuits of {shots:,} shots, in about {seconds:,.1f} s of its time.")
     say(
-        f"At {card.per_second:.2f} {card.currency} a second ({card.name}, as of {card.date}) that is about "
-        f"{seconds * card.per_second:,.2f} {card.currency}."
+        f"At {tariff} ({card.name}, as of {card.date}) that is about {_bill(card, circuits, shots):,.2f} "
+        f"{card.currency}."
     )
     say("The account that Qiskit has saved pays for that. Type yes to send them:")
     try:
@@ -192,7 +237,7 @@ def _confirm(backend: str, circuits: int, shots: int | None, seconds: float) -> 
 
 
 @contextmanager
-def _progress(circuits: int, before: int, price: float | None) -> Iterator[Callable[[int], None]]:
+def _progress(circuits: int, before: int, price: float | None, currency: str = "") -> Iterator[Callable[[int], None]]:
     """Circuits done and left, the time left and the price so far: a bar on a terminal, else a line a tenth."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
@@ -202,7 +247,7 @@ def _progress(circuits: int, before: int, price: float | None) -> Iterator[Calla
     first, started = 0, time.monotonic()
 
     def text() -> str:
-        cost = "" if price is None else f", {done * price:,.2f} of {circuits * price:,.2f}"
+        cost = "" if price is None else f", {done * price:,.2f} of {circuits * price:,.2f}{currency}"
         to_go = ""
         if done > first:
             seconds = (time.monotonic() - started) * (circuits - done) / (done - first)

@@ -36,6 +36,7 @@ Cache = Annotated[
     bool,
     arg(help="keep compiled programs in the user's cache folder, so that the next run of the kind starts at once."),
 ]
+Rates = Annotated[Path | None, arg(metavar="FILE.toml", help_behavior_hint="(default: the package's)")]
 Directions = Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 32; with spsa only)")]
 
 
