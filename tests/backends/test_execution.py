@@ -311,8 +311,9 @@ def test_spsa_trains_with_two_evaluations_a_direction(tmp_path: Path) -> None:
     bundle = small("hermitian")
     execution = Execution(bundle, settings(gradient="spsa", directions=2))
     assert execution.circuits == bundle.data.schedule.size * 5 * 3
-    predicted = training_circuits(bundle.initial_model(), bundle.image_shape, bundle.data.schedule.size, "spsa")
-    assert predicted == Execution(bundle, settings(gradient="spsa")).circuits
+    seen = bundle.data.schedule.size
+    predicted = training_circuits(bundle.initial_model(), bundle.image_shape, seen, "spsa", directions=2)
+    assert predicted == execution.circuits
     weights = trained(execution, tmp_path)
     assert all(np.isfinite(value).all() for value in weights.values())
     # F3 sees the measured values themselves, so that its first step is exact.
@@ -546,6 +547,48 @@ def test_the_command(saved: Path, tmp_path: Path, capsys: Any) -> None:
     assert main([*arguments, "--resume"]) == 0
     assert json.loads((tmp_path / "out" / "scores.json").read_text())["test_accuracy"] == scores["test_accuracy"]
     assert f"{circuits:,} of them measured already" in capsys.readouterr().err
+
+
+@dataclasses.dataclass
+class Ran:
+    """What a sampler of Qiskit's really ran, told from its results."""
+
+    circuits: int = 0
+    shots: int = 0
+
+    def watch(self, measuring: Any) -> Evaluator:
+        """The same `QiskitSampler`, with samplers that are counted."""
+        made = measuring.sampler
+        return dataclasses.replace(measuring, sampler=lambda seed: SimpleNamespace(run=partial(self._run, made(seed))))
+
+    def _run(self, sampler: Any, pubs: Any, *, shots: int) -> Any:
+        job = sampler.run(pubs, shots=shots)
+        for part in job.result():
+            self.circuits += part.data.wires.size
+            self.shots += part.data.wires.size * part.data.wires.num_shots
+        return job
+
+
+@pytest.mark.parametrize("rule", [["parameter_shift"], ["spsa", "--directions", "2"], ["spsa"]], ids=" ".join)
+@pytest.mark.parametrize("steps", [["--steps", "1"], []], ids=["one step", "all steps"])
+def test_cost_predicts_what_execute_runs(
+    rule: list[str], steps: list[str], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, ran = tmp_path / "bundle.safetensors", Ran()
+    digits_bundle(*NETWORKS["hermitian"]).save(path)
+
+    def counted(*arguments: Any) -> tuple[Evaluator, None]:
+        return ran.watch(evaluator(*arguments)[0]), None
+
+    monkeypatch.setattr("qdistill.backends.evaluators.evaluator", counted)
+    both = [str(path), "--shots", "3", *steps]
+    assert main(["cost", *both, "--json", "--method", *rule]) == 0
+    work = json.loads(capsys.readouterr().out)["trainings"][0]["work"]
+    out = tmp_path / "out"
+    arguments = [*both, "--backend", "qiskit-aer", "--gradient", *rule, "--out", str(out), "--no-compilation-cache"]
+    assert main(["execute", *arguments]) == 0
+    assert (ran.circuits, ran.shots) == (work["circuits"], work["shots"])
+    assert json.loads((out / "scores.json").read_text())["circuits"] == ran.circuits
 
 
 def test_the_command_with_wrong_options(saved: Path, tmp_path: Path, capsys: Any) -> None:

@@ -102,6 +102,20 @@ def test_the_comparison_is_with_the_shortest_training_that_is_as_good() -> None:
     assert len(compare(bundle, None, shots=7)) == 1
 
 
+def test_the_first_steps_of_a_training() -> None:
+    bundle = DistilledDataset.load("mnist-10-qlenet")
+    (part,) = compare(bundle, None, shots=7, steps=3)
+    assert (part.seen, part.work.circuits, part.work.shots) == (30, 24_390, 7 * 24_390)
+    assert (part.name, part.accuracy) == ("10 distilled images, 3 of 10 steps", None)
+    (whole,) = compare(bundle, None, shots=7, steps=10)
+    assert (whole.seen, whole.accuracy) == (100, bundle.record.test_accuracy)
+    for steps in (0, 11):
+        with pytest.raises(ArgumentError, match=f"`steps` must be from 1 to the 10 .*but was {steps}"):
+            compare(bundle, None, shots=7, steps=steps)
+    with pytest.raises(ArgumentError, match="`steps` must be left out beside a record"):
+        compare(bundle, record((1000, 0.9)), shots=7, steps=3)
+
+
 def test_a_bundle_without_a_validation_accuracy_is_as_good_as_none() -> None:
     bundle = DistilledDataset.load("mnist-10-qlenet")
     unmeasured = dataclasses.replace(
@@ -213,3 +227,14 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     trainings = json.loads(capsys.readouterr().out)["trainings"]
     assert trainings[0]["work"]["circuits"] == 100 * 9
     assert main(["cost", "mnist-10-qlenet", "--shots", "0"]) == 2
+
+
+def test_the_command_line_for_the_first_steps(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["cost", "mnist-10-qlenet", "--steps", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "10 distilled images, 3 of 10 steps: test accuracy not measured" in out
+    assert "30 image gradients, 24,390 circuits" in out
+    assert "real images" not in out
+    for option in (["--measure"], ["--record", str(tmp_path / "record.json")]):
+        assert main(["cost", "mnist-10-qlenet", "--steps", "3", *option]) == 2
+        assert f"`{option[0][2:]}` must be left out with `steps`" in capsys.readouterr().err

@@ -22,7 +22,7 @@ from qdistill.cli.shared import (
     spsa_directions,
     use_compilation_cache,
 )
-from qdistill.errors import BundleError
+from qdistill.errors import ArgumentError, BundleError
 from qdistill.files import write_json
 
 
@@ -35,6 +35,7 @@ def cost(
     bundle: BundlePath,
     *,
     shots: int = 1024,
+    steps: int | None = None,
     method: Literal["parameter_shift", "spsa"] = "parameter_shift",
     directions: Directions = None,
     rates: Rates = None,
@@ -49,6 +50,8 @@ def cost(
     Args:
         bundle: a bundle file, the folder of a run, or a name of the zoo's.
         shots: of each circuit.
+        steps: how many of the bundle's training, from the first, as execute takes them; without trainings on real
+            images. All by default.
         method: how gradients are taken.
         directions: that spsa averages over, each two evaluations an image.
         rates: rate cards of your own, in the form of the package's rates.toml, whose path is printed.
@@ -60,6 +63,12 @@ def cost(
         compilation_cache: keep compiled programs in the user's cache folder, for --measure.
     """
     path = bundle_file(bundle)
+    if steps is not None and (measure or record is not None):
+        option = "measure" if measure else "record"
+        raise ArgumentError(
+            f"Argument `{option}` must be left out with `steps`: trainings on real images are compared with the whole "
+            "training on the bundle."
+        )
     averaged = spsa_directions(directions, method)
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.evaluate.rates import DEFAULT_RATES, read_rates
@@ -74,15 +83,17 @@ def cost(
         record = home_of(bundle) / f"full-{path.stem}.json"
         write_json(record, _measure(loaded, data_dir))
         say(f"Written: {record}")
-    known = find_record(loaded) if record is None else read_record(record, loaded)
-    trainings = compare(loaded, known, shots=shots, method=method, directions=averaged)
+    known = None
+    if steps is None:
+        known = find_record(loaded) if record is None else read_record(record, loaded)
+    trainings = compare(loaded, known, shots=shots, method=method, directions=averaged, steps=steps)
     priced = [{card.name: card.price(training.work) for card in cards} for training in trainings]
     core_seconds = distillation_seconds(path)
     if as_json:
         rows = [dataclasses.asdict(t) | {"prices": prices} for t, prices in zip(trainings, priced, strict=True)]
         distillation = {"core_seconds": core_seconds, "note": distillation_note(core_seconds)}
-        bill = {"bundle": str(path), "shots": shots, "method": method, "rates": str(rates), "trainings": rows}
-        bill["distillation"] = distillation
+        bill = {"bundle": str(path), "shots": shots, "steps": steps, "method": method, "rates": str(rates)}
+        bill |= {"trainings": rows, "distillation": distillation}
         print(json.dumps(bill))
         return 0
     work = trainings[0].work
@@ -112,7 +123,7 @@ def cost(
         "Accuracies are those of exact simulation; from shots, and by spsa, they are lower: "
         "`qdistill evaluate --shots` and `qdistill execute` measure that."
     )
-    if known is None:
+    if known is None and steps is None:
         print("No training on real images was measured for this network; --measure does.")
     print(distillation_note(core_seconds))
     return 0

@@ -5,10 +5,10 @@ One gradient on one image takes an evaluation of the layer as it is, and shifted
 (Anselmetti et al., arXiv 2104.05695). The angles are those of the trainable circuit, where it is trained, and those of
 the state preparation, because what lies below the layer needs the gradient with respect to its features: 2^n - 1
 uniformly controlled rotations for 2^n real amplitudes (Möttönen et al., quant-ph/0407010), or one a wire. By
-simultaneous perturbation (Spall, IEEE Trans. Autom. Control 37, 1992) it takes two evaluations beside the value,
-however many angles there are, and is as much noisier. The derivatives by the observable's coefficients come from the
-same measurements. Every evaluation is one circuit for each setting that is measured. `qdistill.backends.execution` runs
-exactly these circuits.
+simultaneous perturbation (Spall, IEEE Trans. Autom. Control 37, 1992) it takes two evaluations a direction beside the
+value, 64 for the default of 32 directions, however many angles there are, and is noisier the fewer they are. The
+derivatives by the observable's coefficients come from the same measurements. Every evaluation is one circuit for each
+setting that is measured. `qdistill.backends.execution` runs exactly these circuits.
 
 How often a network uses a layer for one image, and whether anything that is trained lies below it, is found by tracing
 the network on one image (`layer_uses`).
@@ -249,10 +249,15 @@ def work_of(
 
 
 def training_circuits(
-    model: Model, image_shape: tuple[int, ...], images_seen: int, method: Method = "parameter_shift"
+    model: Model,
+    image_shape: tuple[int, ...],
+    images_seen: int,
+    method: Method = "parameter_shift",
+    *,
+    directions: int = 32,
 ) -> int:
     """Circuits of one training; see `training_work`."""
-    return training_work(model, image_shape, images_seen, shots=1, method=method).circuits
+    return training_work(model, image_shape, images_seen, shots=1, method=method, directions=directions).circuits
 
 
 def quantum_layers(model: Model) -> list[QuantumLayer]:

@@ -124,6 +124,7 @@ def compare(
     shots: int,
     method: Method = "parameter_shift",
     directions: int = 32,
+    steps: int | None = None,
 ) -> list[Training]:
     """A training on the bundle, on all real images to the same accuracy, and on few of them.
 
@@ -133,23 +134,38 @@ def compare(
         shots: of each circuit.
         method: how gradients are taken.
         directions: that SPSA averages over.
+        steps: how many of the bundle's training, from the first; None for all. The accuracy after fewer was not
+            measured, so that nothing on real images is as good: they go with no record.
 
     Returns:
         The bundle's training first; the second is the shortest on all images to at least the bundle's validation
         accuracy, or the longest that was measured, if none is as good or the bundle's was not measured.
 
     Raises:
-        ArgumentError: no shots or directions, or an unknown method.
+        ArgumentError: no shots or directions, an unknown method, steps that the bundle's training does not have, or
+            steps with a record.
     """
+    schedule, distilled = bundle.data.schedule, bundle.record
+    total, accuracy = len(schedule), distilled.test_accuracy
+    if steps is not None:
+        if not 1 <= steps <= total:
+            raise ArgumentError(
+                f"Argument `steps` must be from 1 to the {total} of the bundle's training, but was {steps}."
+            )
+        if record is not None:
+            raise ArgumentError(
+                "Argument `steps` must be left out beside a record of trainings on real images, which are compared "
+                f"with the whole training on the bundle, but was {steps}."
+            )
+        schedule, accuracy = schedule[:steps], accuracy if steps == total else None
     uses = layer_uses(bundle.initial_model(), bundle.image_shape)
 
     def training(name: str, images: int, seen: int, accuracy: float | None, n_seeds: int) -> Training:
         work = work_of(uses, seen, shots=shots, method=method, directions=directions)
         return Training(name, images, seen, accuracy, n_seeds, work)
 
-    distilled = bundle.record
-    n_images, seen = len(bundle.data.images), int(bundle.data.schedule.size)
-    rows = [training(f"{n_images} distilled images", n_images, seen, distilled.test_accuracy, 1)]
+    n_images, part = len(bundle.data.images), "" if steps is None else f", {steps} of {total} steps"
+    rows = [training(f"{n_images} distilled images{part}", n_images, int(schedule.size), accuracy, 1)]
     if record is None:
         return rows
     goal = distilled.validation_accuracy
