@@ -73,6 +73,7 @@ NETWORKS: dict[str, tuple[Any, InnerLoop]] = {
     PAIRS: (Q(n_qubits=3, n_layers=1, observable_wires=2, coefficient_scale=0.5), InnerLoop(steps=2)),
     "Pauli-Z": (Q(n_qubits=3, n_layers=1, observable="pauli_z", ansatz=MIXED), InnerLoop(steps=2)),
     "the dense control": (Q(n_qubits=3, n_layers=1, branch="dense"), InnerLoop(steps=2, own_images=True)),
+    "removed, a projection": (Q(n_qubits=2, n_layers=1, branch="removed", skip="projection"), InnerLoop(steps=2)),
     "classical": (LeNetArchitecture(width=12), InnerLoop(steps=2)),
 }
 
@@ -99,10 +100,8 @@ def execute(folder: Path, keep: str) -> tuple[str, dict[str, np.ndarray]]:
         return done.stdout, dict(file)
 
 
-@pytest.mark.parametrize(
-    ("target", "name"),
-    [("numpy", name) for name in NETWORKS] + [("torch", name) for name in ("Pauli-Z", OWN, PAIRS, QUANVOLUTION)],
-)
+@pytest.mark.parametrize("target", ["numpy", "torch"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_training_programs_train_as_we_do(target: str, name: str, tmp_path: Path) -> None:
     path, bundle = saved(tmp_path, name)
     assert main(["export", str(path), "--to", target, "--out", str(tmp_path / "out"), "--no-compilation-cache"]) == 0

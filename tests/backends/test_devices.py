@@ -11,6 +11,7 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2, FakeSherbrooke
 
 from qdistill.backends.devices import device, from_qiskit_backend
 from qdistill.errors import ArgumentError, MissingExtraError
+from qdistill.quantum import DeviceModel
 from qdistill.quantum.channels import gate_noise
 
 
@@ -77,6 +78,14 @@ def test_bad_devices_are_refused():
         device("fake_manila", 6)
     with pytest.raises(ArgumentError, match=r"one of \d+ names from fake_.*Did you mean 'fake_sherbrooke'"):
         device("fake_sherbroke", 2)
+
+
+def test_a_file_of_too_few_wires_is_refused(tmp_path):
+    path = str(tmp_path / "small.toml")
+    DeviceModel.uniform(3, name="small").save(path)
+    assert device(path, 3) == DeviceModel.uniform(3, name="small")
+    with pytest.raises(ArgumentError, match=r"`device` must have at least 4 wires, but .*small\.toml has 3\."):
+        device(path, 4)
 
 
 def test_a_missing_extra_is_named(monkeypatch):

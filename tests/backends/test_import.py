@@ -310,6 +310,13 @@ def test_qiskit_refuses_measurements() -> None:
             from_qiskit(circuit)
 
 
+@pytest.mark.parametrize("after", ["c = measure q[0];", "c = measure q[0]; if (c) { x q[1]; }", "reset q[0];"])
+def test_openqasm_refuses_measurements_on_the_way(after: str) -> None:
+    text = f'OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; bit c; h q[0]; {after} h q[0];'
+    with pytest.raises(CircuitError, match=r"Operation 1, \w+ on qubits \[0\], measures, resets or depends"):
+        from_openqasm(text)
+
+
 def test_qiskit_refuses_unknown_gates() -> None:
     from qiskit.circuit import Gate
 

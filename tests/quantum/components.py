@@ -139,6 +139,19 @@ def _combinations() -> dict[str, Combination]:
 COMBINATIONS = _combinations()
 
 
+def _pairs() -> dict[str, Combination]:
+    """Every two rows of different components in one combination at least."""
+    table = {}
+    for i, embedding in enumerate(EMBEDDINGS):
+        for j, observable in enumerate(OBSERVABLES):
+            ansatz = list(ANSATZE)[(i + j) % len(ANSATZE)]
+            table[f"{embedding}-{ansatz}-{observable}"] = Combination(embedding, ansatz, observable, j % 2)
+    return table
+
+
+PAIRS = _pairs()
+
+
 def coefficients_of(observable: Observable) -> np.ndarray:
     """The Pauli coefficients in double precision."""
     return np.asarray(observable.pauli_coefficients(), dtype=float)

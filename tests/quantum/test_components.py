@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 from functools import partial
 from typing import Any
@@ -38,10 +39,14 @@ from .components import (
     EMBEDDINGS,
     N_WIRES,
     OBSERVABLES,
+    PAIRS,
     coefficients_of,
 )
 from .reference import numpy_unitary, numpy_values, quick_jit, relative_error
 from .strategies import random_state
+
+N_SEEDS = 5
+"""Weights and features that each two components are tried with."""
 
 
 def test_every_component_has_a_row() -> None:
@@ -203,6 +208,30 @@ class TestLayer:
         together = quick_jit(jax.vmap(values))(several)
         alone = quick_jit(values)
         assert relative_error(together, jnp.stack([alone(weights) for weights in several])) < 1e-5
+
+
+def test_every_two_components_meet() -> None:
+    tables = {"embedding": EMBEDDINGS, "ansatz": ANSATZE, "observable": OBSERVABLES}
+    for first, second in itertools.combinations(tables, 2):
+        met = {(getattr(c, first), getattr(c, second)) for c in PAIRS.values()}
+        assert met == set(itertools.product(tables[first], tables[second]))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_every_two_components_fit_for_any_weights(name: str) -> None:
+    combination = PAIRS[name]
+    layer, features = combination.layer(), combination.features(N_SEEDS)
+    weights = np.random.default_rng(5).normal(scale=3.0, size=(N_SEEDS, *layer.weights.shape)).astype(np.float32)
+
+    def values(weights: jax.Array, features: jax.Array) -> jax.Array:
+        return eqx.tree_at(lambda tree: tree.weights, layer, weights)(features)
+
+    actual = quick_jit(jax.vmap(values))(weights, features)
+    for seed in range(N_SEEDS):
+        embedded = np.asarray(layer.embedding.state(jnp.asarray(features[seed])), dtype=complex)
+        state = numpy_unitary(layer.circuit, weights[seed].astype(float).ravel()) @ embedded
+        expected = numpy_values(coefficients_of(layer.observable), layer.observable.wires, state)
+        assert relative_error(actual[seed], expected) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["angle_x", "angle_y", "angle_z"])

@@ -1,14 +1,27 @@
 """Noisy circuits against Aer's and PennyLane's density matrices, in both directions."""
 
 import random
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from qdistill.errors import CircuitError
-from qdistill.quantum import Circuit, DeviceModel, Operation, StronglyEntangling, weight
+from qdistill.quantum import (
+    AmplitudeEmbedding,
+    AngleEmbedding,
+    Circuit,
+    DeviceModel,
+    Operation,
+    StronglyEntangling,
+    constant,
+    weight,
+)
+from qdistill.quantum.noisy_preparation import noisy_state
+from qdistill.quantum.preparation import embedded, embedded_features
 from qdistill.quantum.transfer import (
     LocalObservables,
     compile_noisy,
@@ -20,7 +33,7 @@ from qdistill.quantum.transfer import (
 )
 
 from .noisy_reference import aer_density, pauli_vector, pennylane_density, some_device
-from .reference import numpy_unitary, on_wires, pauli_products, random_circuit
+from .reference import angle_value, numpy_unitary, on_wires, pauli_products, quick_jit, random_circuit
 from .strategies import circuits, examples, random_state, seeds, vectors
 
 
@@ -50,6 +63,35 @@ def test_strongly_entangling_layers_are_those_of_aer():
     density = aer_density(ansatz.circuit(), device, weights)
     assert np.abs(np.asarray(values) - pauli_vector(density)).max() < 1e-5
     assert all(len(block.wires) <= 3 for block in noisy.blocks)
+
+
+@examples(12)
+@given(circuit=circuits(max_wires=4), kind=st.sampled_from(["amplitude", "X", "Y", "Z"]), seed=seeds)
+def test_any_circuit_after_its_state_preparation_is_aers(circuit, kind, seed):
+    n, device = circuit.n_wires, some_device(circuit.n_wires, seed)
+    embedding = AmplitudeEmbedding(n) if kind == "amplitude" else AngleEmbedding(n, kind)
+    weights, features = vectors(seed)
+    given = np.random.default_rng(seed).normal(size=embedding.n_features).astype(np.float32)
+
+    def prepared_and_evolved(weights, given, features):
+        state = noisy_state(embedding, device, given, "exact")
+        return evolve_states(compile_noisy(circuit, device), weights, state, features)
+
+    values = quick_jit(prepared_and_evolved)(weights.astype(np.float32), given, features.astype(np.float32))
+    turns = np.asarray(embedded_features(embedding, Circuit(n), jnp.asarray(given)), float)
+    parts = [(embedded(embedding, Circuit(n)), None, turns), (circuit, weights, features)]
+    density = aer_density(with_numbers(parts), device, None)
+    assert np.abs(np.asarray(values) - pauli_vector(density)).max() < 1e-5
+
+
+def with_numbers(parts):
+    """Circuits with their weights and features as one in the gates that devices have, without either."""
+    operations = [
+        replace(operation, angles=tuple(constant(float(angle_value(a, weights, features))) for a in operation.angles))
+        for circuit, weights, features in parts
+        for operation in circuit.operations
+    ]
+    return native(Circuit(parts[0][0].n_wires, tuple(operations)))
 
 
 @examples(8)
