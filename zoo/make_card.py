@@ -15,6 +15,10 @@ HERE = Path(__file__).parent
 HEAD = """\
 ---
 license: apache-2.0
+source_datasets:
+- ylecun/mnist
+- zalando-datasets/fashion_mnist
+- uoft-cs/cifar10
 pretty_name: Distilled datasets for quantum neural networks
 task_categories:
 - image-classification
@@ -45,13 +49,16 @@ accuracy, on 5,000 training images set aside. The test set was read once, at the
 bundle was rounded to eight bits after it. The accuracies are for the initial weights in the file ("known
 initialisation") and repeat to the last digit on the same platform.
 
+Sources: MNIST (Y. LeCun, C. Cortes and C. Burges), Fashion-MNIST (Zalando Research, MIT licence) and CIFAR-10
+(A. Krizhevsky, V. Nair and G. Hinton), under the terms of their authors; the licence above is that of these files.
+
 Limits: an image of a bundle means little to a person, and little to a network that starts from other weights. The
 labels are learned weights of each class, not probabilities.
 """
 
 
-def main() -> None:
-    """Read all bundles, write the card."""
+def card() -> str:
+    """The card of all bundles beside this file."""
     lines = [
         "| name | data | images | steps | network | validation accuracy | test accuracy | recipe |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -65,8 +72,8 @@ def main() -> None:
             f"{network_of(bundle)} | {record.validation_accuracy:.2%} (n = {record.n_validation:,}) | "
             f"{record.test_accuracy:.2%} (n = {record.n_test:,}) | `{command_of(bundle.recipe)}`{rounded} |"
         )
-    (HERE / "README.md").write_text(HEAD + "\n".join(lines) + "\n" + FOOT)
+    return HEAD + "\n".join(lines) + "\n" + FOOT
 
 
 if __name__ == "__main__":
-    main()
+    (HERE / "README.md").write_text(card())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from qdistill.cli import main
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.zoo import named_or_path, zoo_names, zoo_path
 from qdistill.errors import ArgumentError
+from qdistill.files import shipped
 
 
 @pytest.mark.parametrize("name", zoo_names())
@@ -46,3 +48,8 @@ def test_list_and_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert main(["zoo", "get"]) == 2
     assert main(["show", "mnist-10-qlenet"]) == 0
     assert Path("mnist-10-qlenet.png").exists()
+
+
+def test_the_card_is_that_of_the_bundles() -> None:
+    script = runpy.run_path(str(shipped("zoo") / "make_card.py"))
+    assert script["card"]() == (shipped("zoo") / "README.md").read_text()

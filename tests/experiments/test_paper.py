@@ -21,10 +21,10 @@ from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.baselines import FullTraining
 from qdistill.evaluate.cost import training_circuits
-from qdistill.experiments.paper import Difference, Row, Table, gather, read_table, run_table, table_names
+from qdistill.experiments.paper import Difference, Row, Table, gather, read_table, replay_zoo, run_table, table_names
 from qdistill.experiments.recipe import Recipe, read_recipe
 from qdistill.experiments.run import make_distiller
-from qdistill.files import BUNDLE, PROVENANCE, SCORES, TABLE, read_json, shipped
+from qdistill.files import BUNDLE, PROVENANCE, SCORES, TABLE, TIME, read_json, shipped
 from qdistill.models import QuantumLeNetArchitecture
 from qdistill.report.table import write_table
 
@@ -155,11 +155,41 @@ def test_it_is_written_as_markdown_csv_and_figures(folder: Path) -> None:
     text = (folder / "table.md").read_text()
     assert "`a command`" in text
     assert f"jax {jax.__version__}" in text
-    assert f"| residual, trainable Hermitian | {table['rows'][0]['mean']:.2%} (" in text
+    assert f"| residual, trainable Hermitian | `pad-hermitian` | {table['rows'][0]['mean']:.2%} (" in text
     assert table["differences"][0]["text"] in text
     with (folder / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["mean"]) for row in rows] == [row["mean"] for row in table["rows"]]
+
+
+def test_accuracy_against_steps_is_drawn_where_rows_differ_in_them(folder: Path, tmp_path: Path) -> None:
+    gather(TABLE_OF_DIGITS, folder, "a command")
+    table = read_json(folder / TABLE)
+    (tmp_path / TABLE).write_text(json.dumps(table))
+    assert "steps.png" not in {path.name for path in write_table(tmp_path)}
+    fewer = {**table["rows"][0], "name": "steps-1", "group": "steps", "steps": 1}
+    (tmp_path / TABLE).write_text(json.dumps({**table, "rows": [*table["rows"], fewer]}))
+    assert "steps.png" in {path.name for path in write_table(tmp_path)}
+
+
+def test_what_a_gpu_took_is_said_to_be_a_gpus(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "table"
+    shutil.copytree(folder, out)
+    for seed in (0, 1, 2):
+        (out / "pad-hermitian" / f"seed-{seed}" / TIME).write_text('{"core_seconds": 60.0, "gpu_seconds": 90.0}')
+    gather(TABLE_OF_DIGITS, out, "a command")
+    write_table(out)
+    line, other = (out / "table.md").read_text().splitlines()[6], read_json(out / TABLE)["rows"][1]
+    assert line.endswith("| 1.5 (GPU) |")
+    assert other["gpu_minutes"] is None
+
+
+def test_a_replay_does_not_replace_a_table_that_was_measured(folder: Path) -> None:
+    gather(TABLE_OF_DIGITS, folder, "a command")
+    before = (folder / TABLE).read_bytes()
+    with pytest.raises(RunError, match="a replay would replace it"):
+        replay_zoo(read_table("mnist"), folder, "a command")
+    assert (folder / TABLE).read_bytes() == before
 
 
 @pytest.mark.parametrize("dataset", table_names())
@@ -241,7 +271,9 @@ def test_the_zoos_rows_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     for row in table["rows"]:
         assert row["mean"] == pytest.approx(row["recorded"], abs=2e-4)
         assert (shipped("zoo") / f"{row['bundle']}.safetensors").exists()
-    assert "core-minutes" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "| recorded |" in printed.out
+    assert f"{row['bundle']}: {row['mean']:.2%}, recorded {row['recorded']:.2%}" in printed.err
 
 
 def test_circuits_agree_with_the_model(folder: Path) -> None:

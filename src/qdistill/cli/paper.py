@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from qdistill.cli.shared import INTERRUPTED, Cache, DataDir, call, say, use_compilation_cache, use_cores
 from qdistill.errors import ArgumentError, DivergenceError
+
+if TYPE_CHECKING:
+    from qdistill.evaluate.protocol import Evaluation
 
 
 def run(arguments: list[str]) -> int:
@@ -70,7 +73,7 @@ def paper(
     interrupted = False
     diverged: DivergenceError | None = None
     if from_zoo:
-        content = papers.replay_zoo(asked, folder, command, data_dir)
+        content = papers.replay_zoo(asked, folder, command, data_dir, told=_say_replayed)
     else:
         try:
             with ProgressDisplay() as display:
@@ -88,3 +91,7 @@ def paper(
     if diverged is not None:
         raise diverged
     return INTERRUPTED if interrupted else 0
+
+
+def _say_replayed(name: str, result: Evaluation) -> None:
+    say(f"{name}: {result.test_accuracy:.2%}, recorded {result.recorded_test_accuracy:.2%}")

@@ -18,7 +18,7 @@ def run(arguments: list[str]) -> int:
 
 def zoo(
     action: Annotated[Literal["list", "get"], Positional],
-    name: Annotated[str | None, Positional, arg(metavar="NAME")] = None,
+    name: Annotated[str | None, Positional, arg(metavar="NAME", help_behavior_hint="(not with list)")] = None,
     *,
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: NAME.safetensors here)")] = None,
 ) -> int:

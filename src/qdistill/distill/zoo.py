@@ -57,4 +57,6 @@ def network_of(bundle: DistilledDataset) -> str:
     wires = "" if fields.get("observable_wires", 1) == 1 else f" on {fields['observable_wires']} qubits"
     first = ", quanvolution" if fields.get("quanvolution_layers") else ""
     what = f"{observable[fields['observable']]}{wires}{first}{branch[fields['branch']]}"
-    return f"quantum LeNet, {skip}, {what}{place}"
+    each = len(bundle.data.schedule[0])
+    own = f", {each} image{'' if each == 1 else 's'} a step" if bundle.inner.own_images else ""
+    return f"quantum LeNet, {skip}, {what}{own}{place}"

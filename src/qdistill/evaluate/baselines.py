@@ -60,6 +60,7 @@ class FullScore:
         steps: gradient steps.
         images_seen: steps times images a step.
         core_seconds: processor time of the training, compilation included.
+        gpu_seconds: how long an accelerator was in use for it; None without one.
     """
 
     test_accuracy: float
@@ -67,6 +68,7 @@ class FullScore:
     steps: int
     images_seen: int
     core_seconds: float
+    gpu_seconds: float | None
 
 
 def train_on_all(model: Model, splits: Splits, training: FullTraining, *, key: Array) -> Model:
@@ -114,7 +116,7 @@ def score_full_training(architecture: Architecture, splits: Splits, training: Fu
     Raises:
         ArgumentError: the batch is larger than the training part.
     """
-    started = time.process_time()
+    started, begun = time.process_time(), time.monotonic()
     key_model, key = jax.random.split(jax.random.key(seed))
     model = architecture.build(splits.image_shape, splits.n_classes, key=key_model)
     trained = train_on_all(model, splits, training, key=key)
@@ -125,6 +127,7 @@ def score_full_training(architecture: Architecture, splits: Splits, training: Fu
         steps=steps,
         images_seen=steps * training.batch,
         core_seconds=round(time.process_time() - started, 1),
+        gpu_seconds=None if jax.default_backend() == "cpu" else round(time.monotonic() - begun, 1),
     )
 
 

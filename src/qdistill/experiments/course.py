@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
@@ -152,10 +153,14 @@ class Course:
 
     @property
     def time(self) -> dict[str, float]:
-        """What it has taken so far, stopped or not: `seconds`, and `core_seconds`, its share of the processor time."""
+        """What it has taken so far, stopped or not.
+
+        `seconds`; `core_seconds`, its share of the processor time; and on an accelerator `gpu_seconds`, its share of
+        the time that this was in use.
+        """
         now = _now()
-        own = {"seconds": 1.0, "core_seconds": self._share}
-        return {n: round(self._earlier[n] + share * (now[n] - self._started[n]), 1) for n, share in own.items()}
+        shares = {name: 1.0 if name == "seconds" else self._share for name in now}
+        return {n: round(self._earlier[n] + share * (now[n] - self._started[n]), 1) for n, share in shares.items()}
 
     def check(self) -> None:
         """Make sure, before anything is computed, that the bundle can be written.
@@ -188,7 +193,8 @@ class Course:
 
 
 def _now() -> dict[str, float]:
-    return {"seconds": time.monotonic(), "core_seconds": time.process_time()}
+    clocks = {"seconds": time.monotonic(), "core_seconds": time.process_time()}
+    return clocks if jax.default_backend() == "cpu" else clocks | {"gpu_seconds": clocks["seconds"]}
 
 
 def iterate(courses: Sequence[Course], observer: Observer) -> None:
@@ -315,12 +321,21 @@ def provenance(recipe: Recipe) -> dict[str, Any]:
             **{name: importlib.metadata.version(name) for name in _PACKAGES},
         },
         "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {_processor()}",
         "device": jax.devices()[0].device_kind,
         "backend": jax.default_backend(),
         "seed": recipe.seed,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
+
+
+def _processor() -> str:
+    """What the processor calls itself: two machines of as many cores may differ in speed."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "processor unknown"
 
 
 def _append(path: Path, report: Report) -> None:

@@ -13,7 +13,7 @@ import dataclasses
 import statistics
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.baselines import FullTraining, score_full_training
 from qdistill.evaluate.cost import layer_uses, training_circuits, work_of
-from qdistill.evaluate.protocol import interval, replay
+from qdistill.evaluate.protocol import Evaluation, interval, replay
 from qdistill.experiments.course import Observer, provenance
 from qdistill.experiments.recipe import Recipe, read_recipe
 from qdistill.experiments.run import run_missing
@@ -46,6 +46,7 @@ class Row:
         paper: the paper's accuracy, a fraction.
         full: where the network trains on all images instead of distilled ones.
         zoo: the bundle that stands for the row without a run.
+        file: the text of the recipe file, for who reads the table.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Row:
     paper: float | None = None
     full: FullTraining | None = None
     zoo: str | None = None
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,21 @@ class Difference:
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it is asked for."""
+    """A table as it is asked for.
+
+    Args:
+        name: of its folder.
+        title: its heading.
+        rows: in their order.
+        differences: the questions that it answers.
+        note: what a reader must know of the whole; None for nothing.
+    """
 
     name: str
     title: str
     rows: tuple[Row, ...]
     differences: tuple[Difference, ...]
+    note: str | None = None
 
     def row(self, name: str) -> Row:
         """The row of that name.
@@ -106,11 +117,12 @@ def read_table(dataset: str) -> Table:
     rows = []
     for entry in fields["row"]:
         own = dict(entry)
-        recipe = read_recipe(folder / dataset / f"{own.pop('recipe', own['name'])}.toml")
+        path = folder / dataset / f"{own.pop('recipe', own['name'])}.toml"
         full = FullTraining(**own.pop("full")) if "full" in own else None
-        rows.append(Row(recipe=recipe, full=full, seeds=tuple(range(own.pop("seeds"))), **own))
+        seeds = tuple(range(own.pop("seeds")))
+        rows.append(Row(recipe=read_recipe(path), full=full, seeds=seeds, file=path.read_text(), **own))
     differences = tuple(Difference(**entry) for entry in fields.get("difference", ()))
-    return Table(f"table1-{dataset}", fields["title"], tuple(rows), differences)
+    return Table(f"table1-{dataset}", fields["title"], tuple(rows), differences, fields["note"])
 
 
 def run_table(
@@ -185,7 +197,7 @@ def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
         "title": table.title,
         "name": table.name,
         "command": command,
-        "note": None,
+        "note": table.note,
         "made_with": made_with([folder / row["name"] / f"seed-{seed}" for row in rows for seed in row["seeds"]]),
         "rows": rows,
         "differences": [difference for difference in differences if difference is not None],
@@ -197,12 +209,13 @@ def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
 def made_with(folders: Sequence[Path]) -> list[str]:
     """The machines and versions of some runs, each combination once."""
     found = [read_json(folder / PROVENANCE) for folder in folders if (folder / PROVENANCE).exists()]
-    return sorted(
-        {
-            ", ".join([p["machine"], f"Python {p['python']}", *(f"{n} {v}" for n, v in p["versions"].items())])
-            for p in found
-        }
-    )
+    return sorted({_in_a_line(one) for one in found})
+
+
+def _in_a_line(made: Mapping[str, Any]) -> str:
+    """A provenance's machine and versions."""
+    versions = [f"{name} {version}" for name, version in made["versions"].items()]
+    return ", ".join([made["machine"], f"Python {made['python']}", *versions])
 
 
 def _scores(row: Row, folder: Path) -> dict[int, dict[str, Any]]:
@@ -228,16 +241,15 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
     schedule = row.recipe.inner.schedule(n_images)
     first = next(iter(scores.values()))
     seen, steps = (schedule.size, len(schedule)) if row.full is None else (first["images_seen"], first["steps"])
-    seconds = [
-        score["core_seconds"]
-        if row.full is not None
-        else read_json(folder / row.name / f"seed-{seed}" / TIME)["core_seconds"]
+    times = [
+        score if row.full is not None else read_json(folder / row.name / f"seed-{seed}" / TIME)
         for seed, score in scores.items()
     ]
     return {
         "name": row.name,
         "title": row.title,
         "group": row.group,
+        "recipe": row.file,
         "seeds": list(scores),
         "asked": len(row.seeds),
         "test_accuracies": accuracies,
@@ -250,8 +262,13 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
         "steps": steps,
         "circuits": work_of(uses, seen, shots=1).circuits,
         "circuits_of_all": None if seen_of_all is None else work_of(uses, seen_of_all, shots=1).circuits,
-        "core_minutes": round(statistics.mean(seconds) / 60, 1),
+        "core_minutes": _minutes([time["core_seconds"] for time in times]),
+        "gpu_minutes": _minutes([time["gpu_seconds"] for time in times if time.get("gpu_seconds") is not None]),
     }
+
+
+def _minutes(seconds: Sequence[float]) -> float | None:
+    return round(statistics.mean(seconds) / 60, 1) if seconds else None
 
 
 def _difference(
@@ -267,11 +284,11 @@ def _difference(
     assert bounds is not None
     low, high = bounds
     what = difference.what[0].upper() + difference.what[1:]
+    span = f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
     if low <= 0 <= high:
-        verdict = f"is worth nothing that {len(seeds)} seeds can show"
+        text = f"{what} makes no difference that {len(seeds)} seeds can show: {100 * mean:+.1f} points, {span}."
     else:
-        verdict = f"{'gains' if mean > 0 else 'costs'} {abs(100 * mean):.1f} points"
-    text = f"{what} {verdict} ({100 * mean:+.1f} points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f})."
+        text = f"{what} {'gains' if mean > 0 else 'costs'} {abs(100 * mean):.1f} points ({span})."
     return {
         "minuend": first.name,
         "subtrahend": second.name,
@@ -289,8 +306,27 @@ _ZOO_NOTE = (
 )
 
 
-def replay_zoo(table: Table, folder: Path, command: str, data_dir: Path | None = None) -> dict[str, Any]:
-    """Replay the zoo's bundles of a table instead of distilling; see `gather` for what comes out."""
+def replay_zoo(
+    table: Table,
+    folder: Path,
+    command: str,
+    data_dir: Path | None = None,
+    told: Callable[[str, Evaluation], None] = lambda name, result: None,
+) -> dict[str, Any]:
+    """Replay the zoo's bundles of a table instead of distilling; see `gather` for what comes out.
+
+    Args:
+        table: which rows.
+        folder: for `table.json`.
+        command: that repeats it.
+        data_dir: where the dataset's files lie.
+        told: is told of each bundle as soon as it has been replayed.
+
+    Raises:
+        RunError: the folder holds a table that was measured, which this one would replace.
+    """
+    if (folder / TABLE).exists() and any("bundle" not in row for row in read_json(folder / TABLE)["rows"]):
+        raise RunError(f"The table in {folder} was measured, and a replay would replace it. Choose another folder.")
     rows = []
     for row in table.rows:
         if row.zoo is None:
@@ -298,12 +334,14 @@ def replay_zoo(table: Table, folder: Path, command: str, data_dir: Path | None =
         path = shipped("zoo") / f"{row.zoo}.safetensors"
         bundle = DistilledDataset.load(path)
         result = replay(bundle, data_dir=data_dir)
+        told(row.zoo, result)
         own = Recipe.from_json({**bundle.recipe, "seed": row.recipe.seed})
         rows.append(
             {
                 "name": row.name,
                 "title": row.title if own == row.recipe else f"{row.title} (by another recipe)",
                 "group": row.group,
+                "recipe": "",
                 "bundle": row.zoo,
                 "seeds": [bundle.provenance["seed"]],
                 "asked": 1,
@@ -318,6 +356,7 @@ def replay_zoo(table: Table, folder: Path, command: str, data_dir: Path | None =
                 "circuits": training_circuits(bundle.initial_model(), bundle.image_shape, bundle.data.schedule.size),
                 "circuits_of_all": None,
                 "core_minutes": None,
+                "gpu_minutes": None,
             }
         )
     content = {
@@ -325,7 +364,7 @@ def replay_zoo(table: Table, folder: Path, command: str, data_dir: Path | None =
         "name": table.name,
         "command": command,
         "note": _ZOO_NOTE,
-        "made_with": [],
+        "made_with": [_in_a_line(provenance(table.rows[0].recipe))],
         "rows": rows,
         "differences": [],
     }

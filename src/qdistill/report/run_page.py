@@ -64,11 +64,13 @@ def gather(path: Path, command_of: Callable[[Mapping[str, Any]], str], data_dir:
         plain: dict[str, Any] = read_json(folder / name) if folder is not None and there else otherwise
         return plain
 
+    # A folder's name may have a dot in it.
+    name = path.resolve().name if path.is_dir() else path.stem
     recipe = kept(RECIPE, {} if bundle is None else bundle.recipe)
     provenance = kept(PROVENANCE, {} if bundle is None else bundle.provenance)
     scores = kept(SCORES, {})
     context: dict[str, Any] = {
-        "title": f"{recipe.get('dataset', 'unknown dataset')}, {path.resolve().stem}",
+        "title": f"{recipe.get('dataset', 'unknown dataset')}, {name}",
         "lead": _lead(bundle),
         "facts": _facts(bundle, scores),
         "curves": _curves(lines),

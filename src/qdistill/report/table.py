@@ -1,8 +1,9 @@
 """A table of runs as Markdown, CSV and figures: reads a table's folder, and nothing else.
 
 `table.json` holds the title, the command that repeats it, the rows (name, title, group, seeds and how many were asked
-for, test accuracies, mean, its 95 % interval, number of test images, the paper's accuracy, synthetic images, steps,
-circuits of one training and of one on all images, core-minutes of one distillation), the paired differences in words,
+for, the text of its recipe file, test accuracies, mean, its 95 % interval, number of test images, the paper's accuracy,
+synthetic images, steps, circuits of one training and of one on all images, minutes of a core or a GPU that one
+distillation took), the paired differences in words,
 and what a reader must know of the whole.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def write_table(folder: Path) -> list[Path]:
     paths = [folder / MARKDOWN, folder / CSV, draw_table(table, GROUPS, folder / TABLE_FIGURE)]
     by_steps = [row for row in table["rows"] if row["group"] == "steps" or row["name"] == "pad-hermitian"]
     # The zoo's bundles are of different recipes, so that they do not show what the number of steps does.
-    if len(by_steps) > 1 and not any("bundle" in row for row in by_steps):
+    if len(by_steps) > 1 and not of_bundles(table):
         paths.append(draw_steps(by_steps, folder / STEPS_FIGURE))
     courses = {
         row["title"]: [read_json_lines(folder / row["name"] / f"seed-{seed}" / METRICS) for seed in row["seeds"]]
@@ -72,25 +73,27 @@ def write_table(folder: Path) -> list[Path]:
     return paths
 
 
+_CIRCUITS = "Circuits: those of one training by parameter shift, state preparation included, every setting one circuit."
+_READ_RUNS = (
+    "On all images: those of one training of the same network on all of them. Core-minutes: processor time of one",
+    "seed's distillation, or of its training on all images. One row alone: the command above with `--rows ROW`.",
+    "Intervals are Student's t over seeds; that the test images are finite in number is not in them.",
+)
+_READ_BUNDLES = ("Recorded: the accuracy that the bundle was saved with.",)
+
+
 def markdown(table: Mapping[str, Any]) -> str:
     """The table as people read it."""
-    header = (
-        "", "test accuracy, 95 % interval", "seeds", "n", "paper", "images", "steps", "circuits", "on all images",
-        "core-minutes",
-    )  # fmt: skip
+    columns = _OF_BUNDLES if of_bundles(table) else _OF_RUNS
     lines = [f"# {table['title']}", "", f"`{table['command']}`", ""]
     if table["note"]:
         lines += [table["note"], ""]
     for group, title in GROUPS.items():
         rows = [row for row in table["rows"] if row["group"] == group]
         if rows:
-            lines += [f"## {title}", "", _line(header), _line(["---"] * len(header))]
-            lines += [_line(_cells(row)) for row in rows] + [""]
-    lines += [
-        "Circuits: those of one training by parameter shift, state preparation included, every measurement setting one",
-        "circuit; beside them those of one training of the same network on all images. Core-minutes: processor time of",
-        "one seed's distillation, or of its training on all images.",
-    ]
+            lines += [f"## {title}", "", _line(columns), _line(["---"] * len(columns))]
+            lines += [_line([cell(row) for cell in columns.values()]) for row in rows] + [""]
+    lines += [_CIRCUITS, *(_READ_BUNDLES if of_bundles(table) else _READ_RUNS)]
     if table["made_with"]:
         lines += ["", f"Made with {'; '.join(table['made_with'])}."]
     if table["differences"]:
@@ -99,33 +102,38 @@ def markdown(table: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def of_bundles(table: Mapping[str, Any]) -> bool:
+    """Whether a table is one of replayed bundles, not of runs."""
+    return all("bundle" in row for row in table["rows"])
+
+
 def paired(count: int) -> str:
     """How to read a number of differences."""
     text = "Each over the seeds that both rows have, paired by seed."
     return text if count == 1 else f"{text} No interval is corrected for there being {count} of them."
 
 
-def _line(cells: Sequence[object]) -> str:
+def _line(cells: Iterable[object]) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
-def _cells(row: Row) -> list[str]:
-    accuracy = f"{row['mean']:.2%}"
-    if row["interval"] is not None:
-        low, high = row["interval"]
-        accuracy += f" ({100 * low:.2f} to {100 * high:.2f})"
-    return [
-        row["title"],
-        accuracy,
-        seeds_of(row),
-        f"{row['n_test']:,}",
-        "-" if row["paper"] is None else f"{row['paper']:.1%}",
-        "all" if row["images"] is None else f"{row['images']}",
-        f"{row['steps']:,}",
-        f"{row['circuits']:,}" if row["circuits"] else "none",
-        "-" if row["circuits_of_all"] is None else f"{row['circuits_of_all']:,}" if row["circuits_of_all"] else "none",
-        "-" if row["core_minutes"] is None else f"{row['core_minutes']:.1f}",
-    ]
+def _accuracy(row: Row) -> str:
+    mean = f"{row['mean']:.2%}"
+    if row["interval"] is None:
+        return mean
+    low, high = row["interval"]
+    return f"{mean} ({100 * low:.2f} to {100 * high:.2f})"
+
+
+def _circuits(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}" if count else "none"
+
+
+def minutes_of(row: Row) -> str:
+    """What a row took, of a core or of a GPU."""
+    if row["gpu_minutes"] is not None:
+        return f"{row['gpu_minutes']:.1f} (GPU)"
+    return "-" if row["core_minutes"] is None else f"{row['core_minutes']:.1f}"
 
 
 def seeds_of(row: Row) -> str:
@@ -134,15 +142,41 @@ def seeds_of(row: Row) -> str:
     return f"{ended}" if ended == row["asked"] else f"{ended} of {row['asked']}"
 
 
+_OF_BOTH: dict[str, Callable[[Row], str]] = {
+    "n": lambda row: f"{row['n_test']:,}",
+    "paper": lambda row: "-" if row["paper"] is None else f"{row['paper']:.1%}",
+    "images": lambda row: "all" if row["images"] is None else f"{row['images']}",
+    "steps": lambda row: f"{row['steps']:,}",
+    "circuits": lambda row: _circuits(row["circuits"]),
+}
+_OF_RUNS: dict[str, Callable[[Row], str]] = {
+    "": lambda row: str(row["title"]),
+    "row": lambda row: f"`{row['name']}`",
+    "test accuracy, 95 % interval": _accuracy,
+    "seeds": seeds_of,
+    **_OF_BOTH,
+    "on all images": lambda row: _circuits(row["circuits_of_all"]),
+    "core-minutes": minutes_of,
+}
+_OF_BUNDLES: dict[str, Callable[[Row], str]] = {
+    "": lambda row: str(row["title"]),
+    "bundle": lambda row: f"`{row['bundle']}`",
+    "test accuracy": _accuracy,
+    "recorded": lambda row: f"{row['recorded']:.2%}",
+    **_OF_BOTH,
+}
+"""The columns of a table: heading -> cell."""
+
+
 def _csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = ("name", "title", "group", "mean", "low", "high", "seeds", "n_test", "paper", "images", "steps", "circuits")
-    writer.writerow((*names, "circuits_of_all", "core_minutes", "test_accuracies"))
+    writer.writerow((*names, "circuits_of_all", "core_minutes", "gpu_minutes", "test_accuracies"))
     for row in rows:
         low, high = row["interval"] or (None, None)
         given = {**row, "low": low, "high": high, "seeds": len(row["seeds"])}
         accuracies = " ".join(f"{a}" for a in row["test_accuracies"])
         values = [given[name] for name in names]
-        writer.writerow([*values, row["circuits_of_all"], row["core_minutes"], accuracies])
+        writer.writerow([*values, row["circuits_of_all"], row["core_minutes"], row["gpu_minutes"], accuracies])
     return text.getvalue()

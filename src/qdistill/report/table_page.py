@@ -8,7 +8,7 @@ from typing import Any
 
 from qdistill.errors import RunError
 from qdistill.files import TABLE, read_json
-from qdistill.report.table import FIGURES, GROUPS, TABLE_FIGURE, paired, seeds_of
+from qdistill.report.table import FIGURES, GROUPS, TABLE_FIGURE, minutes_of, of_bundles, paired, seeds_of
 
 
 def gather(folder: Path) -> dict[str, Any]:
@@ -19,24 +19,29 @@ def gather(folder: Path) -> dict[str, Any]:
     """
     table = read_json(folder / TABLE)
     try:
-        of_bundles = all("bundle" in row for row in table["rows"])
+        replayed = of_bundles(table)
         captions = FIGURES | (
-            {TABLE_FIGURE: "Test accuracy of every bundle, and the paper's number."} if of_bundles else {}
+            {TABLE_FIGURE: "Test accuracy of every bundle, and the paper's number."} if replayed else {}
         )
         groups = [
             {
                 "title": title,
-                "rows": [row | {"n_seeds": seeds_of(row)} for row in table["rows"] if row["group"] == group],
+                "rows": [
+                    row | {"n_seeds": seeds_of(row), "minutes": minutes_of(row)}
+                    for row in table["rows"]
+                    if row["group"] == group
+                ],
             }
             for group, title in GROUPS.items()
         ]
         return {
             "title": table["title"],
-            "lead": "Every choice was made on a validation part of the training set; the test set was read once a run.",
+            "lead": "Every choice was made on a validation part of the training set"
+            + ("." if replayed else "; the test set was read once a run."),
             "command": table["command"],
             "note": table["note"],
             "made_with": table["made_with"],
-            "of_bundles": of_bundles,
+            "of_bundles": replayed,
             "groups": [group for group in groups if group["rows"]],
             "differences": table["differences"],
             "paired": paired(len(table["differences"])),
