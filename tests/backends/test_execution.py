@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 import pennylane as qml
 import pytest
+from qiskit.transpiler import PassManager
 from qiskit_ibm_runtime import SamplerV2
 from qiskit_ibm_runtime.exceptions import RuntimeJobNotFound
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
@@ -127,6 +128,7 @@ class Recording:
         *((name, "exact") for name in NETWORKS),
         ("hermitian", "pennylane:default.qubit"),
         ("pauli_z", "pennylane:lightning.qubit"),
+        ("hermitian", "qiskit-aer"),
         ("shared", "qiskit-aer"),
     ],
 )
@@ -270,6 +272,56 @@ def test_equal_circuits_of_one_job_have_samples_of_their_own() -> None:
     for backend in ("qiskit-aer", "pennylane:default.qubit", "pennylane:lightning.qubit"):
         values = evaluator(measured, backend, 1000)[0].expectations(angles, seed=1)
         assert len(np.unique(values, axis=0)) > 4, backend
+
+
+@dataclasses.dataclass
+class Shrinking:
+    """An evaluator whose samples are biased towards 0."""
+
+    inner: Evaluator
+    factor: float
+
+    def expectations(self, parameters: np.ndarray, *, seed: int) -> np.ndarray:
+        return self.factor * self.inner.expectations(parameters, seed=seed)
+
+
+def test_sampled_trainings_spread_around_the_exact_one(tmp_path: Path) -> None:
+    """The mean of weights after one step: Student's t of it is below 6, but not with samples that are 5 % too small."""
+    bundle, shots, n_seeds = small("hermitian"), 500, 12
+    exact = trained(Execution(bundle, settings(), steps=1), tmp_path / "exact")
+    measuring, _ = evaluator(Execution(bundle, settings()).measured, "qiskit-aer", shots)
+    # Those that read the measured values, their derivatives, and both.
+    names = ["f3.weight", "branch.weights", "branch.observable.coefficients", "features.f2.bias"]
+
+    def greatest_t(measuring: Evaluator, name: str) -> float:
+        weights = []
+        for seed in range(n_seeds):
+            execution = Execution(bundle, settings("qiskit-aer", shots=shots, seed=seed, batch=300), steps=1)
+            folder = tmp_path / name / str(seed)
+            execution.open(folder)
+            model = named_weights(execution.train(measuring, folder))
+            weights.append(np.concatenate([np.ravel(model[name] - exact[name]) for name in names]))
+        error = np.std(weights, axis=0, ddof=1) / np.sqrt(n_seeds)
+        sampled = error > 0
+        assert sampled.any()
+        return float(np.max(np.abs(np.mean(weights, axis=0)[sampled]) / error[sampled]))
+
+    unbiased, biased = greatest_t(measuring, "samples"), greatest_t(Shrinking(measuring, 0.95), "too small")
+    assert unbiased < 6 < biased
+
+
+def test_circuits_are_transpiled_once_for_a_whole_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, transpiled = PassManager.run, []
+
+    def counted(self: PassManager, circuits: Any, *arguments: Any, **options: Any) -> Any:
+        transpiled.append(circuits)
+        return run(self, circuits, *arguments, **options)
+
+    monkeypatch.setattr(PassManager, "run", counted)
+    execution = Execution(small("hermitian"), settings("qiskit-aer", shots=5))
+    assert len(list(execution.jobs())) > execution.n_steps > 1
+    trained(execution, tmp_path)
+    assert len(transpiled) == len(execution.measured.settings) == 3
 
 
 def test_a_broken_backend_loses_nothing(tmp_path: Path) -> None:
@@ -742,6 +794,15 @@ def test_a_real_device_asks_first(
     assert "nothing was sent" in err
     assert service.sent == 0
     assert not (tmp_path / "out").exists()
+
+
+def test_a_real_device_with_too_few_qubits(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service()
+    use_service(service, refuse_to_ask, monkeypatch)
+    model: Any = Q(n_qubits=6, n_layers=1).build((28, 28, 1), 3, key=jax.random.key(0))
+    with pytest.raises(ArgumentError, match="the layer's 6 qubits at least, but ibm:ibm_here has 5"):
+        evaluator(measured_circuit(model.branch), "ibm:ibm_here", 10)
+    assert service.sent == 0
 
 
 IBM_CARD = """[[card]]
