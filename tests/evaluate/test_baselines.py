@@ -11,8 +11,8 @@ import pytest
 
 from qdistill.data import Splits, source, split
 from qdistill.errors import ArgumentError
-from qdistill.evaluate.baselines import FullTraining, share_right, train_on_all
-from qdistill.models import Model, predict
+from qdistill.evaluate.baselines import FullTraining, score_full_trainings, share_right, train_on_all
+from qdistill.models import LeNetArchitecture, Model, predict
 
 
 class Linear(eqx.Module):
@@ -101,3 +101,20 @@ def test_bad_values(fields: dict[str, float], message: str) -> None:
 def test_a_batch_beyond_the_training_part(splits: Splits) -> None:
     with pytest.raises(ArgumentError, match=r"`batch` must be at most the 1.* training images, but was 5000"):
         train_on_all(Linear(jnp.zeros((10, 784))), splits, FullTraining(batch=5000), key=jax.random.key(0))
+
+
+def test_seeds_together_are_what_each_is_alone(splits: Splits) -> None:
+    architecture, training = LeNetArchitecture(width=12), FullTraining(epochs=1.0, batch=200)
+    together = score_full_trainings(architecture, splits, training, seeds=(0, 1, 2))
+    for seed, score in enumerate(together):
+        (alone,) = score_full_trainings(architecture, splits, training, seeds=(seed,))
+        assert score.validation_accuracy == alone.validation_accuracy
+        assert score.test_accuracy == alone.test_accuracy
+    assert len({score.test_accuracy for score in together}) > 1
+    assert together[0].gpu_seconds is None or jax.default_backend() != "cpu"
+    assert together[0].images_seen == 200 * (len(splits.train) // 200)
+
+
+def test_a_training_that_cannot_be_is_an_error_from_any_seed(splits: Splits) -> None:
+    with pytest.raises(ArgumentError, match="`batch` must be at most"):
+        score_full_trainings(LeNetArchitecture(), splits, FullTraining(batch=5000), seeds=(0, 1))

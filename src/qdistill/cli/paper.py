@@ -77,7 +77,7 @@ def paper(
     else:
         try:
             with ProgressDisplay() as display:
-                papers.run_table(asked, folder, rows=rows, data_dir=data_dir, observer=display)
+                papers.run_table(asked, folder, rows=rows, data_dir=data_dir, observer=display, told=say)
         except KeyboardInterrupt:
             interrupted = True
         except DivergenceError as error:

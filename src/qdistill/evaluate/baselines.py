@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Literal
 
 import equinox as eqx
@@ -59,7 +62,7 @@ class FullScore:
         validation_accuracy: a fraction; what choices are made by.
         steps: gradient steps.
         images_seen: steps times images a step.
-        core_seconds: processor time of the training, compilation included.
+        core_seconds: processor time of the training, compilation included; of several together, its share.
         gpu_seconds: how long an accelerator was in use for it; None without one.
     """
 
@@ -104,31 +107,45 @@ def train_on_all(model: Model, splits: Splits, training: FullTraining, *, key: A
     return trained
 
 
-def score_full_training(architecture: Architecture, splits: Splits, training: FullTraining, *, seed: int) -> FullScore:
-    """Draw a network, train it on the training part, and measure it.
+def score_full_trainings(
+    architecture: Architecture, splits: Splits, training: FullTraining, *, seeds: Sequence[int]
+) -> list[FullScore]:
+    """Draw networks, train them on the training part, and measure them; as many at once as JAX has devices.
 
     Args:
         architecture: builds the network; under one seed its initial weights are those of a distillation.
         splits: real images.
         training: how.
-        seed: decides the initial weights, the order of the images, and which of them are flipped.
+        seeds: each decides the initial weights, the order of the images, and which of them are flipped.
 
     Raises:
         ArgumentError: the batch is larger than the training part.
     """
     started, begun = time.process_time(), time.monotonic()
-    key_model, key = jax.random.split(jax.random.key(seed))
-    model = architecture.build(splits.image_shape, splits.n_classes, key=key_model)
-    trained = train_on_all(model, splits, training, key=key)
     steps = training.steps(len(splits.train))
-    return FullScore(
-        test_accuracy=share_right(trained, splits, "test"),
-        validation_accuracy=share_right(trained, splits, "validation"),
-        steps=steps,
-        images_seen=steps * training.batch,
-        core_seconds=round(time.process_time() - started, 1),
-        gpu_seconds=None if jax.default_backend() == "cpu" else round(time.monotonic() - begun, 1),
-    )
+    free: SimpleQueue[jax.Device] = SimpleQueue()
+    for device in jax.devices():
+        free.put(device)
+
+    def shares(seed: int) -> tuple[float, float]:
+        device = free.get()
+        try:
+            with jax.default_device(device):
+                key_model, key = jax.random.split(jax.random.key(seed))
+                model = architecture.build(splits.image_shape, splits.n_classes, key=key_model)
+                trained = train_on_all(model, splits, training, key=key)
+                return share_right(trained, splits, "test"), share_right(trained, splits, "validation")
+        finally:
+            free.put(device)
+
+    pool = ThreadPoolExecutor(len(jax.devices()))
+    try:
+        measured = list(pool.map(shares, seeds))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    core = round((time.process_time() - started) / len(seeds), 1)
+    gpu = None if jax.default_backend() == "cpu" else round((time.monotonic() - begun) / len(seeds), 1)
+    return [FullScore(test, validation, steps, steps * training.batch, core, gpu) for test, validation in measured]
 
 
 def share_right(model: Model, splits: Splits, part: Literal["validation", "test"]) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 
 from qdistill.data import Splits, source, split
 from qdistill.data.preprocess import Labelled
-from qdistill.evaluate.baselines import FullTraining, score_full_training
+from qdistill.evaluate.baselines import FullTraining, score_full_trainings
 from qdistill.experiments.recipe import Recipe
 
 SEEN = (
@@ -61,7 +61,7 @@ def measure_full_training(
         batch = min(BATCH, len(splits.train))
         epochs = seen / (batch * (len(splits.train) // batch))
         training = FullTraining(epochs=epochs, batch=batch, step_size=STEP_SIZE, mirror=mirror)
-        scores = [score_full_training(recipe.model, splits, training, seed=seed) for seed in seeds]
+        scores = score_full_trainings(recipe.model, splits, training, seeds=seeds)
         accuracies = {
             "validation": [score.validation_accuracy for score in scores],
             "test": [score.test_accuracy for score in scores],

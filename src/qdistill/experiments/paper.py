@@ -24,7 +24,7 @@ import jax
 from qdistill.data import source, split
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, DivergenceError, RunError
-from qdistill.evaluate.baselines import FullTraining, score_full_training
+from qdistill.evaluate.baselines import FullTraining, score_full_trainings
 from qdistill.evaluate.cost import layer_uses, training_circuits, work_of
 from qdistill.evaluate.protocol import Evaluation, interval, replay
 from qdistill.experiments.course import Observer, provenance
@@ -132,6 +132,7 @@ def run_table(
     rows: Sequence[str] | None = None,
     data_dir: Path | None = None,
     observer: Observer | None = None,
+    told: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Run what is missing of a table; what was stopped goes on.
 
@@ -140,7 +141,8 @@ def run_table(
         folder: of the table.
         rows: names of those to run; all by default.
         data_dir: where the dataset's files lie.
-        observer: is told how each row goes.
+        observer: is told how each distillation goes.
+        told: is given a line as each training on all images begins.
 
     Raises:
         ArgumentError: a row that the table has not.
@@ -152,8 +154,7 @@ def run_table(
         recipes = [dataclasses.replace(row.recipe, seed=seed) for seed in row.seeds]
         folders = [folder / row.name / f"seed-{seed}" for seed in row.seeds]
         if row.full is not None:
-            for recipe, own in zip(recipes, folders, strict=True):
-                _run_full(recipe, row.full, own, data_dir)
+            _run_full(recipes, row.full, folders, data_dir, told)
             continue
         try:
             run_missing(recipes, folders, data_dir=data_dir, observer=observer)
@@ -163,20 +164,35 @@ def run_table(
         raise DivergenceError(" ".join(stopped))
 
 
-def _run_full(recipe: Recipe, training: FullTraining, folder: Path, data_dir: Path | None) -> None:
+def _run_full(
+    recipes: Sequence[Recipe],
+    training: FullTraining,
+    folders: Sequence[Path],
+    data_dir: Path | None,
+    told: Callable[[str], None],
+) -> None:
     """Train on all images, measure, and write the scores; a folder that has them is left alone."""
-    if (folder / SCORES).exists():
+    missing = []
+    for recipe, folder in zip(recipes, folders, strict=True):
+        if not (folder / SCORES).exists():
+            missing.append((recipe, folder))
+            continue
         found = (Recipe.from_json(read_json(folder / RECIPE)), FullTraining(**read_json(folder / FULL_TRAINING)))
         if found != (recipe, training):
             raise RunError(f"The folder {folder} is of another recipe or training. Delete it, or choose a new folder.")
+    if not missing:
         return
-    splits = split(source(recipe.dataset).load(data_dir), n_validation=recipe.n_validation)
-    score = score_full_training(recipe.model, splits, training, seed=recipe.seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / RECIPE, recipe.to_json())
-    write_json(folder / FULL_TRAINING, dataclasses.asdict(training))
-    write_json(folder / PROVENANCE, {**provenance(recipe), "command": sys.argv})
-    write_json(folder / SCORES, {**dataclasses.asdict(score), "n_test": len(splits.test), "seed": recipe.seed})
+    first = missing[0][0]
+    splits = split(source(first.dataset).load(data_dir), n_validation=first.n_validation)
+    many = f"{len(missing)} seeds, {training.steps(len(splits.train)):,} steps each"
+    told(f"Training on all {len(splits.train):,} images of {first.dataset}, {many}...")
+    scores = score_full_trainings(first.model, splits, training, seeds=[recipe.seed for recipe, _ in missing])
+    for (recipe, folder), score in zip(missing, scores, strict=True):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / RECIPE, recipe.to_json())
+        write_json(folder / FULL_TRAINING, dataclasses.asdict(training))
+        write_json(folder / PROVENANCE, {**provenance(recipe), "command": sys.argv})
+        write_json(folder / SCORES, {**dataclasses.asdict(score), "n_test": len(splits.test), "seed": recipe.seed})
 
 
 def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
