@@ -16,13 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from qdistill.backends.devices import device
 from qdistill.data import DATASETS
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.protocol import replay
 from qdistill.experiments.recipe import Recipe
 from qdistill.models import ARCHITECTURES
-from qdistill.quantum import Circuit, DeviceModel, Execution, on_device, with_key
+from qdistill.quantum import Circuit, DeviceModel, Execution, Pair, on_device, with_key
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -115,3 +116,13 @@ def test_the_document_on_backends_is_right() -> None:
     names: dict[str, Any] = {}
     exec(code, names)
     assert names["model"].ansatz.n_weights == 12
+
+
+def test_the_device_in_the_document_on_backends_is_right(tmp_path: Path) -> None:
+    text = (EXAMPLES.parent / "docs" / "backends.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "lab.toml").write_text(example)
+    model = device(str(tmp_path / "lab.toml"), 6)
+    assert (model.name, model.n_wires, model.pairs) == ("lab", 6, (Pair((0, 1), 0.006, 4e-7),))
+    described = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", text.split("## A device")[1], re.M))))
+    assert described >= {field.name for field in dataclasses.fields(DeviceModel)}
