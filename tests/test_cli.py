@@ -24,7 +24,7 @@ from qdistill.errors import DivergenceError
 from qdistill.evaluate.cost import quantum_layers
 from qdistill.evaluate.noisy import noisy_curve
 from qdistill.experiments.progress import ProgressDisplay
-from qdistill.experiments.recipe import Recipe, default_recipe
+from qdistill.experiments.recipe import Device, Recipe, default_recipe
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.quantum import Circuit, DeviceModel, Operation, weight
 
@@ -373,13 +373,36 @@ two_qubit_time = 5e-7
 """A device of one's own, as a file."""
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["mnist", "--device", "fake_sherbrooke", "--shots", "64"], Device("fake_sherbrooke", 64)),
+        (["mnist", "--device.name", "fake_sherbrooke", "--device.shots", "64"], Device("fake_sherbrooke", 64)),
+        (["mnist", "--shots=64"], Device(shots=64)),
+        (["--device", "lab.toml", "mnist", "--preparation", "ideal"], Device("lab.toml", preparation="ideal")),
+        (["--device.name", "lab.toml", "mnist"], Device("lab.toml")),
+    ],
+)
+def test_distill_spells_the_device_as_evaluate_does(given, expected):
+    recipe = _parse_distill(given).recipe
+    assert recipe.device == expected
+    assert recipe == dataclasses.replace(default_recipe("mnist"), device=expected)
+
+
+def test_options_of_the_device_go_before_those_of_a_recipe_file(tmp_path):
+    file = tmp_path / "recipe.toml"
+    file.write_text('dataset = "digits"\n\n[device]\nname = "fake_sherbrooke"\nshots = 64\n')
+    assert _parse_distill([str(file)]).recipe.device == Device("fake_sherbrooke", 64)
+    assert _parse_distill([str(file), "--shots", "8"]).recipe.device == Device("fake_sherbrooke", 8)
+
+
 @pytest.mark.slow
 def test_distill_for_a_device_from_shots(tmp_path):
     device, folder = tmp_path / "lab.toml", tmp_path / "run"
     device.write_text(DEVICE)
     quantum = ["--model.n-qubits", "2", "--model.n-layers", "1", "--model.skip", "none"]
     short = [*SHORT[2:], *quantum, "--outer.iterations", "2"]
-    noisy = ["--device.name", str(device), "--device.shots", "64", "--device.preparation", "ideal"]
+    noisy = ["--device", str(device), "--shots", "64", "--preparation", "ideal"]
     assert main(["distill", "digits", *short, *noisy, "--out", str(folder)]) == 0
     bundle = DistilledDataset.load(folder / "bundle.safetensors")
     assert bundle.recipe["device"]["shots"] == 64

@@ -31,7 +31,7 @@ from qdistill.files import BUNDLE, PROFILE, RECIPE, SCORES, SEEDS, TRACE, read_j
 
 if TYPE_CHECKING:
     from qdistill.distill.bundle import Record
-    from qdistill.experiments.recipe import Recipe
+    from qdistill.experiments.recipe import Device, Recipe
     from qdistill.models import QuantumLeNetArchitecture
 
 _Seeds = Annotated[
@@ -131,7 +131,7 @@ def _parse_distill(arguments: list[str]) -> _Run:
     these two are looked up first.
     """
     from qdistill.data import DATASETS
-    from qdistill.experiments.recipe import Recipe, architecture_options, default_recipe, read_recipe
+    from qdistill.experiments.recipe import Device, Recipe, architecture_options, default_recipe, read_recipe
     from qdistill.models import QuantumLeNetArchitecture
     from qdistill.quantum import Circuit
 
@@ -153,6 +153,8 @@ def _parse_distill(arguments: list[str]) -> _Run:
     if isinstance(default.model, QuantumLeNetArchitecture):
         kind, model = _with_circuit_option(default.model)
         hints["model"], default = kind, dataclasses.replace(default, model=model)
+    hints["device"], device = _with_short_options(default.device)
+    default = dataclasses.replace(default, device=device)
     own = [
         (field.name, hints[field.name], dataclasses.field(default=getattr(default, field.name)))
         for field in dataclasses.fields(Recipe)
@@ -197,6 +199,7 @@ def _parse_distill(arguments: list[str]) -> _Run:
             followed = {"n_qubits": values["ansatz"].n_wires, "n_layers": 1}
             values |= {name: v for name, v in followed.items() if f"--model.{name.replace('_', '-')}" not in named}
         chosen["model"] = QuantumLeNetArchitecture(**values)
+    chosen["device"] = Device(given.device.name, given.device.shots, given.device.preparation)
     recipe = Recipe(**chosen)
     seeds = None if given.seeds is None else _parse_seeds(given.seeds)
     if seeds is not None and any(argument.partition("=")[0] == "--seed" for argument in arguments):
@@ -253,6 +256,23 @@ def _with_circuit_option(architecture: QuantumLeNetArchitecture) -> tuple[type, 
     return kind, kind(**{f.name: getattr(architecture, f.name) for f in dataclasses.fields(architecture)})
 
 
+def _with_short_options(device: Device) -> tuple[type, Device]:
+    """A subclass whose fields have the options of `qdistill evaluate` beside their own, and its default."""
+    hints = typing.get_type_hints(type(device))
+    short = {"name": "--device", "shots": "--shots", "preparation": "--preparation"}
+    kind = dataclasses.make_dataclass(
+        "Device",
+        [
+            (name, Annotated[hints[name], arg(aliases=(option,))], dataclasses.field(default=getattr(device, name)))
+            for name, option in short.items()
+        ],
+        bases=(type(device),),
+        frozen=True,
+        namespace={"__doc__": type(device).__doc__},
+    )
+    return kind, kind()
+
+
 def _parse_seeds(text: str) -> tuple[int, ...]:
     """Read ``"0:8"``, which are 0 to 7, or ``"0,2,5"``."""
     try:
@@ -306,11 +326,14 @@ class _ResumeOptions:
     memory_budget: _MemoryBudget = None
 
 
+_BEFORE_PATHS = ("--out", "--data-dir", "--device", "--device.name")
+
+
 def _find_dataset(arguments: list[str], known: Iterable[str]) -> str | None:
     """The dataset or recipe file that the arguments name, wherever it stands."""
     before = ""
     for argument in arguments:
-        if (argument in known or argument.endswith(".toml")) and before not in ("--out", "--data-dir"):
+        if (argument in known or argument.endswith(".toml")) and before not in _BEFORE_PATHS:
             return argument
         before = argument
     # What stands first can be nothing but a dataset, if a misspelled one.
