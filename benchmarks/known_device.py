@@ -1,6 +1,6 @@
 """Whether images that were distilled for a noisy device do better on it: MNIST, the default recipe, fewer iterations.
 
-    python benchmarks/known_device.py RUNS [--iterations 3000] [--seeds 0 1 2] [--draws 3]
+    python benchmarks/known_device.py RUNS [--iterations 3000] [--seeds 0 1 2] [--draws 1]
 
 distils for exact simulation and for each device, the same number of iterations, into folders of RUNS, going on with
 what was stopped; replays each on the devices, training and test from shots; and writes `known_device.md` beside this

@@ -8,7 +8,7 @@ from qdistill.data import Digits
 from qdistill.distill.inner import InnerLoop
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.evaluate.noisy import noisy_curve, replay_noisy
-from qdistill.evaluate.protocol import measure, replay
+from qdistill.evaluate.protocol import accuracy_interval, interval, measure, replay, summary
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.quantum import DeviceModel, Execution, on_device
 
@@ -41,6 +41,16 @@ def test_draws_have_shots_of_their_own_and_a_key_repeats_them(bundle):
     assert first == again != other
     assert len(set(first.test_accuracies)) > 1
     assert first.interval[0] < first.mean < first.interval[1]
+
+
+def test_the_interval_of_an_accuracy_stays_among_accuracies():
+    low, high = interval([0.7149, 0.8162, 0.8951])
+    assert high > 1
+    assert accuracy_interval([0.7149, 0.8162, 0.8951]) == (low, 1.0)
+    assert accuracy_interval([0.0, 0.01, 0.2])[0] == 0.0
+    assert accuracy_interval([0.5, 0.51, 0.52]) == interval([0.5, 0.51, 0.52])
+    assert accuracy_interval([0.5, 0.6]) is None
+    assert summary([0.7149, 0.8162, 0.8951])["interval"] == (low, 1.0)
 
 
 def test_a_curve_has_the_shots_and_the_factors(bundle):

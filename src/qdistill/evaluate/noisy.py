@@ -18,7 +18,7 @@ from qdistill.data import source
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import fraction, measure
 from qdistill.errors import ArgumentError
-from qdistill.evaluate.protocol import interval
+from qdistill.evaluate.protocol import accuracy_interval
 from qdistill.models import Model
 from qdistill.quantum import Execution, NoisyLayer, on_device
 
@@ -36,7 +36,7 @@ class NoisyEvaluation:
     Args:
         test_accuracies: one a draw, fractions.
         mean: their mean.
-        interval: its 95 % interval by Student's t; None for a single draw.
+        interval: its 95 % interval by Student's t, within [0, 1]; None for fewer than three draws.
         n_test: number of test images.
     """
 
@@ -147,7 +147,8 @@ class _Replayer:
             trained = self._bundle.train(model, key=key_train)
             share, _ = self._measure(trained, self._images, self._labels, self._bundle.normalisation, key=key_test)
             accuracies.append(fraction(share, len(self._labels)))
-        return NoisyEvaluation(tuple(accuracies), statistics.mean(accuracies), interval(accuracies), len(self._labels))
+        bounds = accuracy_interval(accuracies)
+        return NoisyEvaluation(tuple(accuracies), statistics.mean(accuracies), bounds, len(self._labels))
 
 
 def has_noisy_layer(model: Model) -> bool:

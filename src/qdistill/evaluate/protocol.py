@@ -95,11 +95,17 @@ def interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, fl
     return float(mean - half), float(mean + half)
 
 
+def accuracy_interval(accuracies: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % `interval` of a mean accuracy, cut off at 0 and 1, beyond which no accuracy is."""
+    bounds = interval(accuracies)
+    return None if bounds is None else (max(0.0, bounds[0]), min(1.0, bounds[1]))
+
+
 def summary(test_accuracies: Sequence[float]) -> dict[str, Any]:
     """The test accuracies of several seeds, their mean and its 95 % interval, as plain data."""
     accuracies = list(test_accuracies)
     return {
         "test_accuracies": accuracies,
         "mean": statistics.mean(accuracies) if accuracies else None,
-        "interval": interval(accuracies),
+        "interval": accuracy_interval(accuracies),
     }
