@@ -1,5 +1,6 @@
 """Gradients at the start: against analytic variances, finite differences and the whole network."""
 
+import dataclasses
 import math
 
 import equinox as eqx
@@ -101,11 +102,14 @@ def test_small_gradients_are_exact_enough_in_float32():
     assert single == pytest.approx(double, rel=1e-5)
 
 
+START = QuantumLeNetArchitecture(n_qubits=3, n_layers=3, angle_range=1.5, coefficient_scale=2.0)
+
+
 @pytest.fixture(scope="module")
 def measured(batch):
     """The start of a small network, with its gradients: a circuit of two of the three layers that are drawn."""
     images, labels = batch
-    drawn = quick_jit(lambda key: start(3, 3, images, 10, key=key))(KEY)
+    drawn = quick_jit(lambda key: start(START, images, 10, key=key))(KEY)
     return drawn, quick_jit(lambda drawn: gradients_at_start(drawn, labels, 2))(drawn)
 
 
@@ -115,7 +119,7 @@ def test_gradients_are_those_of_the_whole_network(observable, skip, batch, measu
     images, labels = batch
     drawn, (by_weights, by_features) = measured
     case = (list(dict.fromkeys(OBSERVABLES.values())).index(OBSERVABLES[observable]), list(SKIPS).index(skip))
-    architecture = QuantumLeNetArchitecture(observable=observable, skip=SKIPS[skip], n_qubits=3, n_layers=2)
+    architecture = dataclasses.replace(START, observable=observable, skip=SKIPS[skip], n_layers=2)
 
     def gradients(key):
         # The angles depend on their number, everything else on the key alone.
@@ -143,7 +147,8 @@ def test_every_size_is_measured_for_every_case(batch):
     assert [[(p.n_qubits, p.observable, p.skip) for p in points] for points in sizes] == [
         [(n, o, s) for o in ("pauli_z", "hermitian") for s in ("residual", "no residual")] for n in (1, 2)
     ]
-    one = quick_jit(lambda key: gradients_at_start(start(2, 1, images, 10, key=key), labels, 1))
+    architecture = QuantumLeNetArchitecture(n_qubits=2, n_layers=1)
+    one = quick_jit(lambda key: gradients_at_start(start(architecture, images, 10, key=key), labels, 1))
     alone = [one(key) for key in jax.random.split(KEY, 3)]
     for k, point in enumerate(sizes[1]):
         for place, index in ((point.weights, 0), (point.features, 1)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import time
 from collections.abc import Sequence
@@ -36,6 +37,8 @@ def diagnose(
     images: int = 8,
     qubits: tuple[int, ...] = (4, 6, 8, 10),
     layers: tuple[int, ...] = (1, 2, 4, 8, 16),
+    angle_range: float = 2 * math.pi,
+    coefficient_scale: float = 1.0,
     seed: int = 0,
     out: _Out = None,
     data_dir: DataDir = None,
@@ -51,6 +54,8 @@ def diagnose(
         images: size of the batch.
         qubits: numbers of qubits.
         layers: numbers of ansatz layers.
+        angle_range: the circuit's angles are drawn from [0, angle_range) radians.
+        coefficient_scale: standard deviation of the Hermitian's coefficients.
         seed: decides the draws, and which images are in the batch.
         out: folder for diagnosis.json and diagnosis.png.
         data_dir: where the dataset's files lie.
@@ -61,6 +66,7 @@ def diagnose(
 
     from qdistill.data import Normalisation, source
     from qdistill.evaluate import gradients
+    from qdistill.models import QuantumLeNetArchitecture
     from qdistill.report.diagnosis import DIAGNOSIS_PICTURE, draw_diagnosis
 
     folder = free_folder("diagnosis") if out is None else out
@@ -77,6 +83,7 @@ def diagnose(
         batch,
         jnp.asarray(raw.train_labels[picked]),
         len(raw.class_names),
+        architecture=QuantumLeNetArchitecture(angle_range=angle_range, coefficient_scale=coefficient_scale),
         qubits=qubits,
         layers=layers,
         draws=draws,
@@ -90,6 +97,8 @@ def diagnose(
         "images": images,
         "qubits": qubits,
         "layers": layers,
+        "angle_range": angle_range,
+        "coefficient_scale": coefficient_scale,
         "seed": seed,
     }
     try:

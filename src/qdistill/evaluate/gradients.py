@@ -135,22 +135,23 @@ class Start(eqx.Module):
 
 
 def start(
-    n_qubits: int, n_layers: int, images: Float[Array, "n height width channels"], n_classes: int, *, key: Array
+    architecture: QuantumLeNetArchitecture,
+    images: Float[Array, "n height width channels"],
+    n_classes: int,
+    *,
+    key: Array,
 ) -> Start:
     """Draw the initial weights as the network itself does.
 
     Args:
-        n_qubits: of the quantum layer.
-        n_layers: of the deepest circuit.
+        architecture: with the layers of the deepest circuit; one of each of `SKIPS` is drawn.
         images: normalised.
         n_classes: number of classes.
         key: random key, consumed.
     """
     _, height, width, channels = images.shape
     models = [
-        QuantumLeNetArchitecture(skip=skip, n_qubits=n_qubits, n_layers=n_layers).build(
-            (height, width, channels), n_classes, key=key
-        )
+        dataclasses.replace(architecture, skip=skip).build((height, width, channels), n_classes, key=key)
         for skip in SKIPS.values()
     ]
     residual, plain = models
@@ -160,9 +161,9 @@ def start(
     return Start(
         features=jax.vmap(residual.features)(images),
         angles=residual.branch.weights,
-        coefficients=jnp.stack([PauliZ(each_wire(n_qubits)).pauli_coefficients(), hermitian]),
+        coefficients=jnp.stack([PauliZ(each_wire(architecture.n_qubits)).pauli_coefficients(), hermitian]),
         carry=jnp.stack([whole, jnp.zeros_like(whole)]),
-        read=jnp.stack([whole[:, :n_qubits], plain.f3.weight]),
+        read=jnp.stack([whole[:, : architecture.n_qubits], plain.f3.weight]),
     )
 
 
@@ -206,6 +207,7 @@ def diagnose(
     labels: Int[Array, " n"],
     n_classes: int,
     *,
+    architecture: QuantumLeNetArchitecture | None = None,
     qubits: Sequence[int] = (4, 6, 8, 10),
     layers: Sequence[int] = (1, 2, 4, 8, 16),
     draws: int = 50,
@@ -217,6 +219,7 @@ def diagnose(
         images: a batch of real images, normalised.
         labels: class numbers.
         n_classes: number of classes.
+        architecture: whose initial weights are drawn, but for its numbers of qubits and layers; the default's by default.
         qubits: numbers of qubits.
         layers: numbers of ansatz layers.
         draws: random initialisations for each size; the same keys for all observables and skips.
@@ -231,16 +234,24 @@ def diagnose(
     for name, values, least in (("qubits", qubits, 1), ("layers", layers, 1), ("draws", (draws,), 3)):
         if not values or min(values) < least:
             raise ArgumentError(f"Argument `{name}` must be at least {least}, but was {_listed(values)}.")
-    return _diagnose(images, labels, n_classes, qubits, layers, jax.random.split(key, draws))
+    keys = jax.random.split(key, draws)
+    return _diagnose(images, labels, n_classes, architecture or QuantumLeNetArchitecture(), qubits, layers, keys)
 
 
 def _diagnose(
-    images: Array, labels: Array, n_classes: int, qubits: Sequence[int], layers: Sequence[int], keys: Array
+    images: Array,
+    labels: Array,
+    n_classes: int,
+    architecture: QuantumLeNetArchitecture,
+    qubits: Sequence[int],
+    layers: Sequence[int],
+    keys: Array,
 ) -> Iterator[list[Point]]:
     for n_qubits in qubits:
+        deepest = dataclasses.replace(architecture, n_qubits=n_qubits, n_layers=max(layers))
 
-        def draw(key: Array, n_qubits: int = n_qubits) -> Start:
-            return start(n_qubits, max(layers), images, n_classes, key=key)
+        def draw(key: Array, deepest: QuantumLeNetArchitecture = deepest) -> Start:
+            return start(deepest, images, n_classes, key=key)
 
         # Runs once, so that it is worth little to optimise it: that would take ten times as long as to run it.
         drawn = jax.jit(lambda keys, draw=draw: jax.lax.map(draw, keys), compiler_options=_QUICK)(keys)
