@@ -32,6 +32,8 @@ PACKAGES = (
     "tensorcircuit-ng",
     "torch",
     "deepquantum",
+    "qiskit",
+    "qiskit-aer",
 )
 
 
