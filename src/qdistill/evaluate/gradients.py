@@ -219,7 +219,7 @@ def diagnose(
         images: a batch of real images, normalised.
         labels: class numbers.
         n_classes: number of classes.
-        architecture: whose initial weights are drawn, but for its numbers of qubits and layers; the default's by default.
+        architecture: whose initial weights are drawn, but for its numbers of qubits and layers; by default the default.
         qubits: numbers of qubits.
         layers: numbers of ansatz layers.
         draws: random initialisations for each size; the same keys for all observables and skips.
