@@ -39,9 +39,11 @@ def folders(bundle, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def pages(folders, tmp_path_factory):
-    """The page of each folder."""
-    root = tmp_path_factory.mktemp("pages")
-    return {
-        name: write_report(folder, root / f"{name}.html", command_of=lambda recipe: f"repeat {recipe['dataset']}")
-        for name, folder in folders.items()
-    }
+    """The page of each folder, and that of a bundle of the zoo's, without its dataset."""
+    root, no_data = tmp_path_factory.mktemp("pages"), tmp_path_factory.mktemp("no-data")
+
+    def page(name, folder, **options):
+        return write_report(folder, root / f"{name}.html", command_of=lambda r: f"repeat {r['dataset']}", **options)
+
+    of_zoo = page("zoo", "mnist-10-qlenet", data_dir=no_data)
+    return {name: page(name, folder) for name, folder in folders.items()} | {"zoo": of_zoo}

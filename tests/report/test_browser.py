@@ -15,7 +15,7 @@ def browser(tmp_path_factory):
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("kind", ["run", "seeds", "table"])
+@pytest.mark.parametrize("kind", ["run", "zoo", "seeds", "table"])
 def test_a_page_fits_and_asks_for_nothing(kind, width, dark, browser, pages):
     browser.open(pages[kind], width=width, dark=dark)
     assert browser.requests() == [pages[kind].resolve().as_uri()]

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qdistill.backends.branch import quantum_branch
 from qdistill.backends.layer_scripts import pennylane_script, qiskit_script
 from qdistill.backends.openqasm import to_openqasm
 from qdistill.backends.pennylane import layer_arrays
@@ -56,7 +57,8 @@ def export_layer(bundle: DistilledDataset, target: LayerTarget, folder: Path) ->
     """
     if target not in LAYER_TARGETS:
         raise ArgumentError.unknown("target", target, LAYER_TARGETS)
-    _check_branch(bundle, target)
+    _network(bundle)
+    quantum_branch(bundle, f"exported to {target}")
     model: Any = bundle.train()
     layer: QuantumLayer = model.branch
     features = jax.vmap(model.features)(bundle.data.images)
@@ -109,20 +111,6 @@ def _network(bundle: DistilledDataset) -> Any:
     if bundle.architecture is None:
         raise BundleError("The bundle is for a network that its file does not describe, which cannot be exported.")
     return bundle.initial_model()
-
-
-def _check_branch(bundle: DistilledDataset, target: LayerTarget) -> None:
-    """Raise a BundleError where the network has no layer that can be exported."""
-    model = _network(bundle)
-    if isinstance(model, QuantumLeNet) and isinstance(model.branch, QuantumLayer):
-        return
-    found = f"is the architecture {type(bundle.architecture).__name__}"
-    if isinstance(model, QuantumLeNet):
-        found = f"has {'none' if model.branch is None else 'a dense layer'} there"
-    raise BundleError(
-        f"Only the quantum layer of a quantum LeNet, between F2 and F3, can be exported to {target}, but the bundle's "
-        f"network {found}."
-    )
 
 
 def _settings(bundle: DistilledDataset) -> dict[str, Any]:

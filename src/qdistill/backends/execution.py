@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from qdistill.backends.branch import quantum_branch
 from qdistill.backends.measured import Evaluator, MeasuredCircuit, measured_circuit
 from qdistill.backends.shifts import GRADIENTS, Gradient, Shifts, n_evaluations, parameter_shift, spsa
 from qdistill.distill.bundle import DistilledDataset
@@ -142,7 +143,7 @@ class Execution:
         steps: how many of the training's steps are executed, from the first; None for all.
 
     Raises:
-        BundleError: the bundle's network has no quantum layer.
+        BundleError: the bundle's network is no quantum LeNet with a quantum layer between F2 and F3.
         ArgumentError: `steps` is not from 1 to the training's number of steps.
         CircuitError: there are no gates for the layer's embedding.
 
@@ -168,14 +169,9 @@ class Execution:
     @cached_property
     def measured(self) -> MeasuredCircuit:
         """What the backend runs and measures."""
-        model = self.bundle.initial_model()
-        layer = model.branch if isinstance(model, QuantumLeNet) else None
-        if not isinstance(layer, QuantumLayer):
-            raise BundleError(
-                f"The bundle's network has no quantum layer, so there is nothing to execute on "
-                f"{self.settings.backend}: it is the architecture {self.bundle.architecture}."
-            )
-        if isinstance(model, QuantumLeNet) and isinstance(model.features.c1, Quanvolution):
+        layer = quantum_branch(self.bundle, f"executed on {self.settings.backend}")
+        model: Any = self.bundle.initial_model()
+        if isinstance(model.features.c1, Quanvolution):
             raise BundleError(
                 "The bundle's network has a quanvolution, which a backend would have to run for every patch of every "
                 "image; only the quantum layer between F2 and F3 can be executed. `qdistill evaluate --shots` "

@@ -26,7 +26,7 @@ from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.baselines import FullTraining, score_full_trainings
 from qdistill.evaluate.cost import layer_uses, training_circuits, work_of
-from qdistill.evaluate.protocol import Evaluation, interval, replay
+from qdistill.evaluate.protocol import Evaluation, accuracy_interval, interval, replay
 from qdistill.experiments.course import Observer, provenance
 from qdistill.experiments.recipe import Recipe, read_recipe
 from qdistill.experiments.run import run_missing
@@ -271,7 +271,7 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
         "test_accuracies": accuracies,
         "validation_accuracies": [score["validation_accuracy"] for score in scores.values()],
         "mean": statistics.mean(accuracies),
-        "interval": interval(accuracies),
+        "interval": accuracy_interval(accuracies),
         "n_test": first["n_test"],
         "paper": row.paper,
         "images": None if row.full is not None else n_images,
