@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from qdistill.report.style import (
     ACCENT,
@@ -86,7 +87,7 @@ def draw_table(table: Mapping[str, Any], groups: Mapping[str, str], path: Path) 
 
 
 def draw_steps(rows: Sequence[Row], path: Path) -> Path:
-    """Draw accuracy against the number of gradient steps T, seeds as points.
+    """Draw accuracy against the number of gradient steps T: means with their intervals, seeds as points.
 
     Args:
         rows: of `table.json`, two at least.
@@ -97,12 +98,18 @@ def draw_steps(rows: Sequence[Row], path: Path) -> Path:
     ordered = sorted(rows, key=lambda row: row["steps"])
     axes.plot([row["steps"] for row in ordered], [row["mean"] for row in ordered], "o-", color=ACCENT, markersize=5)
     for row in ordered:
+        if row["interval"] is not None:
+            axes.vlines(row["steps"], *row["interval"], color=ACCENT, linewidth=1.2)
         axes.plot([row["steps"]] * len(row["test_accuracies"]), row["test_accuracies"], "o", color=FAINT, markersize=3)
         axes.annotate(
-            f"{row['mean']:.1%}", (row["steps"], row["mean"]), (4, -11), textcoords="offset points", size=SMALL
+            f"{row['mean']:.1%} (n = {len(row['seeds'])})",
+            (row["steps"], row["mean"]),
+            (5, -11),
+            textcoords="offset points",
+            size=SMALL,
         )
     axes.set_xscale("log")
-    axes.set_xlim(0.8 * ordered[0]["steps"], 1.6 * ordered[-1]["steps"])
+    axes.set_xlim(0.8 * ordered[0]["steps"], 2 * ordered[-1]["steps"])
     axes.set_xticks([row["steps"] for row in ordered], [str(row["steps"]) for row in ordered])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -111,38 +118,50 @@ def draw_steps(rows: Sequence[Row], path: Path) -> Path:
 
 
 def draw_stability(courses: Mapping[str, Sequence[Lines]], path: Path) -> Path:
-    """Draw how two kinds of runs go: validation loss, Hermitian, meta-gradient, and rejected iterations.
+    """Draw how two kinds of runs go: validation loss, Hermitian, meta-gradient, and rejected iterations in words.
 
     Args:
         courses: by title, the lines of `metrics.jsonl` of every seed; the first in one colour, the second in another.
         path: where to; a PNG.
     """
+    moved = {title: [_with_change(lines) for lines in seeds] for title, seeds in courses.items()}
     panels = {
         "validation_loss": "validation loss",
-        "coefficient_norm": "norm of the trained Hermitians' coefficients",
+        "coefficient_norm": "norm of the Hermitians' coefficients",
         "gradient_norm": "norm of the meta-gradient",
-        "rejected": "rejected iterations so far",
+        "change": "change of the validation loss since the last look",
     }
     figure = new_figure(8.5, 5.6)
     grid = figure.add_gridspec(2, 2, left=0.07, right=0.98, bottom=0.09, top=0.86, hspace=0.4, wspace=0.2)
     for place, (name, title) in enumerate(panels.items()):
         axes = figure.add_subplot(grid[place // 2, place % 2])
-        for colour, seeds in zip((ACCENT, SECOND), courses.values(), strict=False):
+        for colour, seeds in zip((ACCENT, SECOND), moved.values(), strict=False):
             for lines in seeds:
                 _draw_course(axes, lines, name, colour)
-        if name == "rejected":
-            axes.set_ylim(bottom=0, top=max(1.0, axes.get_ylim()[1]))
-            axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-        elif name != "coefficient_norm":
-            values = [line[name] for seeds in courses.values() for lines in seeds for line in lines if line.get(name)]
-            in_powers_of_ten(axes, np.array(values or [1.0]))
+        values = [line[name] for seeds in moved.values() for lines in seeds for line in lines if line.get(name)]
+        # Within a factor of ten a logarithm would only press the curves together.
+        if min(values, default=1) > 0 and max(values, default=1) > 10 * min(values, default=1):
+            in_powers_of_ten(axes, np.array(values))
         dress(axes, title, "iteration")
     handles = [
-        Line2D([], [], color=colour, linewidth=1.5, label=f"{title} (seeds: {len(seeds)})")
+        Line2D([], [], color=colour, linewidth=1.5, label=f"{title} ({_rejected(seeds)})")
         for colour, (title, seeds) in zip((ACCENT, SECOND), courses.items(), strict=False)
     ]
-    figure.legend(handles=handles, fontsize=SMALL, frameon=False, loc="upper left", ncols=2, labelcolor=INK)
+    figure.legend(handles=handles, fontsize=SMALL, frameon=False, loc="upper left", ncols=1, labelcolor=INK)
     return save(figure, path)
+
+
+def _with_change(lines: Lines) -> list[dict[str, Any]]:
+    """The lines, each but the first with what the validation loss changed by."""
+    losses = [line["validation_loss"] for line in lines]
+    changes = [None, *(after - before for before, after in itertools.pairwise(losses))]
+    return [{**line, "change": change} for line, change in zip(lines, changes, strict=True)]
+
+
+def _rejected(seeds: Sequence[Lines]) -> str:
+    """How many seeds there are, and how many of their iterations were rejected."""
+    count = sum(lines[-1]["rejected"] for lines in seeds)
+    return f"{len(seeds)} seeds, {count or 'no'} iteration{'s' * (count > 1)} rejected"
 
 
 def _draw_course(axes: Axes, lines: Lines, name: str, colour: str) -> None:
