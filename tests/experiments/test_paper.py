@@ -6,9 +6,11 @@ import csv
 import dataclasses
 import json
 import os
+import re
 import shutil
 import statistics
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -284,3 +286,26 @@ def test_circuits_agree_with_the_model(folder: Path) -> None:
     assert table["rows"][0]["circuits"] == training_circuits(
         bundle.initial_model(), bundle.image_shape, bundle.data.schedule.size
     )
+
+
+OLDER = ("97.19", "96.02", "98.36")
+"""Of the recipe that the zoo's `mnist-10-qlenet` is by, which is in no table."""
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/results/README.md"])
+def test_what_is_said_of_the_tables_is_what_they_hold(document: str) -> None:
+    root = Path(__file__).parents[2]
+    text = " ".join((root / document).read_text().split())
+    tables = [read_json(root / f"docs/results/table1-{dataset}" / TABLE) for dataset in table_names()]
+    means = {OLDER, *(_in_percent("{:.2f}", row) for table in tables for row in table["rows"])}
+    gains = {_in_percent("{:+.1f}", difference) for table in tables for difference in table["differences"]}
+    said = re.findall(r"(\d\d\.\d\d) %(?:,| \() ?(\d\d\.\d\d) to (\d\d\.\d\d)", text)
+    compared = re.findall(r"\(([+-]\d\.\d)(?: points)?, (?:95 % interval )?([+-]\d\.\d) to ([+-]\d\.\d)", text)
+    assert len(said) >= 10
+    assert compared
+    assert set(said) <= means
+    assert set(compared) <= gains
+
+
+def _in_percent(form: str, entry: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(form.format(100 * value) for value in (entry["mean"], *(entry["interval"] or ())))
