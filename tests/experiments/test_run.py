@@ -34,7 +34,7 @@ from qdistill.evaluate.protocol import measure, replay
 from qdistill.experiments import course as course_module
 from qdistill.experiments import run as run_module
 from qdistill.experiments.checkpoint import load_checkpoint
-from qdistill.experiments.course import Report, read_metrics
+from qdistill.experiments.course import Course, Report, read_metrics
 from qdistill.experiments.recipe import Device, Recipe
 from qdistill.experiments.run import make_distiller, run, run_seeds
 from qdistill.files import BUNDLE, CHECKPOINT, METRICS, PROFILE, SEEDS, TRACE
@@ -529,19 +529,34 @@ def test_a_seed_that_diverges_does_not_stop_the_others(tmp_path: Path, monkeypat
             broken = eqx.tree_at(lambda s: s.learned.images, states[0], jnp.nan * states[0].learned.images)
             return super().join([broken, *states[1:]])
 
+    shared: list[tuple[int, int]] = []
     monkeypatch.setattr(course_module, "SideBySide", Poisoned)
+    monkeypatch.setattr(Course, "share_with", lambda course, n: shared.append((course.recipe.seed, n)))
     recipe = dataclasses.replace(RECIPE, outer=dataclasses.replace(RECIPE.outer, max_rejected=3))
     with pytest.raises(DivergenceError, match=r"3 iterations in a row.*seed-3/bundle\.safetensors \(iteration 3\)"):
         run_seeds(recipe, [3, 4], tmp_path / "set")
     assert "scores.json" not in files(tmp_path / "set" / "seed-3")
     assert json.loads((tmp_path / "set" / "seed-4" / "scores.json").read_text())["test_accuracy"] is not None
     assert [line["iteration"] for line in read_metrics(tmp_path / "set" / "seed-4")] == [2, 4, 6]
+    assert shared == [(4, 1)]
 
 
 @pytest.mark.parametrize("seeds", [[], [1, 1]])
 def test_seeds_are_different_numbers(tmp_path: Path, seeds: list[int]) -> None:
     with pytest.raises(ArgumentError, match="Argument `seeds` must be different numbers, one at least"):
         run_seeds(RECIPE, seeds, tmp_path / "set")
+
+
+def test_courses_share_the_time_of_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = {"seconds": 0.0, "core_seconds": 0.0}
+    monkeypatch.setattr(course_module, "_now", lambda: dict(clock))
+    splits = split(source("digits").load(), n_validation=RECIPE.n_validation)
+    course = Course(RECIPE, tmp_path, make_distiller(RECIPE, splits), 2)
+    clock.update(seconds=10.0, core_seconds=20.0)
+    assert course.time == {"seconds": 10.0, "core_seconds": 10.0}
+    course.share_with(1)
+    clock.update(seconds=15.0, core_seconds=30.0)
+    assert course.time == {"seconds": 15.0, "core_seconds": 20.0}
 
 
 def test_a_profile_tells_where_the_time_goes_and_changes_nothing(finished: Finished, tmp_path: Path) -> None:

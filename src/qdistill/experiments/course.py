@@ -100,12 +100,12 @@ class Course:
         recipe: what it follows.
         folder: its run folder.
         distiller: its problem.
-        share: of this process's processor time, what is its own: one over the number of courses.
+        n_courses: how many there are, itself among them: they share the process's time equally.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, distiller: Distiller, share: float = 1.0) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, distiller: Distiller, n_courses: int = 1) -> None:
         self.recipe, self.folder, self.distiller = recipe, folder, distiller
-        self._share, self._started = share, _now()
+        self._share, self._started = 1 / n_courses, _now()
         self._earlier = dict.fromkeys(self._started, 0.0)
         if (folder / TIME).exists():
             self._earlier |= read_json(folder / TIME)
@@ -162,6 +162,10 @@ class Course:
         shares = {name: 1.0 if name == "seconds" else self._share for name in now}
         return {n: round(self._earlier[n] + share * (now[n] - self._started[n]), 1) for n, share in shares.items()}
 
+    def share_with(self, n_courses: int) -> None:
+        """So many courses, itself among them, are going from now on."""
+        self._earlier, self._started, self._share = self.time, _now(), 1 / n_courses
+
     def check(self) -> None:
         """Make sure, before anything is computed, that the bundle can be written.
 
@@ -200,8 +204,13 @@ def _now() -> dict[str, float]:
 def iterate(courses: Sequence[Course], observer: Observer) -> None:
     """Advance all courses to their ends; an interruption leaves each in the last state that it reached."""
     program: _Program = _Alone(courses) if len(courses) == 1 else _Together(courses)
+    n_going = len(courses)
     try:
         while going := [course for course in courses if not course.ended]:
+            if len(going) < n_going:
+                n_going = len(going)
+                for course in going:
+                    course.share_with(n_going)
             # After a crash between two checkpoints, the seeds that lag behind catch up first.
             now = min(course.iteration for course in going)
             moving = [not course.ended and course.iteration == now for course in courses]

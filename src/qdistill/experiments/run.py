@@ -196,8 +196,8 @@ def _run(
             _create(folder, recipe)
     execution = _execution(recipes[0], folders[0])
     distillers = make_distillers(recipes, splits, execution=execution, memory_budget=how.memory_budget)
-    share = 1 / len(recipes)
-    courses = [Course(*parts, share) for parts in zip(recipes, folders, distillers, strict=True)]
+    n_courses = len(recipes)
+    courses = [Course(*parts, n_courses) for parts in zip(recipes, folders, distillers, strict=True)]
     for course in courses:
         course.check()
 
