@@ -186,6 +186,7 @@ def test_the_bill_says_what_the_distillation_took(tmp_path: Path, capsys: pytest
         (str(run), 807.0, taken),
         (str(path), 807.0, taken),
         ("mnist-10-qlenet", None, unknown),
+        ("mnist-10-qlenet-one-step", 103.3, "took 1.7 minutes of one classical core"),
     ):
         assert main(["cost", given]) == 0
         assert said in capsys.readouterr().out.splitlines()[-1]

@@ -94,11 +94,14 @@ def distillation_seconds(path: Path) -> float | None:
     It is not in the bundle, which is the same however often its run was stopped, but in a file beside it.
 
     Args:
-        path: the bundle's file; only that of a run folder has the time beside it.
+        path: the bundle's file; that of a run folder has the time beside it, and the zoo a file for all of its own.
 
     Raises:
         RunError: the file beside it is damaged.
     """
+    if path.parent.resolve() == shipped("zoo").resolve():
+        of_zoo: dict[str, float] = read_json(path.with_name("times.json"))
+        return of_zoo.get(path.stem)
     if path.name != BUNDLE or not path.with_name(TIME).exists():
         return None
     return float(read_json(path.with_name(TIME))["core_seconds"])
