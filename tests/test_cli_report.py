@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import shlex
 
 import pytest
@@ -93,6 +94,8 @@ def test_diagnose_writes_the_numbers_and_a_figure(tmp_path, capsys):
         "seed": 0,
         "qubits": [1, 2],
         "layers": [1],
+        "angle_range": 2 * math.pi,
+        "coefficient_scale": 1.0,
     }
     assert len(written["points"]) == 8
     assert len(written["decay_per_qubit"]) == 4
