@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import BundleError
-from qdistill.models import QuantumLeNet
+from qdistill.models import Model, QuantumLeNet
 from qdistill.quantum import QuantumLayer
 
 
-def quantum_branch(bundle: DistilledDataset, done: str) -> QuantumLayer:
-    """The quantum layer between F2 and F3, before its training.
+def quantum_branch(model: Model, bundle: DistilledDataset, done: str) -> QuantumLayer:
+    """The quantum layer between F2 and F3.
 
     Args:
-        bundle: says which network it is for.
+        model: the bundle's network.
+        bundle: names its architecture, for the error.
         done: what is to be done with the layer, for the error: ``"exported to qiskit"``.
 
     Raises:
         BundleError: the network is no quantum LeNet, or has no quantum layer there.
     """
-    model = bundle.initial_model()
     if isinstance(model, QuantumLeNet) and isinstance(model.branch, QuantumLayer):
         return model.branch
     found = f"is the architecture {type(bundle.architecture).__name__}"

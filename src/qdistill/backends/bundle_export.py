@@ -57,8 +57,7 @@ def export_layer(bundle: DistilledDataset, target: LayerTarget, folder: Path) ->
     """
     if target not in LAYER_TARGETS:
         raise ArgumentError.unknown("target", target, LAYER_TARGETS)
-    _network(bundle)
-    quantum_branch(bundle, f"exported to {target}")
+    quantum_branch(_network(bundle), bundle, f"exported to {target}")
     model: Any = bundle.train()
     layer: QuantumLayer = model.branch
     features = jax.vmap(model.features)(bundle.data.images)

@@ -169,8 +169,8 @@ class Execution:
     @cached_property
     def measured(self) -> MeasuredCircuit:
         """What the backend runs and measures."""
-        layer = quantum_branch(self.bundle, f"executed on {self.settings.backend}")
         model: Any = self.bundle.initial_model()
+        layer = quantum_branch(model, self.bundle, f"executed on {self.settings.backend}")
         if isinstance(model.features.c1, Quanvolution):
             raise BundleError(
                 "The bundle's network has a quanvolution, which a backend would have to run for every patch of every "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.evaluate.cost import evaluations_per_gradient, layer_uses, settings
+from qdistill.evaluate.cost import evaluations_per_gradient, layer_uses, settings, work_of
 from qdistill.evaluate.rates import read_rates
 from qdistill.evaluate.savings import compare, distillation_note, find_record
 
@@ -48,7 +48,7 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
             for name, n in evaluations_per_gradient(use.layer, by_features=use.by_features).items()
         ]
     record, cards = find_record(bundle), read_rates()
-    trainings, by_spsa = compare(bundle, record, shots=SHOTS), compare(bundle, record, shots=SHOTS, method="spsa")
+    trainings = compare(bundle, record, shots=SHOTS)
     total = trainings[0].work.circuits
     rows.append({"name": f"the whole training of {n_steps} steps", "how": "", "circuits": total})
     work = trainings[0].work
@@ -70,11 +70,11 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
                 "name": training.name,
                 "accuracy": training.accuracy,
                 "circuits": training.work.circuits,
-                "by_spsa": same.work.circuits,
+                "by_spsa": work_of(uses, training.seen, shots=SHOTS, method="spsa").circuits,
                 "ratio": training.work.circuits / total,
                 "prices": [f"{card.price(training.work):,.0f} {card.currency}" for card in cards],
             }
-            for training, same in zip(trainings, by_spsa, strict=True)
+            for training in trainings
         ],
         "cards": [card.name for card in cards],
         "points": []

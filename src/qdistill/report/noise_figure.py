@@ -59,7 +59,7 @@ def draw_noise(points: Sequence[NoisyPoint], noiseless: float, title: str, path:
             color=MUTED, ha="right", va="bottom",
         )  # fmt: skip
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-        # The interval of a few scattered draws may go beyond what an accuracy can be.
+        # The margins around the points may go beyond what an accuracy can be.
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, 0.0), min(high, 1.0))
         if label.startswith("shots"):
