@@ -21,12 +21,11 @@ from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.zoo import zoo_path
 from qdistill.errors import DivergenceError
-from qdistill.evaluate.cost import quantum_layers
 from qdistill.evaluate.noisy import noisy_curve
 from qdistill.experiments.progress import ProgressDisplay
 from qdistill.experiments.recipe import Device, Recipe, default_recipe
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
-from qdistill.quantum import Circuit, DeviceModel, Operation, weight
+from qdistill.quantum import Circuit, DeviceModel, Operation, quantum_layers, weight
 
 from .distill.samples import random_bundle
 

@@ -81,6 +81,11 @@ def test_the_command_line_takes_a_file_of_ones_own(tmp_path: Path) -> None:
     assert f"qdistill --plugin {EXAMPLES / 'quanvolution.py'} evaluate {run}" in printed
     assert "test set of five-digits" in qdistill("evaluate", run)
     DeviceModel.uniform(4).save(tmp_path / "device.toml")
+    known = ("--device", tmp_path / "device.toml", "--out", tmp_path / "known")
+    assert "test accuracy" in qdistill("distill", "five-digits", *own, *short, *known)
+    executed = ("--backend", "qiskit-aer", "--shots", "10", "--steps", "1", "--gradient", "spsa", "--directions", "1")
+    assert f"{5 * 196 * 3:,} of 10 shots" in qdistill("execute", run, *executed, "--out", tmp_path / "executed")
+    assert "layer.qasm" in qdistill("export", run, "--to", "qasm", "--out", tmp_path / "qasm")
     noisy = qdistill("evaluate", run, "--device", tmp_path / "device.toml")
     assert "trained and tested on uniform" in noisy
     # 196 patches of 28x28 pixels, 12 angles: the images are not trained, so there is no gradient of the features.

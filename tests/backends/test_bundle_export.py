@@ -166,7 +166,7 @@ def test_openqasm_text_has_our_state(tmp_path: Path) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class OwnArchitecture:
-    """A network of the user's own with a quantum layer, under the name that the quantum LeNet has for its own."""
+    """A network of the user's own that is a quantum layer alone."""
 
     def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: jax.Array) -> eqx.Module:
         class Own(eqx.Module):
@@ -179,46 +179,42 @@ class OwnArchitecture:
         return Own(QuantumLayer(AngleEmbedding(2), BasicEntangling(2, 1).circuit(), jnp.zeros((1, 2)), observable))
 
 
-OTHERS = {
-    "classical": (LeNetArchitecture(width=4), "is the architecture LeNetArchitecture"),
-    "a network of one's own": (OwnArchitecture(), "is the architecture OwnArchitecture"),
-    "removed": (Q(n_qubits=2, n_layers=1, branch="removed"), "has none there"),
-    "removed, with a quanvolution": (
-        Q(n_qubits=2, n_layers=1, branch="removed", quanvolution_layers=1),
-        "has none there",
-    ),
-    "dense, with a quanvolution": (
-        Q(n_qubits=2, n_layers=1, branch="dense", quanvolution_layers=1),
-        "has a dense layer there",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", OTHERS)
-def test_networks_without_that_quantum_layer(
-    name: str, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(ARCHITECTURES, "OwnArchitecture", OwnArchitecture)
-    architecture, found = OTHERS[name]
+@pytest.mark.parametrize("architecture", [LeNetArchitecture(width=4), Q(n_qubits=2, n_layers=1, branch="dense")])
+def test_networks_without_a_quantum_layer(architecture: Any, tmp_path: Path, capsys: Any) -> None:
     random_bundle(architecture).save(tmp_path / "bundle")
     for target in ("pennylane", "qiskit", "qasm"):
         assert main(["export", str(tmp_path / "bundle"), "--to", target]) == 1
-        message = f"can be exported to {target}, but the bundle's network {found}."
-        assert message in " ".join(capsys.readouterr().err.split())
+        assert f"no quantum layer that could be exported to {target}." in " ".join(capsys.readouterr().err.split())
     assert [entry.name for entry in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_a_quanvolution_that_is_left_out_is_named(tmp_path: Path, capsys: Any) -> None:
+@pytest.mark.parametrize("target", ["pennylane", "qiskit"])
+def test_the_layer_of_a_network_of_ones_own(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "OwnArchitecture", OwnArchitecture)
+    bundle = random_bundle(OwnArchitecture())
+    bundle.save(tmp_path / "bundle")
+    assert main(["export", str(tmp_path / "bundle"), "--to", target, "--out", str(tmp_path / "out")]) == 0
+    _, kept = execute(tmp_path / "out", "{'values': names['values']}")
+    expected = jax.vmap(bundle.train())(bundle.data.images)
+    np.testing.assert_allclose(kept["values"], expected, atol=1e-4)
+
+
+def test_every_layer_of_a_quanvolution_s_network(tmp_path: Path, capsys: Any) -> None:
     path, bundle = saved(tmp_path, QUANVOLUTION)
-    assert main(["export", str(path), "--to", "qasm"]) == 0
-    printed, said = capsys.readouterr()
-    assert "the quanvolution in C1's place is left out" in said
-    assert "layer.qasm" in printed
-    with np.load(tmp_path / "bundle-qasm" / "layer.npz") as arrays:
-        features = jax.vmap(bundle.train().features)(bundle.data.images)  # type: ignore[attr-defined]
-        np.testing.assert_allclose(arrays["features"], features, atol=1e-5)
-    assert main(["export", str(path), "--to", "numpy"]) == 0
-    assert not capsys.readouterr().err
+    out = tmp_path / "bundle-qiskit"
+    assert main(["export", str(path), "--to", "qiskit"]) == 0
+    assert capsys.readouterr().out.split() == [str(out / f"layer-{i}.{end}") for i in (1, 2) for end in ("py", "npz")]
+    model: Any = bundle.train()
+    for number, layer in ((1, model.features.c1.layer), (2, model.branch)):
+        names: dict[str, Any] = {"__name__": "imported", "__file__": str(out / f"layer-{number}.py")}
+        exec(compile((out / f"layer-{number}.py").read_text(), "layer.py", "exec"), names)
+        features = names["ARRAYS"]["features"]
+        # 256 patches of ten images are cut to 1,000 rows.
+        assert len(features) == (1000 if number == 1 else len(bundle.data.images))
+        values = [names["evaluate"](row) for row in features[:3]]
+        np.testing.assert_allclose(values, jax.vmap(layer)(features[:3]), atol=1e-4)
+        np.testing.assert_allclose(names["ARRAYS"]["values"][:3], values, atol=1e-4)
+    np.testing.assert_allclose(features, jax.vmap(model.features)(bundle.data.images), atol=1e-5)
 
 
 def test_an_unknown_target_is_refused(tmp_path: Path) -> None:

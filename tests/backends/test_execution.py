@@ -28,9 +28,9 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qdistill.backends import execution as execution_module
 from qdistill.backends.evaluators import evaluator
-from qdistill.backends.execution import Execution, ExecutionSettings
-from qdistill.backends.execution import _MeasuredLayer as MeasuredLayer
-from qdistill.backends.measured import Evaluator, measured_circuit
+from qdistill.backends.execution import Call, Execution, ExecutionSettings
+from qdistill.backends.execution import _Answers as Answers
+from qdistill.backends.measured import Evaluator, MeasuredCircuit, measured_circuit
 from qdistill.backends.pennylane_evaluator import LOCAL
 from qdistill.backends.shifts import n_evaluations, parameter_shift, spsa
 from qdistill.cli import main
@@ -41,8 +41,21 @@ from qdistill.distill.inner import InnerLoop
 from qdistill.errors import ArgumentError, BundleError, MissingExtraError, RunError
 from qdistill.evaluate.cost import Work, circuits_per_gradient, training_circuits
 from qdistill.evaluate.rates import read_rates
-from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture, named_weights
-from qdistill.quantum import Circuit, Operation, QuantumLayer, feature, weight
+from qdistill.models import Dense, LeNetArchitecture, QuantumLeNetArchitecture, named_weights
+from qdistill.quantum import (
+    AmplitudeEmbedding,
+    AngleEmbedding,
+    Circuit,
+    Hermitian,
+    Operation,
+    PauliZ,
+    QuantumLayer,
+    StronglyEntangling,
+    each_wire,
+    feature,
+    on_each,
+    weight,
+)
 
 from ..distill.samples import digits_bundle, random_bundle
 from ..quantum.components import COMBINATIONS
@@ -60,6 +73,40 @@ SHARED = Circuit(
 )
 """Weights that several gates read, controlled rotations, and features in the middle."""
 
+
+class Layered(eqx.Module):
+    """A network of one's own: a layer on both rows of an image, another on what it gives, and that one again."""
+
+    rows: QuantumLayer
+    whole: QuantumLayer
+    dense: Dense
+    mapped: bool = eqx.field(static=True)
+
+    def __call__(self, image: Any) -> Any:
+        parts = image.reshape(2, 2)
+        values = jax.vmap(self.rows)(parts) if self.mapped else on_each(self.rows, parts)
+        outputs = self.whole(values.reshape(-1))
+        return self.dense(self.whole(jnp.concatenate([outputs, outputs**2])))
+
+
+@dataclasses.dataclass(frozen=True)
+class LayeredArchitecture:
+    """Of two circuits in three calls; `mapped` takes `jax.vmap` in the place of `on_each`."""
+
+    mapped: bool = False
+
+    def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: Any) -> Layered:
+        ansatz = StronglyEntangling(n_wires=2, n_layers=1)
+        weights = jax.random.uniform(key, (2, *ansatz.weight_shape), jnp.float32, maxval=6.0)
+        hermitian = Hermitian(jax.random.normal(key, (2, 4)), each_wire(2))
+        return Layered(
+            QuantumLayer(AngleEmbedding(2), ansatz.circuit(), weights[0], PauliZ(each_wire(2))),
+            QuantumLayer(AmplitudeEmbedding(2), ansatz.circuit(), weights[1], hermitian),
+            Dense(2, n_classes, "xavier_normal", key=key),
+            self.mapped,
+        )
+
+
 NETWORKS: dict[str, tuple[Any, InnerLoop]] = {
     "hermitian": (Q(n_qubits=2, n_layers=1), InnerLoop(steps=2, step_sizes="tensor")),
     "pauli_z": (Q(n_qubits=2, n_layers=1, observable="pauli_z", skip="none"), InnerLoop(steps=2, optimiser="momentum")),
@@ -71,13 +118,16 @@ NETWORKS: dict[str, tuple[Any, InnerLoop]] = {
         Q(n_qubits=2, n_layers=1, branch="frozen", embedding="angle"),
         InnerLoop(steps=3, own_images=True, optimiser="adam"),
     ),
+    "quanvolution": (Q(n_qubits=2, n_layers=1, quanvolution_layers=1), InnerLoop(steps=1, step_sizes="tensor")),
+    "own": (LayeredArchitecture(), InnerLoop(steps=3, step_sizes="tensor", optimiser="momentum")),
 }
+IMAGE_SHAPES = {"own": (2, 2, 1)}
 
 
 @lru_cache
 def small(name: str) -> DistilledDataset:
     architecture, inner = NETWORKS[name]
-    return random_bundle(architecture, inner, image_shape=(28, 28, 1), n_classes=3)
+    return random_bundle(architecture, inner, image_shape=IMAGE_SHAPES.get(name, (28, 28, 1)), n_classes=3)
 
 
 @lru_cache
@@ -101,11 +151,14 @@ def settings(backend: str = "exact", **fields: Any) -> ExecutionSettings:
     return ExecutionSettings(backend, **{"batch": 20, **fields})
 
 
-def trained(execution: Execution, folder: Path, *, resume: bool = False) -> dict[str, np.ndarray]:
+def evaluators(execution: Execution) -> dict[MeasuredCircuit, Evaluator]:
     chosen = execution.settings
-    measuring, _ = evaluator(execution.measured, chosen.backend, chosen.shots)
+    return {measured: evaluator(measured, chosen.backend, chosen.shots)[0] for measured in execution.measured}
+
+
+def trained(execution: Execution, folder: Path, *, resume: bool = False) -> dict[str, np.ndarray]:
     execution.open(folder, resume=resume)
-    return {name: np.asarray(w) for name, w in named_weights(execution.train(measuring, folder)).items()}
+    return {name: np.asarray(w) for name, w in named_weights(execution.train(evaluators(execution), folder)).items()}
 
 
 class Recording:
@@ -130,12 +183,15 @@ class Recording:
         ("pauli_z", "pennylane:lightning.qubit"),
         ("hermitian", "qiskit-aer"),
         ("shared", "qiskit-aer"),
+        ("own", "qiskit-aer"),
+        ("own", "pennylane:default.qubit"),
     ],
 )
 def test_exact_values_train_as_the_replay(name: str, backend: str, tmp_path: Path) -> None:
     bundle = small(name)
     expected = replayed(name)
-    for key, value in trained(Execution(bundle, settings(backend)), tmp_path).items():
+    batch = 5000 if name == "quanvolution" else 20
+    for key, value in trained(Execution(bundle, settings(backend, batch=batch)), tmp_path).items():
         if bundle.inner.optimiser == "adam" and not key.startswith("f3."):
             continue  # Adam makes a whole step of a gradient of any size, even of rounding.
         np.testing.assert_allclose(value, expected[key], atol=1e-4, err_msg=key)
@@ -169,7 +225,7 @@ def test_features_near_zero_have_the_layer_s_values_and_derivatives(size: float)
     terms, slopes = (jnp.asarray(array, jnp.float32) for array in (at_offsets[0], at_offsets.T @ rule.slopes))
 
     def executed(layer: QuantumLayer, features: Any) -> Any:
-        return MeasuredLayer(layer, terms, slopes, measured)(features)
+        return Answers([Call(measured, 1)], [(terms[None], slopes[None])])(0, layer, features[None])[0]
 
     np.testing.assert_allclose(executed(layer, features), layer(features), atol=1e-5)
     for output in range(layer.n_outputs):
@@ -184,14 +240,16 @@ def test_features_near_zero_have_the_layer_s_values_and_derivatives(size: float)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_as_many_circuits_as_predicted(name: str, tmp_path: Path) -> None:
     bundle = small(name)
-    execution = Execution(bundle, settings())
-    counting = Recording(evaluator(execution.measured, "exact", None)[0])
+    execution = Execution(bundle, settings(batch=5000))
+    counting = {measured: Recording(measuring) for measured, measuring in evaluators(execution).items()}
     observed: list[int] = []
     execution.open(tmp_path)
-    execution.train(counting, tmp_path, observe=observed.append)
     predicted = training_circuits(bundle.initial_model(), bundle.image_shape, bundle.data.schedule.size)
-    run = counting.evaluations * len(execution.measured.settings)
-    assert run == predicted == execution.circuits == sum(observed) == execution.circuits_done(tmp_path)
+    assert predicted == execution.circuits == sum(execution.circuits_left(tmp_path).values())
+    execution.train(counting, tmp_path, observe=observed.append)
+    run = sum(one.evaluations * len(measured.settings) for measured, one in counting.items())
+    assert predicted == run == sum(observed)
+    assert execution.circuits_left(tmp_path) == dict.fromkeys(execution.measured, 0)
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
@@ -289,7 +347,8 @@ def test_sampled_trainings_spread_around_the_exact_one(tmp_path: Path) -> None:
     """The mean of weights after one step: Student's t of it is below 6, but not with samples that are 5 % too small."""
     bundle, shots, n_seeds = small("hermitian"), 500, 12
     exact = trained(Execution(bundle, settings(), steps=1), tmp_path / "exact")
-    measuring, _ = evaluator(Execution(bundle, settings()).measured, "qiskit-aer", shots)
+    (measured,) = Execution(bundle, settings()).measured
+    measuring, _ = evaluator(measured, "qiskit-aer", shots)
     # Those that read the measured values, their derivatives, and both.
     names = ["f3.weight", "branch.weights", "branch.observable.coefficients", "features.f2.bias"]
 
@@ -299,7 +358,7 @@ def test_sampled_trainings_spread_around_the_exact_one(tmp_path: Path) -> None:
             execution = Execution(bundle, settings("qiskit-aer", shots=shots, seed=seed, batch=300), steps=1)
             folder = tmp_path / name / str(seed)
             execution.open(folder)
-            model = named_weights(execution.train(measuring, folder))
+            model = named_weights(execution.train({measured: measuring}, folder))
             weights.append(np.concatenate([np.ravel(model[name] - exact[name]) for name in names]))
         error = np.std(weights, axis=0, ddof=1) / np.sqrt(n_seeds)
         sampled = error > 0
@@ -321,24 +380,24 @@ def test_circuits_are_transpiled_once_for_a_whole_training(tmp_path: Path, monke
     execution = Execution(small("hermitian"), settings("qiskit-aer", shots=5))
     assert len(list(execution.jobs())) > execution.n_steps > 1
     trained(execution, tmp_path)
-    assert len(transpiled) == len(execution.measured.settings) == 3
+    assert len(transpiled) == len(execution.measured[0].settings) == 3
 
 
 def test_a_broken_backend_loses_nothing(tmp_path: Path) -> None:
     bundle = small("hermitian")
     execution = Execution(bundle, settings("qiskit-aer", shots=20))
     whole = trained(execution, tmp_path / "whole")
-    measuring, _ = evaluator(execution.measured, "qiskit-aer", 20)
+    ((measured, measuring),) = evaluators(execution).items()
     broken = Recording(measuring, fails_from=5)
     execution.open(tmp_path / "cut")
     with pytest.raises(RunError, match=r"failed in step 2, batch 3 .*the line is dead.*--resume"):
-        execution.train(broken, tmp_path / "cut")
+        execution.train({measured: broken}, tmp_path / "cut")
     jobs = list(execution.jobs())
     assert (tmp_path / "cut" / jobs[4].file).exists()
     assert not (tmp_path / "cut" / jobs[5].file).exists()
     going_on = Recording(measuring)
     execution.open(tmp_path / "cut", resume=True)
-    weights = named_weights(execution.train(going_on, tmp_path / "cut"))
+    weights = named_weights(execution.train({measured: going_on}, tmp_path / "cut"))
     assert going_on.calls == len(jobs) - 5
     for key, value in weights.items():
         np.testing.assert_array_equal(value, whole[key])
@@ -348,7 +407,7 @@ def test_more_steps_go_on_where_fewer_ended(tmp_path: Path) -> None:
     bundle = small("pauli_z")
     trained(Execution(bundle, settings(), steps=1), tmp_path)
     longer = Execution(bundle, settings())
-    assert 0 < longer.circuits_done(tmp_path) == longer.circuits // 2
+    assert 0 < sum(longer.circuits_left(tmp_path).values()) == longer.circuits // 2
     weights = trained(longer, tmp_path, resume=True)
     np.testing.assert_allclose(weights["f3.weight"], replayed("pauli_z")["f3.weight"], atol=1e-4)
 
@@ -473,7 +532,7 @@ def test_values_that_are_none(tmp_path: Path) -> None:
     execution = Execution(small("hermitian"), settings())
     execution.open(tmp_path)
     with pytest.raises(RunError, match="finite ones of shape"):
-        execution.train(Silent(), tmp_path)
+        execution.train(dict.fromkeys(execution.measured, Silent()), tmp_path)
     assert not list((tmp_path / execution_module.MEASURED).iterdir())
 
 
@@ -547,10 +606,11 @@ def test_an_extra_that_is_missing(backend: str, missing: str, extra: str, monkey
 
 
 def test_networks_and_settings_that_cannot_be_executed() -> None:
-    with pytest.raises(BundleError, match=r"can be executed on exact, .* is the architecture LeNetArchitecture"):
-        Execution(random_bundle(LeNetArchitecture(width=4)), settings())
-    with pytest.raises(BundleError, match=r"can be executed on exact, .* has a dense layer there"):
-        Execution(random_bundle(Q(n_qubits=2, branch="dense")), settings())
+    for classical in (LeNetArchitecture(width=4), Q(n_qubits=2, branch="dense")):
+        with pytest.raises(BundleError, match="has no quantum layer that could be executed on exact"):
+            Execution(random_bundle(classical), settings())
+    with pytest.raises(BundleError, match=r"within `jax\.vmap`, .*Call it by `quantum\.on_each`"):
+        Execution(random_bundle(LayeredArchitecture(mapped=True), image_shape=(2, 2, 1)), settings())
     for steps in (0, 3):
         with pytest.raises(ArgumentError, match="`steps` must be from 1 to the 2"):
             Execution(small("hermitian"), settings(), steps=steps)

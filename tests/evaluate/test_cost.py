@@ -8,9 +8,17 @@ import jax.numpy as jnp
 import pytest
 
 from qdistill.errors import ArgumentError
-from qdistill.evaluate.cost import circuits_per_gradient, depth, layer_uses, training_circuits, training_work
+from qdistill.evaluate.cost import circuits_per_gradient, depth, training_circuits, training_work
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
-from qdistill.quantum import AmplitudeEmbedding, AngleEmbedding, Hermitian, NoEmbedding, PauliZ, QuantumLayer
+from qdistill.quantum import (
+    AmplitudeEmbedding,
+    AngleEmbedding,
+    Hermitian,
+    NoEmbedding,
+    PauliZ,
+    QuantumLayer,
+    layer_calls,
+)
 from qdistill.quantum.circuit import Circuit, Operation, constant, feature, weight
 
 
@@ -54,7 +62,7 @@ def test_circuits_of_a_training() -> None:
 
 def test_circuits_of_a_quanvolution() -> None:
     network = QuantumLeNetArchitecture(quanvolution_layers=2).build((28, 28, 3), 10, key=jax.random.key(0))
-    below, branch = layer_uses(network, (28, 28, 3))
+    below, branch = layer_calls(network, (28, 28, 3))
     # 28x28 pixels are padded to 32x32, of which the patches of 2x2 in three channels are 768; nothing is trained below.
     assert (below.vectors, below.by_features, branch.vectors, branch.by_features) == (768, False, 1, True)
     expected = 768 * (1 + 2 * 24) + 3 * (1 + 2 * 72 + 2 * 63)
@@ -76,8 +84,8 @@ class TwoLayers(eqx.Module):
 @pytest.mark.parametrize("stopped", [False, True])
 def test_a_network_of_ones_own_is_counted_by_its_calls(stopped: bool) -> None:
     made = layer(ROTATION, n_weights=3, embedding=AngleEmbedding(2))
-    uses = layer_uses(TwoLayers(made, made, stopped), (1, 2, 1))
-    assert [(use.vectors, use.by_features) for use in uses] == [(1, False), (1, True), (1, not stopped)]
+    calls = layer_calls(TwoLayers(made, made, stopped), (1, 2, 1))
+    assert [(call.vectors, call.by_features) for call in calls] == [(1, False), (1, True), (1, not stopped)]
     assert training_circuits(TwoLayers(made, made, stopped), (1, 2, 1), 1) == 7 + 11 + (7 if stopped else 11)
 
 

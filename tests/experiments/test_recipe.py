@@ -132,8 +132,21 @@ def test_devices_reject_what_has_no_meaning(fields: dict[str, Any], message: str
 
 @pytest.mark.parametrize("model", [LeNetArchitecture(), QuantumLeNetArchitecture(branch="dense")])
 def test_a_device_needs_a_quantum_layer(model: Any) -> None:
-    with pytest.raises(ArgumentError, match="`device` must be left out but for the quantum LeNet"):
+    with pytest.raises(ArgumentError, match=r"`device` must be left out for a network without .* but was 10 shots"):
         Recipe("digits", model=model, device=Device(shots=10))
+
+
+@pytest.mark.parametrize(
+    ("model", "n_wires"),
+    [
+        (QuantumLeNetArchitecture(n_qubits=5), 5),
+        (QuantumLeNetArchitecture(n_qubits=2, quanvolution_layers=1), 4),
+        (QuantumLeNetArchitecture(branch="removed", quanvolution_layers=1), 4),
+        (LeNetArchitecture(), 0),
+    ],
+)
+def test_wires_that_a_device_needs(model: Any, n_wires: int) -> None:
+    assert Recipe("digits", model=model).n_wires == n_wires
 
 
 @pytest.mark.parametrize("dataset", sorted(DATASETS))

@@ -1,6 +1,6 @@
 """Bundles for other frameworks: their arrays, and a short program that uses them without this package.
 
-``"pennylane"``, ``"qiskit"`` and ``"qasm"`` write the quantum layer as it is after the training; ``"numpy"`` and
+``"pennylane"``, ``"qiskit"`` and ``"qasm"`` write the quantum layers as they are after the training; ``"numpy"`` and
 ``"torch"`` write all that the training needs, and the test images that measure it.
 """
 
@@ -14,8 +14,8 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
-from qdistill.backends.branch import quantum_branch
 from qdistill.backends.layer_scripts import pennylane_script, qiskit_script
 from qdistill.backends.openqasm import to_openqasm
 from qdistill.backends.pennylane import layer_arrays
@@ -23,9 +23,17 @@ from qdistill.data import RawDataset
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, BundleError, RunError
 from qdistill.files import write_whole
-from qdistill.models import LeNet, QuantumLeNet, named_weights
+from qdistill.models import LeNet, Model, QuantumLeNet, named_weights
 from qdistill.models.lenet import SIDE
-from qdistill.quantum import AmplitudeEmbedding, Circuit, QuantumLayer, embedded, embedded_features
+from qdistill.quantum import (
+    AmplitudeEmbedding,
+    Circuit,
+    QuantumLayer,
+    answered,
+    embedded,
+    embedded_features,
+    quantum_layers,
+)
 from qdistill.quantum.gates import GATES, UNITARY
 from qdistill.quantum.lowering import elementary
 from qdistill.quantum.observable import pauli_strings
@@ -36,11 +44,16 @@ LAYER_TARGETS = ("pennylane", "qiskit", "qasm")
 TRAINING_TARGETS = ("numpy", "torch")
 
 
-def export_layer(bundle: DistilledDataset, target: LayerTarget, folder: Path) -> list[Path]:
-    """Write a bundle's trained quantum layer for another framework.
+_MOST_ROWS = 1000
+"""Feature vectors that are written with a layer: what another framework evaluates in seconds."""
 
-    The file ``layer.npz`` holds its weights by the names of `qdistill.backends.pennylane`, the features that the
-    trained network gives it for each distilled image, and its values for them.
+
+def export_layers(bundle: DistilledDataset, target: LayerTarget, folder: Path) -> list[Path]:
+    """Write the trained quantum layers of a bundle's network for another framework.
+
+    The file ``layer.npz`` holds a layer's weights by the names of `qdistill.backends.pennylane`, feature vectors that
+    the trained network gives it for the distilled images, at most 1,000 of them, and its values for them. Where the
+    network has several layers their files are ``layer-1.npz`` and so on, as they lie in the network.
 
     Args:
         bundle: its training is replayed first.
@@ -52,21 +65,50 @@ def export_layer(bundle: DistilledDataset, target: LayerTarget, folder: Path) ->
         The files.
 
     Raises:
-        BundleError: the bundle's network is no quantum LeNet with a quantum layer between F2 and F3.
+        BundleError: the bundle does not say which network it is for, or the network has no quantum layer.
+        CircuitError: the network calls a layer within `jax.vmap`.
         RunError: a file cannot be written.
     """
     if target not in LAYER_TARGETS:
         raise ArgumentError.unknown("target", target, LAYER_TARGETS)
-    quantum_branch(_network(bundle), bundle, f"exported to {target}")
-    model: Any = bundle.train()
-    layer: QuantumLayer = model.branch
-    features = jax.vmap(model.features)(bundle.data.images)
-    arrays = {**layer_arrays(layer), "features": features, "values": jax.vmap(layer)(features)}
-    if target == "qasm":
-        arrays["qasm_features"] = jnp.stack([embedded_features(layer.embedding, layer.circuit, f) for f in features])
-        return _write(folder, {"layer.npz": _npz(arrays), "layer.qasm": to_openqasm(layer).encode()})
-    script = pennylane_script(layer) if target == "pennylane" else qiskit_script(layer)
-    return _write(folder, {"layer.npz": _npz(arrays), "layer.py": script.encode()})
+    if not quantum_layers(_network(bundle)):
+        raise BundleError(f"The bundle's network has no quantum layer that could be exported to {target}.")
+    model = bundle.train()
+    layers, files = quantum_layers(model), {}
+    for number, features in _features(model, bundle.data.images).items():
+        layer, name = layers[number], "layer" if len(layers) == 1 else f"layer-{number + 1}"
+        arrays = {**layer_arrays(layer), "features": features, "values": jax.vmap(layer)(features)}
+        if target == "qasm":
+            prepared = [embedded_features(layer.embedding, layer.circuit, row) for row in features]
+            arrays["qasm_features"] = jnp.stack(prepared)
+            files[f"{name}.qasm"] = to_openqasm(layer).encode()
+        else:
+            script = pennylane_script if target == "pennylane" else qiskit_script
+            files[f"{name}.py"] = script(layer, name).encode()
+        files[f"{name}.npz"] = _npz(arrays)
+    return _write(folder, files)
+
+
+def _features(model: Model, images: Float[Array, "images height width channels"]) -> dict[int, Array]:
+    """What a network gives each of its quantum layers for some images: the first rows of it."""
+    numbers: list[int] = []
+
+    def inputs(image: Array) -> list[Array]:
+        kept: list[Array] = []
+        numbers.clear()
+
+        def keep(number: int, layer: QuantumLayer, vectors: Array) -> Array:
+            numbers.append(number)
+            kept.append(vectors)
+            return jax.vmap(layer)(vectors)
+
+        answered(model, keep)(image)
+        return kept
+
+    rows: dict[int, list[Array]] = {}
+    for vectors, number in zip(jax.vmap(inputs)(images), numbers, strict=True):
+        rows.setdefault(number, []).append(vectors.reshape(-1, vectors.shape[-1]))
+    return {number: jnp.concatenate(parts)[:_MOST_ROWS] for number, parts in sorted(rows.items())}
 
 
 def export_training(bundle: DistilledDataset, target: TrainingTarget, folder: Path, raw: RawDataset) -> list[Path]:

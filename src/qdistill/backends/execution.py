@@ -1,11 +1,12 @@
-"""A bundle's training with its quantum layer on another backend.
+"""A bundle's training with its quantum layers on another backend.
 
-The classical parts, the loss and the optimiser are the simulator's own. Each step measures the layer's Pauli terms and
+The classical parts, the loss and the optimiser are the simulator's own. Each step measures a layer's Pauli terms and
 their derivatives by the circuit's angles on the backend (see `shifts`), and puts ``terms + derivatives (a - a0)`` in
 the layer's place, where a0 are the angles at which they were measured. Its value and first derivatives are the
 measured ones, so that the gradient of the loss by every weight of the network follows by automatic differentiation: by
 the circuit's angles, by the observable's coefficients, and, through the angles of the state preparation, by everything
-below the layer.
+below the layer. A network that calls several quantum layers, or one for many parts of an image, is measured call by
+call: what one call measures is part of what the next one prepares.
 
 What is measured is kept in a folder, one file a batch of circuits, and never measured twice.
 """
@@ -15,12 +16,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import itertools
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -30,19 +32,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from qdistill.backends.branch import quantum_branch
 from qdistill.backends.measured import Evaluator, MeasuredCircuit, measured_circuit
 from qdistill.backends.shifts import GRADIENTS, Gradient, Shifts, n_evaluations, parameter_shift, spsa
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import cross_entropy, descend, initial_state
 from qdistill.errors import ArgumentError, BundleError, RunError
 from qdistill.files import read_json, write_json, write_whole
-from qdistill.models import Model, Quanvolution
-from qdistill.models.lenet import QuantumLeNet
-from qdistill.quantum import QuantumLayer
+from qdistill.models import Model
+from qdistill.quantum import QuantumLayer, answered, layer_calls
 
 EXECUTION, MEASURED = "execution.json", "measured"
 """What an execution runs, and the folder of what it has measured so far."""
+
+_Result = tuple[Float[Array, "..."], Float[Array, "..."]]
+"""What a call measures: the terms' values, ([images,] vectors, terms), and their derivatives, (..., terms, angles)."""
 
 _MOST_SHOTS = 5_000_000
 """In one job: what services take, and what fits into memory."""
@@ -109,28 +112,47 @@ class ExecutionSettings:
 
 
 @dataclass(frozen=True)
+class Call:
+    """One call of a quantum layer by the network, for one image.
+
+    Args:
+        measured: what the backend runs and measures for a feature vector.
+        vectors: feature vectors that the layer is given at once.
+    """
+
+    measured: MeasuredCircuit
+    vectors: int
+
+
+@dataclass(frozen=True)
 class Job:
     """One batch of evaluations.
 
     Args:
         step: of the training, from 0.
-        batch: within the step, from 0.
+        call: of the network's calls, from 0.
+        batch: within the step's call, from 0.
         evaluations: how many.
     """
 
     step: int
+    call: int
     batch: int
     evaluations: int
 
     @property
     def file(self) -> str:
         """Where its results lie in the execution's folder."""
-        return f"{MEASURED}/step-{self.step:04}-batch-{self.batch:04}.npz"
+        return f"{MEASURED}/{self._name}.npz"
 
     @property
     def id_file(self) -> str:
         """Where the id lies by which a `RemoteEvaluator` finds it."""
-        return f"{MEASURED}/step-{self.step:04}-batch-{self.batch:04}-job.npz"
+        return f"{MEASURED}/{self._name}-job.npz"
+
+    @property
+    def _name(self) -> str:
+        return f"step-{self.step:04}-call-{self.call:02}-batch-{self.batch:04}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,13 +165,14 @@ class Execution:
         steps: how many of the training's steps are executed, from the first; None for all.
 
     Raises:
-        BundleError: the bundle's network is no quantum LeNet with a quantum layer between F2 and F3.
+        BundleError: the bundle does not say which network it is for, or the network has no quantum layer.
         ArgumentError: `steps` is not from 1 to the training's number of steps.
-        CircuitError: there are no gates for the layer's embedding.
+        CircuitError: there are no gates for a layer's embedding, or the network calls a layer within `jax.vmap`.
 
     Example:
         >>> execution = Execution(bundle, ExecutionSettings("qiskit-aer", shots=1024))  # doctest: +SKIP
-        >>> measuring, _ = evaluator(execution.measured, "qiskit-aer", 1024)  # doctest: +SKIP
+        >>> measuring = {m: evaluator(m, "qiskit-aer", 1024)[0] for m in execution.measured}  # doctest: +SKIP
+        >>> execution.open(Path("runs/on-aer"))  # doctest: +SKIP
         >>> model = execution.train(measuring, Path("runs/on-aer"))  # doctest: +SKIP
     """
 
@@ -164,25 +187,33 @@ class Execution:
             raise ArgumentError(
                 f"Argument `steps` must be from 1 to the {total} of the bundle's training, but was {self.steps}."
             )
-        _ = self.measured
+        _ = self.calls
 
     @cached_property
-    def measured(self) -> MeasuredCircuit:
-        """What the backend runs and measures."""
-        model: Any = self.bundle.initial_model()
-        layer = quantum_branch(model, self.bundle, f"executed on {self.settings.backend}")
-        if isinstance(model.features.c1, Quanvolution):
+    def calls(self) -> tuple[Call, ...]:
+        """The network's calls of its quantum layers, in their order."""
+        model = self.bundle.initial_model()
+        calls = tuple(
+            Call(measured_circuit(call.layer, by_features=call.by_features), call.vectors)
+            for call in layer_calls(model, self.bundle.image_shape)
+        )
+        if not calls:
             raise BundleError(
-                "The bundle's network has a quanvolution, which a backend would have to run for every patch of every "
-                "image; only the quantum layer between F2 and F3 can be executed. `qdistill evaluate --shots` "
-                "simulates both."
+                f"The bundle's network has no quantum layer that could be executed on {self.settings.backend}."
             )
-        return measured_circuit(layer)
+        weights, static = eqx.partition(model, eqx.is_inexact_array)
+        # Whether the calls can be told apart shows before anything is paid for.
+        jax.eval_shape(partial(_image_angles, weights, static, calls[:1], ()), self.bundle.data.images[0])
+        return calls
 
     @property
-    def _batch(self) -> int:
-        """Evaluations in one job, but for the last of a step."""
-        shots = len(self.measured.settings) * (self.settings.shots or 1)
+    def measured(self) -> tuple[MeasuredCircuit, ...]:
+        """The different circuits that the backend runs and measures."""
+        return tuple(dict.fromkeys(call.measured for call in self.calls))
+
+    def _batch(self, call: int) -> int:
+        """Evaluations in one job, but for the last of a step's call."""
+        shots = len(self.calls[call].measured.settings) * (self.settings.shots or 1)
         return min(self.settings.batch, max(1, _MOST_SHOTS // shots))
 
     @property
@@ -193,20 +224,32 @@ class Execution:
     @property
     def circuits(self) -> int:
         """Circuits of the whole execution: evaluations times measurement settings."""
-        return sum(job.evaluations for job in self.jobs()) * len(self.measured.settings)
+        return sum(map(self._circuits, self.jobs()))
 
-    def circuits_done(self, folder: Path) -> int:
-        """How many of them have been measured already."""
-        done = sum(job.evaluations for job in self.jobs() if (folder / job.file).exists())
-        return done * len(self.measured.settings)
+    def circuits_left(self, folder: Path) -> dict[MeasuredCircuit, int]:
+        """How many of them a folder does not hold yet, for each that is `measured`."""
+        left = dict.fromkeys(self.measured, 0)
+        for job in self.jobs():
+            if not (folder / job.file).exists():
+                left[self.calls[job.call].measured] += self._circuits(job)
+        return left
+
+    def _circuits(self, job: Job) -> int:
+        return job.evaluations * len(self.calls[job.call].measured.settings)
 
     def jobs(self) -> Iterator[Job]:
         """All batches, in order."""
-        images = self.bundle.data.schedule.shape[1]
-        evaluations = images * n_evaluations(self.measured, self.settings.gradient, self.settings.directions)
         for step in range(self.n_steps):
-            for batch, first in enumerate(range(0, evaluations, self._batch)):
-                yield Job(step, batch, min(self._batch, evaluations - first))
+            for call in range(len(self.calls)):
+                yield from self._jobs_of(step, call)
+
+    def _jobs_of(self, step: int, call: int) -> Iterator[Job]:
+        """The batches of one step's call."""
+        one = n_evaluations(self.calls[call].measured, self.settings.gradient, self.settings.directions)
+        evaluations = self.bundle.data.schedule.shape[1] * self.calls[call].vectors * one
+        size = self._batch(call)
+        for batch, first in enumerate(range(0, evaluations, size)):
+            yield Job(step, call, batch, min(size, evaluations - first))
 
     def check(self, folder: Path, *, resume: bool = False) -> None:
         """Make sure that a folder is free for this execution or, to go on, holds it; nothing is written.
@@ -260,12 +303,17 @@ class Execution:
         return {"bundle": _fingerprint(self.bundle), **dataclasses.asdict(self.settings)}
 
     def train(
-        self, evaluator: Evaluator, folder: Path, *, observe: Callable[[int], None] = lambda circuits: None
-    ) -> QuantumLeNet:
+        self,
+        evaluators: Mapping[MeasuredCircuit, Evaluator],
+        folder: Path,
+        *,
+        observe: Callable[[int], None] = lambda circuits: None,
+    ) -> Model:
         """Train, measuring what the folder does not hold yet.
 
         Args:
-            evaluator: measures `measured`; a job of a `RemoteEvaluator` that was sent before is looked for first.
+            evaluators: one for each circuit that is `measured`; a job of a `RemoteEvaluator` that was sent before is
+                looked for first.
             folder: as `open` left it.
             observe: is told the number of circuits after each batch.
 
@@ -279,22 +327,17 @@ class Execution:
         data, inner = self.bundle.data, self.bundle.inner
         weights, static = eqx.partition(self.bundle.initial_model(), eqx.is_inexact_array)
         state = initial_state(inner, weights)
-        exact_shifts = parameter_shift(self.measured) if self.settings.gradient == "parameter_shift" else None
         for step in range(self.n_steps):
             picked = np.asarray(data.schedule[step])
             images, labels = data.images[picked], data.labels[picked]
-            angles = np.asarray(_angles(weights, static, self.measured, images), dtype=float)
-            rng = np.random.default_rng([self.settings.seed, step])
-            shifts = [
-                spsa(self.measured, self.settings.perturbation, self.settings.directions, rng)
-                if exact_shifts is None
-                else exact_shifts
-                for _ in range(len(picked))
-            ]
-            terms, slopes = self._measure(evaluator, folder, step, angles, shifts, observe)
-            gradient = _gradient(weights, static, self.measured, images, labels, terms, slopes)
+            results: tuple[_Result, ...] = ()
+            for place, call in enumerate(self.calls):
+                angles = np.asarray(_angles(weights, static, self.calls[: place + 1], results, images), dtype=float)
+                result = self._measure(evaluators[call.measured], folder, step, place, angles, observe)
+                results = (*results, result)
+            gradient = _gradient(weights, static, self.calls, results, images, labels)
             weights, state = descend(inner, weights, state, gradient, data.step_sizes[step])
-        trained: QuantumLeNet = eqx.combine(weights, static)
+        trained: Model = eqx.combine(weights, static)
         return trained
 
     def _measure(
@@ -302,32 +345,46 @@ class Execution:
         evaluator: Evaluator,
         folder: Path,
         step: int,
-        angles: Float[np.ndarray, "images angles"],
-        shifts: list[Shifts],
+        call: int,
+        angles: Float[np.ndarray, "images vectors angles"],
         observe: Callable[[int], None],
-    ) -> tuple[Float[Array, "images terms"], Float[Array, "images terms angles"]]:
-        """The terms' values and their derivatives for each image of a step."""
-        parameters = np.concatenate([a + s.offsets for a, s in zip(angles, shifts, strict=True)])
-        results = []
-        for job in (job for job in self.jobs() if job.step == step):
-            first = job.batch * self._batch
-            part = parameters[first : first + job.evaluations]
-            results.append(self._result(evaluator, folder, job, part))
-            observe(job.evaluations * len(self.measured.settings))
-        by_image = np.concatenate(results).reshape(len(angles), -1, len(self.measured.terms))
-        slopes = np.stack([row.T @ s.slopes for row, s in zip(by_image, shifts, strict=True)])
-        return jnp.asarray(by_image[:, 0], jnp.float32), jnp.asarray(slopes, jnp.float32)
+    ) -> _Result:
+        """The terms' values and their derivatives for each feature vector of each image in a step's call."""
+        measured = self.calls[call].measured
+        rows = angles.reshape(-1, angles.shape[-1])
+        shifts = self._shifts(measured, len(rows), np.random.default_rng([self.settings.seed, step, call]))
+        each = len(shifts[0].offsets)
+        asked = itertools.product(range(len(rows)), range(each))
+        parts = []
+        for job in self._jobs_of(step, call):
+            part = itertools.islice(asked, job.evaluations)
+            parameters = np.stack([rows[row] + shifts[row].offsets[place] for row, place in part])
+            parts.append(self._result(evaluator, folder, job, parameters))
+            observe(self._circuits(job))
+        by_row = np.concatenate(parts).reshape(len(rows), each, -1)
+        slopes = np.stack([values.T @ rule.slopes for values, rule in zip(by_row, shifts, strict=True)])
+        return (
+            jnp.asarray(by_row[:, 0].reshape(*angles.shape[:2], -1), jnp.float32),
+            jnp.asarray(slopes.reshape(*angles.shape[:2], *slopes.shape[1:]), jnp.float32),
+        )
+
+    def _shifts(self, measured: MeasuredCircuit, rows: int, rng: np.random.Generator) -> list[Shifts]:
+        """Where to evaluate around each vector of angles."""
+        if self.settings.gradient == "parameter_shift":
+            return [parameter_shift(measured)] * rows
+        return [spsa(measured, self.settings.perturbation, self.settings.directions, rng) for _ in range(rows)]
 
     def _result(
         self, evaluator: Evaluator, folder: Path, job: Job, parameters: Float[np.ndarray, "evaluations angles"]
     ) -> Float[np.ndarray, "evaluations terms"]:
         """One batch's values, from the folder or else from the backend, and then in the folder."""
         path = folder / job.file
-        shape = (job.evaluations, len(self.measured.terms))
+        shape = (job.evaluations, len(self.calls[job.call].measured.terms))
         stored = _read(path, "terms", parameters, shape)
         if stored is not None:
             return np.asarray(stored, dtype=float)
-        seed = int(np.random.SeedSequence([self.settings.seed, job.step, job.batch]).generate_state(1)[0]) >> 1
+        entropy = [self.settings.seed, job.step, job.batch, job.call]
+        seed = int(np.random.SeedSequence(entropy).generate_state(1)[0]) >> 1
         try:
             if isinstance(evaluator, RemoteEvaluator):
                 values = _fetch(evaluator, folder / job.id_file, parameters, seed)
@@ -393,26 +450,53 @@ def _write(path: Path, name: str, parameters: np.ndarray, value: np.ndarray) -> 
     write_whole(path, content.getvalue())
 
 
-class _MeasuredLayer(eqx.Module):
-    """In a quantum layer's place for one image: what was measured, and how it moves to first order."""
+class _Answers:
+    """Answers a network's calls, in their order, by what was measured and how it moves to first order.
 
-    layer: QuantumLayer
-    terms: Float[Array, " terms"]
-    slopes: Float[Array, "terms angles"]
-    measured: MeasuredCircuit = eqx.field(static=True)
+    Args:
+        calls: the network's first ones.
+        results: for one image, what the first of them measured. The angles of the call after these are kept in
+            `angles`, and its values, like those of all later ones, are zero.
+    """
 
-    def __call__(self, features: Float[Array, " features"]) -> Float[Array, " outputs"]:
-        layer = self.layer if self.layer.trainable else jax.lax.stop_gradient(self.layer)
-        angles = self.measured.layer_angles(layer, features)
-        moved = self.terms + self.slopes @ (angles - jax.lax.stop_gradient(angles))
-        return self.measured.values(layer, features, moved)
+    def __init__(self, calls: Sequence[Call], results: Sequence[_Result]) -> None:
+        self.calls, self.results = calls, results
+        self.n_answered = 0
+        self.angles: Array | None = None
+
+    def __call__(self, number: int, layer: QuantumLayer, vectors: Float[Array, "vectors features"]) -> Array:
+        place, self.n_answered = self.n_answered, self.n_answered + 1
+        if place >= len(self.calls):
+            return jnp.zeros((len(vectors), layer.n_outputs))
+        measured = self.calls[place].measured
+        layer = layer if layer.trainable else jax.lax.stop_gradient(layer)
+        angles = jax.vmap(partial(measured.layer_angles, layer))(vectors)
+        if place == len(self.results):
+            self.angles = angles
+            return jnp.zeros((len(vectors), layer.n_outputs))
+        terms, slopes = self.results[place]
+        moved = terms + jnp.einsum("vta,va->vt", slopes, angles - jax.lax.stop_gradient(angles))
+        return jax.vmap(partial(measured.values, layer))(vectors, moved)
+
+
+def _image_angles(
+    weights: PyTree, static: PyTree, calls: tuple[Call, ...], results: tuple[_Result, ...], image: Array
+) -> Float[Array, "vectors angles"]:
+    """The parameters of the circuits of the last of the calls, for one image, given what those before it measured."""
+    answers = _Answers(calls, results)
+    network: Model = answered(eqx.combine(weights, static), answers)
+    network(image)
+    assert answers.angles is not None
+    return answers.angles
 
 
 @eqx.filter_jit
-def _angles(weights: PyTree, static: PyTree, measured: MeasuredCircuit, images: Array) -> Float[Array, "images angles"]:
-    """The circuit's parameters for each image."""
-    model: Any = eqx.combine(weights, static)
-    angles: Array = jax.vmap(lambda image: measured.layer_angles(model.branch, model.features(image)))(images)
+def _angles(
+    weights: PyTree, static: PyTree, calls: tuple[Call, ...], results: tuple[_Result, ...], images: Array
+) -> Float[Array, "images vectors angles"]:
+    """The same for several images."""
+    one = partial(_image_angles, weights, static, calls)
+    angles: Array = jax.vmap(one)(results, images)
     return angles
 
 
@@ -420,23 +504,19 @@ def _angles(weights: PyTree, static: PyTree, measured: MeasuredCircuit, images: 
 def _gradient(
     weights: PyTree,
     static: PyTree,
-    measured: MeasuredCircuit,
+    calls: tuple[Call, ...],
+    results: tuple[_Result, ...],
     images: Array,
     labels: Array,
-    terms: Array,
-    slopes: Array,
 ) -> PyTree:
     """The gradient of the training loss by the network's weights, given what was measured."""
 
     def loss(weights: PyTree) -> Array:
-        model: Any = eqx.combine(weights, static)
-
-        def logits(image: Array, terms: Array, slopes: Array) -> Array:
-            stand_in = _MeasuredLayer(model.branch, terms, slopes, measured)
-            executed: Model = eqx.tree_at(lambda m: m.branch, model, stand_in)
+        def logits(results: tuple[_Result, ...], image: Array) -> Array:
+            executed: Model = answered(eqx.combine(weights, static), _Answers(calls, results))
             return executed(image)
 
-        return cross_entropy(jax.vmap(logits)(images, terms, slopes), labels)
+        return cross_entropy(jax.vmap(logits)(results, images), labels)
 
     return jax.grad(loss)(weights)
 

@@ -23,8 +23,8 @@ if __name__ == "__main__":
 
 _PENNYLANE = '''"""A quantum layer, in PennyLane: one expectation value for each observable.
 
-Needs pennylane, numpy and the file layer.npz beside this one, which holds the weights ("angles"{coefficients_too}), the
-features of the distilled images and the values that qdistill gives for them.
+Needs pennylane, numpy and the file {name}.npz beside this one: the weights ("angles"{coefficients_too}), what
+the network gives the layer for the distilled images ("features") and the values that qdistill gives for it.
 """
 
 from pathlib import Path
@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 import pennylane as qml
 
-with np.load(Path(__file__).with_name("layer.npz")) as file:
+with np.load(Path(__file__).with_suffix(".npz")) as file:
     ARRAYS = dict(file)
 
 
@@ -54,8 +54,9 @@ _PENNYLANE_HELPER = """def paulis(string, wires):
 
 _QISKIT = '''"""A quantum layer, in Qiskit: one expectation value for each observable.
 
-Needs qiskit, numpy and the file layer.npz beside this one, which holds the weights ("angles"{coefficients_too}), the
-features of the distilled images and the values that qdistill gives for them. Qubit {last} is the first wire.
+Needs qiskit, numpy and the file {name}.npz beside this one: the weights ("angles"{coefficients_too}), what
+the network gives the layer for the distilled images ("features") and the values that qdistill gives for it.
+Qubit {last} is the first wire.
 """
 
 from pathlib import Path
@@ -65,7 +66,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
-with np.load(Path(__file__).with_name("layer.npz")) as file:
+with np.load(Path(__file__).with_suffix(".npz")) as file:
     ARRAYS = dict(file)
 
 
@@ -89,11 +90,12 @@ def evaluate(features):
 '''
 
 
-def pennylane_script(layer: QuantumLayer) -> str:
+def pennylane_script(layer: QuantumLayer, name: str = "layer") -> str:
     """The program for PennyLane.
 
     Args:
-        layer: its circuit and embedding are written out; its arrays are read from ``layer.npz``.
+        layer: its circuit and embedding are written out; its arrays are read from a file of NumPy's beside the program.
+        name: of both, without what follows the dot.
     """
     n, amplitude, circuit = _parts(layer)
     body = [f"qml.AmplitudeEmbedding(features, wires=range({n}), pad_with=0.0, normalize=True)"] * amplitude
@@ -111,6 +113,7 @@ def pennylane_script(layer: QuantumLayer) -> str:
     names = ["angles", "coefficients"][: 1 + trained]
     return (
         _PENNYLANE.format(
+            name=name,
             n_wires=n,
             helper=_PENNYLANE_HELPER if trained else "",
             arguments=", ".join(names),
@@ -123,7 +126,7 @@ def pennylane_script(layer: QuantumLayer) -> str:
     )
 
 
-def qiskit_script(layer: QuantumLayer) -> str:
+def qiskit_script(layer: QuantumLayer, name: str = "layer") -> str:
     """The program for Qiskit; arguments as for `pennylane_script`."""
     n, amplitude, circuit = _parts(layer)
     body = [
@@ -149,6 +152,7 @@ def qiskit_script(layer: QuantumLayer) -> str:
         )
     return (
         _QISKIT.format(
+            name=name,
             n_wires=n,
             last=n - 1,
             body="\n    ".join(body),

@@ -125,8 +125,12 @@ class MeasuredCircuit:
         return np.stack([np.mean(column, axis=0) for column in columns], axis=-1).astype(float)
 
 
-def measured_circuit(layer: QuantumLayer) -> MeasuredCircuit:
+def measured_circuit(layer: QuantumLayer, *, by_features: bool = True) -> MeasuredCircuit:
     """Say what has to be run and measured for a layer.
+
+    Args:
+        layer: the layer.
+        by_features: whether the derivatives by its features are needed.
 
     Raises:
         CircuitError: the embedding is not one of this package's.
@@ -154,7 +158,7 @@ def measured_circuit(layer: QuantumLayer) -> MeasuredCircuit:
         circuit=apart,
         angles=angles,
         gates=gates,
-        shifted=tuple(layer.trainable or angle.source == "feature" for angle in angles),
+        shifted=tuple(by_features if angle.source == "feature" else layer.trainable for angle in angles),
         settings=tuple(basis_letters(setting, n) for setting in measurement_settings(observable)),
         terms=tuple(terms),
         places=tuple(tuple(place % (len(terms) + 1) for place in row) for row in places),

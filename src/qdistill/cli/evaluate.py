@@ -175,7 +175,7 @@ def _curve(
 def _device(given: str, loaded: DistilledDataset) -> DeviceModel:
     """The device of a name, or of a file, for as many wires as the bundle's network has."""
     from qdistill.backends.devices import device
-    from qdistill.evaluate.cost import quantum_layers
+    from qdistill.quantum import quantum_layers
 
     layers = quantum_layers(loaded.initial_model())
     if not layers:
@@ -185,8 +185,7 @@ def _device(given: str, loaded: DistilledDataset) -> DeviceModel:
 
 def say_what_is_left_out(model: DeviceModel, loaded: DistilledDataset) -> None:
     """Tell the user where a device needs swaps that its model leaves out."""
-    from qdistill.evaluate.cost import quantum_layers
-    from qdistill.quantum.preparation import embedded
+    from qdistill.quantum import embedded, quantum_layers
 
     circuits = [embedded(layer.embedding, layer.circuit) for layer in quantum_layers(loaded.initial_model())]
     uncoupled = sum(map(model.n_uncoupled, circuits))

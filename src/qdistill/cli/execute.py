@@ -112,18 +112,20 @@ def execute(
     execution.check(folder, resume=resume)
     raw = source(loaded.dataset).load(data_dir)
     loaded.check_fits(raw.test_images.shape[1:], len(raw.class_names))
-    measuring, seconds = evaluator(execution.measured, backend, shots)
-    done = execution.circuits_done(folder) if resume else 0
-    left = execution.circuits - done
+    made = {measured: evaluator(measured, backend, shots) for measured in execution.measured}
+    measuring = {measured: one for measured, (one, _) in made.items()}
+    missing = execution.circuits_left(folder)
+    left = sum(missing.values())
+    done = execution.circuits - left
     _describe(execution.circuits, done, shots, price)
     currency = ""
-    if card is not None and shots is not None and seconds is not None:
+    if card is not None and shots is not None and left:
         # How long a shot takes is the device's to say.
-        card = dataclasses.replace(card, seconds_per_shot=seconds / shots)
+        seconds = sum(missing[measured] * (lasts or 0.0) for measured, (_, lasts) in made.items())
+        card = dataclasses.replace(card, seconds_per_shot=seconds / (left * shots))
         if price is None:
             price, currency = _bill(card, 1, shots), f" {card.currency}"
-        if left:
-            _confirm(backend, left, shots, left * seconds, card)
+        _confirm(backend, left, shots, seconds, card)
     execution.open(folder, resume=resume)
     started = time.monotonic()
     try:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from qdistill.cli.shared import BundlePath, Cache, DataDir, bundle_file, call, home_of, say, use_compilation_cache
+from qdistill.cli.shared import BundlePath, Cache, DataDir, bundle_file, call, home_of, use_compilation_cache
 
 
 def run(arguments: list[str]) -> int:
@@ -29,8 +29,8 @@ def export(
 
     Args:
         bundle: a bundle file, the folder of a run, or a name of the zoo.
-        to: pennylane, qiskit and qasm take the trained quantum layer between F2 and F3; numpy and torch train on the
-            bundle and measure the network on the test images.
+        to: pennylane, qiskit and qasm take the trained quantum layers; numpy and torch train on the bundle and measure
+            the network on the test images.
         out: where to write.
         data_dir: where the dataset's files lie; numpy and torch take the test images from there.
         compilation_cache: keep compiled programs in the user's cache folder.
@@ -38,23 +38,16 @@ def export(
     path = bundle_file(bundle)
     if compilation_cache:
         use_compilation_cache()
-    from qdistill.backends.bundle_export import export_layer, export_training
+    from qdistill.backends.bundle_export import export_layers, export_training
     from qdistill.data import source
     from qdistill.distill.bundle import DistilledDataset
-    from qdistill.models import QuantumLeNetArchitecture
 
     loaded = DistilledDataset.load(path)
     folder = home_of(bundle) / f"{path.stem}-{to}" if out is None else out
     if to == "numpy" or to == "torch":
         files = export_training(loaded, to, folder, source(loaded.dataset).load(data_dir))
     else:
-        files = export_layer(loaded, to, folder)
-        if isinstance(loaded.architecture, QuantumLeNetArchitecture) and loaded.architecture.quanvolution_layers:
-            say(
-                "The network has two quantum layers. Written is the one between F2 and F3, with the features that the "
-                "trained network gives it; the quanvolution in C1's place is left out. numpy and torch write the whole "
-                "network."
-            )
+        files = export_layers(loaded, to, folder)
     for file in files:
         print(file)
     return 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.evaluate.cost import evaluations_per_gradient, layer_uses, settings, work_of
+from qdistill.evaluate.cost import evaluations_per_gradient, settings, work_of
 from qdistill.evaluate.rates import read_rates
 from qdistill.evaluate.savings import compare, distillation_note, find_record
+from qdistill.quantum import layer_calls
 
 SHOTS = 1024
 """Of each circuit, where a page says what it would cost."""
@@ -29,23 +30,23 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
     Raises:
         BundleError: the bundle does not say which network it is for.
     """
-    uses = layer_uses(bundle.initial_model(), bundle.image_shape)
-    if not uses:
+    calls = layer_calls(bundle.initial_model(), bundle.image_shape)
+    if not calls:
         note = "The network has no quantum layer, so it runs no circuits."
         return {"rows": [], "training": 0, "trainings": [], "cards": [], "points": [], "notes": [note]}
     n_images, n_steps = bundle.data.schedule.shape[1], bundle.inner.total_steps
     rows = []
-    for number, use in enumerate(uses, start=1):
-        which = f" of quantum layer {number}" if len(uses) > 1 else ""
-        n_settings = settings(use.layer.observable)
-        vectors = f"{use.vectors:,} vectors x " if use.vectors > 1 else ""
+    for number, call in enumerate(calls, start=1):
+        which = f" of quantum layer {number}" if len(calls) > 1 else ""
+        n_settings = settings(call.layer.observable)
+        vectors = f"{call.vectors:,} vectors x " if call.vectors > 1 else ""
         rows += [
             {
                 "name": f"one step: {name}{which}",
                 "how": f"{n_images} images x {vectors}{n_settings} setting{'s' * (n_settings > 1)} x {n:,} evaluations",
-                "circuits": n_images * use.vectors * n_settings * n,
+                "circuits": n_images * call.vectors * n_settings * n,
             }
-            for name, n in evaluations_per_gradient(use.layer, by_features=use.by_features).items()
+            for name, n in evaluations_per_gradient(call.layer, by_features=call.by_features).items()
         ]
     record, cards = find_record(bundle), read_rates()
     trainings = compare(bundle, record, shots=SHOTS)
@@ -70,7 +71,7 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
                 "name": training.name,
                 "accuracy": training.accuracy,
                 "circuits": training.work.circuits,
-                "by_spsa": work_of(uses, training.seen, shots=SHOTS, method="spsa").circuits,
+                "by_spsa": work_of(calls, training.seen, shots=SHOTS, method="spsa").circuits,
                 "ratio": training.work.circuits / total,
                 "prices": [f"{card.price(training.work):,.0f} {card.currency}" for card in cards],
             }

@@ -15,9 +15,10 @@ from typing import Any
 
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError
-from qdistill.evaluate.cost import Method, Work, layer_uses, work_of
+from qdistill.evaluate.cost import Method, Work, work_of
 from qdistill.files import BUNDLE, TIME, read_json, shipped
 from qdistill.models import fields_to_json
+from qdistill.quantum import layer_calls
 
 
 @dataclass(frozen=True)
@@ -161,10 +162,10 @@ def compare(
                 f"with the whole training on the bundle, but was {steps}."
             )
         schedule, accuracy = schedule[:steps], accuracy if steps == total else None
-    uses = layer_uses(bundle.initial_model(), bundle.image_shape)
+    calls = layer_calls(bundle.initial_model(), bundle.image_shape)
 
     def training(name: str, images: int, seen: int, accuracy: float | None, n_seeds: int) -> Training:
-        work = work_of(uses, seen, shots=shots, method=method, directions=directions)
+        work = work_of(calls, seen, shots=shots, method=method, directions=directions)
         return Training(name, images, seen, accuracy, n_seeds, work)
 
     n_images, part = len(bundle.data.images), "" if steps is None else f", {steps} of {total} steps"

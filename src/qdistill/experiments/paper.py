@@ -18,19 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
-import jax
-
 from qdistill.data import source, split
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.baselines import FullTraining, score_full_trainings
-from qdistill.evaluate.cost import layer_uses, training_circuits, work_of
+from qdistill.evaluate.cost import training_circuits, work_of
 from qdistill.evaluate.protocol import Evaluation, accuracy_interval, interval, replay
 from qdistill.experiments.course import Observer, provenance
 from qdistill.experiments.recipe import Recipe, read_recipe
 from qdistill.experiments.run import run_missing
 from qdistill.files import FULL_TRAINING, PROVENANCE, RECIPE, SCORES, TABLE, TIME, read_json, shipped, write_json
+from qdistill.models import structure
+from qdistill.quantum import layer_calls
 
 
 @dataclass(frozen=True)
@@ -250,9 +249,7 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
     """
     accuracies = [score["test_accuracy"] for score in scores.values()]
     n_classes, image_shape = len(source(row.recipe.dataset).class_names), source(row.recipe.dataset).image_shape
-    # Its structure alone: to draw weights only to count gates would take seconds.
-    model = eqx.filter_eval_shape(row.recipe.model.build, image_shape, n_classes, key=jax.random.key(0))
-    uses = layer_uses(model, image_shape)
+    calls = layer_calls(structure(row.recipe.model, image_shape, n_classes), image_shape)
     n_images = row.recipe.compression.images_per_class * n_classes
     schedule = row.recipe.inner.schedule(n_images)
     first = next(iter(scores.values()))
@@ -276,8 +273,8 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
         "paper": row.paper,
         "images": None if row.full is not None else n_images,
         "steps": steps,
-        "circuits": work_of(uses, seen, shots=1).circuits,
-        "circuits_of_all": None if seen_of_all is None else work_of(uses, seen_of_all, shots=1).circuits,
+        "circuits": work_of(calls, seen, shots=1).circuits,
+        "circuits_of_all": None if seen_of_all is None else work_of(calls, seen_of_all, shots=1).circuits,
         "core_minutes": _minutes([time["core_seconds"] for time in times]),
         "gpu_minutes": _minutes([time["gpu_seconds"] for time in times if time.get("gpu_seconds") is not None]),
     }

@@ -11,6 +11,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,8 +28,9 @@ from qdistill.models import (
     QuantumLeNetArchitecture,
     fields_from_json,
     fields_to_json,
+    structure,
 )
-from qdistill.quantum import Execution
+from qdistill.quantum import Execution, quantum_layers
 
 
 def architecture_options() -> dict[str, type[Any]]:
@@ -110,16 +112,20 @@ class Recipe:
             raise ArgumentError(f"Argument `seed` must be at least 0, but was {self.seed}.")
         if self.n_validation < 1:
             raise ArgumentError(f"Argument `n_validation` must be at least 1, but was {self.n_validation}.")
-        quantum = isinstance(self.model, QuantumLeNetArchitecture) and (
-            self.model.branch in ("quantum", "frozen") or self.model.quanvolution_layers > 0
-        )
-        if not self.device.is_exact and not quantum:
+        if not self.device.is_exact and not self.n_wires:
             raise ArgumentError(
-                "Argument `device` must be left out but for the quantum LeNet with a quantum layer. Other networks "
-                "run on a device by `quantum.on_device` and `Distiller`."
+                "Argument `device` must be left out for a network without a quantum layer, but was "
+                f"{self.device.name or f'{self.device.shots} shots'}."
             )
         # Known before any data is loaded: whether the images can be shared out among the steps.
         self.inner.schedule(self.compression.images_per_class * n_classes)
+
+    @cached_property
+    def n_wires(self) -> int:
+        """Qubits that a device needs for any of the network's circuits; 0 where there are none."""
+        data = source(self.dataset)
+        layers = quantum_layers(structure(self.model, data.image_shape, len(data.class_names)))
+        return max((layer.circuit.n_wires for layer in layers), default=0)
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain data; `from_json` reads it back."""

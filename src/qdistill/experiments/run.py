@@ -28,7 +28,7 @@ from qdistill.experiments.course import Course, Observer, Report, iterate, prove
 from qdistill.experiments.profile import profile
 from qdistill.experiments.recipe import Recipe
 from qdistill.files import BUNDLE, CHECKPOINT, DEVICE, PROVENANCE, RECIPE, SCORES, SEEDS, read_json, write_json
-from qdistill.models import Model, QuantumLeNetArchitecture
+from qdistill.models import Model
 from qdistill.quantum import DeviceModel, Execution, on_device
 
 
@@ -272,11 +272,10 @@ def _execution(recipe: Recipe, folder: Path | None = None) -> Execution | None:
     """How a recipe's circuits are executed: on the device as the run folder has it, where it has one."""
     if recipe.device.is_exact:
         return None
-    assert isinstance(recipe.model, QuantumLeNetArchitecture)  # the recipe has checked it
     if folder is not None and (folder / DEVICE).exists():
         kept = DeviceModel.from_toml(folder / DEVICE)
         return Execution(kept, recipe.device.shots, "gaussian", recipe.device.preparation)
-    return recipe.device.execution(recipe.model.n_wires)
+    return recipe.device.execution(recipe.n_wires)
 
 
 def _check_new(folder: Path) -> None:

@@ -19,6 +19,7 @@ from qdistill.models.model import (
     has_added_fields,
     named_weights,
     predict,
+    structure,
     with_weights,
 )
 from qdistill.models.quanvolution import Quanvolution
@@ -42,5 +43,6 @@ __all__ = [
     "has_added_fields",
     "named_weights",
     "predict",
+    "structure",
     "with_weights",
 ]

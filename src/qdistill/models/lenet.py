@@ -267,11 +267,6 @@ class QuantumLeNetArchitecture:
                 "Argument `branch` must not be 'removed' with `skip` = 'none', for nothing would reach F3."
             )
 
-    @property
-    def n_wires(self) -> int:
-        """Qubits that a device needs for any of the network's circuits."""
-        return max(self.n_qubits, PATCH) if self.quanvolution_layers else self.n_qubits
-
     def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: Array) -> QuantumLeNet:
         """Draw a network for images of shape (height, width, channels).
 

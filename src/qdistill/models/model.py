@@ -98,6 +98,12 @@ def predict(
     return jax.vmap(lambda image, key: with_key(model, key)(image))(images, keys)
 
 
+def structure(architecture: Architecture, image_shape: tuple[int, int, int], n_classes: int) -> Model:
+    """The network with shapes in the place of its arrays: nothing is drawn, which would take seconds."""
+    model: Model = eqx.filter_eval_shape(architecture.build, image_shape, n_classes, key=jax.random.key(0))
+    return model
+
+
 def named_weights(model: Model) -> dict[str, Array]:
     """Every floating-point array of a network by its name, such as ``"features.c1.kernel"``, in a fixed order."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(model, eqx.is_inexact_array))

@@ -1,6 +1,7 @@
 """Circuits as data, and their exact, differentiable meaning in JAX."""
 
 from qdistill.quantum.ansatz import Ansatz, BasicEntangling, StronglyEntangling
+from qdistill.quantum.calls import LayerCall, answered, layer_calls, on_each, quantum_layers
 from qdistill.quantum.circuit import Angle, Circuit, Operation, constant, feature, weight
 from qdistill.quantum.device import DeviceModel, Pair
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding
@@ -11,7 +12,6 @@ from qdistill.quantum.noise import (
     ideal,
     n_gradient_circuits,
     on_device,
-    on_each,
     probabilities,
     takes_shots,
     with_key,
@@ -42,6 +42,7 @@ __all__ = [
     "Embedding",
     "Execution",
     "Hermitian",
+    "LayerCall",
     "MeasurementSetting",
     "NoEmbedding",
     "NoisyLayer",
@@ -51,6 +52,7 @@ __all__ = [
     "PauliZ",
     "QuantumLayer",
     "StronglyEntangling",
+    "answered",
     "apply",
     "choose_form",
     "constant",
@@ -61,6 +63,7 @@ __all__ = [
     "feature",
     "for_batch",
     "ideal",
+    "layer_calls",
     "make_observable",
     "measurement_settings",
     "n_gradient_circuits",
@@ -73,6 +76,7 @@ __all__ = [
     "preparation_angles",
     "preparation_circuit",
     "probabilities",
+    "quantum_layers",
     "takes_shots",
     "unitary",
     "weight",

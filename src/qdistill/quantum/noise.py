@@ -33,7 +33,7 @@ from qdistill.quantum.circuit import Angle, Circuit
 from qdistill.quantum.device import DeviceModel
 from qdistill.quantum.embedding import NORM_FLOOR, AmplitudeEmbedding, AngleEmbedding, NoEmbedding
 from qdistill.quantum.gates import shift_rule
-from qdistill.quantum.layer import QuantumLayer, for_batch, quadratic_values
+from qdistill.quantum.layer import QuantumLayer, quadratic_values
 from qdistill.quantum.noisy_preparation import averaged_preparation, noisy_state
 from qdistill.quantum.observable import PAULIS, Observable
 from qdistill.quantum.shots import (
@@ -190,29 +190,6 @@ def with_key(tree: Tree, key: Array) -> Tree:
 
     result: Tree = jax.tree.map(keyed, tree, is_leaf=lambda node: isinstance(node, NoisyLayer))
     return result
-
-
-def on_each(
-    layer: QuantumLayer | NoisyLayer, vectors: Float[Array, "vectors features"]
-) -> Float[Array, "vectors outputs"]:
-    """A layer's values for several feature vectors of one image, such as the patches of a quanvolution.
-
-    Under `jax.vmap` alone all of them would have the same shots, and the layer would choose its form for one of them.
-
-    Args:
-        layer: the layer; its `batch` is the number of images, as `for_batch` sets it.
-        vectors: a row each; with shots, each has shots of its own.
-
-    Raises:
-        ArgumentError: there are shots, but no key.
-        CircuitError: no vectors, or more features than the embedding takes.
-    """
-    inner = layer.layer if isinstance(layer, NoisyLayer) else layer
-    many = for_batch(layer, inner.batch * len(vectors))
-    if not isinstance(many, NoisyLayer) or many.key is None:
-        return jax.vmap(many)(vectors)
-    keys = jax.random.split(many.key, len(vectors))
-    return jax.vmap(lambda vector, key: replace(many, key=key)(vector))(vectors, keys)
 
 
 # --- exact values under noise

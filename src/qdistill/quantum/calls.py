@@ -1,0 +1,185 @@
+"""How a network calls its quantum layers: on many vectors at once, counted, or answered by something else."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
+from jax.extend.core import get_opaque_trace_state
+from jaxtyping import Array, Float
+
+from qdistill.errors import CircuitError
+from qdistill.quantum.layer import QuantumLayer, for_batch
+from qdistill.quantum.noise import NoisyLayer
+
+Tree = TypeVar("Tree")
+
+_trace_state: Callable[[], Any] = get_opaque_trace_state
+"""What is another one within each of JAX's transformations."""
+
+Answer = Callable[[int, QuantumLayer, Float[Array, "vectors features"]], Float[Array, "vectors outputs"]]
+"""The values of a call: takes the layer's number among the network's (`quantum_layers`), the layer and its input."""
+
+
+def on_each(
+    layer: QuantumLayer | NoisyLayer, vectors: Float[Array, "vectors features"]
+) -> Float[Array, "vectors outputs"]:
+    """A layer's values for several feature vectors of one image, such as the patches of a quanvolution.
+
+    Under `jax.vmap` alone all of them would have the same shots, and the layer would choose its form for one of them.
+
+    Args:
+        layer: the layer; its `batch` is the number of images, as `for_batch` sets it.
+        vectors: a row each; with shots, each has shots of its own.
+
+    Raises:
+        ArgumentError: there are shots, but no key.
+        CircuitError: no vectors, or more features than the embedding takes.
+    """
+    if isinstance(layer, _AnsweredLayer):
+        return layer.on_each(vectors)
+    inner = layer.layer if isinstance(layer, NoisyLayer) else layer
+    many = for_batch(layer, inner.batch * len(vectors))
+    if not isinstance(many, NoisyLayer) or many.key is None:
+        return jax.vmap(many)(vectors)
+    keys = jax.random.split(many.key, len(vectors))
+    return jax.vmap(lambda vector, key: replace(many, key=key)(vector))(vectors, keys)
+
+
+def quantum_layers(network: Any) -> list[QuantumLayer]:
+    """The quantum layers of a network, which may have shapes in the place of its arrays."""
+    leaves = jax.tree.leaves(network, is_leaf=lambda node: isinstance(node, QuantumLayer))
+    return [leaf for leaf in leaves if isinstance(leaf, QuantumLayer)]
+
+
+class _AnsweredLayer(QuantumLayer):
+    """A quantum layer whose calls something else answers."""
+
+    number: int = eqx.field(static=True, default=0)
+    answer: Answer = eqx.field(static=True, default=lambda number, layer, vectors: jax.vmap(layer)(vectors))
+
+    def __call__(self, features: Float[Array, " features"]) -> Float[Array, " outputs"]:
+        return self.on_each(features[None])[0]
+
+    def on_each(self, vectors: Float[Array, "vectors features"]) -> Float[Array, "vectors outputs"]:
+        return self.answer(self.number, QuantumLayer(**_fields(self)), vectors)
+
+
+def answered(network: Tree, answer: Answer) -> Tree:
+    """The network for one image, each call of its quantum layers answered by a function, in the order of the calls.
+
+    A call by `on_each` is one call with all of its vectors. What the function is given may be kept, and returned by
+    what calls the network.
+
+    Raises:
+        CircuitError: by the network, where it calls a layer within one of JAX's transformations.
+    """
+    outside = _trace_state()
+
+    def checked(number: int, layer: QuantumLayer, vectors: Array) -> Array:
+        if _trace_state() != outside:
+            raise CircuitError(
+                "The network calls a quantum layer within `jax.vmap`, `jax.jit` or a loop of JAX's, where its calls "
+                "cannot be told apart. Call it by `quantum.on_each` for several vectors, and directly for one."
+            )
+        return answer(number, layer, vectors)
+
+    return _answered(network, checked)
+
+
+def _answered(network: Tree, answer: Answer) -> Tree:
+    numbers = itertools.count()
+
+    def replaced(node: Any) -> Any:
+        if not isinstance(node, QuantumLayer):
+            return node
+        return _AnsweredLayer(**_fields(node), number=next(numbers), answer=answer)
+
+    result: Tree = jax.tree.map(replaced, network, is_leaf=lambda node: isinstance(node, QuantumLayer))
+    return result
+
+
+@dataclass(frozen=True)
+class LayerCall:
+    """One call of a quantum layer by its network.
+
+    Args:
+        layer: the layer.
+        vectors: feature vectors that it is given for one image.
+        by_features: whether its derivative by them is needed, for something that is trained lies below.
+    """
+
+    layer: QuantumLayer
+    vectors: int
+    by_features: bool
+
+
+def layer_calls(network: Any, image_shape: tuple[int, ...]) -> list[LayerCall]:
+    """How a network calls its quantum layers for one image, found by tracing it.
+
+    A call by `on_each` is one call with all of its vectors; one within `jax.vmap`, or in a loop that JAX traces once,
+    counts as one with a single vector.
+
+    Args:
+        network: takes an image; it may have shapes in the place of its arrays.
+        image_shape: (height, width, channels).
+    """
+    noted: list[_Note] = []
+    arrays, static = eqx.partition(network, lambda leaf: hasattr(leaf, "dtype"))
+
+    def answer(number: int, layer: QuantumLayer, vectors: Array) -> Array:
+        note = _Note(number, len(vectors))
+        noted.append(note)
+        return jax.vmap(layer)(_noticing(note)(vectors))
+
+    def differentiated(arrays: Any) -> Any:
+        weights, others = eqx.partition(arrays, eqx.is_inexact_array)
+
+        def logits(weights: Any) -> Array:
+            values: Array = _answered(eqx.combine(weights, others, static), answer)(jnp.zeros(image_shape))
+            return values
+
+        return jax.jvp(logits, (weights,), (weights,))
+
+    jax.eval_shape(differentiated, arrays)
+    layers = quantum_layers(network)
+    return [LayerCall(layers[note.number], note.vectors, note.by_features) for note in noted]
+
+
+@dataclass
+class _Note:
+    """What is noticed of one call."""
+
+    number: int
+    vectors: int
+    by_features: bool = False
+
+
+def _noticing(note: _Note) -> Callable[[Array], Array]:
+    """The identity; it notes whether what passes depends on a weight."""
+
+    @jax.custom_jvp
+    def unchanged(vectors: Array) -> Array:
+        return vectors
+
+    def noticed(primals: tuple[Array], tangents: tuple[Any]) -> tuple[Array, Array]:
+        # JAX comes here only where the vectors are differentiated.
+        (vectors,), (tangent,) = primals, tangents
+        if isinstance(tangent, SymbolicZero):
+            return vectors, jnp.zeros_like(vectors)
+        note.by_features = True
+        return vectors, tangent
+
+    unchanged.defjvp(noticed, symbolic_zeros=True)
+    return unchanged
+
+
+def _fields(layer: QuantumLayer) -> dict[str, Any]:
+    return {field.name: getattr(layer, field.name) for field in dataclasses.fields(QuantumLayer)}
