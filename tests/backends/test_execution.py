@@ -38,7 +38,7 @@ from qdistill.cli.execute import _progress as progress
 from qdistill.cli.shared import INTERRUPTED
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
-from qdistill.errors import ArgumentError, BundleError, MissingExtraError, RunError
+from qdistill.errors import ArgumentError, BundleError, CircuitError, MissingExtraError, RunError
 from qdistill.evaluate.cost import Work, circuits_per_gradient, training_circuits
 from qdistill.evaluate.rates import read_rates
 from qdistill.models import Dense, LeNetArchitecture, QuantumLeNetArchitecture, named_weights
@@ -609,7 +609,7 @@ def test_networks_and_settings_that_cannot_be_executed() -> None:
     for classical in (LeNetArchitecture(width=4), Q(n_qubits=2, branch="dense")):
         with pytest.raises(BundleError, match="has no quantum layer that could be executed on exact"):
             Execution(random_bundle(classical), settings())
-    with pytest.raises(BundleError, match=r"within `jax\.vmap`, .*Call it by `quantum\.on_each`"):
+    with pytest.raises(CircuitError, match=r"within `jax\.vmap`, .*Call it by `quantum\.on_each`"):
         Execution(random_bundle(LayeredArchitecture(mapped=True), image_shape=(2, 2, 1)), settings())
     for steps in (0, 3):
         with pytest.raises(ArgumentError, match="`steps` must be from 1 to the 2"):

@@ -22,7 +22,7 @@ from qdistill.quantum.noise import NoisyLayer
 Tree = TypeVar("Tree")
 
 _trace_state: Callable[[], Any] = get_opaque_trace_state
-"""What is another one within each of JAX's transformations."""
+"""The same twice only where no transformation of JAX's has been entered or left between."""
 
 Answer = Callable[[int, QuantumLayer, Float[Array, "vectors features"]], Float[Array, "vectors outputs"]]
 """The values of a call: takes the layer's number among the network's (`quantum_layers`), the layer and its input."""
@@ -62,8 +62,8 @@ def quantum_layers(network: Any) -> list[QuantumLayer]:
 class _AnsweredLayer(QuantumLayer):
     """A quantum layer whose calls something else answers."""
 
-    number: int = eqx.field(static=True, default=0)
-    answer: Answer = eqx.field(static=True, default=lambda number, layer, vectors: jax.vmap(layer)(vectors))
+    number: int = eqx.field(static=True, kw_only=True)
+    answer: Answer = eqx.field(static=True, kw_only=True)
 
     def __call__(self, features: Float[Array, " features"]) -> Float[Array, " outputs"]:
         return self.on_each(features[None])[0]
