@@ -7,6 +7,7 @@ import re
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,20 @@ def test_circuits_of_other_frameworks_are_distilled_for(
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
 
 
+@pytest.fixture
+def names_forgotten() -> Iterator[None]:
+    """What a test enters into the package's names is not there for the next one."""
+    before: list[tuple[dict[str, Any], dict[str, Any]]] = [(k, dict(k)) for k in (ARCHITECTURES, DATASETS)]
+    yield
+    for known, names in before:
+        known.clear()
+        known.update(names)
+
+
+@pytest.mark.usefixtures("names_forgotten")
 def test_a_network_and_a_dataset_of_ones_own_are_distilled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for known in (ARCHITECTURES, DATASETS):
-        for name, value in list(known.items()):
-            monkeypatch.setitem(known, name, value)
     out = tmp_path / "run"
     monkeypatch.setattr(sys, "argv", ["quanvolution", "--iterations", "2", "--out", str(out)])
     names = runpy.run_path(str(EXAMPLES / "quanvolution.py"), run_name="__main__")
@@ -92,10 +101,8 @@ def test_the_command_line_takes_a_file_of_ones_own(tmp_path: Path) -> None:
     assert f"{5 * 10 * 196 * 25:,} circuits" in qdistill("cost", run)
 
 
-def test_the_document_on_your_own_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for known in (ARCHITECTURES, DATASETS):
-        for name, value in list(known.items()):
-            monkeypatch.setitem(known, name, value)
+@pytest.mark.usefixtures("names_forgotten")
+def test_the_document_on_your_own_is_right(tmp_path: Path) -> None:
     names = runpy.run_path(str(EXAMPLES / "quanvolution.py"))
     for name in ("QuanvolutionArchitecture", "five-digits"):
         for known in (ARCHITECTURES, DATASETS):
