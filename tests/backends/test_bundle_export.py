@@ -65,7 +65,14 @@ NETWORKS: dict[str, tuple[Any, InnerLoop]] = {
         InnerLoop(steps=3, optimiser="momentum"),
     ),
     "angles, a fixed Hermitian, a projection": (
-        Q(n_qubits=3, n_layers=1, embedding="angle", observable="fixed_hermitian", skip="projection"),
+        Q(
+            n_qubits=3,
+            n_layers=1,
+            embedding="angle",
+            observable="fixed_hermitian",
+            skip="projection",
+            f2_activation="tanh",
+        ),
         InnerLoop(steps=3, optimiser="adam", step_sizes="shared"),
     ),
     "frozen, no skip": (Q(n_qubits=2, n_layers=2, branch="frozen", skip="none"), InnerLoop(steps=3)),

@@ -90,7 +90,8 @@ class Replay:
         x, c2 = conv_pool(x, w["features.c2.kernel"], w["features.c2.bias"])
         flat = x.reshape(len(x), -1)
         h1 = np.maximum(0, flat @ w["features.f1.weight"].T + w["features.f1.bias"])
-        f = np.maximum(0, h1 @ w["features.f2.weight"].T + w["features.f2.bias"])
+        z = h1 @ w["features.f2.weight"].T + w["features.f2.bias"]
+        f = np.pi / 2 * np.tanh(z) if self.fields.get("f2_activation") == "tanh" else np.maximum(0, z)
         hidden, branch = self.middle(f)
         logits = hidden @ w["f3.weight"].T + w["f3.bias"]
         return logits, (c1, c2, x.shape, flat, h1, f, hidden, branch)
@@ -146,7 +147,10 @@ class Replay:
         g = {"f3.weight": d.T @ hidden, "f3.bias": d.sum(axis=0)}
         d = self.middle_backward(d @ w["f3.weight"], f, branch, g)
         for name, before, after in (("features.f2", h1, f), ("features.f1", flat, h1)):
-            d = d * (after > 0)
+            if name == "features.f2" and self.fields.get("f2_activation") == "tanh":
+                d = d * np.pi / 2 * (1 - (2 * after / np.pi) ** 2)
+            else:
+                d = d * (after > 0)
             g[f"{name}.weight"], g[f"{name}.bias"] = d.T @ before, d.sum(axis=0)
             d = d @ w[f"{name}.weight"]
         d = d.reshape(shape)

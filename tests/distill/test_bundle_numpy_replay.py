@@ -38,6 +38,11 @@ CASES: dict[str, dict[str, Any]] = {
         "inner": InnerLoop(steps=3, step_sizes="tensor"),
         "image_shape": (16, 16, 2),
     },
+    "angles from -pi/2 to pi/2": {
+        "architecture": QuantumLeNetArchitecture(embedding="angle", f2_activation="tanh", n_qubits=4, n_layers=2),
+        "inner": InnerLoop(steps=5, optimiser="momentum", step_sizes="tensor"),
+        "step_size": 0.01,
+    },
     "Hermitians on three wires": {
         "architecture": QuantumLeNetArchitecture(observable_wires=3, n_qubits=4, n_layers=2, coefficient_scale=0.3),
         "inner": InnerLoop(steps=5, optimiser="momentum", step_sizes="tensor"),

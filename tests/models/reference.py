@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from functools import partial, reduce
 from typing import Literal
 
@@ -44,7 +45,7 @@ def dense(weights: Weights, name: str, x: np.ndarray) -> np.ndarray:
     return weights[f"{name}.weight"] @ x + weights[f"{name}.bias"]
 
 
-def features(weights: Weights, image: np.ndarray) -> np.ndarray:
+def features(weights: Weights, image: np.ndarray, activation: Callable[[np.ndarray], np.ndarray] = relu) -> np.ndarray:
     """C1, C2, F1 and F2 on the image in the middle of at least 32x32 pixels."""
     height, width, _ = image.shape
     canvas = np.zeros((max(height, 32), max(width, 32), image.shape[2]))
@@ -53,7 +54,7 @@ def features(weights: Weights, image: np.ndarray) -> np.ndarray:
     hidden = canvas
     for name in ("features.c1", "features.c2"):
         hidden = pooling(relu(convolution(hidden, weights[f"{name}.kernel"]) + weights[f"{name}.bias"]))
-    return relu(dense(weights, "features.f2", relu(dense(weights, "features.f1", hidden.reshape(-1)))))
+    return activation(dense(weights, "features.f2", relu(dense(weights, "features.f1", hidden.reshape(-1)))))
 
 
 def on_wire(gate: np.ndarray, wire: int, n: int) -> np.ndarray:

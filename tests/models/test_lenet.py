@@ -47,6 +47,7 @@ ABLATIONS = {
     "dense": Small(branch="dense", skip="none"),
     "quanvolution": Small(quanvolution_layers=2),
     "Hermitians on pairs": Small(observable_wires=2),
+    "angles from -pi/2 to pi/2": Small(embedding="angle", f2_activation="tanh"),
     "one qubit": Small(n_qubits=1, initialiser="kaiming_uniform"),
     "classical": LeNetArchitecture(),
 }
@@ -98,6 +99,16 @@ def test_logits_of_the_papers_network_are_the_references() -> None:
     np.testing.assert_allclose(
         quick_jit(lambda x: model(x))(jnp.asarray(image)), expected, atol=2e-5 * np.abs(expected).max()
     )
+
+
+def test_features_that_are_angles_are_the_references() -> None:
+    model = biased(
+        Small(n_qubits=6, embedding="angle", f2_activation="tanh").build((28, 28, 1), 10, key=jax.random.key(7))
+    )
+    image = real((28, 28, 1))
+    expected = reference.features(in_numpy(model), image.astype(float), lambda x: np.pi / 2 * np.tanh(x))
+    assert np.abs(expected - reference.features(in_numpy(model), image.astype(float))).max() > 0.1
+    np.testing.assert_allclose(model.features(jnp.asarray(image)), expected, atol=5e-5)
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (8, 11, 3), (40, 36, 2)])
@@ -280,6 +291,7 @@ def test_every_architecture_can_be_named() -> None:
             {"observable_wires": 2, "observable": "pauli_z"},
             r"`observable_wires` must be 1 for the observable 'pauli_z'",
         ),
+        ({"f2_activation": "sigmoid"}, "`f2_activation` must be one of"),
         ({"quanvolution_layers": -1}, "`quanvolution_layers` must be at least 0, but was -1"),
         ({"observable": "hermitean"}, "Did you mean 'hermitian'"),
         ({"skip": "padded"}, "`skip` must be one of none, pad, projection, but was 'padded'"),

@@ -171,6 +171,7 @@ def _settings(bundle: DistilledDataset) -> dict[str, Any]:
         "padding": [left, right, top, bottom],
         "branch": "removed",
         "quanvolution": None,
+        "f2_activation": model.features.f2_activation,
         "skip": model.skip if isinstance(model, QuantumLeNet) else "pad",
         "fixed": [],
     }

@@ -1,8 +1,8 @@
 """LeNet and its hybrid with a quantum layer (arXiv 2503.17935), with the ablations as fields.
 
 Image -> C1 5x5x6 -> pool -> C2 5x5x16 -> pool -> F1 120 -> F2 -> [quantum branch] -> skip -> F3 -> logits, with
-a ReLU after C1, C2, F1 and F2. Images smaller than 32x32 are padded with zeros to 32x32, as in LeCun et al.
-(Proc. IEEE 86, 1998), so that MNIST and CIFAR-10 both give 5x5x16 values after C2.
+a ReLU after C1, C2, F1 and F2, where F2 may have another activation. Images smaller than 32x32 are padded with zeros to
+32x32, as in LeCun et al. (Proc. IEEE 86, 1998), so that MNIST and CIFAR-10 both give 5x5x16 values after C2.
 """
 
 from __future__ import annotations
@@ -38,14 +38,18 @@ SIDE = 32
 """Images are padded to this height and width where they are smaller."""
 
 
+Activation = Literal["relu", "tanh"]
+
+
 class LeNetFeatures(eqx.Module):
-    """C1, C2, F1 and F2: one image -> `width` non-negative features.
+    """C1, C2, F1 and F2: one image -> `width` features.
 
     Args:
         image_shape: (height, width, channels).
         width: number of features.
         initialiser: how the classical weights are drawn.
         quanvolution_layers: of a quanvolution in C1's place; 0 for the convolution.
+        f2_activation: ``"relu"``, or ``"tanh"`` for features from -pi/2 to pi/2, (pi/2) tanh(x).
         key: random key, consumed.
 
     Raises:
@@ -56,6 +60,7 @@ class LeNetFeatures(eqx.Module):
     c2: ConvPool
     f1: Dense
     f2: Dense
+    f2_activation: Activation = eqx.field(static=True)
 
     def __init__(
         self,
@@ -63,6 +68,7 @@ class LeNetFeatures(eqx.Module):
         width: int,
         initialiser: Initialiser,
         quanvolution_layers: int = 0,
+        f2_activation: Activation = "relu",
         *,
         key: Array,
     ) -> None:
@@ -84,6 +90,7 @@ class LeNetFeatures(eqx.Module):
         self.c2 = ConvPool(n_maps, 16, 5, initialiser, key=keys[1])
         self.f1 = Dense(n_flat, 120, initialiser, key=keys[2])
         self.f2 = Dense(120, width, initialiser, key=keys[3])
+        self.f2_activation = f2_activation
 
     def __call__(self, image: Float[Array, "height width channels"]) -> Float[Array, " features"]:
         """The features of one image."""
@@ -99,7 +106,8 @@ class LeNetFeatures(eqx.Module):
         with jax.named_scope("c2"):
             maps = self.c2(maps)
         with jax.named_scope("dense"):
-            return jax.nn.relu(self.f2(jax.nn.relu(self.f1(maps.reshape(-1)))))
+            values = self.f2(jax.nn.relu(self.f1(maps.reshape(-1))))
+            return jax.nn.relu(values) if self.f2_activation == "relu" else math.pi / 2 * jnp.tanh(values)
 
 
 class LeNet(eqx.Module):
@@ -213,6 +221,8 @@ class QuantumLeNetArchitecture:
             start on every wire of a ring, and each has 4^k coefficients.
         quanvolution_layers: entangling layers of a quanvolution that takes C1's place (see `Quanvolution`), which has
             no pooling, bias or ReLU; 0 keeps the convolution.
+        f2_activation: ``"relu"``, or ``"tanh"`` for features that are angles from -pi/2 to pi/2 (Mari et al., arXiv
+            1912.08278).
         skip: how the features pass the quantum layer (see `QuantumLeNet`).
         n_qubits: number of qubits n; F2 has 2^n values with amplitude embedding, n with angle embedding, and as many
             as the circuit reads with ``"none"``.
@@ -240,6 +250,7 @@ class QuantumLeNetArchitecture:
     coefficient_scale: float = 1.0
     observable_wires: int = field(default=1, metadata=ADDED)
     quanvolution_layers: int = field(default=0, metadata=ADDED)
+    f2_activation: Activation = field(default="relu", metadata=ADDED)
 
     def __post_init__(self) -> None:
         """Check what the types do not say."""
@@ -276,7 +287,9 @@ class QuantumLeNetArchitecture:
         key_features, key_quantum, key_dense, key_projection, key_f3 = jax.random.split(key, 5)
         layer = self._quantum_layer(key_quantum)
         width, n_outputs = layer.embedding.n_features, layer.n_outputs
-        features = LeNetFeatures(image_shape, width, self.initialiser, self.quanvolution_layers, key=key_features)
+        features = LeNetFeatures(
+            image_shape, width, self.initialiser, self.quanvolution_layers, self.f2_activation, key=key_features
+        )
         projection = None
         if self.skip == "projection":
             projection = Dense(width, n_outputs, self.initialiser, key=key_projection)

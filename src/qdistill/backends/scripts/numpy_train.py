@@ -29,7 +29,8 @@ def forward(w: Weights, images: np.ndarray) -> tuple[np.ndarray, list[Any]]:
     x, c2 = conv_pool(w["features.c2.kernel"], w["features.c2.bias"], x)
     flat = x.reshape(len(x), -1)
     f1 = np.maximum(0, flat @ w["features.f1.weight"].T + w["features.f1.bias"])
-    f2 = np.maximum(0, f1 @ w["features.f2.weight"].T + w["features.f2.bias"])
+    f2 = f1 @ w["features.f2.weight"].T + w["features.f2.bias"]
+    f2 = np.pi / 2 * np.tanh(f2) if SETTINGS["f2_activation"] == "tanh" else np.maximum(0, f2)
     hidden, branch = middle(w, f2)
     return hidden @ w["f3.weight"].T + w["f3.bias"], [c1, c2, x.shape, flat, f1, f2, hidden, branch]
 
@@ -40,7 +41,8 @@ def backward(w: Weights, d: np.ndarray, kept: list[Any]) -> Weights:
     g = {"f3.weight": d.T @ hidden, "f3.bias": d.sum(0)}
     d = middle_backward(w, d @ w["f3.weight"], f2, branch, g)
     for name, before, after in (("features.f2", f1, f2), ("features.f1", flat, f1)):
-        d = d * (after > 0)
+        tanh = name == "features.f2" and SETTINGS["f2_activation"] == "tanh"
+        d = d * (np.pi / 2 - 2 / np.pi * after**2 if tanh else after > 0)
         g[f"{name}.weight"], g[f"{name}.bias"] = d.T @ before, d.sum(0)
         d = d @ w[f"{name}.weight"]
     d = d.reshape(shape)

@@ -31,7 +31,9 @@ def network(w: dict[str, Tensor], images: Tensor) -> Tensor:
         x = F.relu(F.max_pool2d(F.conv2d(x, kernel, w[f"{name}.bias"]), 2))
     x = x.permute(0, 2, 3, 1).flatten(1)
     for name in ("features.f1", "features.f2"):
-        x = F.relu(F.linear(x, w[f"{name}.weight"], w[f"{name}.bias"]))
+        x = F.linear(x, w[f"{name}.weight"], w[f"{name}.bias"])
+        tanh = name == "features.f2" and SETTINGS["f2_activation"] == "tanh"
+        x = torch.pi / 2 * torch.tanh(x) if tanh else F.relu(x)
     return F.linear(middle(w, x), w["f3.weight"], w["f3.bias"])
 
 
