@@ -32,6 +32,7 @@ GROUPS = {
     "ablation": "The network and its ablations",
     "control": "Controls",
     "schedule": "Each step has images of its own",
+    "all": "Each step has all images",
     "steps": "Fewer and more steps",
     "question": "The paper's open questions",
     "reference": "Real images, with learned labels and step sizes",
