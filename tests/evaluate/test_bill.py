@@ -163,15 +163,24 @@ def test_a_record_must_be_a_json_file(tmp_path: Path) -> None:
             read_record(tmp_path / name, bundle)
 
 
-def test_the_shipped_record_is_of_one_network_only() -> None:
-    path = shipped("zoo") / "full-mnist-qlenet.json"
-    bundle = DistilledDataset.load("mnist-10-qlenet")
-    assert read_record(path, bundle) == find_record(bundle)
-    for name in ("cifar10-100-qlenet", "mnist-10-qlenet-no-residual"):
-        other = DistilledDataset.load(name)
-        assert find_record(other) is None
-        with pytest.raises(ArgumentError, match="`record` must be of the bundle's"):
-            read_record(path, other)
+def test_every_shipped_record_is_of_one_network_only() -> None:
+    own = {
+        "full-mnist-qlenet": "mnist-10-qlenet",
+        "full-mnist-qlenet-no-residual": "mnist-10-qlenet-no-residual",
+        "full-mnist-qlenet-fixed-hermitian": "mnist-10-qlenet-fixed-hermitian",
+        "full-cifar10-qlenet": "cifar10-100-qlenet",
+    }
+    paths = {path.stem: path for path in shipped("zoo").glob("full-*.json")}
+    assert set(paths) == set(own)
+    for record, path in paths.items():
+        for name in own.values():
+            bundle = DistilledDataset.load(name)
+            if name == own[record]:
+                assert read_record(path, bundle) == find_record(bundle)
+                continue
+            with pytest.raises(ArgumentError, match="`record` must be of the bundle's"):
+                read_record(path, bundle)
+    assert find_record(DistilledDataset.load("mnist-10-qlenet-quanvolution")) is None
 
 
 def test_the_bill_says_what_the_distillation_took(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
