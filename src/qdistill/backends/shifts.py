@@ -14,6 +14,7 @@ The estimate is right in the mean to order c^2; its variance grows with the numb
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -39,6 +40,7 @@ class Shifts:
     slopes: Float[np.ndarray, "evaluations angles"]
 
 
+@lru_cache(maxsize=8)  # every step and call of a training asks for it again
 def parameter_shift(measured: MeasuredCircuit) -> Shifts:
     """The parameter-shift rule for every angle that needs a derivative."""
     n = len(measured.angles)

@@ -175,12 +175,12 @@ def _curve(
 def _device(given: str, loaded: DistilledDataset) -> DeviceModel:
     """The device of a name, or of a file, for as many wires as the bundle's network has."""
     from qdistill.backends.devices import device
-    from qdistill.quantum import quantum_layers
+    from qdistill.quantum import wires_needed
 
-    layers = quantum_layers(loaded.initial_model())
-    if not layers:
+    n_wires = wires_needed(loaded.initial_model())
+    if not n_wires:
         raise ArgumentError("Argument `device` must be left out: the bundle is for a network without a quantum layer.")
-    return device(given, max(layer.circuit.n_wires for layer in layers))
+    return device(given, n_wires)
 
 
 def say_what_is_left_out(model: DeviceModel, loaded: DistilledDataset) -> None:

@@ -30,7 +30,7 @@ from qdistill.models import (
     fields_to_json,
     structure,
 )
-from qdistill.quantum import Execution, quantum_layers
+from qdistill.quantum import Execution, wires_needed
 
 
 def architecture_options() -> dict[str, type[Any]]:
@@ -124,8 +124,7 @@ class Recipe:
     def n_wires(self) -> int:
         """Qubits that a device needs for any of the network's circuits; 0 where there are none."""
         data = source(self.dataset)
-        layers = quantum_layers(structure(self.model, data.image_shape, len(data.class_names)))
-        return max((layer.circuit.n_wires for layer in layers), default=0)
+        return wires_needed(structure(self.model, data.image_shape, len(data.class_names)))
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain data; `from_json` reads it back."""

@@ -1,7 +1,7 @@
 """Circuits as data, and their exact, differentiable meaning in JAX."""
 
 from qdistill.quantum.ansatz import Ansatz, BasicEntangling, StronglyEntangling
-from qdistill.quantum.calls import LayerCall, answered, layer_calls, on_each, quantum_layers
+from qdistill.quantum.calls import LayerCall, answered, layer_calls, on_each, quantum_layers, wires_needed
 from qdistill.quantum.circuit import Angle, Circuit, Operation, constant, feature, weight
 from qdistill.quantum.device import DeviceModel, Pair
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding
@@ -80,5 +80,6 @@ __all__ = [
     "takes_shots",
     "unitary",
     "weight",
+    "wires_needed",
     "with_key",
 ]

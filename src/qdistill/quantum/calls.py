@@ -59,6 +59,11 @@ def quantum_layers(network: Any) -> list[QuantumLayer]:
     return [leaf for leaf in leaves if isinstance(leaf, QuantumLayer)]
 
 
+def wires_needed(network: Any) -> int:
+    """Qubits that a device needs for any of a network's circuits; 0 where it has no quantum layer."""
+    return max((layer.circuit.n_wires for layer in quantum_layers(network)), default=0)
+
+
 class _AnsweredLayer(QuantumLayer):
     """A quantum layer whose calls something else answers."""
 
