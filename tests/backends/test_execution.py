@@ -694,7 +694,7 @@ def test_cost_predicts_what_execute_runs(
 
     monkeypatch.setattr("qdistill.backends.evaluators.evaluator", counted)
     both = [str(path), "--shots", "3", *steps]
-    assert main(["cost", *both, "--json", "--method", *rule]) == 0
+    assert main(["cost", *both, "--json", "--gradient", *rule]) == 0
     work = json.loads(capsys.readouterr().out)["trainings"][0]["work"]
     out = tmp_path / "out"
     arguments = [*both, "--backend", "qiskit-aer", "--gradient", *rule, "--out", str(out), "--no-compilation-cache"]

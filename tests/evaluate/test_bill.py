@@ -232,7 +232,8 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     assert "100 image gradients, 81,300 circuits" in out
     assert "1,626,000 circuits (20 times the bundle's)" in out
     assert (
-        main(["cost", "mnist-10-qlenet", "--record", str(path), "--json", "--method", "spsa", "--directions", "1"]) == 0
+        main(["cost", "mnist-10-qlenet", "--record", str(path), "--json", "--gradient", "spsa", "--directions", "1"])
+        == 0
     )
     trainings = json.loads(capsys.readouterr().out)["trainings"]
     assert trainings[0]["work"]["circuits"] == 100 * 9

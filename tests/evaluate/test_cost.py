@@ -120,7 +120,7 @@ def test_depth_is_that_of_qiskit() -> None:
     [
         ({"shots": 0}, "`shots` must be at least 1, but was 0"),
         ({"shots": 1, "directions": 0}, "`directions` must be at least 1, but was 0"),
-        ({"shots": 1, "method": "shift"}, "`method` must be one of"),
+        ({"shots": 1, "gradient": "shift"}, "`gradient` must be one of"),
     ],
 )
 def test_bad_work(options: dict[str, object], message: str) -> None:

@@ -272,8 +272,8 @@ def test_seeds_that_have_not_ended_have_a_page(tmp_path):
 def test_the_bill_stands_beside_trainings_on_real_images(pages):
     page, bundle = Page(pages["zoo"]), DistilledDataset.load("mnist-10-qlenet")
     text = page.text.replace("\u202f", " ")
-    for method in ("parameter_shift", "spsa"):
-        rows = compare(bundle, find_record(bundle), shots=1, method=method)
+    for gradient in ("parameter_shift", "spsa"):
+        rows = compare(bundle, find_record(bundle), shots=1, gradient=gradient)
         assert len(rows) > 3
         for row in rows:
             assert f"{row.name} {100 * row.accuracy:.2f} %" in text

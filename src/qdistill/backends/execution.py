@@ -33,13 +33,14 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from qdistill.backends.measured import Evaluator, MeasuredCircuit, measured_circuit
-from qdistill.backends.shifts import GRADIENTS, Gradient, Shifts, n_evaluations, parameter_shift, spsa
+from qdistill.backends.shifts import Shifts, n_evaluations, parameter_shift, spsa
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import cross_entropy, descend, initial_state
 from qdistill.errors import ArgumentError, BundleError, RunError
 from qdistill.files import read_json, write_json, write_whole
 from qdistill.models import Model
 from qdistill.quantum import QuantumLayer, answered, layer_calls
+from qdistill.quantum.gates import GRADIENTS, SPSA_DIRECTIONS, Gradient
 
 EXECUTION, MEASURED = "execution.json", "measured"
 """What an execution runs, and the folder of what it has measured so far."""
@@ -91,7 +92,7 @@ class ExecutionSettings:
     gradient: Gradient = "parameter_shift"
     seed: int = 0
     perturbation: float = 0.2
-    directions: int = 32
+    directions: int = SPSA_DIRECTIONS
     batch: int = 300
 
     def __post_init__(self) -> None:

@@ -15,16 +15,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from qdistill.backends.measured import MeasuredCircuit
-from qdistill.quantum.gates import shift_rule
-
-Gradient = Literal["parameter_shift", "spsa"]
-GRADIENTS = ("parameter_shift", "spsa")
+from qdistill.quantum.gates import Gradient, shift_rule
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,7 +36,7 @@ def cost(
     *,
     shots: int = 1024,
     steps: int | None = None,
-    method: Literal["parameter_shift", "spsa"] = "parameter_shift",
+    gradient: Literal["parameter_shift", "spsa"] = "parameter_shift",
     directions: Directions = None,
     rates: Rates = None,
     measure: Annotated[bool, FlagCreatePairsOff] = False,
@@ -52,7 +52,7 @@ def cost(
         shots: of each circuit.
         steps: how many of the bundle's training, from the first, as execute takes them; without trainings on real
             images. All by default.
-        method: how gradients are taken.
+        gradient: how gradients are taken.
         directions: that spsa averages over, each two evaluations an image.
         rates: rate cards of your own, in the form of the package's rates.toml, whose path is printed.
         measure: first train the network on real images until it reaches the bundle's validation accuracy (three seeds;
@@ -69,7 +69,7 @@ def cost(
             f"Argument `{option}` must be left out with `steps`: trainings on real images are compared with the whole "
             "training on the bundle."
         )
-    averaged = spsa_directions(directions, method)
+    averaged = spsa_directions(directions, gradient)
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.evaluate.rates import DEFAULT_RATES, read_rates
     from qdistill.evaluate.savings import compare, distillation_note, distillation_seconds, find_record, read_record
@@ -86,13 +86,13 @@ def cost(
     known = None
     if steps is None:
         known = find_record(loaded) if record is None else read_record(record, loaded)
-    trainings = compare(loaded, known, shots=shots, method=method, directions=averaged, steps=steps)
+    trainings = compare(loaded, known, shots=shots, gradient=gradient, directions=averaged, steps=steps)
     priced = [{card.name: card.price(training.work) for card in cards} for training in trainings]
     core_seconds = distillation_seconds(path)
     if as_json:
         rows = [dataclasses.asdict(t) | {"prices": prices} for t, prices in zip(trainings, priced, strict=True)]
         distillation = {"core_seconds": core_seconds, "note": distillation_note(core_seconds)}
-        bill = {"bundle": str(path), "shots": shots, "steps": steps, "method": method, "rates": str(rates)}
+        bill = {"bundle": str(path), "shots": shots, "steps": steps, "gradient": gradient, "rates": str(rates)}
         bill |= {"trainings": rows, "distillation": distillation}
         print(json.dumps(bill))
         return 0
@@ -100,7 +100,7 @@ def cost(
     if not work.circuits:
         print(f"{path}: the network has no quantum layer, so it runs no circuits.")
         return 0
-    print(f"{path}: one training, {method.replace('_', ' ')}, {shots:,} shots a circuit, {work.settings} settings")
+    print(f"{path}: one training, {gradient.replace('_', ' ')}, {shots:,} shots a circuit, {work.settings} settings")
     print(f"  a circuit as written: depth {work.depth}, {work.two_qubit_gates} two-qubit gates")
     for training, prices in zip(trainings, priced, strict=True):
         accuracy = "not measured" if training.accuracy is None else f"{training.accuracy:.2%}"

@@ -40,17 +40,19 @@ Rates = Annotated[Path | None, arg(metavar="FILE.toml", help_behavior_hint="(def
 Directions = Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 32; with spsa only)")]
 
 
-def spsa_directions(given: int | None, method: str) -> int:
+def spsa_directions(given: int | None, gradient: str) -> int:
     """How many directions spsa averages over.
 
     Raises:
         ArgumentError: they were given for another rule.
     """
-    if given is not None and method != "spsa":
+    from qdistill.quantum.gates import SPSA_DIRECTIONS
+
+    if given is not None and gradient != "spsa":
         raise ArgumentError(
             f"Argument `directions` must be left out but for spsa, which averages over them, but was {given}."
         )
-    return 32 if given is None else given
+    return SPSA_DIRECTIONS if given is None else given
 
 
 def call(function: Callable[..., int], arguments: list[str]) -> int:

@@ -18,18 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from qdistill.errors import ArgumentError
 from qdistill.models import Model
 from qdistill.quantum import LayerCall, QuantumLayer, layer_calls
 from qdistill.quantum.circuit import Circuit
-from qdistill.quantum.gates import shift_rule
+from qdistill.quantum.gates import GRADIENTS, SPSA_DIRECTIONS, Gradient, shift_rule
 from qdistill.quantum.observable import Observable, PauliZ
 from qdistill.quantum.preparation import embedded
 from qdistill.quantum.shots import measurement_settings
-
-Method = Literal["parameter_shift", "spsa"]
 
 
 @dataclass(frozen=True)
@@ -57,17 +55,21 @@ def settings(observable: Observable) -> int:
 
 
 def evaluations_per_gradient(
-    layer: QuantumLayer, method: Method = "parameter_shift", directions: int = 32, *, by_features: bool = True
+    layer: QuantumLayer,
+    gradient: Gradient = "parameter_shift",
+    directions: int = SPSA_DIRECTIONS,
+    *,
+    by_features: bool = True,
 ) -> dict[str, int]:
     """Evaluations of the layer for its value and all derivatives on one feature vector, by what they are for.
 
     Args:
         layer: the layer.
-        method: how gradients are taken.
+        gradient: how gradients are taken.
         directions: that SPSA averages over.
         by_features: whether the gradient of the features is needed.
     """
-    if method == "spsa":
+    if gradient == "spsa":
         return {"values": 1, "perturbed values": 2 * directions}
     weights = sum(_shifts(layer.circuit, "weight")) if layer.trainable else 0
     whole = embedded(layer.embedding, layer.circuit)
@@ -76,10 +78,14 @@ def evaluations_per_gradient(
 
 
 def circuits_per_gradient(
-    layer: QuantumLayer, method: Method = "parameter_shift", directions: int = 32, *, by_features: bool = True
+    layer: QuantumLayer,
+    gradient: Gradient = "parameter_shift",
+    directions: int = SPSA_DIRECTIONS,
+    *,
+    by_features: bool = True,
 ) -> int:
     """Circuits for the layer's value and all its derivatives on one feature vector; see `evaluations_per_gradient`."""
-    evaluations = evaluations_per_gradient(layer, method, directions, by_features=by_features)
+    evaluations = evaluations_per_gradient(layer, gradient, directions, by_features=by_features)
     return settings(layer.observable) * sum(evaluations.values())
 
 
@@ -89,8 +95,8 @@ def training_work(
     images_seen: int,
     *,
     shots: int,
-    method: Method = "parameter_shift",
-    directions: int = 32,
+    gradient: Gradient = "parameter_shift",
+    directions: int = SPSA_DIRECTIONS,
 ) -> Work:
     """What one training runs; see `work_of`, which takes what `layer_calls` finds instead of the network.
 
@@ -99,14 +105,14 @@ def training_work(
         image_shape: (height, width, channels).
         images_seen: gradient steps times images a step.
         shots: of each circuit, at least 1.
-        method: how gradients are taken.
+        gradient: how gradients are taken.
         directions: that SPSA averages over, at least 1.
 
     Raises:
-        ArgumentError: no shots or directions, or an unknown method.
+        ArgumentError: no shots or directions, or an unknown rule for gradients.
     """
     calls = layer_calls(model, image_shape)
-    return work_of(calls, images_seen, shots=shots, method=method, directions=directions)
+    return work_of(calls, images_seen, shots=shots, gradient=gradient, directions=directions)
 
 
 def work_of(
@@ -114,19 +120,19 @@ def work_of(
     images_seen: int,
     *,
     shots: int,
-    method: Method = "parameter_shift",
-    directions: int = 32,
+    gradient: Gradient = "parameter_shift",
+    directions: int = SPSA_DIRECTIONS,
 ) -> Work:
     """What one training runs, for several trainings of one network: it is traced once. As `training_work`."""
     for name, value in (("shots", shots), ("directions", directions)):
         if value < 1:
             raise ArgumentError(f"Argument `{name}` must be at least 1, but was {value}.")
-    if method not in get_args(Method):
-        raise ArgumentError.unknown("method", method, get_args(Method))
+    if gradient not in GRADIENTS:
+        raise ArgumentError.unknown("gradient", gradient, GRADIENTS)
     work = Work(0, 0, 0, 0, 0)
     for call in calls:
         layer = call.layer
-        per_vector = circuits_per_gradient(layer, method, directions, by_features=call.by_features)
+        per_vector = circuits_per_gradient(layer, gradient, directions, by_features=call.by_features)
         circuits = images_seen * call.vectors * per_vector
         whole = embedded(layer.embedding, layer.circuit)
         # What turns X and Y to Z is one more layer of gates.
@@ -145,12 +151,12 @@ def training_circuits(
     model: Model,
     image_shape: tuple[int, ...],
     images_seen: int,
-    method: Method = "parameter_shift",
+    gradient: Gradient = "parameter_shift",
     *,
-    directions: int = 32,
+    directions: int = SPSA_DIRECTIONS,
 ) -> int:
     """Circuits of one training; see `training_work`."""
-    return training_work(model, image_shape, images_seen, shots=1, method=method, directions=directions).circuits
+    return training_work(model, image_shape, images_seen, shots=1, gradient=gradient, directions=directions).circuits
 
 
 def depth(circuit: Circuit) -> int:

@@ -71,7 +71,7 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
                 "name": training.name,
                 "accuracy": training.accuracy,
                 "circuits": training.work.circuits,
-                "by_spsa": work_of(calls, training.seen, shots=SHOTS, method="spsa").circuits,
+                "by_spsa": work_of(calls, training.seen, shots=SHOTS, gradient="spsa").circuits,
                 "ratio": training.work.circuits / total,
                 "prices": [f"{card.price(training.work):,.0f} {card.currency}" for card in cards],
             }

@@ -15,10 +15,11 @@ from typing import Any
 
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError
-from qdistill.evaluate.cost import Method, Work, work_of
+from qdistill.evaluate.cost import Work, work_of
 from qdistill.files import BUNDLE, TIME, read_json, shipped
 from qdistill.models import fields_to_json
 from qdistill.quantum import layer_calls
+from qdistill.quantum.gates import SPSA_DIRECTIONS, Gradient
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,8 @@ def compare(
     record: Mapping[str, Any] | None,
     *,
     shots: int,
-    method: Method = "parameter_shift",
-    directions: int = 32,
+    gradient: Gradient = "parameter_shift",
+    directions: int = SPSA_DIRECTIONS,
     steps: int | None = None,
 ) -> list[Training]:
     """A training on the bundle, on all real images to the same accuracy, and on few of them.
@@ -136,7 +137,7 @@ def compare(
         bundle: the distilled data.
         record: what `measure_full_training` gave; None leaves the trainings on real images out.
         shots: of each circuit.
-        method: how gradients are taken.
+        gradient: how gradients are taken.
         directions: that SPSA averages over.
         steps: how many of the bundle's training, from the first; None for all. The accuracy after fewer was not
             measured, so that nothing on real images is as good: they go with no record.
@@ -146,8 +147,8 @@ def compare(
         accuracy, or the longest that was measured, if none is as good or the bundle's was not measured.
 
     Raises:
-        ArgumentError: no shots or directions, an unknown method, steps that the bundle's training does not have, or
-            steps with a record.
+        ArgumentError: no shots or directions, an unknown rule for gradients, steps that the bundle's training does not
+            have, or steps with a record.
     """
     schedule, distilled = bundle.data.schedule, bundle.record
     total, accuracy = len(schedule), distilled.test_accuracy
@@ -165,7 +166,7 @@ def compare(
     calls = layer_calls(bundle.initial_model(), bundle.image_shape)
 
     def training(name: str, images: int, seen: int, accuracy: float | None, n_seeds: int) -> Training:
-        work = work_of(calls, seen, shots=shots, method=method, directions=directions)
+        work = work_of(calls, seen, shots=shots, gradient=gradient, directions=directions)
         return Training(name, images, seen, accuracy, n_seeds, work)
 
     n_images, part = len(bundle.data.images), "" if steps is None else f", {steps} of {total} steps"

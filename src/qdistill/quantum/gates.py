@@ -14,6 +14,7 @@ import cmath
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -95,6 +96,13 @@ GATES: dict[str, Gate] = {
 UNITARY = "Unitary"
 """The name of a one-wire gate that is given by its matrix instead of by a name of `GATES`."""
 
+
+Gradient = Literal["parameter_shift", "spsa"]
+"""How derivatives by angles come from evaluations: the rule of `shift_rule`, exact, or all angles at once along random
+directions (Spall, IEEE Trans. Autom. Control 37, 1992)."""
+GRADIENTS: tuple[Gradient, ...] = ("parameter_shift", "spsa")
+SPSA_DIRECTIONS = 32
+"""That SPSA averages over where nothing else is said."""
 
 _NEAR, _FAR = ((math.sqrt(2) + sign) / (4 * math.sqrt(2)) for sign in (1, -1))
 
