@@ -856,6 +856,31 @@ def test_a_real_device_asks_first(
     assert not (tmp_path / "out").exists()
 
 
+def test_every_circuit_of_a_network_is_on_the_bill(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = digits_bundle(*NETWORKS["quanvolution"])
+    bundle.save(tmp_path / "bundle.safetensors")
+    lasting = {4: 1e-3, 2: 1e-2}  # seconds of a circuit with its shots, by wires
+
+    def timed(measured: MeasuredCircuit, *_: Any) -> tuple[Evaluator, float]:
+        return evaluator(measured, "exact", None)[0], lasting[measured.circuit.n_wires]
+
+    monkeypatch.setattr("qdistill.backends.evaluators.evaluator", timed)
+    monkeypatch.setattr("builtins.input", lambda: "no")
+    assert main(on_ibm(tmp_path / "bundle.safetensors", tmp_path / "out", "--shots", "100")) == 1
+    # By SPSA along one direction three evaluations a vector: of 4 wires for the 16 x 16 patches, in one setting, and
+    # of 2 wires for what F2 gives, in three.
+    seen = bundle.data.schedule.size
+    patches, features = 3 * 256 * seen, 3 * 3 * seen
+    seconds = patches * lasting[4] + features * lasting[2]
+    err = capsys.readouterr().err
+    told = f"would run {patches + features:,} circuits of 100 shots, in about {seconds:,.1f} s of its time."
+    assert told in err
+    (card,) = [card for card in read_rates() if card.name.startswith("IBM")]
+    assert f"that is about {seconds * card.per_second:,.2f} {card.currency}." in err
+
+
 def test_a_real_device_with_too_few_qubits(monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service()
     use_service(service, refuse_to_ask, monkeypatch)
