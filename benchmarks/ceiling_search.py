@@ -12,7 +12,6 @@ import time
 
 import jax
 
-from qdistill.data import source, split
 from qdistill.evaluate.baselines import FullTraining, share_right, train_on_all
 from qdistill.experiments.paper import read_table
 
@@ -42,7 +41,7 @@ def main() -> None:
     dataset = parser.parse_args().dataset
 
     recipe = read_table(dataset).row("pad-hermitian").recipe
-    splits = split(source(dataset).load(), n_validation=recipe.n_validation)
+    splits = recipe.splits()
     key_model, key = jax.random.split(jax.random.key(recipe.seed))
     model = recipe.model.build(splits.image_shape, splits.n_classes, key=key_model)
     print("| optimiser | step size | batch | epochs | validation accuracy | core-minutes |")

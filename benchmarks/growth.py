@@ -149,12 +149,11 @@ def side_by_side(row: dict[str, Any]) -> dict[str, Any]:
 
     from problem import plain_recipe
 
-    from qdistill.data import source, split
     from qdistill.distill.seeds import SideBySide
     from qdistill.experiments.run import make_distillers
 
     recipe = plain_recipe("mnist")
-    splits = split(source(recipe.dataset).load(), n_validation=recipe.n_validation)
+    splits = recipe.splits()
     recipes = [dataclasses.replace(recipe, seed=seed) for seed in range(n_seeds)]
     distillers = make_distillers(recipes, splits, execution=None)
     program = SideBySide(distillers)

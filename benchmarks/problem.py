@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from qdistill.data import source, split
 from qdistill.distill.inner import TrainingSet
 from qdistill.distill.outer import Distiller
 from qdistill.experiments.recipe import Recipe, default_recipe
@@ -75,7 +74,7 @@ def load(dataset: str, quick: bool) -> Problem:
     if quick:
         small = replace(recipe.model, n_layers=1)
         recipe = replace(recipe, model=small, inner=replace(recipe.inner, steps=2))
-    splits = split(source(dataset).load(None), n_validation=recipe.n_validation)
+    splits = recipe.splits()
     distiller = make_distiller(recipe, splits)
     picked = np.random.default_rng(0).integers(len(splits.train), size=recipe.outer.batch)
     images = splits.train.images[picked]

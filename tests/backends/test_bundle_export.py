@@ -58,6 +58,7 @@ MIXED = Circuit(
 
 QUANVOLUTION = "a quanvolution"
 PAIRS = "Hermitians on two wires"
+WHITENED = "whitened images"
 OWN = "a circuit of the user's own that reads features"
 NETWORKS: dict[str, tuple[Any, InnerLoop]] = {
     OWN: (
@@ -82,6 +83,7 @@ NETWORKS: dict[str, tuple[Any, InnerLoop]] = {
     "the dense control": (Q(n_qubits=3, n_layers=1, branch="dense"), InnerLoop(steps=2, own_images=True)),
     "removed, a projection": (Q(n_qubits=2, n_layers=1, branch="removed", skip="projection"), InnerLoop(steps=2)),
     "classical": (LeNetArchitecture(width=12), InnerLoop(steps=2)),
+    WHITENED: (Q(n_qubits=2, n_layers=1), InnerLoop(steps=2)),
 }
 
 
@@ -89,7 +91,7 @@ def saved(tmp_path: Path, name: str) -> tuple[Path, DistilledDataset]:
     """A small bundle of digits and its file."""
     architecture, inner = NETWORKS[name]
     step_size = 0.002 if inner.optimiser == "adam" else 0.02
-    bundle = digits_bundle(architecture, inner, per_class=1, step_size=step_size)
+    bundle = digits_bundle(architecture, inner, per_class=1, step_size=step_size, whiten=name == WHITENED)
     bundle.save(tmp_path / "bundle.safetensors")
     return tmp_path / "bundle.safetensors", bundle
 

@@ -16,7 +16,7 @@ def read_bundle(path):
     entries = json.loads(content[8:start])
     metadata = entries.pop("__metadata__")
     assert metadata["format"] == "qdistill-bundle"
-    assert metadata["format_version"] in ("1", "2", "3")
+    assert metadata["format_version"] in ("1", "2", "3", "4")
     tensors = {}
     for name, entry in entries.items():
         first, last = (start + offset for offset in entry["data_offsets"])
@@ -26,6 +26,19 @@ def read_bundle(path):
         low, step = tensors.pop(name + "/low"), tensors.pop(name + "/step")
         tensors[name] = low + step * tensors[name].astype(np.float32)
     return json.loads(metadata["header"]), tensors
+
+
+def whitened(kernel, x):
+    """The filter at every pixel; beyond the border lies the mirror image."""
+    side, (height, width) = len(kernel), x.shape[1:3]
+    period_i, period_j = 2 * (height - 1), 2 * (width - 1)
+    result = np.zeros_like(x)
+    for u in range(side):
+        for v in range(side):
+            rows = np.abs((np.arange(height) + u - side // 2 + height - 1) % period_i - (height - 1))
+            columns = np.abs((np.arange(width) + v - side // 2 + width - 1) % period_j - (width - 1))
+            result += x[:, rows][:, :, columns] @ kernel[u, v]
+    return result
 
 
 class Replay:
@@ -69,7 +82,9 @@ class Replay:
 
     def normalise(self, pixels):
         scale = self.header["normalisation"]["scale"]
-        return (pixels / scale - self.tensors["normalisation/mean"]) / self.tensors["normalisation/std"]
+        x = (pixels / scale - self.tensors["normalisation/mean"]) / self.tensors["normalisation/std"]
+        kernel = self.tensors.get("normalisation/kernel")
+        return x if kernel is None else whitened(kernel, x)
 
     def logits(self, pixels, part=100):
         parts = [self.forward(self.normalise(pixels[i : i + part]))[0] for i in range(0, len(pixels), part)]

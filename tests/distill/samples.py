@@ -108,13 +108,14 @@ def digits_bundle(
     image_shape: tuple[int, int, int] = (28, 28, 1),
     per_class: int = 1,
     step_size: float = 0.05,
+    whiten: bool = False,
 ) -> DistilledDataset:
     """A bundle of real digits with some noise, from which a network learns in a few steps."""
     train_images, train_labels, _, _ = digits(image_shape)
     picked = np.array([np.flatnonzero(train_labels == k)[i] for i in range(per_class) for k in range(10)])
     rng = np.random.default_rng(1)
     bundle = random_bundle(architecture, inner, image_shape, n_classes=10, per_class=per_class)
-    normalisation = Normalisation.fit(train_images, 255.0)
+    normalisation = Normalisation.fit(train_images, 255.0, whiten=whiten)
     images = np.asarray(normalisation(train_images[picked])) + 0.1 * rng.normal(size=(len(picked), *image_shape))
     groups = bundle.data.step_sizes.shape
     data = TrainingSet(

@@ -394,6 +394,16 @@ def test_safetensors_of_another_project(tmp_path: Path) -> None:
         assert "not a bundle of qdistill" in refusal(tmp_path / "foreign")
 
 
+def test_a_filter_comes_back_and_makes_another_version(tmp_path: Path) -> None:
+    plain = random_bundle(image_shape=(8, 9, 2))
+    kernel = jnp.asarray(np.random.default_rng(0).normal(size=(3, 3, 2, 2)), jnp.float32)
+    whitened = dataclasses.replace(plain, normalisation=dataclasses.replace(plain.normalisation, kernel=kernel))
+    for bundle, version in ((plain, "1"), (whitened, "4"), (whitened.in_eight_bits(), "4")):
+        bundle.save(tmp_path / "file")
+        assert f'"format_version":"{version}"'.encode() in (tmp_path / "file").read_bytes()
+        assert_equal_bundles(DistilledDataset.load(tmp_path / "file"), bundle)
+
+
 def test_a_field_that_came_later_is_written_only_where_it_matters(tmp_path: Path) -> None:
     for wires, version in ((1, "1"), (2, "3")):
         random_bundle(QuantumLeNetArchitecture(n_qubits=2, n_layers=1, observable_wires=wires)).save(tmp_path / "file")
@@ -406,7 +416,7 @@ def test_a_field_that_came_later_is_written_only_where_it_matters(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("version", "message"),
-    [("4", "version 4.*newer"), ("10", "newer"), ("0", "which is none"), ("one", "none"), ("", "none")],
+    [("5", "version 5.*newer"), ("10", "newer"), ("0", "which is none"), ("one", "none"), ("", "none")],
 )
 def test_other_versions(version: str, message: str, good: Path, tmp_path: Path) -> None:
     header, tensors = read_bundle(good)
@@ -487,6 +497,18 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Header, Tensors], None], str]] = {
     "NaN in a weight": (change_tensor("weights/f3.bias", with_entry(np.nan)), "`weights/f3.bias` holds"),
     "negative step size": (change_tensor("step_sizes", with_entry(-0.1)), "`step_sizes` must not be negative"),
     "standard deviation of 0": (change_tensor("normalisation/std", with_entry(0)), "must be above 0"),
+    "an even filter": (
+        lambda h, t: t.update({"normalisation/kernel": np.ones((4, 4, 1, 1), np.float32)}),
+        "`normalisation/kernel` must have an odd number of rows .* but has 4 rows",
+    ),
+    "a filter wider than the images": (
+        lambda h, t: t.update({"normalisation/kernel": np.ones((17, 17, 1, 1), np.float32)}),
+        "a margin within the 8x8 images, but has 17 rows",
+    ),
+    "a filter for colour": (
+        lambda h, t: t.update({"normalisation/kernel": np.ones((3, 3, 1, 3), np.float32)}),
+        "axis 'channels'",
+    ),
     "image number too high": (change_tensor("schedule", with_entry(3)), "integers from 0 to 2"),
     "image number below 0": (change_tensor("schedule", with_entry(-1)), "integers from 0 to 2"),
     "image left out": (change_tensor("schedule", with_entry(0)), "must list all images"),

@@ -72,6 +72,13 @@ CASES: dict[str, dict[str, Any]] = {
         "architecture": QuantumLeNetArchitecture(branch="removed", n_qubits=4, skip="projection"),
         "inner": InnerLoop(steps=6, step_sizes="shared"),
     },
+    "whitened, colour": {
+        "architecture": QuantumLeNetArchitecture(n_qubits=3, n_layers=2),
+        "inner": InnerLoop(steps=6, step_sizes="tensor", optimiser="momentum"),
+        "image_shape": (16, 18, 3),
+        "step_size": 0.01,
+        "whiten": True,
+    },
     "classical, large": {
         "architecture": LeNetArchitecture(width=20),
         "inner": InnerLoop(steps=6, step_sizes="shared"),

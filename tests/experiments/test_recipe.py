@@ -81,6 +81,7 @@ recipes = st.builds(
         max_rejected=st.integers(1, 100),
     ),
     n_validation=st.integers(1, 10**5),
+    whiten=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
 
@@ -98,7 +99,14 @@ def test_the_written_form_names_the_network() -> None:
     plain = Recipe("digits", model=LeNetArchitecture(width=50)).to_json()
     assert plain["model"] == {"name": "LeNetArchitecture", "fields": {"width": 50, "initialiser": "xavier_normal"}}
     assert plain["inner"] == dataclasses.asdict(InnerLoop())
-    assert set(plain) == {"dataset", "model", "compression", "inner", "outer", "device", "n_validation", "seed"}
+    parts = {"model", "compression", "inner", "outer", "device"}
+    assert set(plain) == {"dataset", *parts, "n_validation", "whiten", "seed"}
+
+
+def test_a_recipe_of_before_images_could_be_whitened() -> None:
+    plain = Recipe("digits").to_json()
+    del plain["whiten"]
+    assert Recipe.from_json(plain) == Recipe("digits")
 
 
 def test_a_recipe_for_a_device_survives_being_written_down() -> None:

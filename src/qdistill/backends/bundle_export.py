@@ -143,6 +143,8 @@ def export_training(bundle: DistilledDataset, target: TrainingTarget, folder: Pa
         "settings": np.array(json.dumps(_settings(bundle))),
         **{f"weights/{name}": array for name, array in bundle.initial_weights.items()},
     }
+    if normalisation.kernel is not None:
+        arrays["kernel"] = normalisation.kernel
     script = (Path(__file__).parent / "scripts" / f"{target}_train.py").read_bytes()
     return _write(folder, {"bundle.npz": _npz(arrays), "train.py": script})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Float32, Shaped
 
 from qdistill.data.raw import Images, Labels, RawDataset, Shape
 from qdistill.data.stratify import quotas
+from qdistill.data.whitening import apply_filter, fit_filter, undo_filter
 from qdistill.errors import ArgumentError
 
 # A channel whose standard deviation is below this, in units where white is 1, counts as constant: it is a
@@ -20,22 +21,24 @@ _BLOCK = 256  # images at a time in float64: 2 MB for 28x28x1, 6 MB for 32x32x3
 
 
 class Normalisation(eqx.Module):
-    """Shift and stretch of each channel to mean 0 and standard deviation 1.
+    """Shift and stretch of each channel to mean 0 and standard deviation 1; where there is a filter, that too.
 
-    A raw pixel p of channel c becomes (p / scale - mean[c]) / std[c].
+    A raw pixel p of channel c becomes (p / scale - mean[c]) / std[c], and images of these go through the filter.
 
     Args:
         scale: the raw pixel value that stands for 1.0.
         mean: the mean of each channel, in units where `scale` is 1.
         std: the standard deviation of each channel, in the same units, above 0.
+        kernel: the filter that whitens, see `whitening`; None for none.
     """
 
     scale: float = eqx.field(static=True)
     mean: Float[Array, "channels"]
     std: Float[Array, "channels"]
+    kernel: Float[Array, "side side channels channels"] | None = None
 
     @classmethod
-    def fit(cls, images: Shaped[np.ndarray, "..."], scale: float) -> Normalisation:
+    def fit(cls, images: Shaped[np.ndarray, "..."], scale: float, *, whiten: bool = False) -> Normalisation:
         """Measure mean and standard deviation of each channel over all pixels of all images.
 
         The sums are taken in float64, a block of images at a time. A constant channel has no standard
@@ -44,10 +47,11 @@ class Normalisation(eqx.Module):
         Args:
             images: raw pixels of shape (n, height, width, channels).
             scale: the raw pixel value that stands for 1.0.
+            whiten: measure the filter too after which neighbouring pixels and channels are hardly correlated.
 
         Raises:
             ArgumentError: the images are empty or have another number of axes, or the scale is not finite and
-                above 0.
+                above 0; or they are too small or too plain to be whitened.
         """
         if images.ndim != 4 or images.size == 0:
             raise ArgumentError(
@@ -67,7 +71,11 @@ class Normalisation(eqx.Module):
         squares = sum(np.einsum("ij,ij->j", block, block) for block in deviations)
         std = np.sqrt(np.reshape(squares, (-1, channels)).mean(axis=0) / n) / scale
         std = np.where(std < CONSTANT_BELOW, 1.0, std)
-        return cls(float(scale), jnp.asarray(mean / scale, jnp.float32), jnp.asarray(std, jnp.float32))
+        plain = cls(float(scale), jnp.asarray(mean / scale, jnp.float32), jnp.asarray(std, jnp.float32))
+        if not whiten:
+            return plain
+        kernel = fit_filter(np.asarray(plain(images[start : start + _BLOCK])) for start in range(0, n, _BLOCK))
+        return replace(plain, kernel=jnp.asarray(kernel))
 
     def __call__(self, images: Shaped[Array | np.ndarray, "*shape"]) -> Float32[Array, "*shape"]:
         """Normalise raw pixels of the type uint8 or floating-point to float32; works inside jit.
@@ -79,12 +87,13 @@ class Normalisation(eqx.Module):
             ArgumentError: the images are of another type or have another number of channels.
         """
         self._check(images, "uint8 or floating-point")
-        return (jnp.asarray(images, jnp.float32) / self.scale - self.mean) / self.std
+        standard = (jnp.asarray(images, jnp.float32) / self.scale - self.mean) / self.std
+        return standard if self.kernel is None else apply_filter(self.kernel, standard)
 
     def inverse(self, images: Shaped[Array | np.ndarray, "*shape"]) -> Float32[Array, "*shape"]:
         """Bring normalised images back to pixels for which 0 is black and 1 is white, in float32.
 
-        Images that were learned may leave [0, 1]; nothing is clipped here.
+        Images that were learned may leave [0, 1]; nothing is clipped here. A filter is undone to about a thousandth.
 
         Args:
             images: one image or any batch of them, (..., height, width, channels), floating-point.
@@ -93,7 +102,10 @@ class Normalisation(eqx.Module):
             ArgumentError: the images are of another type or have another number of channels.
         """
         self._check(images, "floating-point")
-        return jnp.asarray(images, jnp.float32) * self.std + self.mean
+        standard = jnp.asarray(images, jnp.float32)
+        if self.kernel is not None:
+            standard = undo_filter(self.kernel, standard)
+        return standard * self.std + self.mean
 
     def _check(self, images: Shaped[Array | np.ndarray, "..."], types: str) -> None:
         allowed = images.dtype == jnp.uint8 and "uint8" in types
@@ -161,7 +173,7 @@ class Splits:
         return len(self.class_names)
 
 
-def split(raw: RawDataset, *, n_validation: int, seed: int = 0) -> Splits:
+def split(raw: RawDataset, *, n_validation: int, seed: int = 0, whiten: bool = False) -> Splits:
     """Set a validation part aside from the training set, and fit the normalisation on what remains.
 
     The validation part takes from each class in proportion to its size, as evenly as whole images allow.
@@ -172,12 +184,13 @@ def split(raw: RawDataset, *, n_validation: int, seed: int = 0) -> Splits:
         raw: the dataset.
         n_validation: how many images to set aside, from 1 to one less than the training set has.
         seed: which of the possible divisions to take, 0 or above.
+        whiten: whether the normalisation whitens, see `Normalisation.fit`.
 
     Returns:
         The three parts, with the normalisation fitted on the remaining training part.
 
     Raises:
-        ArgumentError: `n_validation` or `seed` is out of its range.
+        ArgumentError: `n_validation` or `seed` is out of its range, or the images cannot be whitened.
     """
     labels, n = raw.train_labels, len(raw.train_labels)
     if not 1 <= n_validation < n:
@@ -200,7 +213,7 @@ def split(raw: RawDataset, *, n_validation: int, seed: int = 0) -> Splits:
         train=train,
         validation=Labelled(raw.train_images[aside], labels[aside]),
         test=Labelled(raw.test_images, raw.test_labels),
-        normalisation=Normalisation.fit(train.images, raw.scale),
+        normalisation=Normalisation.fit(train.images, raw.scale, whiten=whiten),
         class_names=raw.class_names,
         name=raw.name,
     )

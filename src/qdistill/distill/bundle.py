@@ -45,10 +45,10 @@ from qdistill.quantum import ideal
 FORMAT = "qdistill-bundle"
 """What the file's metadata says of its kind."""
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Counts up whenever a reader of the version before would misread the file; the lowest that does is written."""
 
-_WEIGHTS = "weights/"
+_WEIGHTS, _KERNEL = "weights/", "normalisation/kernel"
 _LARGEST = float(np.finfo(np.float64).max)
 _AXES = {
     "images": ("n", "height", "width", "channels"),
@@ -57,7 +57,9 @@ _AXES = {
     "schedule": ("steps", "images a step"),
     "normalisation/mean": ("channels",),
     "normalisation/std": ("channels",),
+    _KERNEL: ("side", "side", "channels", "channels"),
 }
+"""Of all tensors but the weights; the kernel is the only one that a file may lack."""
 _HEADER_FIELDS = (
     "architecture", "class_names", "dataset", "inner", "normalisation", "provenance", "recipe", "record",
     "weight_names",
@@ -325,7 +327,7 @@ def _structure(bundle: DistilledDataset, architecture: Architecture) -> Model:
 
 def _check(arrays: Mapping[str, np.ndarray], inner: InnerLoop, scale: float, class_names: Sequence[str]) -> None:
     """Raise an error for the first thing that is wrong with a bundle's tensors."""
-    tensors = {name: arrays[name] for name in _AXES}
+    tensors = {name: arrays[name] for name in _AXES if name in arrays}
     sizes: dict[str, int] = {}
     for name, array in tensors.items():
         axes = _AXES[name]
@@ -361,6 +363,12 @@ def _check(arrays: Mapping[str, np.ndarray], inner: InnerLoop, scale: float, cla
         raise BundleError("`step_sizes` must not be negative.")
     if not (tensors["normalisation/std"] > 0).all():
         raise BundleError("`normalisation/std` must be above 0.")
+    side = sizes.get("side", 1)
+    if side % 2 == 0 or side // 2 >= min(sizes["height"], sizes["width"]):
+        raise BundleError(
+            f"`{_KERNEL}` must have an odd number of rows and a margin within the {sizes['height']}x{sizes['width']} "
+            f"images, but has {side} rows."
+        )
     if not (np.isfinite(scale) and scale > 0):
         raise BundleError(f"the normalisation's scale must be finite and above 0, but is {scale}.")
     if len(class_names) != sizes["classes"]:
@@ -381,6 +389,8 @@ def _encode(bundle: DistilledDataset) -> bytes:
         "normalisation/mean": np.asarray(normalisation.mean),
         "normalisation/std": np.asarray(normalisation.std),
     }
+    if normalisation.kernel is not None:
+        arrays[_KERNEL] = np.asarray(normalisation.kernel)
     arrays |= {_WEIGHTS + name: np.asarray(weight) for name, weight in bundle.initial_weights.items()}
     _check(arrays, bundle.inner, normalisation.scale, bundle.class_names)
     arrays["schedule"] = arrays["schedule"].astype(np.int32)
@@ -441,7 +451,7 @@ def _decode(path: Path) -> DistilledDataset:
     for field in ("recipe", "provenance"):
         if not isinstance(header[field], dict):
             raise BundleError(f"Field `{field}` of the header must be an object.")
-    expected = {*_AXES, *(_WEIGHTS + name for name in names)}
+    expected = {*_AXES, *(_WEIGHTS + name for name in names)} - ({_KERNEL} - set(arrays))
     eight_bit = arrays["images"].dtype == np.uint8 if "images" in arrays else False
     if eight_bit:
         arrays = _restore(arrays, ["images", *(_WEIGHTS + name for name in names)])
@@ -459,7 +469,9 @@ def _decode(path: Path) -> DistilledDataset:
         initial_weights={name: tensors[_WEIGHTS + name] for name in names},
         architecture=_architecture(header["architecture"]),
         inner=inner,
-        normalisation=Normalisation(float(scale), tensors["normalisation/mean"], tensors["normalisation/std"]),
+        normalisation=Normalisation(
+            float(scale), tensors["normalisation/mean"], tensors["normalisation/std"], tensors.get(_KERNEL)
+        ),
         class_names=tuple(header["class_names"]),
         dataset=header["dataset"],
         recipe=header["recipe"],
@@ -543,6 +555,8 @@ def _architecture(plain: Any) -> Architecture | None:
 
 
 def _lowest_version(bundle: DistilledDataset) -> str:
+    if bundle.normalisation.kernel is not None:
+        return "4"
     if bundle.architecture is not None and has_added_fields(bundle.architecture):
         return "3"
     return "2" if bundle.eight_bit else "1"

@@ -346,11 +346,11 @@ class Distiller:
         key_pick, key_mirror = jax.random.split(key)
         images, labels = train
         picked = jax.random.randint(key_pick, (self.outer.batch,), 0, images.shape[0])
-        batch = self.splits.normalisation(images[picked])
+        batch = images[picked]
         if self.outer.mirror:
             flip = jax.random.bernoulli(key_mirror, shape=(self.outer.batch, 1, 1, 1))
             batch = jnp.where(flip, batch[:, :, ::-1], batch)
-        return batch, jax.nn.one_hot(labels[picked], self.splits.n_classes)
+        return self.splits.normalisation(batch), jax.nn.one_hot(labels[picked], self.splits.n_classes)
 
     def iteration(
         self, fixed: tuple[Model, tuple[Array, Array], Array], state: OuterState

@@ -98,7 +98,8 @@ def train_on_all(model: Model, splits: Splits, training: FullTraining, *, key: A
     labels = jax.nn.one_hot(splits.train.labels, splits.n_classes)
     if training.mirror:
         # Both ways round lie in one array, and each visit picks one of them.
-        images, labels = jnp.concatenate([images, images[:, :, ::-1]]), jnp.concatenate([labels, labels])
+        mirrored = splits.normalisation(splits.train.images[:, :, ::-1])
+        images, labels = jnp.concatenate([images, mirrored]), jnp.concatenate([labels, labels])
         schedule = schedule + n * np.asarray(jax.random.bernoulli(key_mirror, shape=schedule.shape))
     sizes = training.step_size * 0.5 * (1 + np.cos(np.pi * np.arange(steps) / steps))
     data = TrainingSet(jnp.asarray(images), labels, jnp.asarray(sizes[:, None], jnp.float32), jnp.asarray(schedule))

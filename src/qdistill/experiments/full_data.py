@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from qdistill.data import Splits, source, split
+from qdistill.data import Splits
 from qdistill.data.preprocess import Labelled
 from qdistill.evaluate.baselines import FullTraining, score_full_trainings
 from qdistill.experiments.recipe import Recipe
@@ -54,7 +54,7 @@ def measure_full_training(
         Plain data: the dataset, the network, how it trained, and under `full` and `subsets` a row for each number of
         images with the validation and test accuracies of every seed.
     """
-    splits = split(source(recipe.dataset).load(data_dir), n_validation=recipe.n_validation)
+    splits = recipe.splits(data_dir)
     mirror = recipe.outer.mirror
 
     def row(splits: Splits, seen: int) -> dict[str, Any]:
@@ -78,6 +78,7 @@ def measure_full_training(
             break
     return {
         "dataset": recipe.dataset,
+        "whiten": recipe.whiten,
         "model": recipe.to_json()["model"],
         "seeds": list(seeds),
         "training": {"optimiser": "adam", "batch": BATCH, "step_size": STEP_SIZE, "schedule": "cosine"},

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qdistill.data import source, split
+from qdistill.data import source
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.baselines import FullTraining, score_full_trainings
@@ -182,7 +182,7 @@ def _run_full(
     if not missing:
         return
     first = missing[0][0]
-    splits = split(source(first.dataset).load(data_dir), n_validation=first.n_validation)
+    splits = first.splits(data_dir)
     many = f"{len(missing)} seeds, {training.steps(len(splits.train)):,} steps each"
     told(f"Training on all {len(splits.train):,} images of {first.dataset}, {many}...")
     scores = score_full_trainings(first.model, splits, training, seeds=[recipe.seed for recipe, _ in missing])

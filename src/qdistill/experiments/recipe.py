@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qdistill.backends.devices import device
-from qdistill.data import source
+from qdistill.data import Splits, source, split
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError
@@ -93,6 +93,7 @@ class Recipe:
         outer: how it is optimised.
         device: where the training runs.
         n_validation: training images set aside for every choice that is made; the test set decides nothing.
+        whiten: whiten real images by a filter (`data.whitening`); for photographs.
         seed: decides the initial weights, the initial images and the batches.
     """
 
@@ -103,6 +104,7 @@ class Recipe:
     outer: OuterLoop = field(default_factory=OuterLoop)
     device: Device = field(default_factory=Device)
     n_validation: int = 5000
+    whiten: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -125,6 +127,18 @@ class Recipe:
         """Qubits that a device needs for any of the network's circuits; 0 where there are none."""
         data = source(self.dataset)
         return wires_needed(structure(self.model, data.image_shape, len(data.class_names)))
+
+    def splits(self, data_dir: Path | None = None) -> Splits:
+        """The dataset in its parts, with the normalisation of the images.
+
+        Args:
+            data_dir: where the dataset's files lie; by default as `qdistill.data` finds them.
+
+        Raises:
+            DataError: the files are damaged, or are neither there nor to be had.
+            ArgumentError: there are too few images for the validation part, or they cannot be whitened.
+        """
+        return split(source(self.dataset).load(data_dir), n_validation=self.n_validation, whiten=self.whiten)
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain data; `from_json` reads it back."""
@@ -203,7 +217,7 @@ def read_recipe(path: Path) -> Recipe:
 
     The tables are the groups of the command line's options: ``[model]`` (where ``architecture`` is
     ``"quantum-lenet"``, ``"lenet"`` or the name of one that was added), ``[compression]``, ``[inner]``, ``[outer]`` and
-    ``[device]``; ``seed`` and ``n_validation`` stand before them.
+    ``[device]``; ``seed``, ``n_validation`` and ``whiten`` stand before them.
 
     Raises:
         ArgumentError: the file is missing or no TOML, or a field is unknown or has a bad value.

@@ -18,7 +18,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array
 
-from qdistill.data import Splits, source, split
+from qdistill.data import Splits
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.objective import PerformanceMatching
 from qdistill.distill.outer import Distiller
@@ -189,7 +189,7 @@ def _run(
     if how.resume:
         for recipe, folder in zip(recipes, folders, strict=True):
             _check_recipe(folder, recipe)
-    splits = split(source(recipes[0].dataset).load(how.data_dir), n_validation=recipes[0].n_validation)
+    splits = recipes[0].splits(how.data_dir)
     if not how.resume:  # only now, so that a run without data leaves nothing behind
         note()
         for recipe, folder in zip(recipes, folders, strict=True):

@@ -134,14 +134,22 @@ def train() -> dict[str, Tensor]:
     return {name: value.detach() for name, value in w.items()}
 
 
+def normalised(pixels: np.ndarray) -> Tensor:
+    """Images as the network takes them: each channel shifted and stretched, and whitened where there is a filter."""
+    x = torch.tensor((pixels / SETTINGS["scale"] - ARRAYS["mean"]) / ARRAYS["std"]).permute(0, 3, 1, 2)
+    if "kernel" not in ARRAYS:
+        return x
+    kernel = torch.tensor(ARRAYS["kernel"])
+    return F.conv2d(F.pad(x, [len(kernel) // 2] * 4, mode="reflect"), kernel.permute(3, 2, 0, 1))
+
+
 def accuracy(w: dict[str, Tensor]) -> float:
     """The share of test images that are classified right."""
     pixels, labels = ARRAYS["test_images"], ARRAYS["test_labels"]
     right = 0
     with torch.no_grad():
         for start in range(0, len(labels), 500):
-            x = (pixels[start : start + 500] / SETTINGS["scale"] - ARRAYS["mean"]) / ARRAYS["std"]
-            logits = network(w, torch.tensor(x).permute(0, 3, 1, 2))
+            logits = network(w, normalised(pixels[start : start + 500]))
             right += int((logits.argmax(1).numpy() == labels[start : start + 500]).sum())
     return right / len(labels)
 
