@@ -434,6 +434,21 @@ def test_evaluate_prints_one_json_object(finished, capsys):
 
 
 @pytest.mark.slow
+def test_whitened_images_are_distilled_replayed_and_compressed(tmp_path, capsys):
+    folder, file = tmp_path / "run", tmp_path / "small.safetensors"
+    assert main(["distill", "digits", *SHORT, "--whiten", "--out", str(folder)]) == 0
+    bundle = DistilledDataset.load(folder / "bundle.safetensors")
+    assert bundle.normalisation.kernel.shape == (7, 7, 1, 1)
+    assert bundle.recipe["whiten"] is True
+    assert main(["evaluate", str(folder)]) == 0
+    assert f"{bundle.record.test_accuracy:.2%}" in capsys.readouterr().out
+    assert main(["compress", str(folder), str(file)]) == 0
+    kernel = DistilledDataset.load(file).normalisation.kernel
+    assert (kernel == bundle.normalisation.kernel).all()
+    assert DistilledDataset.load(file).record.n_test == 500
+
+
+@pytest.mark.slow
 def test_compress_measures_what_it_writes(finished, tmp_path, capsys, fails):
     file = tmp_path / "small.safetensors"
     assert main(["compress", str(finished), str(file)]) == 0

@@ -40,8 +40,8 @@ def neighbours(images: np.ndarray) -> tuple[float, float]:
 
 def test_it_is_the_middle_of_the_whole_matrix() -> None:
     images = photographs(400, (SIDE, SIDE, 2))
-    vectors = images.reshape(400, -1).astype(float)
-    covariance = vectors.T @ vectors / 400
+    vectors = np.concatenate([images, images[:, :, ::-1]]).reshape(800, -1).astype(float)
+    covariance = vectors.T @ vectors / 800
     regularised = covariance + REGULARISATION * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     matrix = scipy.linalg.inv(scipy.linalg.sqrtm(regularised))
     middle = SIDE**2 // 2 * 2
@@ -101,6 +101,14 @@ def test_it_is_a_filter_with_mirrors_beyond_the_border() -> None:
         apply_filter(kernel, batch.reshape(2, 2, 6, 4, 2)).reshape(batch.shape),
     ):
         np.testing.assert_allclose(actual, np.stack([expected, 2 * expected, -expected, 0 * expected]), atol=2e-5)
+
+
+def test_images_may_be_mirrored_before_or_after() -> None:
+    images = photographs(200, (12, 11, 2))
+    kernel = jnp.asarray(fit_filter([images + 0.3 * np.roll(images, 1, axis=2)]))
+    before = apply_filter(kernel, jnp.asarray(images[:5, :, ::-1]))
+    after = apply_filter(kernel, jnp.asarray(images[:5]))[:, :, ::-1]
+    np.testing.assert_allclose(before, after, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(7, 7, 1), (12, 9, 3), (28, 28, 1)])

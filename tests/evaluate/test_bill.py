@@ -134,6 +134,7 @@ GOOD = record((1000, 0.9))
     [
         (GOOD | {"dataset": "cifar10"}, "`record` must be of the bundle's dataset, 'mnist', but .* is of 'cifar10'"),
         (GOOD | {"model": {"name": "LeNetArchitecture", "fields": {}}}, "`record` must be of the bundle's model, "),
+        (GOOD | {"whiten": True}, "`record` must be of the bundle's whiten, False, but .* is of True"),
         ({}, "`record` must be a file that --measure wrote, but .* has no 'dataset'"),
         ({key: GOOD[key] for key in GOOD if key != "subsets"}, "has no 'subsets'"),
         ([], "has no 'dataset'"),

@@ -7,8 +7,9 @@ side^2 channels numbers,
 
     W = (C + REGULARISATION tr(C) / d)^(-1/2),
 
-of which the columns of the window's middle are kept. That is 441 numbers for colour images, which a bundle can hold,
-where the whole matrix of 32x32 ones has 9 million. The regularisation is that of KIP (Nguyen et al., arXiv 2107.13034).
+of which the columns of the window's middle are kept: 441 numbers for colour images, which a bundle can hold, where the
+whole matrix of 32x32 ones has 9 million. Windows and their mirror images count alike, so that it makes no difference
+whether images are mirrored before or after.
 """
 
 from __future__ import annotations
@@ -56,9 +57,11 @@ def fit_filter(blocks: Iterable[Float[np.ndarray, "images height width channels"
                 f"{block.shape[1]}x{block.shape[2]}."
             )
         windows = sliding_window_view(block, (SIDE, SIDE), axis=(1, 2))[:, ::_STRIDE, ::_STRIDE]
-        vectors = np.moveaxis(windows, 3, -1).reshape(-1, SIDE**2 * block.shape[-1])
-        total = total + (vectors.T @ vectors).astype(np.float64)
-        n_windows, channels = n_windows + len(vectors), block.shape[-1]
+        for way in (windows, windows[..., ::-1]):
+            vectors = np.moveaxis(way, 3, -1).reshape(-1, SIDE**2 * block.shape[-1])
+            total = total + (vectors.T @ vectors).astype(np.float64)
+            n_windows += len(vectors)
+        channels = block.shape[-1]
     covariance: Float[np.ndarray, "d d"] = total / n_windows
     eigenvalues, vectors = np.linalg.eigh(covariance)
     if not eigenvalues.sum() > 0:

@@ -33,6 +33,7 @@ GROUPS = {
     "control": "Controls",
     "schedule": "Each step has images of its own",
     "all": "Each step has all images",
+    "whitened": "Whitened images, each step with its own",
     "steps": "Fewer and more steps",
     "question": "The paper's open questions",
     "reference": "Real images, with learned labels and step sizes",
