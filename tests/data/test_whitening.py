@@ -40,8 +40,9 @@ def neighbours(images: np.ndarray) -> tuple[float, float]:
 
 def test_it_is_the_middle_of_the_whole_matrix() -> None:
     images = photographs(400, (SIDE, SIDE, 2))
-    vectors = np.concatenate([images, images[:, :, ::-1]]).reshape(800, -1).astype(float)
-    covariance = vectors.T @ vectors / 800
+    ways = [images, images[:, :, ::-1], images[:, ::-1], images[:, ::-1, ::-1]]
+    vectors = np.concatenate(ways).reshape(1600, -1).astype(float)
+    covariance = vectors.T @ vectors / 1600
     regularised = covariance + REGULARISATION * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     matrix = scipy.linalg.inv(scipy.linalg.sqrtm(regularised))
     middle = SIDE**2 // 2 * 2
@@ -77,7 +78,7 @@ def test_photographs_lose_what_their_pixels_have_in_common(real_cifar10: Any) ->
     assert after[1] < 0.7
     np.testing.assert_allclose(np.asarray(white(images)).std((0, 1, 2)), 1.0, atol=0.1)
     again = np.asarray(white.inverse(white(others[:20])))
-    np.testing.assert_allclose(again, others[:20] / 255, atol=2e-3)
+    np.testing.assert_allclose(again, others[:20] / 255, atol=2e-4)
 
 
 def test_it_is_a_filter_with_mirrors_beyond_the_border() -> None:
@@ -106,18 +107,18 @@ def test_it_is_a_filter_with_mirrors_beyond_the_border() -> None:
 def test_images_may_be_mirrored_before_or_after() -> None:
     images = photographs(200, (12, 11, 2))
     kernel = jnp.asarray(fit_filter([images + 0.3 * np.roll(images, 1, axis=2)]))
-    before = apply_filter(kernel, jnp.asarray(images[:5, :, ::-1]))
-    after = apply_filter(kernel, jnp.asarray(images[:5]))[:, :, ::-1]
-    np.testing.assert_allclose(before, after, atol=1e-4)
+    straight = apply_filter(kernel, jnp.asarray(images[:5]))
+    for way in (np.s_[:, :, ::-1], np.s_[:, ::-1]):
+        np.testing.assert_allclose(apply_filter(kernel, jnp.asarray(images[:5][way])), straight[way], atol=1e-4)
 
 
-@pytest.mark.parametrize("shape", [(7, 7, 1), (12, 9, 3), (28, 28, 1)])
+@pytest.mark.parametrize("shape", [(7, 7, 1), (12, 9, 3), (9, 28, 2)])
 def test_it_is_undone(shape: tuple[int, int, int]) -> None:
     images = photographs(300, shape)
     kernel = jnp.asarray(fit_filter([images]))
     white = apply_filter(kernel, jnp.asarray(images))
     assert correlation(white[:, :, 1:], white[:, :, :-1]) < correlation(images[:, :, 1:], images[:, :, :-1]) - 0.2
-    np.testing.assert_allclose(undo_filter(kernel, white[:10]), images[:10], atol=5e-3)
+    np.testing.assert_allclose(undo_filter(kernel, white[:10]), images[:10], atol=5e-4)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ class Normalisation(eqx.Module):
     def inverse(self, images: Shaped[Array | np.ndarray, "*shape"]) -> Float32[Array, "*shape"]:
         """Bring normalised images back to pixels for which 0 is black and 1 is white, in float32.
 
-        Images that were learned may leave [0, 1]; nothing is clipped here. A filter is undone to about a thousandth.
+        Images that were learned may leave [0, 1]; nothing is clipped here.
 
         Args:
             images: one image or any batch of them, (..., height, width, channels), floating-point.
