@@ -101,8 +101,8 @@ def undo_filter(
 ) -> Float[Array, "*batch height width channels"]:
     """The images of which `apply_filter` makes these, for a filter with the symmetries of those that are fitted.
 
-    With its mirror images an image is periodic, and it stays their mirror image. So the filter is one matrix of channels
-    for each frequency, which is inverted.
+    With its mirror images an image is periodic, and the filter leaves it symmetric. So the filter is one matrix of
+    channels for each frequency, which is inverted.
     """
     height, width, _ = images.shape[-3:]
     mirrors = [(0, 0)] * (images.ndim - 3) + [(0, max(0, height - 2)), (0, max(0, width - 2)), (0, 0)]
