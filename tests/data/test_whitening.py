@@ -121,6 +121,16 @@ def test_it_is_undone(shape: tuple[int, int, int]) -> None:
     np.testing.assert_allclose(undo_filter(kernel, white[:10]), images[:10], atol=5e-4)
 
 
+def test_a_constant_channel_stays_constant() -> None:
+    images = (40 * photographs(50, (9, 9, 3)) + 128).clip(0, 255).astype(np.uint8)
+    images[..., 1] = 7
+    normalisation = Normalisation.fit(images, 255.0, whiten=True)
+    white = np.asarray(normalisation(images))
+    np.testing.assert_allclose(white[..., 1], 0, atol=1e-4)
+    assert white[..., 0].std() > 0.8
+    np.testing.assert_allclose(normalisation.inverse(white), images / 255, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("images", "message"),
     [

@@ -30,6 +30,8 @@ SIDE = 7
 REGULARISATION = 0.1
 """What is added to the covariance, in units of its mean eigenvalue: noise at small eigenvalues is not blown up."""
 
+_CONSTANT_BELOW = 1e-4
+"""Filtered channels of a smaller standard deviation are constant but for rounding, and not scaled up."""
 _STRIDE = 4
 """Rows and columns between two windows of an image that are measured: those between them say little more."""
 
@@ -58,12 +60,12 @@ def fit_filter(
                 f"{block.shape[1]}x{block.shape[2]}."
             )
         windows = sliding_window_view(block, (SIDE, SIDE), axis=(1, 2))[:, ::_STRIDE, ::_STRIDE]
-        for way in (windows, windows[..., ::-1], windows[..., ::-1, :], windows[..., ::-1, ::-1]):
-            vectors = np.moveaxis(way, 3, -1).reshape(-1, SIDE**2 * block.shape[-1])
-            total = total + (vectors.T @ vectors).astype(np.float64)
-            n_windows += len(vectors)
-        channels = block.shape[-1]
-    covariance: Float[np.ndarray, "d d"] = total / n_windows
+        vectors = np.moveaxis(windows, 3, -1).reshape(-1, SIDE**2 * block.shape[-1])
+        total = total + (vectors.T @ vectors).astype(np.float64)
+        n_windows, channels = n_windows + len(vectors), block.shape[-1]
+    places = np.arange(SIDE**2 * channels).reshape(SIDE, SIDE, channels)
+    ways = [order.ravel() for order in (places, places[:, ::-1], places[::-1], places[::-1, ::-1])]
+    covariance: Float[np.ndarray, "d d"] = sum(total[np.ix_(order, order)] for order in ways) / (4 * n_windows)
     eigenvalues, vectors = np.linalg.eigh(covariance)
     if not eigenvalues.sum() > 0:
         raise ArgumentError("Argument `images` must not be constant to be whitened, but was.")
@@ -71,6 +73,7 @@ def fit_filter(
     middle = (SIDE**2 // 2) * channels
     columns = ((vectors / np.sqrt(regularised)) @ vectors.T)[:, middle : middle + channels]
     deviations = np.sqrt(np.einsum("dc,de,ec->c", columns, covariance, columns))
+    deviations[deviations < _CONSTANT_BELOW] = 1.0
     scaled: np.ndarray = (columns / deviations).reshape(SIDE, SIDE, channels, channels)
     return scaled.astype(np.float32)
 
