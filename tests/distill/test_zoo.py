@@ -9,9 +9,13 @@ import pytest
 
 from qdistill.cli import main
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.distill.zoo import named_or_path, zoo_names, zoo_path
+from qdistill.distill.zoo import named_or_path, network_of, zoo_names, zoo_path
 from qdistill.errors import ArgumentError
+from qdistill.experiments.recipe import Recipe
 from qdistill.files import shipped
+from qdistill.models import QuantumLeNetArchitecture
+
+from .samples import random_bundle
 
 
 @pytest.mark.parametrize("name", zoo_names())
@@ -48,6 +52,13 @@ def test_list_and_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert main(["zoo", "get"]) == 2
     assert main(["show", "mnist-10-qlenet"]) == 0
     assert Path("mnist-10-qlenet.png").exists()
+
+
+def test_a_network_in_words() -> None:
+    model = QuantumLeNetArchitecture(embedding="angle", skip="none", observable="pauli_z")
+    recipe = Recipe("digits", model=model, whiten=True)
+    bundle = random_bundle(model, image_shape=(28, 28, 1), recipe=recipe.to_json())
+    assert network_of(bundle) == "quantum LeNet, no residual, Pauli-Z, angle embedding, whitened images"
 
 
 def test_the_card_is_that_of_the_bundles() -> None:

@@ -56,7 +56,9 @@ def network_of(bundle: DistilledDataset) -> str:
         place = f", trained {'on ' + device['name'] if device['name'] else 'without noise'}{shots}"
     wires = "" if fields.get("observable_wires", 1) == 1 else f" on {fields['observable_wires']} qubits"
     first = ", quanvolution" if fields.get("quanvolution_layers") else ""
-    what = f"{observable[fields['observable']]}{wires}{first}{branch[fields['branch']]}"
+    angles = ", angle embedding" if fields.get("embedding") == "angle" else ""
+    what = f"{observable[fields['observable']]}{wires}{angles}{first}{branch[fields['branch']]}"
     each = len(bundle.data.schedule[0])
     own = f", {each} image{'' if each == 1 else 's'} a step" if bundle.inner.own_images else ""
-    return f"quantum LeNet, {skip}, {what}{own}{place}"
+    white = ", whitened images" if bundle.recipe.get("whiten") else ""
+    return f"quantum LeNet, {skip}, {what}{white}{own}{place}"
