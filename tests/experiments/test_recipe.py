@@ -163,7 +163,7 @@ def test_every_dataset_has_a_default(dataset: str) -> None:
     assert recipe.dataset == dataset
     assert recipe.model == QuantumLeNetArchitecture()
     # Left and right are told apart by digits and shoes, not by photographs.
-    assert recipe.outer.mirror == (dataset == "cifar10")
+    assert recipe.outer.mirror == recipe.whiten == (dataset == "cifar10")
     assert Recipe.from_json(recipe.to_json()) == recipe
 
 

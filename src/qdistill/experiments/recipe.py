@@ -188,11 +188,12 @@ _DEFAULTS: dict[str, Recipe] = {
         Recipe("fashion-mnist", **_MNIST_LIKE),
         Recipe(
             "cifar10",
-            compression=Compression(images_per_class=10, start="real", step_size=0.05),
+            compression=Compression(images_per_class=10, start="real"),
             inner=InnerLoop(own_images=True, epochs=2),
             outer=OuterLoop(
-                iterations=10_000, batch=128, learning_rate=0.03, warm_up=0.05, mirror=True, validate_every=250
+                iterations=10_000, batch=128, learning_rate=0.03, warm_up=0.1, mirror=True, validate_every=250
             ),
+            whiten=True,
         ),
         Recipe("digits", outer=OuterLoop(iterations=1000), n_validation=200),
     )
