@@ -181,7 +181,8 @@ def test_every_shipped_record_is_of_one_network_only() -> None:
                 continue
             with pytest.raises(ArgumentError, match="`record` must be of the bundle's"):
                 read_record(path, bundle)
-    assert find_record(DistilledDataset.load("mnist-10-qlenet-quanvolution")) is None
+    for name in ("mnist-10-qlenet-quanvolution", "cifar10-100-qlenet-whitened"):
+        assert find_record(DistilledDataset.load(name)) is None
 
 
 def test_the_bill_says_what_the_distillation_took(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
