@@ -30,6 +30,7 @@ SETTINGS = {
         FullTraining(epochs=20, batch=128, step_size=0.004, mirror=True),
         FullTraining(epochs=20, batch=32, optimiser="momentum", step_size=0.01, mirror=True),
         FullTraining(epochs=40, batch=128, step_size=0.002, mirror=True),
+        FullTraining(epochs=80, batch=128, step_size=0.002, mirror=True),
     ),
 }
 
