@@ -237,7 +237,6 @@ def test_an_interruption_before_the_first_iteration_says_how_to_go_on(tmp_path, 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("qdistill.experiments.run.split", interrupted)
     monkeypatch.setattr("qdistill.data.Digits.load", interrupted)
     message = fails("distill", "digits", "--out", tmp_path / "run", code=130)
     assert message == f"To go on: qdistill distill --resume {tmp_path / 'run'}"

@@ -24,7 +24,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from safetensors.numpy import load_file
 
 import qdistill
-from qdistill.data import RawDataset, source, split
+from qdistill.data import source, split
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression, OuterLoop, OuterState
@@ -428,18 +428,11 @@ def test_divergence_ends_with_advice_and_the_best_so_far(tmp_path: Path) -> None
     assert "scores.json" not in files(tmp_path / "run")
 
 
-@dataclasses.dataclass(frozen=True)
-class OtherTest:
-    """The digits with another test set."""
-
-    def load(self, data_dir: Path | None = None) -> RawDataset:
-        raw = source("digits").load(data_dir)
-        images, labels = 255 - raw.test_images[:40], (raw.test_labels[:40] + 1) % 10
-        return dataclasses.replace(raw, test_images=images, test_labels=labels.astype(np.int32))
-
-
 def test_the_test_set_decides_nothing(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "source", lambda name: OtherTest())
+    raw = source("digits").load()
+    images, labels = 255 - raw.test_images[:40], (raw.test_labels[:40] + 1) % 10
+    other = dataclasses.replace(raw, test_images=images, test_labels=labels.astype(np.int32))
+    monkeypatch.setattr("qdistill.data.Digits.load", lambda *_: other)
     bundle = run(RECIPE, tmp_path / "run")
     assert bundle.record.n_test == 40
     tensors = load_file(tmp_path / "run" / BUNDLE)
