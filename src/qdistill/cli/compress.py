@@ -39,6 +39,7 @@ def compress(
         raise RunError(f"The file {file} exists already. Choose another.")
     if compilation_cache:
         use_compilation_cache()
+    from qdistill.data import source, split
     from qdistill.distill.bundle import DistilledDataset, Record
     from qdistill.evaluate.protocol import measure
     from qdistill.experiments.recipe import Recipe
@@ -46,7 +47,8 @@ def compress(
     loaded = DistilledDataset.load(path)
     if not loaded.recipe:
         raise BundleError("The bundle holds no recipe, so its validation part is not known.")
-    splits = Recipe.from_json(loaded.recipe).splits(data_dir)
+    n_validation = Recipe.from_json(loaded.recipe).n_validation
+    splits = split(source(loaded.dataset).load(data_dir), n_validation=n_validation)
     small = loaded.in_eight_bits()
     model = small.train()
     record = Record(
