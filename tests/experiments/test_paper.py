@@ -169,8 +169,9 @@ def test_accuracy_against_steps_is_drawn_where_rows_differ_in_them(folder: Path,
     table = read_json(folder / TABLE)
     (tmp_path / TABLE).write_text(json.dumps(table))
     assert "steps.png" not in {path.name for path in write_table(tmp_path)}
-    fewer = {**table["rows"][0], "name": "steps-1", "group": "steps", "steps": 1}
-    (tmp_path / TABLE).write_text(json.dumps({**table, "rows": [*table["rows"], fewer]}))
+    first = table["rows"][0]
+    rows = [*table["rows"], {**first, "name": "steps-1", "steps": 1}]
+    (tmp_path / TABLE).write_text(json.dumps({**table, "rows": rows, "by_steps": ["steps-1", first["name"]]}))
     assert "steps.png" in {path.name for path in write_table(tmp_path)}
 
 
@@ -202,6 +203,9 @@ def test_the_tables_recipes_are_whole(dataset: str) -> None:
     assert {row.recipe.dataset for row in table.rows} == {dataset}
     assert all(table.row(d.minuend) and table.row(d.subtrahend) for d in table.differences)
     assert all(len(row.seeds) >= 3 for row in table.rows)
+    steps = [table.row(name).recipe.inner.steps for name in table.by_steps]
+    assert steps[:2] == [1, 3]
+    assert sorted(set(steps)) == steps
 
 
 @pytest.mark.skipif("QDISTILL_DATA_DIR" not in os.environ, reason="needs real MNIST in QDISTILL_DATA_DIR")

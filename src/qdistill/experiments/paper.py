@@ -77,6 +77,7 @@ class Table:
         title: its heading.
         rows: in their order.
         differences: the questions that it answers.
+        by_steps: rows to be compared by their number of gradient steps.
         note: what a reader must know of the whole; None for nothing.
     """
 
@@ -84,6 +85,7 @@ class Table:
     title: str
     rows: tuple[Row, ...]
     differences: tuple[Difference, ...]
+    by_steps: tuple[str, ...] = ()
     note: str | None = None
 
     def row(self, name: str) -> Row:
@@ -121,7 +123,8 @@ def read_table(dataset: str) -> Table:
         seeds = tuple(range(own.pop("seeds")))
         rows.append(Row(recipe=read_recipe(path), full=full, seeds=seeds, file=path.read_text(), **own))
     differences = tuple(Difference(**entry) for entry in fields.get("difference", ()))
-    return Table(f"table1-{dataset}", fields["title"], tuple(rows), differences, fields["note"])
+    by_steps = tuple(fields["by_steps"])
+    return Table(f"table1-{dataset}", fields["title"], tuple(rows), differences, by_steps, fields["note"])
 
 
 def run_table(
@@ -215,6 +218,7 @@ def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
         "note": table.note,
         "made_with": made_with([folder / row["name"] / f"seed-{seed}" for row in rows for seed in row["seeds"]]),
         "rows": rows,
+        "by_steps": list(table.by_steps),
         "differences": [difference for difference in differences if difference is not None],
     }
     write_json(folder / TABLE, content)
@@ -379,6 +383,8 @@ def replay_zoo(
         "note": _ZOO_NOTE,
         "made_with": [_in_a_line(provenance(table.rows[0].recipe))],
         "rows": rows,
+        # The bundles are of different recipes, so that they do not show what the number of steps does.
+        "by_steps": [],
         "differences": [],
     }
     folder.mkdir(parents=True, exist_ok=True)

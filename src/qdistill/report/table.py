@@ -3,8 +3,8 @@
 `table.json` holds the title, the command that repeats it, the rows (name, title, group, seeds and how many were asked
 for, the text of its recipe file, test accuracies, mean, its 95 % interval, number of test images, the paper's accuracy,
 synthetic images, steps, circuits of one training and of one on all images, minutes of a core or a GPU that one
-distillation took), the paired differences in words,
-and what a reader must know of the whole.
+distillation took), the names of the rows to be compared by their steps, the paired differences in words, and what a
+reader must know of the whole.
 """
 
 from __future__ import annotations
@@ -60,9 +60,8 @@ def write_table(folder: Path) -> list[Path]:
     write_whole(folder / MARKDOWN, markdown(table).encode())
     write_whole(folder / CSV, _csv(table["rows"]).encode())
     paths = [folder / MARKDOWN, folder / CSV, draw_table(table, GROUPS, folder / TABLE_FIGURE)]
-    by_steps = [row for row in table["rows"] if row["group"] == "steps" or row["name"] == "pad-hermitian"]
-    # The zoo's bundles are of different recipes, so that they do not show what the number of steps does.
-    if len(by_steps) > 1 and not of_bundles(table):
+    by_steps = [row for row in table["rows"] if row["name"] in table["by_steps"]]
+    if len(by_steps) > 1:
         paths.append(draw_steps(by_steps, folder / STEPS_FIGURE))
     courses = {
         row["title"]: [read_json_lines(folder / row["name"] / f"seed-{seed}" / METRICS) for seed in row["seeds"]]
