@@ -81,7 +81,8 @@ def test_the_date_of_a_card_may_be_one_of_toml(tmp_path: Path, written: str, rea
 
 
 SUBJECT = {
-    key: json.loads((shipped("zoo") / "full-mnist-qlenet.json").read_text())[key] for key in ("dataset", "model")
+    key: json.loads((shipped("zoo") / "full-mnist-qlenet.json").read_text())[key]
+    for key in ("dataset", "model", "whiten")
 }
 
 

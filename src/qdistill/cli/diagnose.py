@@ -49,7 +49,7 @@ def diagnose(
     that enter it, with and without the residual connection: the barren-plateau diagnostic.
 
     Args:
-        dataset: where the batch of real images comes from.
+        dataset: where the batch of real images comes from; whitened where its default recipe does so.
         draws: random initial weights for each size.
         images: size of the batch.
         qubits: numbers of qubits.
@@ -66,6 +66,7 @@ def diagnose(
 
     from qdistill.data import Normalisation, source
     from qdistill.evaluate import gradients
+    from qdistill.experiments.recipe import default_recipe
     from qdistill.models import QuantumLeNetArchitecture
     from qdistill.report.diagnosis import DIAGNOSIS_PICTURE, draw_diagnosis
 
@@ -78,7 +79,8 @@ def diagnose(
     if not 1 <= images <= len(raw.train_images):
         raise ArgumentError(f"Argument `images` must be from 1 to {len(raw.train_images):,}, but was {images}.")
     picked = np.random.default_rng(seed).choice(len(raw.train_images), images, replace=False)
-    batch = Normalisation.fit(raw.train_images, raw.scale)(raw.train_images[picked])
+    whiten = default_recipe(dataset).whiten
+    batch = Normalisation.fit(raw.train_images, raw.scale, whiten=whiten)(raw.train_images[picked])
     measuring = gradients.diagnose(
         batch,
         jnp.asarray(raw.train_labels[picked]),
@@ -93,6 +95,7 @@ def diagnose(
     points = _watched(measuring, len(qubits) * len(layers))
     settings = {
         "dataset": dataset,
+        "whiten": whiten,
         "draws": draws,
         "images": images,
         "qubits": qubits,

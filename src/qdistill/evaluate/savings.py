@@ -43,15 +43,11 @@ class Training:
     work: Work
 
 
-_COMMON = {"whiten": False}
-"""What a record means that does not say it."""
-
-
 def find_record(bundle: DistilledDataset) -> dict[str, Any] | None:
     """The record of trainings on real images for a bundle's dataset and network; None where there is none."""
     subject = _subject(bundle)
     for path in sorted(shipped("zoo").glob("full-*.json")):
-        record: dict[str, Any] = _COMMON | read_json(path)
+        record: dict[str, Any] = read_json(path)
         if all(record[key] == value for key, value in subject.items()):
             return record
     return None
@@ -71,8 +67,6 @@ def read_record(path: Path, bundle: DistilledDataset) -> dict[str, Any]:
         record: Any = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ArgumentError(f"Argument `record` must be a JSON file, but {path}: {error}.") from error
-    if isinstance(record, dict):
-        record = _COMMON | record
     subject = _subject(bundle)
     keys = (*subject, "full", "subsets")
     missing = [key for key in keys if not isinstance(record, dict) or key not in record]
