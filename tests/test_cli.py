@@ -432,6 +432,20 @@ def test_evaluate_prints_one_json_object(finished, capsys):
     assert result["dataset"] == "digits"
 
 
+def test_evaluate_from_other_initial_weights(finished, capsys):
+    options = ["evaluate", str(finished), "--initialisations", "3", "--seed", "1"]
+    assert main([*options, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["initialisations"], result["seed"], result["n_test"]) == (3, 1, 500)
+    assert main(options) == 0
+    first, found, own = capsys.readouterr().out.splitlines()
+    assert first.endswith("from initial weights that it was not distilled for")
+    low, high = result["interval"]
+    assert f"{result['mean']:.2%} (n = 500, 3 draws, 95 % interval {low:.2%} to {high:.2%})" in found
+    scores = json.loads((finished / "scores.json").read_text())
+    assert f"{scores['test_accuracy']:.2%}" in own
+
+
 @pytest.mark.slow
 def test_whitened_images_are_distilled_replayed_and_compressed(tmp_path, capsys):
     folder, file = tmp_path / "run", tmp_path / "small.safetensors"
@@ -523,7 +537,9 @@ def test_evaluate_draws_a_curve(quantum, tmp_path, capsys, monkeypatch):
     ("options", "message"),
     [
         (["--draws", "3"], "`draws` must be given together with `shots` or `device` only"),
-        (["--seed", "3"], "`seed` must be given together with `shots` or `device` only"),
+        (["--seed", "3"], "`seed` must be given together with `shots`, `device` or `initialisations`"),
+        (["--initialisations", "0"], "`initialisations` must be at least 1, but was 0"),
+        (["--initialisations", "2", "--shots", "8"], "`initialisations` must be left out with `shots`"),
         (["--shots", "8", "--preparation", "ideal"], "`preparation` must be given together with `device` only"),
         (["--shots", "8", "--curve"], "`shots` must be given with `curve` only where there is a `device`"),
         (["--curve", "--out", "nowhere/x.png"], "`out` must lie in a folder that exists"),

@@ -1,4 +1,6 @@
-"""Replays on a device and from shots: of a small bundle on the digits, against what the parts give."""
+"""Replays on a device, from shots and from other weights: a small bundle on the digits against what the parts give."""
+
+import dataclasses
 
 import jax
 import numpy as np
@@ -8,7 +10,7 @@ from qdistill.data import Digits
 from qdistill.distill.inner import InnerLoop
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.evaluate.noisy import noisy_curve, replay_noisy
-from qdistill.evaluate.protocol import accuracy_interval, interval, measure, replay, summary
+from qdistill.evaluate.protocol import accuracy_interval, interval, measure, replay, replay_unknown, summary
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.quantum import DeviceModel, Execution, on_device
 
@@ -41,6 +43,24 @@ def test_draws_have_shots_of_their_own_and_a_key_repeats_them(bundle):
     assert first == again != other
     assert len(set(first.test_accuracies)) > 1
     assert first.interval[0] < first.mean < first.interval[1]
+
+
+def test_unknown_initial_weights_are_drawn_as_a_network_is_built(bundle):
+    found = replay_unknown(bundle, initialisations=3, key=jax.random.key(0))
+    raw = Digits().load(None)
+    expected = [
+        measure(
+            bundle.train(bundle.architecture.build((28, 28, 1), 10, key=key)), bundle, raw.test_images, raw.test_labels
+        )
+        for key in jax.random.split(jax.random.key(0), 3)
+    ]
+    assert found.test_accuracies == tuple(expected)
+    assert len(set(expected)) > 1
+    assert (found.mean, found.interval) == (pytest.approx(np.mean(expected)), accuracy_interval(expected))
+    with pytest.raises(ArgumentError, match="`initialisations` must be at least 1, but was 0"):
+        replay_unknown(bundle, initialisations=0, key=jax.random.key(0))
+    with pytest.raises(BundleError, match="its file does not describe, so no other can be drawn"):
+        replay_unknown(dataclasses.replace(bundle, architecture=None), initialisations=1, key=jax.random.key(0))
 
 
 def test_the_interval_of_an_accuracy_stays_among_accuracies():

@@ -17,7 +17,8 @@ from qdistill.data import DATASETS, Normalisation
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import InnerLoop, TrainingSet
 from qdistill.errors import BundleError, RunError
-from qdistill.evaluate.noisy import NoisyEvaluation, NoisyPoint
+from qdistill.evaluate.noisy import NoisyPoint
+from qdistill.evaluate.protocol import Evaluations
 from qdistill.models import LeNetArchitecture, named_weights
 from qdistill.report import figures
 from qdistill.report.figures import draw_curves, draw_images, draw_run
@@ -287,7 +288,7 @@ def test_a_profile_is_drawn_as_bars_that_add_up(tmp_path, monkeypatch):
 @pytest.mark.parametrize("with_device", [False, True])
 def test_the_picture_of_noise_has_a_panel_for_shots_and_one_for_the_device(tmp_path, with_device):
     def point(shots, factor, *accuracies):
-        return NoisyPoint(shots, factor, NoisyEvaluation(accuracies, float(np.mean(accuracies)), (0.2, 1.3), 500))
+        return NoisyPoint(shots, factor, Evaluations(accuracies, float(np.mean(accuracies)), (0.2, 1.3), 500))
 
     points = [point(64, 1.0, 0.8, 0.9), point(16, 1.0, 0.5, 0.7), point(64, 4.0, 0.3, 0.4), point(64, 0.0, 0.9, 0.95)]
     shown = points if with_device else [dataclasses.replace(point, factor=None) for point in points[:2]]

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from jax import Array
 
     from qdistill.distill.bundle import DistilledDataset
-    from qdistill.evaluate.noisy import NoisyEvaluation, NoisyPoint
+    from qdistill.evaluate.noisy import NoisyPoint
+    from qdistill.evaluate.protocol import Evaluations
     from qdistill.quantum import DeviceModel, Execution
 
 CURVE = "noise.png"
@@ -41,6 +42,7 @@ def run(arguments: list[str]) -> int:
 def evaluate(
     bundle: BundlePath,
     *,
+    initialisations: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: its own alone)")] = None,
     shots: Annotated[int | None, arg(metavar="S", help_behavior_hint="(default: exact expectation values)")] = None,
     device: Annotated[str | None, arg(metavar="NAME|FILE.toml", help_behavior_hint="(default: none)")] = None,
     preparation: Literal["exact", "approximate", "ideal"] | None = None,
@@ -61,11 +63,12 @@ def evaluate(
 
     Args:
         bundle: a bundle file, the folder of a run, or a name of the zoo.
+        initialisations: replay from so many random initial networks that the bundle was not distilled for.
         shots: shots for each measurement setting of each circuit.
         device: the device whose noise the circuits have: a fake backend such as fake_sherbrooke, or a TOML file.
         preparation: noise of the state preparation on the device; exact by default, approximate is faster.
         draws: independent replays, each with shots of its own.
-        seed: decides the shots.
+        seed: decides the shots, or the initial networks.
         curve: draw the accuracy against the shots and, with a device, against a factor on its error rates.
         out: where to draw the curve.
         data_dir: where the dataset's files lie.
@@ -73,9 +76,13 @@ def evaluate(
         compilation_cache: keep compiled programs in the user's cache folder.
     """
     noisy = shots is not None or device is not None or curve
-    for name, value in {"preparation": preparation, "draws": draws, "seed": seed}.items():
+    if initialisations is not None and noisy:
+        raise ArgumentError("Argument `initialisations` must be left out with `shots`, `device` and `curve`.")
+    for name, value in {"preparation": preparation, "draws": draws}.items():
         if value is not None and not noisy:
             raise ArgumentError(f"Argument `{name}` must be given together with `shots` or `device` only.")
+    if seed is not None and not noisy and initialisations is None:
+        raise ArgumentError("Argument `seed` must be given together with `shots`, `device` or `initialisations` only.")
     if preparation is not None and device is None:
         raise ArgumentError("Argument `preparation` must be given together with `device` only.")
     if curve and shots is not None and device is None:
@@ -90,6 +97,8 @@ def evaluate(
     from qdistill.distill.bundle import DistilledDataset
 
     loaded = DistilledDataset.load(path)
+    if initialisations is not None:
+        return _unknown(loaded, path, initialisations, seed or 0, data_dir, as_json)
     if not noisy:
         return _exact(loaded, path, data_dir, as_json)
     import jax
@@ -130,6 +139,22 @@ def _exact(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_json:
     print(f"{path} on the test set of {loaded.dataset}")
     print(f"  test accuracy      {accuracy(result.test_accuracy, result.n_test)}")
     print(f"  recorded           {accuracy(recorded, loaded.record.n_test)}")
+    return 0
+
+
+def _unknown(loaded: DistilledDataset, path: Path, count: int, seed: int, data_dir: Path | None, as_json: bool) -> int:
+    import jax
+
+    from qdistill.evaluate.protocol import replay_unknown
+
+    result = replay_unknown(loaded, initialisations=count, key=jax.random.key(seed), data_dir=data_dir)
+    if as_json:
+        plain = {"bundle": str(path), "dataset": loaded.dataset, "initialisations": count, "seed": seed}
+        print(json.dumps({**plain, **dataclasses.asdict(result)}))
+        return 0
+    print(f"{path} on the test set of {loaded.dataset}, from initial weights that it was not distilled for")
+    print(f"  test accuracy      {_spread(result)}")
+    print(f"  from its own       {accuracy(loaded.record.test_accuracy, loaded.record.n_test)}")
     return 0
 
 
@@ -205,7 +230,7 @@ def _shots(shots: int | None) -> str:
     return "exact expectation values" if shots is None else f"{shots:,} shots a setting"
 
 
-def _spread(result: NoisyEvaluation) -> str:
+def _spread(result: Evaluations) -> str:
     draws = len(result.test_accuracies)
     text = f"{result.mean:.2%} (n = {result.n_test:,}" + (f", {draws} draws" if draws > 1 else "")
     if result.interval is None:

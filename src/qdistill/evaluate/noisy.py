@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from qdistill.data import source
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import fraction, measure
 from qdistill.errors import ArgumentError
-from qdistill.evaluate.protocol import accuracy_interval
+from qdistill.evaluate.protocol import Evaluations
 from qdistill.models import Model
 from qdistill.quantum import Execution, NoisyLayer, on_device
 
@@ -27,23 +26,6 @@ SHOTS = (16, 64, 256, 1024, 4096, 16384)
 
 FACTORS = (0.0, 0.5, 1.0, 2.0, 4.0)
 """What a curve multiplies the device's error rates with."""
-
-
-@dataclass(frozen=True)
-class NoisyEvaluation:
-    """What replays under one execution gave.
-
-    Args:
-        test_accuracies: one a draw, fractions.
-        mean: their mean.
-        interval: its 95 % interval by Student's t, within [0, 1]; None for fewer than three draws.
-        n_test: number of test images.
-    """
-
-    test_accuracies: tuple[float, ...]
-    mean: float
-    interval: tuple[float, float] | None
-    n_test: int
 
 
 @dataclass(frozen=True)
@@ -58,12 +40,12 @@ class NoisyPoint:
 
     shots: int | None
     factor: float | None
-    evaluation: NoisyEvaluation
+    evaluation: Evaluations
 
 
 def replay_noisy(
     bundle: DistilledDataset, execution: Execution, *, draws: int, key: Array, data_dir: Path | None = None
-) -> NoisyEvaluation:
+) -> Evaluations:
     """Replay a bundle's training on a device or from shots, and measure the network there on the dataset's test set.
 
     Every draw has shots of its own for the whole training, its gradients included, and for every test image.
@@ -130,7 +112,7 @@ class _Replayer:
         self._images, self._labels = jnp.asarray(raw.test_images), jnp.asarray(raw.test_labels)
         self._measure: Any = eqx.filter_jit(measure)
 
-    def __call__(self, execution: Execution, draws: int, key: Array) -> NoisyEvaluation:
+    def __call__(self, execution: Execution, draws: int, key: Array) -> Evaluations:
         if draws < 1 or (execution.shots is None and draws > 1):
             raise ArgumentError(
                 f"Argument `draws` must be at least 1, and 1 where there are no shots, but was {draws}."
@@ -147,8 +129,7 @@ class _Replayer:
             trained = self._bundle.train(model, key=key_train)
             share, _ = self._measure(trained, self._images, self._labels, self._bundle.normalisation, key=key_test)
             accuracies.append(fraction(share, len(self._labels)))
-        bounds = accuracy_interval(accuracies)
-        return NoisyEvaluation(tuple(accuracies), statistics.mean(accuracies), bounds, len(self._labels))
+        return Evaluations.of(accuracies, len(self._labels))
 
 
 def has_noisy_layer(model: Model) -> bool:

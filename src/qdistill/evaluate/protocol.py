@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from qdistill.data import Source, source
 from qdistill.distill import inner
 from qdistill.distill.bundle import DistilledDataset
+from qdistill.errors import ArgumentError, BundleError
 from qdistill.models import Model
 
 
@@ -31,6 +34,29 @@ class Evaluation:
     test_accuracy: float
     recorded_test_accuracy: float | None
     n_test: int
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """What several replays gave.
+
+    Args:
+        test_accuracies: one a replay, fractions.
+        mean: their mean.
+        interval: its 95 % interval by Student's t, within [0, 1]; None for fewer than three replays.
+        n_test: number of test images.
+    """
+
+    test_accuracies: tuple[float, ...]
+    mean: float
+    interval: tuple[float, float] | None
+    n_test: int
+
+    @classmethod
+    def of(cls, test_accuracies: Sequence[float], n_test: int) -> Evaluations:
+        """Those of one replay at least."""
+        accuracies = tuple(test_accuracies)
+        return cls(accuracies, statistics.mean(accuracies), accuracy_interval(accuracies), n_test)
 
 
 def measure(model: Model, bundle: DistilledDataset, images: np.ndarray, labels: np.ndarray) -> float:
@@ -75,6 +101,37 @@ def replay(
         recorded_test_accuracy=bundle.record.test_accuracy,
         n_test=len(raw.test_labels),
     )
+
+
+def replay_unknown(
+    bundle: DistilledDataset, *, initialisations: int, key: Array, data_dir: Path | None = None
+) -> Evaluations:
+    """Replay a bundle's training from initial weights that it was not distilled for, drawn as its own were.
+
+    This is the "random initialisation" of Wang et al. (arXiv 1811.10959).
+
+    Args:
+        bundle: what to replay.
+        initialisations: how many initial networks.
+        key: random key, consumed.
+        data_dir: where the dataset's files lie; see `qdistill.data`.
+
+    Raises:
+        ArgumentError: `initialisations` is below 1.
+        BundleError: the bundle does not describe its network, or see `replay`.
+        DataError: see `replay`.
+    """
+    if initialisations < 1:
+        raise ArgumentError(f"Argument `initialisations` must be at least 1, but was {initialisations}.")
+    if bundle.architecture is None:
+        raise BundleError("The bundle is for a network that its file does not describe, so no other can be drawn.")
+    raw = source(bundle.dataset).load(data_dir)
+    bundle.check_fits(raw.test_images.shape[1:], len(raw.class_names))
+    accuracies = []
+    for own in jax.random.split(key, initialisations):
+        model = bundle.architecture.build(bundle.image_shape, bundle.n_classes, key=own)
+        accuracies.append(measure(bundle.train(model), bundle, raw.test_images, raw.test_labels))
+    return Evaluations.of(accuracies, len(raw.test_labels))
 
 
 def interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float] | None:
