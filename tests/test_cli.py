@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -468,9 +469,12 @@ def test_compress_measures_what_it_writes(finished, tmp_path, capsys, fails):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("before: ")
     assert lines[-1] == f"Written: {file}"
+    recorded = DistilledDataset.load(file).record
+    validated = [float(share) / 100 for share in re.findall(r"([0-9.]+)%", lines[-2])]
+    assert lines[-2].startswith("16 roundings had validation accuracies of ")
+    assert validated[0] <= validated[1] == pytest.approx(recorded.validation_accuracy)
     assert file.stat().st_size < (finished / "bundle.safetensors").stat().st_size / 2
     assert main(["evaluate", str(file)]) == 0
-    recorded = DistilledDataset.load(file).record
     assert f"{recorded.test_accuracy:.2%}" in capsys.readouterr().out
     assert (recorded.n_test, recorded.n_validation) == (500, 100)
     assert "exists already" in fails("compress", finished, file, code=1)

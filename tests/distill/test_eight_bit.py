@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,30 @@ def test_values_go_to_the_nearest_of_256_levels(array: np.ndarray, by_image: boo
     np.testing.assert_array_equal(on_levels(once, axes), once)
 
 
+@given(array=NUMBERS, by_image=st.booleans(), seed=st.integers(0, 2**32 - 1))
+def test_levels_that_begin_elsewhere_are_as_near(array: np.ndarray, by_image: bool, seed: int) -> None:
+    axes = tuple(range(int(by_image), array.ndim))
+    values = on_levels(array, axes, np.random.default_rng(seed))
+    assert values.dtype == np.float32
+    span = array.max(axis=axes, keepdims=True) - array.min(axis=axes, keepdims=True)
+    # Levels up to 0.8/255 wider, and rounded again where the step's own rounding moves them.
+    assert (np.abs(values - array) <= span / 255 * 0.56 + 1e-6).all()
+    np.testing.assert_array_equal(on_levels(values, axes), values)
+
+
+def test_another_seed_is_another_rounding() -> None:
+    array = np.random.default_rng(0).normal(size=(2, 200)).astype(np.float32)
+    seen = [on_levels(array, (1,), np.random.default_rng(seed)) for seed in range(3)]
+    errors = [np.sqrt(np.mean((values - array) ** 2)) for values in (*seen, on_levels(array, (1,)))]
+    step = np.ptp(array, axis=1).max() / 255
+    assert max(errors) < 1.1 * step / 12**0.5
+    assert all((a != b).mean() > 0.9 for a, b in itertools.pairwise(seen))
+
+
 def test_equal_values_stay() -> None:
     array = np.full((2, 3), np.float32(0.1))
     np.testing.assert_array_equal(on_levels(array, (0, 1)), array)
+    np.testing.assert_array_equal(on_levels(array, (0, 1), np.random.default_rng(0)), array)
 
 
 @pytest.fixture

@@ -223,17 +223,22 @@ class DistilledDataset(eqx.Module):
         trained: Model = _train(model, self.data, self.inner, key=key)
         return trained
 
-    def in_eight_bits(self) -> DistilledDataset:
+    def in_eight_bits(self, seed: int | None = None) -> DistilledDataset:
         """The bundle with 256 levels for the numbers of each image and of each initial weight tensor.
 
         Its file is a third of the size or less. It is another training, so its record is empty: measure it again.
 
+        Args:
+            seed: decides where the levels begin and end, within half of one: each seed is another rounding, as near.
+                By default they go from the smallest to the largest value.
+
         Raises:
             BundleError: the numbers of an image or a tensor differ by less than float32 resolves.
         """
+        rng = None if seed is None else np.random.default_rng(seed)
 
         def rounded(name: str, array: Array) -> Array:
-            return jnp.asarray(on_levels(np.asarray(array), _shared_axes(name, array.ndim)))
+            return jnp.asarray(on_levels(np.asarray(array), _shared_axes(name, array.ndim), rng))
 
         weights = {name: rounded(_WEIGHTS + name, weight) for name, weight in self.initial_weights.items()}
         data = eqx.tree_at(lambda d: d.images, self.data, rounded("images", self.data.images))

@@ -43,14 +43,38 @@ def restored(
     return values
 
 
-def on_levels(array: Float32[np.ndarray, "..."], axes: tuple[int, ...]) -> Float32[np.ndarray, "..."]:
+def on_levels(
+    array: Float32[np.ndarray, "..."], axes: tuple[int, ...], rng: np.random.Generator | None = None
+) -> Float32[np.ndarray, "..."]:
     """The nearest array whose values have 256 levels and give the same ones again.
+
+    Args:
+        array: finite.
+        axes: those that share their levels.
+        rng: moves both ends of the levels by less than half a level, at random: another rounding, as near. By default
+            they are the smallest and the largest value.
 
     Raises:
         BundleError: there is none, because the values differ by less than float32 resolves.
     """
+    if rng is not None:
+        array = _with_other_ends(array, axes, rng)
     for _ in range(4):
         array, before = restored(*quantised(array, axes)), array
         if np.array_equal(array, before):
             return array
     raise BundleError("its numbers are too close to each other for 256 levels between them.")
+
+
+def _with_other_ends(
+    array: Float32[np.ndarray, "..."], axes: tuple[int, ...], rng: np.random.Generator
+) -> Float32[np.ndarray, "..."]:
+    """The smallest and the largest value moved by up to 0.4 of a level, and the others kept between them."""
+    low, high = array.min(axis=axes, keepdims=True), array.max(axis=axes, keepdims=True)
+    first, last = (
+        (end + (high - low) / (_LEVELS - 1) * rng.uniform(-0.4, 0.4, end.shape)).astype(np.float32)
+        for end in (low, high)
+    )
+    between = np.clip(array, first, last)
+    moved: np.ndarray = np.where(array == low, first, np.where(array == high, last, between))
+    return moved
