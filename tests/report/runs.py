@@ -117,6 +117,7 @@ TABLE: dict[str, Any] = {
         },
     ],
     "made_with": [f"Linux x86_64, 2 cores, {HOSTILE}"],
+    "by_steps": [],
     "differences": [
         {
             "minuend": "pad-hermitian",
