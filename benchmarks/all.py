@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = {name: run(name, Path(folder), quick=options.quick) for name in PARTS}
     minutes = (time.monotonic() - started) / 60
-    (options.out / "RESULTS.md").write_text(report(found, minutes))
+    (options.out / "RESULTS.md").write_text(report(found, minutes), encoding="utf-8")
     draw(found, options.out / "speed.png")
     print(f"\nAll of it took {minutes:.1f} minutes. The results are in {options.out / 'RESULTS.md'} and speed.png.")
 
@@ -54,7 +54,7 @@ def run(name: str, folder: Path, *, quick: bool) -> dict[str, Any]:
     path = folder / f"{name}.json"
     command = [sys.executable, str(HERE / f"{name}.py"), "--json", str(path), *(["--quick"] if quick else [])]
     subprocess.run(command, check=True)
-    result: dict[str, Any] = json.loads(path.read_text())
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return result
 
 

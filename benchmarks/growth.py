@@ -53,7 +53,7 @@ def main() -> None:
             flush=True,
         )
     if options.json:
-        with open(options.json, "w") as file:
+        with open(options.json, "w", encoding="utf-8") as file:
             json.dump({"rows": rows}, file, indent=1)
 
 

@@ -74,7 +74,7 @@ def main() -> None:
         "",
         f"Without a device a distillation took {seconds / 60:.1f} core-minutes. {'; '.join(made_with(unaware))}.",
     ]
-    Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n")
+    Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def distil(recipe: Recipe, seeds: Sequence[int], folder: Path) -> list[Path]:

@@ -142,7 +142,7 @@ def machine() -> dict[str, Any]:
 def _processor() -> str:
     information = Path("/proc/cpuinfo")
     if information.exists():
-        for line in information.read_text().splitlines():
+        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
@@ -150,4 +150,4 @@ def _processor() -> str:
 
 def write_json(path: Path, result: dict[str, Any]) -> None:
     """Write a result so that it can be read by people too."""
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

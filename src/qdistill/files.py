@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +39,32 @@ def shipped(name: Literal["recipes", "zoo"]) -> Path:
     return inside if inside.exists() else Path(__file__).parents[2] / name
 
 
+def read_text(path: Path) -> str:
+    """The text of a file: UTF-8 in every locale, with or without the byte order mark that some editors put first.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no UTF-8 text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is no UTF-8 text (byte {error.start} is none of it); save it as UTF-8") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no UTF-8 text, or no TOML.
+    """
+    try:
+        return tomllib.loads(read_text(path))
+    except RecursionError as error:
+        raise ValueError("its arrays or tables are nested too deeply") from error
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Replace a file by another, so that a reader or a crash sees either of them and nothing between.
 
@@ -60,9 +87,36 @@ def write_whole(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole: UTF-8 with Unix line ends, in every locale and on every system."""
+    write_whole(path, text.encode())
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole."""
-    write_whole(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def parse_json(text: str) -> Any:
+    """The value that a JSON text stands for.
+
+    Raises:
+        ValueError: it is no JSON, nested too deeply, or has a key twice in one object, of which readers differ in which
+            counts.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_with_unique_keys)
+    except RecursionError as error:
+        raise ValueError("its arrays or objects are nested too deeply") from error
+
+
+def _with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"it has the key {key!r} twice in one object")
+        found[key] = value
+    return found
 
 
 def read_json(path: Path) -> Any:
@@ -72,7 +126,7 @@ def read_json(path: Path) -> Any:
         RunError: missing or damaged.
     """
     try:
-        return json.loads(path.read_text())
+        return parse_json(read_text(path))
     except (OSError, ValueError) as error:
         raise RunError(f"Cannot read {path}: {error}. Is {path.parent} a run folder?") from error
 
@@ -84,9 +138,9 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """
     lines: list[dict[str, Any]] = []
     if path.exists():
-        for text in path.read_text().splitlines():
+        for text in read_text(path).splitlines():
             try:
-                lines.append(json.loads(text))
+                lines.append(parse_json(text))
             except ValueError:
                 break
     return lines

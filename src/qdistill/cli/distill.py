@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from qdistill.cli.shared import (
     use_cores,
 )
 from qdistill.errors import ArgumentError, DivergenceError
-from qdistill.files import BUNDLE, PROFILE, RECIPE, SCORES, SEEDS, TRACE, read_json
+from qdistill.files import BUNDLE, PROFILE, RECIPE, SCORES, SEEDS, TRACE, parse_json, read_json, read_text
 
 if TYPE_CHECKING:
     from qdistill.distill.bundle import Record
@@ -228,7 +227,7 @@ def _with_circuit_option(architecture: QuantumLeNetArchitecture) -> tuple[type, 
         if given in known:
             return given
         try:
-            return Circuit.from_json(json.loads(Path(given).read_text(encoding="utf-8")))
+            return Circuit.from_json(parse_json(read_text(Path(given))))
         except OSError as error:
             raise ValueError(
                 f"must be {', '.join(known)} or a file with a circuit, but {given} cannot be read: {error.strerror}"
@@ -364,7 +363,7 @@ def _draw(folder: Path) -> list[Path]:
 
 
 def _accuracies_of_seeds(seeds: Sequence[int], records: Sequence[Record], folder: Path) -> list[tuple[str, str]]:
-    scores = json.loads((folder / SCORES).read_text())
+    scores = read_json(folder / SCORES)
     rows = [(f"seed {seed}", accuracy(r.test_accuracy, r.n_test)) for seed, r in zip(seeds, records, strict=True)]
     if len(rows) > 1:
         low, high = scores["interval"] or (None, None)
@@ -375,7 +374,7 @@ def _accuracies_of_seeds(seeds: Sequence[int], records: Sequence[Record], folder
 
 def _print_profile(folder: Path) -> None:
     """A screen of where the time of an iteration goes."""
-    measured = json.loads((folder / PROFILE).read_text())
+    measured = read_json(folder / PROFILE)
     total = sum(row["ms"] for row in measured["rows"])
     print(f"One iteration takes {measured['iteration_ms']:.1f} ms ({measured['traced_ms']:.1f} ms while it is traced).")
     print(f"  {'part':<27} {'phase':<29} {'ms':>8} {'share':>7} {'operations':>11}")

@@ -10,6 +10,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from qdistill.cli.shared import INTERRUPTED, Cache, DataDir, call, say, use_compilation_cache, use_cores
 from qdistill.errors import ArgumentError, DivergenceError
+from qdistill.files import read_text
 
 if TYPE_CHECKING:
     from qdistill.evaluate.protocol import Evaluation
@@ -86,7 +87,7 @@ def paper(
         content = papers.gather(asked, folder, command)
     if content["rows"]:
         paths = write_table(folder)
-        print((folder / "table.md").read_text())
+        print(read_text(folder / "table.md"))
         print("Written: " + ", ".join(str(path) for path in paths))
     if diverged is not None:
         raise diverged

@@ -98,7 +98,7 @@ def use_compilation_cache() -> None:
     # machines of several kinds.
     kind = [platform.machine(), platform.processor(), importlib.metadata.version("jaxlib")]
     with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         kind += sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
     folder = cache_folder() / "xla" / hashlib.sha256("\n".join(kind).encode()).hexdigest()[:16]
     with contextlib.suppress(OSError):

@@ -51,7 +51,7 @@ def _physical_memory() -> int:
 def _control_group_limits(root: Path) -> Iterator[int]:
     """The memory limits of this process's control group and of every group around it; none outside of Linux."""
     try:
-        groups = (root / "proc/self/cgroup").read_text().splitlines()
+        groups = (root / "proc/self/cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return
     for line in groups:
@@ -67,7 +67,7 @@ def _control_group_limits(root: Path) -> Iterator[int]:
         group = PurePosixPath(path.lstrip("/"))
         for folder in (group, *group.parents):
             try:
-                yield int((top / folder / name).read_text())
+                yield int((top / folder / name).read_text(encoding="ascii"))
             except (OSError, ValueError):
                 continue  # no such group here, or no limit: "max"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import math
-import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.cost import Work
+from qdistill.files import read_toml
 
 DEFAULT_RATES = Path(__file__).with_name("rates.toml")
 """The cards that come with the package."""
@@ -80,7 +80,7 @@ def read_rates(path: Path = DEFAULT_RATES) -> list[RateCard]:
             has a bad value.
     """
     try:
-        entries: Any = tomllib.loads(path.read_text()).get("card", [])
+        entries: Any = read_toml(path).get("card", [])
     except (OSError, ValueError) as error:
         raise ArgumentError(f"Argument `rates` must be a TOML file, but {path}: {error}.") from error
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):

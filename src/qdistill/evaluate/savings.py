@@ -6,7 +6,6 @@ Against what a bundle saves stands the classical computing of its distillation.
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.cost import Work, work_of
-from qdistill.files import BUNDLE, TIME, read_json, shipped
+from qdistill.files import BUNDLE, TIME, parse_json, read_json, read_text, shipped
 from qdistill.models import fields_to_json
 from qdistill.quantum import layer_calls
 from qdistill.quantum.gates import SPSA_DIRECTIONS, Gradient
@@ -64,7 +63,7 @@ def read_record(path: Path, bundle: DistilledDataset) -> dict[str, Any]:
         ArgumentError: the file cannot be read, is no such record, or is one of another dataset or network.
     """
     try:
-        record: Any = json.loads(path.read_text())
+        record: Any = parse_json(read_text(path))
     except (OSError, ValueError) as error:
         raise ArgumentError(f"Argument `record` must be a JSON file, but {path}: {error}.") from error
     subject = _subject(bundle)

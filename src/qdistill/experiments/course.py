@@ -37,7 +37,7 @@ from qdistill.files import (
     read_json,
     read_json_lines,
     write_json,
-    write_whole,
+    write_text,
 )
 from qdistill.models import named_weights
 from qdistill.quantum import ideal
@@ -341,7 +341,7 @@ def provenance(recipe: Recipe) -> dict[str, Any]:
 def _processor() -> str:
     """What the processor calls itself: two machines of as many cores may differ in speed."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or "processor unknown"
@@ -349,7 +349,7 @@ def _processor() -> str:
 
 def _append(path: Path, report: Report) -> None:
     try:
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(dataclasses.asdict(report)) + "\n")
             file.flush()
     except OSError as error:
@@ -359,7 +359,7 @@ def _append(path: Path, report: Report) -> None:
 def _cut_metrics(path: Path, iteration: int) -> None:
     """Drop lines that were written after the checkpoint, and a last one that a crash cut short."""
     kept = [json.dumps(line) + "\n" for line in read_metrics(path.parent) if line["iteration"] <= iteration]
-    write_whole(path, "".join(kept).encode())
+    write_text(path, "".join(kept))
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import statistics
 import sys
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,19 @@ from qdistill.evaluate.protocol import Evaluation, accuracy_interval, interval, 
 from qdistill.experiments.course import Observer, provenance
 from qdistill.experiments.recipe import Recipe, read_recipe
 from qdistill.experiments.run import run_missing
-from qdistill.files import FULL_TRAINING, PROVENANCE, RECIPE, SCORES, TABLE, TIME, read_json, shipped, write_json
+from qdistill.files import (
+    FULL_TRAINING,
+    PROVENANCE,
+    RECIPE,
+    SCORES,
+    TABLE,
+    TIME,
+    read_json,
+    read_text,
+    read_toml,
+    shipped,
+    write_json,
+)
 from qdistill.models import structure
 from qdistill.quantum import layer_calls
 
@@ -114,14 +125,14 @@ def read_table(dataset: str) -> Table:
     if dataset not in table_names():
         raise ArgumentError.unknown("dataset", dataset, table_names())
     folder = shipped("recipes")
-    fields = tomllib.loads((folder / f"table1-{dataset}.toml").read_text())
+    fields = read_toml(folder / f"table1-{dataset}.toml")
     rows = []
     for entry in fields["row"]:
         own = dict(entry)
         path = folder / dataset / f"{own.pop('recipe', own['name'])}.toml"
         full = FullTraining(**own.pop("full")) if "full" in own else None
         seeds = tuple(range(own.pop("seeds")))
-        rows.append(Row(recipe=read_recipe(path), full=full, seeds=seeds, file=path.read_text(), **own))
+        rows.append(Row(recipe=read_recipe(path), full=full, seeds=seeds, file=read_text(path), **own))
     differences = tuple(Difference(**entry) for entry in fields.get("difference", ()))
     by_steps = tuple(fields["by_steps"])
     return Table(f"table1-{dataset}", fields["title"], tuple(rows), differences, by_steps, fields["note"])

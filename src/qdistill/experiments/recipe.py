@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +19,7 @@ from qdistill.data import Splits, source, split
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError
+from qdistill.files import read_toml
 from qdistill.models import (
     ARCHITECTURES,
     HOW_TO_ADD,
@@ -224,7 +224,7 @@ def read_recipe(path: Path) -> Recipe:
         ArgumentError: the file is missing or no TOML, or a field is unknown or has a bad value.
     """
     try:
-        fields = tomllib.loads(path.read_text())
+        fields = read_toml(path)
     except (OSError, ValueError) as error:
         raise ArgumentError(f"Argument `recipe` must be a TOML file, but {path}: {error}.") from error
     return recipe_of(fields, path)

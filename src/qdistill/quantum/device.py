@@ -7,14 +7,13 @@ circuit, and `backends.devices` reads them from Qiskit's backends.
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from qdistill.errors import ArgumentError
-from qdistill.files import write_whole
+from qdistill.files import read_toml, write_text
 from qdistill.quantum.circuit import Circuit
 
 ONE_QUBIT_LIMIT, TWO_QUBIT_LIMIT = 0.5, 0.75
@@ -198,7 +197,7 @@ class DeviceModel:
         Raises:
             RunError: the file cannot be written.
         """
-        write_whole(Path(path), self.to_toml().encode())
+        write_text(Path(path), self.to_toml())
 
     @classmethod
     def from_toml(cls, path: Path | str) -> DeviceModel:
@@ -212,7 +211,7 @@ class DeviceModel:
         """
         path = Path(path)
         try:
-            plain = tomllib.loads(path.read_text())
+            plain = read_toml(path)
         except (OSError, ValueError) as error:
             raise ArgumentError(f"Cannot read the device {path}: {error}.") from error
         try:

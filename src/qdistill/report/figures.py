@@ -6,7 +6,6 @@ program that imports this keeps its backend and its settings.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.files import BUNDLE, METRICS, PROFILE, SEEDS, read_json_lines
+from qdistill.files import BUNDLE, METRICS, PROFILE, SEEDS, read_json, read_json_lines
 from qdistill.report.panels import (
     draw_learned_step_sizes,
     draw_loss,
@@ -48,14 +47,14 @@ def draw_run(folder: Path | str) -> list[Path]:
     """
     folder = Path(folder)
     if (folder / SEEDS).exists():
-        seeds = json.loads((folder / SEEDS).read_text())
+        seeds = read_json(folder / SEEDS)
         folders = [folder / f"seed-{seed}" for seed in seeds]
         own = [path for each in folders for path in draw_run(each)]
         lines_of = {seed: read_json_lines(each / METRICS) for seed, each in zip(seeds, folders, strict=True)}
         return [draw_seeds(lines_of, folder / SEEDS_PICTURE), *own] if all(lines_of.values()) else own
     drawn = []
     if (folder / PROFILE).exists():
-        drawn.append(draw_profile(json.loads((folder / PROFILE).read_text()), folder / PROFILE_PICTURE))
+        drawn.append(draw_profile(read_json(folder / PROFILE), folder / PROFILE_PICTURE))
     if (folder / BUNDLE).exists():
         drawn.append(draw_images(DistilledDataset.load(folder / BUNDLE), folder / IMAGES))
     lines = read_json_lines(folder / METRICS)

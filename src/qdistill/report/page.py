@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from qdistill.distill.zoo import named_or_path
 from qdistill.errors import RunError
-from qdistill.files import BUNDLE, RECIPE, SEEDS, TABLE, write_whole
+from qdistill.files import BUNDLE, RECIPE, SEEDS, TABLE, write_text
 from qdistill.report import run_page, seeds_page, table_page
 
 PAGE = "report.html"
@@ -60,7 +60,7 @@ def write_report(
         )
     if out is None:
         out = Path(f"{given}.html") if path != given else path.with_suffix(".html") if path.is_file() else path / PAGE
-    write_whole(Path(out), render(template, context).encode())
+    write_text(Path(out), render(template, context))
     return Path(out)
 
 

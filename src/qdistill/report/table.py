@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qdistill.files import METRICS, TABLE, read_json_lines, write_whole
+from qdistill.files import METRICS, TABLE, read_json, read_json_lines, write_text
 from qdistill.report.table_figures import draw_stability, draw_steps, draw_table
 
 MARKDOWN, CSV = "table.md", "table.csv"
@@ -56,9 +55,9 @@ def write_table(folder: Path) -> list[Path]:
     Raises:
         RunError: a file cannot be written.
     """
-    table = json.loads((folder / TABLE).read_text())
-    write_whole(folder / MARKDOWN, markdown(table).encode())
-    write_whole(folder / CSV, _csv(table["rows"]).encode())
+    table = read_json(folder / TABLE)
+    write_text(folder / MARKDOWN, markdown(table))
+    write_text(folder / CSV, _csv(table["rows"]))
     paths = [folder / MARKDOWN, folder / CSV, draw_table(table, GROUPS, folder / TABLE_FIGURE)]
     by_steps = [row for row in table["rows"] if row["name"] in table["by_steps"]]
     if len(by_steps) > 1:
