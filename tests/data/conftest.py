@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qdistill.data import CIFAR10, MNIST
+from qdistill.data import CIFAR10, MNIST, FashionMNIST, RawDataset
 
 # Taken before any test changes the environment.
 REAL_DATA = os.environ.get("QDISTILL_DATA_DIR")
@@ -79,6 +79,23 @@ def idx_folder(tmp_path_factory, idx_arrays):
         else:
             (folder / f"{name}.gz").write_bytes(gzip.compress(idx_bytes(array), 1))
     return folder
+
+
+@pytest.fixture
+def published(monkeypatch, idx_arrays):
+    """Lets `idx_arrays` be what was published as MNIST and as Fashion-MNIST."""
+    images, labels = list(idx_arrays.values())[::2], list(idx_arrays.values())[1::2]
+    for dataset in (MNIST, FashionMNIST):
+        raw = RawDataset(
+            name="by hand",
+            class_names=dataset.class_names,
+            train_images=images[0][..., None],
+            train_labels=labels[0].astype(np.int32),
+            test_images=images[1][..., None],
+            test_labels=labels[1].astype(np.int32),
+            scale=255.0,
+        )
+        monkeypatch.setattr(dataset, "digest", raw.digest)
 
 
 @pytest.fixture(scope="session")

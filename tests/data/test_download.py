@@ -313,6 +313,7 @@ def test_progress_shows_on_a_terminal_only(server, file, tmp_path, monkeypatch, 
     assert ("file.gz" in screen.getvalue()) is terminal
 
 
+@pytest.mark.usefixtures("published")
 def test_a_whole_dataset_comes_from_the_cache_or_the_mirror(server, tmp_path, monkeypatch, idx_folder, idx_arrays):
     content = {}
     for path in idx_folder.iterdir():

@@ -69,6 +69,7 @@ def put(idx_folder, folder):
     ],
 )
 @pytest.mark.parametrize("by", ["argument", "variable"])
+@pytest.mark.usefixtures("published")
 def test_idx_datasets_are_read_from_the_named_folder(
     tmp_path, idx_folder, idx_arrays, monkeypatch, dataset, layout, by
 ):
@@ -90,6 +91,7 @@ def test_idx_datasets_are_read_from_the_named_folder(
     np.testing.assert_array_equal(raw.test_labels, idx_arrays["t10k-labels-idx1-ubyte"])
 
 
+@pytest.mark.usefixtures("published")
 def test_the_argument_goes_before_the_variable(tmp_path, idx_folder, monkeypatch):
     put(idx_folder, tmp_path / "mnist")
     monkeypatch.setenv("QDISTILL_DATA_DIR", str(tmp_path / "elsewhere"))
@@ -144,6 +146,40 @@ def test_a_part_of_a_dataset_is_not_that_dataset(tmp_path, idx_folder, to_idx):
         MNIST().load(tmp_path)
 
 
+@pytest.mark.usefixtures("published")
+@pytest.mark.parametrize("part", ["images", "labels"])
+def test_files_that_were_changed_are_not_what_was_published(tmp_path, idx_folder, idx_arrays, to_idx, part):
+    name = {"images": "t10k-images-idx3-ubyte", "labels": "train-labels-idx1-ubyte"}[part]
+    array = idx_arrays[name].copy()
+    array.flat[-1] ^= 1
+    put(idx_folder, tmp_path / "mnist")
+    (tmp_path / "mnist" / f"{name}.gz").write_bytes(gzip.compress(to_idx(array), 1))
+    (tmp_path / "mnist" / name).unlink(missing_ok=True)
+
+    with pytest.raises(
+        DataError, match=r"must hold mnist as published .* other images or labels .*`.*Arrays`"
+    ) as caught:
+        MNIST().load(tmp_path)
+    assert str(tmp_path / "mnist") in str(caught.value)
+
+
+@pytest.mark.usefixtures("published")
+def test_the_files_of_another_dataset_are_named(tmp_path, idx_folder, monkeypatch):
+    put(idx_folder, tmp_path / "fashion-mnist")
+    monkeypatch.setattr(FashionMNIST, "digest", "sha256:" + 64 * "0")
+
+    with pytest.raises(DataError, match=r"must hold fashion-mnist as published .*, but holds mnist \("):
+        FashionMNIST().load(tmp_path)
+
+
+def test_the_order_of_published_images_does_not_matter(tmp_path, idx_folder, idx_arrays, to_idx, published):
+    put(idx_folder, tmp_path / "mnist")
+    for name in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
+        (tmp_path / "mnist" / f"{name}.gz").write_bytes(gzip.compress(to_idx(idx_arrays[name][::-1]), 1))
+
+    assert MNIST().load(tmp_path).test_labels[0] == 9
+
+
 # Real files
 
 
@@ -171,6 +207,13 @@ def test_real_cifar10(real_cifar10):
     assert np.abs(np.diff(sample, axis=1)).mean() < 20
     assert np.abs(np.diff(sample, axis=2)).mean() < 20
     assert sample[:, :8].mean() > sample[:, -8:].mean()
+
+
+def test_real_mnist_in_the_folder_of_fashion_mnist(tmp_path, real_data):
+    (tmp_path / "fashion-mnist").symlink_to(real_data / "mnist")
+
+    with pytest.raises(DataError, match=r"must hold fashion-mnist as published .*, but holds mnist \("):
+        FashionMNIST().load(tmp_path)
 
 
 @pytest.mark.skipif(not FASHION_FOLDERS, reason="Fashion-MNIST is not on this machine")

@@ -58,6 +58,8 @@ def splits() -> Splits:
         normalisation=Normalisation.fit(train.images, 255.0),
         class_names=("a", "b", "c"),
         name="blobs",
+        digest="sha256:" + 64 * "0",
+        ordered_digest="sha256:" + 64 * "1",
     )
 
 

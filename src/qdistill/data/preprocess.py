@@ -152,6 +152,8 @@ class Splits:
         normalisation: fitted on `train` only.
         class_names: what each label means.
         name: the dataset's name.
+        digest: what the whole dataset holds, see `RawDataset.digest`.
+        ordered_digest: the same, and in which order, see `RawDataset.ordered_digest`.
     """
 
     train: Labelled
@@ -160,6 +162,13 @@ class Splits:
     normalisation: Normalisation
     class_names: tuple[str, ...]
     name: str
+    digest: str
+    ordered_digest: str
+
+    @property
+    def scale(self) -> float:
+        """The pixel value that stands for 1.0."""
+        return self.normalisation.scale
 
     @property
     def image_shape(self) -> Shape:
@@ -216,4 +225,6 @@ def split(raw: RawDataset, *, n_validation: int, seed: int = 0, whiten: bool = F
         normalisation=Normalisation.fit(train.images, raw.scale, whiten=whiten),
         class_names=raw.class_names,
         name=raw.name,
+        digest=raw.digest,
+        ordered_digest=raw.ordered_digest,
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float32, Int32, Shaped, UInt8
 
+from qdistill.data.digest import digest, head_of, item_hashes
 from qdistill.errors import ArgumentError
 
 # The number of images has no name here: it is not the same in the parts of a dataset.
@@ -60,6 +62,28 @@ class RawDataset:
                 f"Argument `test_images` must have the type {self.train_images.dtype} of `train_images`, but "
                 f"has {self.test_images.dtype}."
             )
+
+    @cached_property
+    def digest(self) -> str:
+        """What the dataset holds, whatever its name and the order of its images: `sha256:` and 64 digits.
+
+        See `qdistill.data.digest`; computed once.
+        """
+        train, test = self._item_hashes
+        return digest(self._digest_head, sorted(train), sorted(test))
+
+    @cached_property
+    def ordered_digest(self) -> str:
+        """What the dataset holds and in which order, on which its division into training and validation depends."""
+        return digest(self._digest_head, *self._item_hashes)
+
+    @cached_property
+    def _item_hashes(self) -> tuple[list[bytes], list[bytes]]:
+        return item_hashes(self.train_images, self.train_labels), item_hashes(self.test_images, self.test_labels)
+
+    @property
+    def _digest_head(self) -> bytes:
+        return head_of(self.scale, self.class_names, self.train_images, self.test_images)
 
 
 def check_images(name: str, images: Shaped[np.ndarray, "..."]) -> None:

@@ -1,14 +1,14 @@
 """Where images come from: one class per dataset, each giving raw pixels and labels with `load`.
 
 A dataset's files are sought in the folder `data_dir`; without one, in the folder that the environment
-variable QDISTILL_DATA_DIR names; without that, in the user's cache folder, into which they are downloaded if
-their checksums are right. A folder that the user names is only ever read. Format, sizes and labels are
-checked wherever the files come from.
+variable QDISTILL_DATA_DIR names; without that, in the user's cache folder, into which they are downloaded if their
+checksums are right. A folder that the user names is only ever read. Wherever the files come from, they must hold what
+was published under the dataset's name, in whatever order.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -19,7 +19,7 @@ from qdistill.data.digits import Digits
 from qdistill.data.locate import DATA_DIR_VARIABLE, locate
 from qdistill.data.raw import RawDataset, Shape
 from qdistill.data.readers import check_labels, read_cifar, read_idx
-from qdistill.errors import ArgumentError
+from qdistill.errors import ArgumentError, DataError
 
 __all__ = [
     "CIFAR10",
@@ -80,12 +80,13 @@ class MNIST:
         "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
         "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
     }
+    digest: ClassVar[str] = "sha256:ab98bc6e52f7a2e308b916f7726a822dc3625d39352b3beb4ff09314d3cc2f81"
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
         """Read the dataset; see `Source.load`.
 
         Raises:
-            DataError: a file is missing from the named folder, or is damaged.
+            DataError: a file is missing from the named folder or is damaged, or the files are not the published ones.
             DownloadError: a file could not be downloaded.
         """
         return _load_idx(self, data_dir)
@@ -121,6 +122,7 @@ class FashionMNIST:
         "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
         "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
     }
+    digest: ClassVar[str] = "sha256:5af3ad73b8b66e5724c017ff1f882f528b06c790f42231122be4beba3fa9dd25"
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
         """Read the dataset; see `Source.load`, and `MNIST.load` for the errors."""
@@ -148,6 +150,7 @@ class CIFAR10:
         "https://cave.cs.toronto.edu/kriz/",
     )
     md5: ClassVar[dict[str, str]] = {"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"}
+    digest: ClassVar[str] = "sha256:b7ca966fde603d395c10bc5b6b1964fe610ff8f6e98d6458802193b8df1072c6"
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
         """Read the dataset; see `Source.load`, and `MNIST.load` for the errors."""
@@ -162,7 +165,7 @@ class CIFAR10:
             data_dir=data_dir,
         )
         train_images, train_labels, test_images, test_labels = read_cifar(path, self.class_names)
-        return RawDataset(
+        raw = RawDataset(
             name=self.name,
             class_names=self.class_names,
             train_images=train_images,
@@ -171,6 +174,7 @@ class CIFAR10:
             test_labels=test_labels.astype(np.int32),
             scale=255.0,
         )
+        return _as_published(self, raw, path)
 
 
 DATASETS: dict[str, Source] = {each.name: each for each in (MNIST(), FashionMNIST(), CIFAR10(), Digits())}
@@ -209,7 +213,7 @@ def _load_idx(dataset: MNIST | FashionMNIST, data_dir: Path | None) -> RawDatase
         images.append(read_idx(images_path, (n, height, width)).reshape(n, height, width, channels))
         labels.append(read_idx(labels_path, (n,)))
         check_labels(labels_path, labels[-1], len(dataset.class_names))
-    return RawDataset(
+    raw = RawDataset(
         name=dataset.name,
         class_names=dataset.class_names,
         train_images=images[0],
@@ -217,4 +221,19 @@ def _load_idx(dataset: MNIST | FashionMNIST, data_dir: Path | None) -> RawDatase
         test_images=images[1],
         test_labels=labels[1].astype(np.int32),
         scale=255.0,
+    )
+    return _as_published(dataset, raw, paths[0].parent)
+
+
+def _as_published(dataset: MNIST | FashionMNIST | CIFAR10, raw: RawDataset, where: Path) -> RawDataset:
+    """Return a dataset unless it is another than the one published under its name."""
+    if raw.digest == dataset.digest:
+        return raw
+    others = (each for each in (MNIST(), FashionMNIST(), CIFAR10()) if each != dataset)
+    same = (each.name for each in others if replace(raw, class_names=each.class_names).digest == each.digest)
+    raise DataError(
+        f"{where}: must hold {dataset.name} as published ({dataset.digest}), but holds "
+        f"{next(same, 'other images or labels')} ({raw.digest}). Put the official files there, from "
+        f"{' or '.join(dataset.mirrors)}; or bring what is there as a dataset of your own, under a name of its own, by "
+        f"`qdistill.data.Arrays`."
     )
