@@ -32,19 +32,13 @@ def as_floats(raw):
     return dataclasses.replace(raw, scale=1.0, **parts)
 
 
-def by_hand(raw, head, pixel):
-    """The digest as its module describes it, number by number."""
+def by_hand(raw, pixels_of):
+    """The digests as their module describes them, given how an image is hashed."""
     sums = []
     for part in ("train", "test"):
         items = zip(getattr(raw, f"{part}_images"), getattr(raw, f"{part}_labels"), strict=True)
-        sums.append(
-            [
-                hashlib.sha256(
-                    b"".join(struct.pack(pixel, number) for number in image.ravel().tolist()) + struct.pack("<i", label)
-                ).digest()
-                for image, label in items
-            ]
-        )
+        sums.append([hashlib.sha256(pixels_of(image) + struct.pack("<i", label)).digest() for image, label in items])
+    head = b'{"class_names": ["a", "\\u00e9"], "test": [4, 3, 2, 1], "train": [6, 3, 2, 1]}\n'
     ordered = hashlib.sha256(head + b"".join(sums[0] + sums[1])).hexdigest()
     content = hashlib.sha256(head + b"".join(sorted(sums[0]) + sorted(sums[1]))).hexdigest()
     return f"sha256:{content}", f"sha256:{ordered}"
@@ -52,13 +46,16 @@ def by_hand(raw, head, pixel):
 
 def test_the_digests_are_what_their_description_says():
     raw = dataset(class_names=("a", "é"))
-    head = (
-        b'{"class_names": ["a", "\\u00e9"], "pixels": "%s", "scale": %s, "test": [4, 3, 2, 1], "train": [6, 3, 2, 1]}\n'
-    )
+    irregular = dataclasses.replace(as_floats(raw), train_images=np.float32([0.1, 0.3])[raw.train_images % 2])
 
-    assert (raw.digest, raw.ordered_digest) == by_hand(raw, head % (b"|u1", b"255.0"), "<B")
-    floats = as_floats(raw)
-    assert (floats.digest, floats.ordered_digest) == by_hand(floats, head % (b"<f4", b"1.0"), "<f")
+    assert (raw.digest, raw.ordered_digest) == by_hand(raw, lambda image: bytes(image.ravel().tolist()))
+    assert (irregular.digest, irregular.ordered_digest) == by_hand(
+        irregular,
+        lambda image: b"".join(
+            struct.pack("<f", p) if np.isin(image, np.float32([0.1, 0.3])).all() else bytes([round(255 * p)])
+            for p in image.ravel().tolist()
+        ),
+    )
 
 
 def changed(array, place, to):
@@ -79,7 +76,6 @@ def changed(array, place, to):
         lambda raw: {"test_labels": changed(raw.test_labels, 3, 0)},
         lambda raw: {"test_images": raw.test_images[:-1], "test_labels": raw.test_labels[:-1]},
         lambda raw: {f"{part}_images": getattr(raw, f"{part}_images").swapaxes(1, 2) for part in ("train", "test")},
-        lambda raw: {f"{part}_images": getattr(raw, f"{part}_images").astype(np.float32) for part in ("train", "test")},
         lambda raw: {"train_images": raw.train_images[::-1]},
         lambda raw: {
             "train_images": raw.test_images,
@@ -107,28 +103,53 @@ def test_the_name_makes_no_difference_and_the_order_only_to_the_ordered_digest()
     assert shuffled.ordered_digest != raw.ordered_digest
 
 
-@given(
-    images=st.sampled_from((np.uint8, np.float32)).flatmap(
-        lambda dtype: npst.arrays(
-            dtype,
-            st.tuples(st.just(3), *[st.integers(1, 4)] * 3),
-            elements=None if dtype == np.uint8 else st.floats(-4, 4, width=32),
-        )
-    )
-)
+BYTES = npst.arrays(np.uint8, st.tuples(st.just(3), *[st.integers(1, 4)] * 3))
+FLOATS = npst.arrays(np.float32, st.tuples(st.just(3), *[st.integers(1, 4)] * 3), elements=st.floats(-4, 4, width=32))
+THREE = np.array([0, 1, 1], np.int32)
+
+
+def digests_of(images, scale, labels=THREE):
+    raw = dataset(train_images=images, train_labels=labels, test_images=images, test_labels=labels, scale=scale)
+    return raw.digest, raw.ordered_digest
+
+
+@given(images=BYTES | FLOATS)
 def test_the_layout_in_memory_makes_no_difference(images):
-    labels = np.array([0, 1, 1], np.int32)
-
-    def digests(images, labels):
-        raw = dataset(train_images=images, train_labels=labels, test_images=images, test_labels=labels)
-        return raw.digest, raw.ordered_digest
-
-    expected = digests(images, labels)
+    expected = digests_of(images, 1.0)
     spread = np.repeat(images, 2, axis=2)[:, :, ::2]
     backwards = np.ascontiguousarray(images[::-1, :, ::-1])[::-1, :, ::-1]
     positive = np.where(images == 0, np.zeros((), images.dtype), images)
     for same in (np.asfortranarray(images), spread, backwards, positive):
-        assert digests(same, np.repeat(labels, 2)[::2]) == expected
+        assert digests_of(same, 1.0, np.repeat(THREE, 2)[::2]) == expected
+
+
+@given(images=BYTES, to=st.sampled_from((1.0, 2.0, 100.0, 65_535.0)))
+def test_bytes_and_the_same_images_as_numbers_have_one_digest(images, to):
+    expected = digests_of(images, 255.0)
+
+    assert digests_of((images / 255 * to).astype(np.float32), to) == expected
+    assert digests_of(images.astype(np.float32) / np.float32(255) * np.float32(to), to) == expected
+    assert digests_of(images.astype(np.float32) * np.float32(1 / 255) * np.float32(to), to) == expected
+    assert digests_of(images, 254.0) != expected or not images.any()
+
+
+@given(images=FLOATS, to=st.sampled_from((1.0, 255.0)))
+def test_numbers_that_are_no_bytes_have_a_digest_of_their_own(images, to):
+    images[0, 0, 0, 0] = np.float32(0.5)  # 127.5 of 255
+    changed = images.copy()
+    changed[0, 0, 0, 0] = np.float32(0.501)
+
+    assert digests_of(changed * np.float32(to), to) != digests_of(images * np.float32(to), to)
+
+
+def test_another_scale_for_the_same_images():
+    raw = dataset()
+    floats = as_floats(raw)
+
+    assert raw.at_scale(255.0) is raw
+    np.testing.assert_array_equal(raw.at_scale(1.0).train_images, floats.train_images)
+    np.testing.assert_array_equal(floats.at_scale(255.0).test_images, raw.test_images)
+    assert floats.at_scale(255.0).digest == raw.digest == raw.at_scale(1.0).digest
 
 
 def test_a_division_hands_the_digests_and_the_scale_on():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -65,9 +65,9 @@ class RawDataset:
 
     @cached_property
     def digest(self) -> str:
-        """What the dataset holds, whatever its name and the order of its images: `sha256:` and 64 digits.
+        """What the dataset holds: `sha256:` and 64 hexadecimal digits, see `qdistill.data.digest`; computed once.
 
-        See `qdistill.data.digest`; computed once.
+        Name, scale and order of the images make no difference.
         """
         train, test = self._item_hashes
         return digest(self._digest_head, sorted(train), sorted(test))
@@ -79,11 +79,25 @@ class RawDataset:
 
     @cached_property
     def _item_hashes(self) -> tuple[list[bytes], list[bytes]]:
-        return item_hashes(self.train_images, self.train_labels), item_hashes(self.test_images, self.test_labels)
+        train = item_hashes(self.train_images, self.train_labels, self.scale)
+        return train, item_hashes(self.test_images, self.test_labels, self.scale)
 
     @property
     def _digest_head(self) -> bytes:
-        return head_of(self.scale, self.class_names, self.train_images, self.test_images)
+        return head_of(self.class_names, self.train_images, self.test_images)
+
+    def at_scale(self, scale: float) -> RawDataset:
+        """The same images with another pixel value that stands for 1.0; as float32 where it is not the own one.
+
+        Bytes up to 255 and the same images as numbers up to 1 become one another exactly.
+        """
+        if scale == self.scale:
+            return self
+        train, test = (
+            images.astype(np.float32) / np.float32(self.scale) * np.float32(scale)
+            for images in (self.train_images, self.test_images)
+        )
+        return replace(self, train_images=train, test_images=test, scale=scale)
 
 
 def check_images(name: str, images: Shaped[np.ndarray, "..."]) -> None:

@@ -80,7 +80,7 @@ class MNIST:
         "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
         "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
     }
-    digest: ClassVar[str] = "sha256:ab98bc6e52f7a2e308b916f7726a822dc3625d39352b3beb4ff09314d3cc2f81"
+    digest: ClassVar[str] = "sha256:d62e151d4034b19a6216e8a4f0f226543f5a4d07313fe49802942f2fa167a805"
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
         """Read the dataset; see `Source.load`.
@@ -122,7 +122,7 @@ class FashionMNIST:
         "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
         "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
     }
-    digest: ClassVar[str] = "sha256:5af3ad73b8b66e5724c017ff1f882f528b06c790f42231122be4beba3fa9dd25"
+    digest: ClassVar[str] = "sha256:9d8cb4c3f55ae23dcad228276c774cb920bc17b1b3cbf742861aa57adb9375dd"
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
         """Read the dataset; see `Source.load`, and `MNIST.load` for the errors."""
@@ -150,7 +150,7 @@ class CIFAR10:
         "https://cave.cs.toronto.edu/kriz/",
     )
     md5: ClassVar[dict[str, str]] = {"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"}
-    digest: ClassVar[str] = "sha256:b7ca966fde603d395c10bc5b6b1964fe610ff8f6e98d6458802193b8df1072c6"
+    digest: ClassVar[str] = "sha256:fb1500161c38dbea97c3378a02d2f62ac75379e4c959ce0986d7b6bc4fe6db5d"
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
         """Read the dataset; see `Source.load`, and `MNIST.load` for the errors."""
