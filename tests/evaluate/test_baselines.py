@@ -54,6 +54,21 @@ def test_it_is_adam_with_a_cosine_over_every_image_once_an_epoch(splits: Splits)
     assert share_right(trained, splits, "test") > 0.85
 
 
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+@pytest.mark.parametrize(("warm_up", "steps"), [(0.0, 1), (0.0, 7), (0.3, 10), (0.99, 3)])
+def test_step_sizes_rise_to_the_largest_and_fall_to_zero(schedule: str, warm_up: float, steps: int) -> None:
+    sizes = FullTraining(step_size=0.5, warm_up=warm_up, schedule=schedule).step_sizes(steps)
+    rising = int(warm_up * steps)
+    assert sizes.shape == (steps,)
+    assert sizes[rising] == sizes.max() == 0.5
+    assert (sizes > 0).all()
+    assert (np.diff(sizes[: rising + 1]) > 0).all()
+    assert (np.diff(sizes[rising:]) < 0).all()
+    optaxs = {"linear": optax.linear_schedule(0.5, 0.0, steps - rising), "cosine": optax.cosine_decay_schedule}
+    falling = optaxs["linear"] if schedule == "linear" else optaxs["cosine"](0.5, steps - rising)
+    np.testing.assert_allclose(sizes[rising:], [falling(i) for i in range(steps - rising)], rtol=1e-5)
+
+
 def test_mirrored_images_are_seen_on_average_half_the_time(splits: Splits) -> None:
     # One step over all images: its update is the mean over both ways round, but for which images came how.
     training = FullTraining(
@@ -91,6 +106,8 @@ def test_a_part_of_an_epoch(splits: Splits) -> None:
         ({"epochs": 0.0}, r"`epochs` must be finite and above 0, but was 0\.0\."),
         ({"batch": 0}, r"`batch` must be at least 1, but was 0\."),
         ({"step_size": float("nan")}, "`step_size` must be finite and above 0"),
+        ({"warm_up": 1.0}, r"`warm_up` must be in \[0, 1\), but was 1\.0"),
+        ({"schedule": "halving"}, "`schedule` must be one of cosine, linear, but was 'halving'"),
     ],
 )
 def test_bad_values(fields: dict[str, float], message: str) -> None:

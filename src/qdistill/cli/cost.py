@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, arg
 
@@ -24,6 +24,9 @@ from qdistill.cli.shared import (
 )
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.files import write_json
+
+if TYPE_CHECKING:
+    from qdistill.evaluate.savings import Training
 
 
 def run(arguments: list[str]) -> int:
@@ -55,8 +58,9 @@ def cost(
         gradient: how gradients are taken.
         directions: that spsa averages over, each two evaluations an image.
         rates: rate cards of your own, in the form of the package's rates.toml, whose path is printed.
-        measure: first train the network on real images until it reaches the bundle's validation accuracy (three seeds;
-            minutes), and write the record beside the bundle.
+        measure: first train the network on real images until it reaches the bundle's validation accuracy, with batch,
+            step size, warm-up and decay searched for every number of images (three seeds; ten minutes and more), and
+            write the record beside the bundle.
         record: a record that --measure wrote for the bundle's dataset and network.
         as_json: print one JSON object and nothing else.
         data_dir: where the dataset's files lie, for --measure.
@@ -72,7 +76,14 @@ def cost(
     averaged = spsa_directions(directions, gradient)
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.evaluate.rates import DEFAULT_RATES, read_rates
-    from qdistill.evaluate.savings import compare, distillation_note, distillation_seconds, find_record, read_record
+    from qdistill.evaluate.savings import (
+        compare,
+        distillation_circuits,
+        distillation_note,
+        distillation_seconds,
+        find_record,
+        read_record,
+    )
 
     rates = DEFAULT_RATES if rates is None else rates
     cards = read_rates(rates)
@@ -89,9 +100,11 @@ def cost(
     trainings = compare(loaded, known, shots=shots, gradient=gradient, directions=averaged, steps=steps)
     priced = [{card.name: card.price(training.work) for card in cards} for training in trainings]
     core_seconds = distillation_seconds(path)
+    on_device = distillation_circuits(loaded, trainings[0].work.circuits // trainings[0].seen)
+    note = distillation_note(core_seconds, on_device)
     if as_json:
         rows = [dataclasses.asdict(t) | {"prices": prices} for t, prices in zip(trainings, priced, strict=True)]
-        distillation = {"core_seconds": core_seconds, "note": distillation_note(core_seconds)}
+        distillation = {"core_seconds": core_seconds, "circuits": on_device, "note": note}
         bill = {"bundle": str(path), "shots": shots, "steps": steps, "gradient": gradient, "rates": str(rates)}
         bill |= {"trainings": rows, "distillation": distillation}
         print(json.dumps(bill))
@@ -106,9 +119,7 @@ def cost(
         accuracy = "not measured" if training.accuracy is None else f"{training.accuracy:.2%}"
         seeds = f", mean of {training.n_seeds} seeds" if training.n_seeds > 1 else ""
         print(f"\n{training.name}: test accuracy {accuracy}{seeds}")
-        ratio = training.work.circuits / work.circuits
-        times = "" if training is trainings[0] else f" ({ratio:,.4g} times the bundle's)"
-        circuits = f"{training.work.circuits:,} circuits{times}"
+        circuits = f"{training.work.circuits:,} circuits{_times(training, trainings[0])}"
         print(f"  {training.seen:,} image gradients, {circuits}")
         for card in cards:
             seconds = card.seconds(training.work)
@@ -125,7 +136,7 @@ def cost(
     )
     if known is None and steps is None:
         print("No training on real images was measured for this network; --measure does.")
-    print(distillation_note(core_seconds))
+    print(note)
     return 0
 
 
@@ -137,4 +148,15 @@ def _measure(bundle: Any, data_dir: Path | None) -> dict[str, Any]:
         raise BundleError("The bundle holds no recipe, so there is no network to train on real images.")
     until = 1.0 if bundle.record.validation_accuracy is None else bundle.record.validation_accuracy
     recipe = Recipe.from_json(bundle.recipe)
-    return measure_full_training(recipe, (0, 1, 2), data_dir=data_dir, until=until, told=say)
+    return measure_full_training(recipe, (0, 1, 2), data_dir=data_dir, goals=(until,), told=say)
+
+
+def _times(training: Training, own: Training) -> str:
+    """How many times the bundle's circuits a training takes, in words; from seed to seed where that is known."""
+    if training is own:
+        return ""
+    times = f"{training.seen / own.seen:,.4g} times the bundle's"
+    if training.seen_by_seed is None:
+        return f" ({times})"
+    fewest, most = (f"{seen / own.seen:,.4g}" for seen in training.seen_by_seed)
+    return f" ({times}; {fewest} to {most} from seed to seed)"

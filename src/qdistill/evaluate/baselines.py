@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Literal
+from typing import Literal, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from qdistill.data import Splits
 from qdistill.distill.inner import InnerLoop, TrainingSet, fraction, measure, train
 from qdistill.errors import ArgumentError
 from qdistill.models import Architecture, Model
+
+Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ class FullTraining:
         epochs: passes over the training part, in a new random order each; also a part of one.
         batch: images a step; what is left over at the end of a pass is left out of it.
         optimiser: as in `InnerLoop`.
-        step_size: at the start; it falls to zero along a cosine.
+        step_size: the largest.
+        warm_up: share of the steps over which the step size rises to it, linearly from zero.
+        schedule: how it then falls to zero: along a ``"cosine"``, or ``"linear"``.
         mirror: flip every second image left to right, on average. Not for digits.
     """
 
@@ -38,6 +42,8 @@ class FullTraining:
     batch: int = 128
     optimiser: Literal["gradient_descent", "momentum", "adam"] = "adam"
     step_size: float = 1e-3
+    warm_up: float = 0.0
+    schedule: Literal["cosine", "linear"] = "cosine"
     mirror: bool = False
 
     def __post_init__(self) -> None:
@@ -47,10 +53,21 @@ class FullTraining:
         for name in ("epochs", "step_size"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ArgumentError(f"Argument `{name}` must be finite and above 0, but was {getattr(self, name)}.")
+        if not 0 <= self.warm_up < 1:
+            raise ArgumentError(f"Argument `warm_up` must be in [0, 1), but was {self.warm_up}.")
+        if self.schedule not in ("cosine", "linear"):
+            raise ArgumentError.unknown("schedule", self.schedule, ("cosine", "linear"))
 
     def steps(self, n_images: int) -> int:
         """Gradient steps in all, one at least."""
         return max(1, round(self.epochs * (n_images // self.batch)))
+
+    def step_sizes(self, steps: int) -> Float[np.ndarray, " steps"]:
+        """The size of each of so many steps; the first after a warm-up is the largest."""
+        rising = int(self.warm_up * steps)
+        left = np.arange(steps - rising) / (steps - rising)
+        falling = 0.5 * (1 + np.cos(np.pi * left)) if self.schedule == "cosine" else 1 - left
+        return self.step_size * np.concatenate([np.arange(1, rising + 1) / (rising + 1), falling])
 
 
 @dataclass(frozen=True)
@@ -94,15 +111,18 @@ def train_on_all(model: Model, splits: Splits, training: FullTraining, *, key: A
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key_order)))
     orders = [generator.permutation(n)[: n - n % training.batch] for _ in range(math.ceil(training.epochs))]
     schedule = np.concatenate(orders).reshape(-1, training.batch)[:steps]
-    images = splits.normalisation(splits.train.images)
-    labels = jax.nn.one_hot(splits.train.labels, splits.n_classes)
+    raw, labels = splits.train.images, splits.train.labels
+    if schedule.size < n:  # each image at most once: the others need not be brought along
+        raw, labels = raw[schedule.ravel()], labels[schedule.ravel()]
+        schedule = np.arange(schedule.size).reshape(schedule.shape)
+    images, one_hot = splits.normalisation(raw), jax.nn.one_hot(labels, splits.n_classes)
     if training.mirror:
         # Both ways round lie in one array, and each visit picks one of them.
-        mirrored = splits.normalisation(splits.train.images[:, :, ::-1])
-        images, labels = jnp.concatenate([images, mirrored]), jnp.concatenate([labels, labels])
-        schedule = schedule + n * np.asarray(jax.random.bernoulli(key_mirror, shape=schedule.shape))
-    sizes = training.step_size * 0.5 * (1 + np.cos(np.pi * np.arange(steps) / steps))
-    data = TrainingSet(jnp.asarray(images), labels, jnp.asarray(sizes[:, None], jnp.float32), jnp.asarray(schedule))
+        mirrored = splits.normalisation(raw[:, :, ::-1])
+        images, one_hot = jnp.concatenate([images, mirrored]), jnp.concatenate([one_hot, one_hot])
+        schedule = schedule + len(raw) * np.asarray(jax.random.bernoulli(key_mirror, shape=schedule.shape))
+    sizes = jnp.asarray(training.step_sizes(steps)[:, None], jnp.float32)
+    data = TrainingSet(jnp.asarray(images), one_hot, sizes, jnp.asarray(schedule))
     inner = InnerLoop(steps=steps, own_images=True, optimiser=training.optimiser, step_sizes="shared")
     trained: Model = eqx.filter_jit(train)(model, data, inner)
     return trained
@@ -124,29 +144,59 @@ def score_full_trainings(
     """
     started, begun = time.process_time(), time.monotonic()
     steps = training.steps(len(splits.train))
+    measured = measure_trained(
+        architecture,
+        splits,
+        training,
+        seeds=seeds,
+        of=lambda model: (share_right(model, splits, "test"), share_right(model, splits, "validation")),
+    )
+    core = round((time.process_time() - started) / len(seeds), 1)
+    gpu = None if jax.default_backend() == "cpu" else round((time.monotonic() - begun) / len(seeds), 1)
+    return [FullScore(test, validation, steps, steps * training.batch, core, gpu) for test, validation in measured]
+
+
+def measure_trained(
+    architecture: Architecture,
+    splits: Splits,
+    training: FullTraining,
+    *,
+    seeds: Sequence[int],
+    of: Callable[[Model], Measured],
+) -> list[Measured]:
+    """Draw networks, train them on the training part, and measure something of each.
+
+    As many train at once as JAX has devices.
+
+    Args:
+        architecture: builds the network.
+        splits: real images.
+        training: how.
+        seeds: see `score_full_trainings`.
+        of: what is measured of a trained network.
+
+    Raises:
+        ArgumentError: the batch is larger than the training part.
+    """
     free: SimpleQueue[jax.Device] = SimpleQueue()
     for device in jax.devices():
         free.put(device)
 
-    def shares(seed: int) -> tuple[float, float]:
+    def measured(seed: int) -> Measured:
         device = free.get()
         try:
             with jax.default_device(device):
                 key_model, key = jax.random.split(jax.random.key(seed))
                 model = architecture.build(splits.image_shape, splits.n_classes, key=key_model)
-                trained = train_on_all(model, splits, training, key=key)
-                return share_right(trained, splits, "test"), share_right(trained, splits, "validation")
+                return of(train_on_all(model, splits, training, key=key))
         finally:
             free.put(device)
 
     pool = ThreadPoolExecutor(len(jax.devices()))
     try:
-        measured = list(pool.map(shares, seeds))
+        return list(pool.map(measured, seeds))
     finally:
         pool.shutdown(cancel_futures=True)
-    core = round((time.process_time() - started) / len(seeds), 1)
-    gpu = None if jax.default_backend() == "cpu" else round((time.monotonic() - begun) / len(seeds), 1)
-    return [FullScore(test, validation, steps, steps * training.batch, core, gpu) for test, validation in measured]
 
 
 def share_right(model: Model, splits: Splits, part: Literal["validation", "test"]) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.evaluate.cost import evaluations_per_gradient, settings, work_of
 from qdistill.evaluate.rates import read_rates
-from qdistill.evaluate.savings import compare, distillation_note, find_record
+from qdistill.evaluate.savings import compare, distillation_circuits, distillation_note, find_record
 from qdistill.quantum import layer_calls
 
 SHOTS = 1024
@@ -53,16 +53,16 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
     total = trainings[0].work.circuits
     rows.append({"name": f"the whole training of {n_steps} steps", "how": "", "circuits": total})
     work = trainings[0].work
+    per_gradient = total // max(1, n_images * n_steps)
     notes = [
         f"Prices are for {SHOTS:,} shots a circuit; the source and date of each card are in the package's rates.toml.",
         f"A circuit as it is written has depth {work.depth} and {work.two_qubit_gates} two-qubit gates, state "
         "preparation included; on a device it is several times that.",
         "SPSA with 32 directions takes fewer circuits than the parameter-shift rule, and learns less from each.",
-        distillation_note(core_seconds),
+        distillation_note(core_seconds, distillation_circuits(bundle, per_gradient)),
     ]
     if record is None:
         notes.append("No training on real images was measured for this network: `qdistill cost BUNDLE --measure` does.")
-    per_gradient = total // max(1, n_images * n_steps)
     return {
         "rows": rows,
         "training": total,
@@ -73,6 +73,8 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
                 "circuits": training.work.circuits,
                 "by_spsa": work_of(calls, training.seen, shots=SHOTS, gradient="spsa").circuits,
                 "ratio": training.work.circuits / total,
+                "ratios_by_seed": training.seen_by_seed
+                and [seen / trainings[0].seen for seen in training.seen_by_seed],
                 "prices": [f"{card.price(training.work):,.0f} {card.currency}" for card in cards],
             }
             for training in trainings

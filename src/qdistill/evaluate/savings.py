@@ -7,7 +7,7 @@ Against what a bundle saves stands the classical computing of its distillation.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ class Training:
         accuracy: on the test set, a fraction, the mean where there were several seeds; None where it was not measured.
         n_seeds: how many trainings the accuracy is of.
         work: what it runs.
+        seen_by_seed: the fewest and the most images that one of the seeds needed; None where it is one training, or
+            some seed never got there.
     """
 
     name: str
@@ -40,14 +42,15 @@ class Training:
     accuracy: float | None
     n_seeds: int
     work: Work
+    seen_by_seed: tuple[int, int] | None = None
 
 
 def find_record(bundle: DistilledDataset) -> dict[str, Any] | None:
     """The record of trainings on real images for a bundle's dataset and network; None where there is none."""
-    subject = _subject(bundle)
+    own = subject(bundle)
     for path in sorted(shipped("zoo").glob("full-*.json")):
         record: dict[str, Any] = read_json(path)
-        if all(record[key] == value for key, value in subject.items()):
+        if all(record[key] == value for key, value in own.items()):
             return record
     return None
 
@@ -66,12 +69,12 @@ def read_record(path: Path, bundle: DistilledDataset) -> dict[str, Any]:
         record: Any = parse_json(read_text(path))
     except (OSError, ValueError) as error:
         raise ArgumentError(f"Argument `record` must be a JSON file, but {path}: {error}.") from error
-    subject = _subject(bundle)
-    keys = (*subject, "full", "subsets")
+    own = subject(bundle)
+    keys = (*own, "full", "subsets")
     missing = [key for key in keys if not isinstance(record, dict) or key not in record]
     if missing:
         raise ArgumentError(f"Argument `record` must be a file that --measure wrote, but {path} has no {missing[0]!r}.")
-    for key, value in subject.items():
+    for key, value in own.items():
         if record[key] != value:
             raise ArgumentError(
                 f"Argument `record` must be of the bundle's {key}, {value!r}, but {path} is of {record[key]!r}."
@@ -108,17 +111,44 @@ def distillation_seconds(path: Path) -> float | None:
     return float(read_json(path.with_name(TIME))["core_seconds"])
 
 
-def distillation_note(core_seconds: float | None) -> str:
-    """The sentence of a bill on what the distillation itself took, in core-seconds; None: not recorded."""
-    if core_seconds is None:
-        return (
-            "What the distillation itself took is classical computing, and is not in these numbers; it is not recorded "
-            "in the bundle."
-        )
-    return (
-        f"The distillation itself took {core_seconds / 60:,.1f} minutes of one classical core, which are not in these "
-        "numbers."
+def distillation_note(core_seconds: float | None, circuits: int | None = None) -> str:
+    """What a bill says of the distillation itself.
+
+    Args:
+        core_seconds: what it took; None: not recorded.
+        circuits: what it would take on a quantum computer, as `distillation_circuits` gives it; None: not known.
+    """
+    taken = (
+        "What the distillation itself took is not recorded in the bundle"
+        if core_seconds is None
+        else f"The distillation itself took {core_seconds / 60:,.1f} minutes of one classical core"
     )
+    note = f"{taken}; it was simulated, and is not in these numbers."
+    if circuits:
+        note += f" On a quantum computer it would take about {float(f'{circuits:.2g}'):,.0f} circuits."
+    return note
+
+
+def distillation_circuits(bundle: DistilledDataset, per_image_gradient: int) -> int | None:
+    """The circuits of a distillation whose every gradient is measured on a quantum computer.
+
+    An iteration trains the network on the synthetic images, which is S image gradients, and takes B on real ones. The
+    way back through the training needs the derivative of each of the S gradients along one direction. As a central
+    difference, that is two more gradients, so an iteration is 3 S + B image gradients. Looks at the validation part
+    are not counted.
+
+    Args:
+        bundle: its recipe says how many iterations there were, and B.
+        per_image_gradient: circuits of one image gradient.
+
+    Returns:
+        None where the bundle has no recipe.
+    """
+    outer = bundle.recipe.get("outer")
+    if outer is None:
+        return None
+    iteration = 3 * int(bundle.data.schedule.size) + int(outer["batch"])
+    return int(outer["iterations"]) * iteration * per_image_gradient
 
 
 def compare(
@@ -164,9 +194,16 @@ def compare(
         schedule, accuracy = schedule[:steps], accuracy if steps == total else None
     calls = layer_calls(bundle.initial_model(), bundle.image_shape)
 
-    def training(name: str, images: int, seen: int, accuracy: float | None, n_seeds: int) -> Training:
+    def training(
+        name: str,
+        images: int,
+        seen: int,
+        accuracy: float | None,
+        n_seeds: int,
+        seen_by_seed: tuple[int, int] | None = None,
+    ) -> Training:
         work = work_of(calls, seen, shots=shots, gradient=gradient, directions=directions)
-        return Training(name, images, seen, accuracy, n_seeds, work)
+        return Training(name, images, seen, accuracy, n_seeds, work, seen_by_seed)
 
     n_images, part = len(bundle.data.images), "" if steps is None else f", {steps} of {total} steps"
     rows = [training(f"{n_images} distilled images{part}", n_images, int(schedule.size), accuracy, 1)]
@@ -176,7 +213,8 @@ def compare(
     reached = [row for row in record["full"] if goal is not None and statistics.mean(row["validation"]) >= goal]
     row = reached[0] if reached else record["full"][-1]
     name = "all real images, to the same validation accuracy" if reached else "all real images, as far as measured"
-    rows.append(training(name, row["images"], row["seen"], statistics.mean(row["test"]), len(row["test"])))
+    by_seed = None if goal is None else _seen_by_seed(record["full"], goal)
+    rows.append(training(name, row["images"], row["seen"], statistics.mean(row["test"]), len(row["test"]), by_seed))
     for row in record["subsets"]:
         rows.append(
             training(
@@ -190,7 +228,18 @@ def compare(
     return rows
 
 
-def _subject(bundle: DistilledDataset) -> dict[str, Any]:
+def _seen_by_seed(rows: Sequence[Mapping[str, Any]], goal: float) -> tuple[int, int] | None:
+    """The fewest and the most images after which one of the seeds first has the accuracy; None where one never has."""
+    needed = []
+    for validation in zip(*(row["validation"] for row in rows), strict=True):
+        enough = [row["seen"] for row, accuracy in zip(rows, validation, strict=True) if accuracy >= goal]
+        if not enough:
+            return None
+        needed.append(enough[0])
+    return min(needed), max(needed)
+
+
+def subject(bundle: DistilledDataset) -> dict[str, Any]:
     """What a record must say of its images and network; no record fits a network that the bundle does not describe."""
     architecture = bundle.architecture
     model = None

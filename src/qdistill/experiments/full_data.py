@@ -1,14 +1,19 @@
-"""How accurate a network gets that trains on real images, by how many of them it sees: what a bundle saves against.
+"""How few real images a network needs to see to an accuracy: what a bundle saves against.
 
 Every number of images seen is a training of its own, whose step size falls to zero at its end, as one would run it who
-can pay for so many. A smaller number of images, drawn evenly from the classes, is trained on again and again.
+can pay for so many. How it trains is searched anew for every number, by validation accuracy: Adam's batch and step
+size, how long the step size rises, and how it falls. So the trainings on real images are the thriftiest that were
+found, not those of one recipe. A few images, drawn evenly from the classes, are trained on again and again.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +21,42 @@ import numpy as np
 
 from qdistill.data import Splits
 from qdistill.data.preprocess import Labelled
-from qdistill.evaluate.baselines import FullTraining, score_full_trainings
+from qdistill.evaluate.baselines import FullTraining, measure_trained, share_right
 from qdistill.experiments.recipe import Recipe
+from qdistill.models import Model
 
-SEEN = (
-    *(500, 710, 1_000, 1_400, 2_000, 2_800, 4_000, 5_700, 8_000, 11_300, 16_000, 22_600, 32_000, 45_000, 64_000),
-    *(90_000, 128_000, 181_000, 256_000, 362_000, 512_000),
-)
-"""Images seen in a training on all of them; each is about the root of two times the one before, so that what a bundle
-saves is known to that factor."""
+FEWEST, MOST = 500, 512_000
+"""Images seen: doubled from the fewest until every seed is as good as asked, or until the most."""
 
-SUBSETS = {10: 1_000, 100: 4_000, 1_000: 32_000}
+FINEST = 1.1
+"""Between two such numbers the accuracy asked for is sought by halving, until they differ by this factor at most."""
+
+SUBSETS = {10: 1_000, 100: 4_000}
 """Images in a subset, and images seen in the training on it: more did not help on MNIST."""
 
-BATCH, STEP_SIZE = 32, 0.002
-"""Of Adam; small batches learn more from each image."""
+SEARCH: dict[str, tuple[Any, ...]] = {
+    "batch": (2, 4, 8, 16, 32),
+    "step_size": (0.001, 0.002, 0.004, 0.008),
+    "warm_up": (0.0, 0.1),
+    "schedule": ("linear", "cosine"),
+}
+"""What is varied for each number of images."""
+
+FINALISTS = 3
+"""Batches with step sizes that are tried from every seed, picked from all by the first seed."""
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One way to train, with what came out from each seed."""
+
+    training: FullTraining
+    validation: list[float]
+    models: list[Model]
+
+    @property
+    def mean(self) -> float:
+        return statistics.mean(self.validation)
 
 
 def measure_full_training(
@@ -38,7 +64,7 @@ def measure_full_training(
     seeds: Sequence[int],
     *,
     data_dir: Path | None = None,
-    until: float = 1.0,
+    goals: Sequence[float] = (1.0,),
     told: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Train the recipe's network on real images, for more and more of them.
@@ -47,46 +73,98 @@ def measure_full_training(
         recipe: gives the dataset, the network and the validation part.
         seeds: of the initial weights and the order of the images.
         data_dir: where the dataset's files lie.
-        until: the mean validation accuracy at which it is enough.
+        goals: validation accuracies; how many images each takes is measured to a factor of `FINEST`.
         told: is given a line for each number of images.
 
     Returns:
-        Plain data: the dataset, the network, how it trained, and under `full` and `subsets` a row for each number of
-        images with the validation and test accuracies of every seed.
+        Plain data: the dataset, the network, what was searched, and under `full` and `subsets` a row for each number of
+        images with how it trained best and the validation and test accuracies of every seed. Rows are chosen by the
+        mean validation accuracy of these seeds, which flatters real images a little.
     """
     splits = recipe.splits(data_dir)
-    mirror = recipe.outer.mirror
 
     def row(splits: Splits, seen: int) -> dict[str, Any]:
-        batch = min(BATCH, len(splits.train))
-        epochs = seen / (batch * (len(splits.train) // batch))
-        training = FullTraining(epochs=epochs, batch=batch, step_size=STEP_SIZE, mirror=mirror)
-        scores = score_full_trainings(recipe.model, splits, training, seeds=seeds)
-        accuracies = {
-            "validation": [score.validation_accuracy for score in scores],
-            "test": [score.test_accuracy for score in scores],
+        found = search(recipe, splits, seen, seeds)
+        how = {name: getattr(found.training, name) for name in SEARCH}
+        told(
+            f"{len(splits.train):,} images, {seen:,} seen: validation accuracy {found.mean:.2%} with "
+            + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in how.items())
+        )
+        return {
+            "images": len(splits.train),
+            "seen": found.training.steps(len(splits.train)) * found.training.batch,
+            "training": how,
+            "validation": found.validation,
+            "test": [share_right(model, splits, "test") for model in found.models],
         }
-        mean = statistics.mean(accuracies["validation"])
-        told(f"{len(splits.train):,} images, {seen:,} seen: validation accuracy {mean:.2%}")
-        return {"images": len(splits.train), "seen": scores[0].images_seen, **accuracies}
 
     subsets = [row(_subset(splits, size), seen) for size, seen in SUBSETS.items()]
-    full: list[dict[str, Any]] = []
-    for seen in SEEN:
-        full.append(row(splits, seen))
-        if statistics.mean(full[-1]["validation"]) >= until:
-            break
+    full = {FEWEST: row(splits, FEWEST)}
+    while min(full[max(full)]["validation"]) < max(goals) and 2 * max(full) <= MOST:
+        full[2 * max(full)] = row(splits, 2 * max(full))
+    for goal in goals:
+        while (between := _between(full, goal)) is not None:
+            full[between] = row(splits, between)
     return {
         "dataset": recipe.dataset,
         "whiten": recipe.whiten,
         "model": recipe.to_json()["model"],
         "seeds": list(seeds),
-        "training": {"optimiser": "adam", "batch": BATCH, "step_size": STEP_SIZE, "schedule": "cosine"},
+        "search": {"optimiser": "adam", **{name: list(values) for name, values in SEARCH.items()}},
         "n_validation": recipe.n_validation,
         "n_test": len(splits.test),
-        "full": full,
+        "full": [full[seen] for seen in sorted(full)],
         "subsets": subsets,
     }
+
+
+def search(recipe: Recipe, splits: Splits, seen: int, seeds: Sequence[int]) -> _Trial:
+    """The training on so many images that is best on the validation part, over all seeds.
+
+    Every batch with every step size is tried from the first seed; the `FINALISTS` from all; the best of these with
+    every warm-up and schedule.
+    """
+
+    def tried(training: FullTraining, seeds: Sequence[int]) -> _Trial:
+        measured = measure_trained(
+            recipe.model,
+            splits,
+            training,
+            seeds=seeds,
+            of=lambda model: (share_right(model, splits, "validation"), model),
+        )
+        return _Trial(training, [share for share, _ in measured], [model for _, model in measured])
+
+    def named(batch: int, step_size: float) -> FullTraining:
+        per_epoch = len(splits.train) // batch
+        return FullTraining(
+            # One step at least, and no image beyond those that may be seen.
+            epochs=max(1, seen // batch) / per_epoch,
+            batch=batch,
+            step_size=step_size,
+            warm_up=0.1,
+            schedule="linear",
+            mirror=recipe.outer.mirror,
+        )
+
+    batches = [batch for batch in SEARCH["batch"] if batch <= min(seen, len(splits.train))]
+    screened = [tried(named(*pair), seeds[:1]) for pair in itertools.product(batches, SEARCH["step_size"])]
+    finalists = sorted(screened, key=lambda trial: -trial.mean)[:FINALISTS]
+    best = max((tried(trial.training, seeds) for trial in finalists), key=lambda trial: trial.mean)
+    for warm_up, schedule in itertools.product(SEARCH["warm_up"], SEARCH["schedule"]):
+        other = dataclasses.replace(best.training, warm_up=warm_up, schedule=schedule)
+        if other != best.training:
+            best = max(best, tried(other, seeds), key=lambda trial: trial.mean)
+    return best
+
+
+def _between(rows: Mapping[int, Mapping[str, Any]], goal: float) -> int | None:
+    """A number of images between the last too few and the first enough, while those are far apart."""
+    enough = [seen for seen, row in rows.items() if statistics.mean(row["validation"]) >= goal]
+    few = [seen for seen in rows if enough and seen < min(enough)]
+    if not few or min(enough) <= FINEST * max(few):
+        return None
+    return round(math.sqrt(max(few) * min(enough)))
 
 
 def _subset(splits: Splits, size: int) -> Splits:

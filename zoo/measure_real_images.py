@@ -1,0 +1,45 @@
+"""Measure how few real images the networks of the zoo's bundles need: writes the `full-*.json` beside this file.
+
+    python zoo/measure_real_images.py [RECORD ...]
+
+Each record is named by the bundle that it was made for first, such as `full-mnist-qlenet` for `mnist-10-qlenet`, and
+has the accuracies of all bundles of that network and dataset as its goals. About ten core-minutes a record on MNIST.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from qdistill import DistilledDataset, Recipe
+from qdistill.cli.shared import say
+from qdistill.evaluate.savings import subject
+from qdistill.experiments.full_data import measure_full_training
+from qdistill.files import write_json
+
+HERE = Path(__file__).parent
+RECORDS = {
+    "full-mnist-qlenet": "mnist-10-qlenet",
+    "full-mnist-qlenet-no-residual": "mnist-10-qlenet-no-residual",
+    "full-mnist-qlenet-fixed-hermitian": "mnist-10-qlenet-fixed-hermitian",
+    "full-cifar10-qlenet": "cifar10-100-qlenet",
+    "full-cifar10-qlenet-whitened": "cifar10-100-qlenet-whitened",
+}
+"""Each record, and a bundle that says which network and dataset it is of."""
+
+
+def main() -> None:
+    """Measure the records that are named, by default all."""
+    bundles = [DistilledDataset.load(path) for path in sorted(HERE.glob("*.safetensors"))]
+    for name in sys.argv[1:] or RECORDS:
+        first = DistilledDataset.load(RECORDS[name])
+        alike = [bundle for bundle in bundles if subject(bundle) == subject(first)]
+        goals = sorted({bundle.record.validation_accuracy for bundle in alike} - {None})
+        say(f"{name}: validation accuracies of {', '.join(f'{goal:.2%}' for goal in goals)}")
+        recipe = Recipe.from_json(first.recipe)
+        record = measure_full_training(recipe, (0, 1, 2), goals=goals, told=say)
+        write_json(HERE / f"{name}.json", record)
+
+
+if __name__ == "__main__":
+    main()
