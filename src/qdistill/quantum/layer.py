@@ -27,7 +27,7 @@ from jaxtyping import Array, Float
 from qdistill.errors import CircuitError
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding
-from qdistill.quantum.lowering import lower
+from qdistill.quantum.lowering import n_moments
 from qdistill.quantum.observable import Observable, PauliZ, pauli_compose
 from qdistill.quantum.simulate import (
     GROUP,
@@ -68,7 +68,7 @@ def choose_form(circuit: Circuit, embedding: Embedding, observable: Observable, 
     if circuit.n_features or not real:
         return "states"
     groups = [min(GROUP, n - first) for first in range(0, n, GROUP)]
-    gates = 4 * lower(circuit).n_moments * size * sum(2**group for group in groups)
+    gates = 4 * n_moments(circuit) * size * sum(2**group for group in groups)
     settings = 1 if isinstance(observable, PauliZ) or len(observable.wires[0]) > 1 else 3
     costs: dict[Form, float] = {
         "states": batch * gates * (SPILL if batch * size > CACHE else 1.0),

@@ -4,9 +4,9 @@ Every gate of `gates.GATES` is either a one-wire unitary, which is a Rot up to a
 around with at most a sign (CNOT, CZ, SWAP), or is a short product of those two (CRX, CRY, CRZ). So every
 circuit becomes M equal steps, called moments:
 
-    state <- phases * (R_0 (x) R_1 (x) ... (x) R_(n-1) state)[permutation]
+    state <- signs * (R_0 (x) R_1 (x) ... (x) R_(n-1) state)[permutation]
 
-with R_w a product of D Rot gates. The simulator then applies dense matrix products to a few wires at a time,
+with R_w a product of at most D Rot gates. The simulator then applies dense matrix products to a few wires at a time,
 whatever the circuit was, and a strongly entangling layer is one moment with D = 1.
 """
 
@@ -25,6 +25,10 @@ from qdistill.quantum.gates import GATES, UNITARY, euler_angles
 _ZERO = constant(0.0)
 _CONTROLLED = {"CRX": "RX", "CRY": "RY", "CRZ": "RZ"}
 _ENTANGLERS = ("CNOT", "CZ", "SWAP")
+
+LEVELS = 8
+"""The most Rot gates of one wire in a moment. All moments have as many levels as the deepest, so that without a bound
+a circuit of which one wire has many rotations in a row would take their square in time and memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,15 +66,15 @@ class Moments:
     Args:
         n_wires: n.
         angles: tables of shape (M, D, n, 3), in radians.
-        permutations: (M, 2^n) integers, or None where no moment moves a basis state.
-        phases: (M, 2^n) complex, or None where no moment changes a sign.
+        permutations: (M, 2^n) 32-bit integers, or None where no moment moves a basis state.
+        signs: (M, 2^n) bytes, 1 or -1, or None where no moment changes a sign.
         global_phase: a unit complex number.
     """
 
     n_wires: int
     angles: AngleTable
     permutations: np.ndarray | None
-    phases: np.ndarray | None
+    signs: np.ndarray | None
     global_phase: complex
 
     @property
@@ -81,32 +85,55 @@ class Moments:
 
 @dataclass
 class _Moment:
-    """One moment while it is being filled."""
+    """One moment: the Rot gates of each wire, and the entanglers after them."""
 
-    n_wires: int
-    rotations: list[list[tuple[Angle, Angle, Angle]]] = field(init=False)
-    permutation: np.ndarray = field(init=False)
-    phases: np.ndarray = field(init=False)
+    rotations: dict[int, list[tuple[Angle, Angle, Angle]]] = field(default_factory=dict)
+    entanglers: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     entangled: set[int] = field(default_factory=set)
 
-    def __post_init__(self) -> None:
-        self.rotations = [[] for _ in range(self.n_wires)]
-        self.permutation = np.arange(2**self.n_wires)
-        self.phases = np.ones(2**self.n_wires, dtype=complex)
+    def takes_rotation(self, wire: int) -> bool:
+        """Whether one more rotation of this wire has room, before the entanglers."""
+        return wire not in self.entangled and len(self.rotations.get(wire, ())) < LEVELS
 
-    def entangle(self, name: str, wires: Sequence[int]) -> None:
-        """Append a CNOT, CZ or SWAP: ``new[i] = sign[i] * old[source[i]]``."""
-        index = np.arange(2**self.n_wires)
-        first, second = (1 << (self.n_wires - 1 - wire) for wire in wires)
-        both = (index & first != 0) & (index & second != 0)
-        source = {
-            "CNOT": np.where(index & first != 0, index ^ second, index),
-            "CZ": index,
-            "SWAP": np.where((index & first != 0) != (index & second != 0), index ^ (first | second), index),
-        }[name]
-        self.permutation = self.permutation[source]
-        self.phases = self.phases[source] * (np.where(both, -1.0, 1.0) if name == "CZ" else 1.0)
-        self.entangled.update(wires)
+    def tables(self, n_wires: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """What the entanglers do to basis states: ``new[i] = sign[i] * old[permutation[i]]``; no signs where all are 1.
+
+        A permutation by CNOT and SWAP is linear in the bits of i: so it is kept as the images of the n bits until all
+        entanglers are in, and the work on 2^n numbers is done once.
+        """
+        bits = [1 << (n_wires - 1 - wire) for wire in range(n_wires)]
+        # The bits of the old index: the parity of `i & reads[wire]` is that of this wire.
+        reads = list(bits)
+        flips: list[tuple[int, int]] = []
+        # From the last to the first, as the old index follows from the new one.
+        for name, (first, second) in reversed(self.entanglers):
+            if name == "CNOT":
+                reads[second] ^= reads[first]
+            elif name == "SWAP":
+                reads[first], reads[second] = reads[second], reads[first]
+            else:
+                flips.append((reads[first], reads[second]))
+        images = [sum(bit for bit, read in zip(bits, reads, strict=True) if read & one) for one in bits]
+        permutation = _linear(images)
+        if not flips:
+            return permutation, None
+        flipped = np.zeros(2**n_wires, bool)
+        for first, second in flips:
+            flipped ^= _parities(n_wires, first) & _parities(n_wires, second)
+        return permutation, np.where(flipped, -1, 1).astype(np.int8)
+
+
+def _linear(images: Sequence[int]) -> np.ndarray:
+    """The 2^n values of a map that is linear over bits, from the images of the bits, the most significant first."""
+    values = np.zeros(1, np.int32)
+    for image in reversed(images):
+        values = np.concatenate([values, values ^ np.int32(image)])
+    return values
+
+
+def _parities(n_wires: int, mask: int) -> np.ndarray:
+    """For every basis state whether an odd number of the mask's bits are 1 in it."""
+    return _linear([mask >> place & 1 for place in reversed(range(n_wires))]).astype(bool)
 
 
 def elementary(operation: Operation) -> list[Operation]:
@@ -148,6 +175,30 @@ def as_rot(operation: Operation) -> tuple[float, tuple[Angle, Angle, Angle]]:
 
 
 @lru_cache(maxsize=256)
+def _moments(circuit: Circuit) -> tuple[tuple[_Moment, ...], float]:
+    """The moments of a circuit, not yet as arrays, and its global phase in radians."""
+    moments = [_Moment()]
+    total_phase = 0.0
+    for operation in (o for whole in circuit.operations for o in elementary(whole)):
+        if operation.gate in _ENTANGLERS:
+            moments[-1].entanglers.append((operation.gate, operation.wires))
+            moments[-1].entangled.update(operation.wires)
+        else:
+            (wire,) = operation.wires
+            phase, angles = as_rot(operation)
+            total_phase += phase
+            if not moments[-1].takes_rotation(wire):
+                moments.append(_Moment())
+            moments[-1].rotations.setdefault(wire, []).append(angles)
+    return tuple(moments) if circuit.operations else (), total_phase
+
+
+def n_moments(circuit: Circuit) -> int:
+    """M, the moments that `lower` makes of a circuit; nothing of size 2^n is computed for it."""
+    return len(_moments(circuit)[0])
+
+
+@lru_cache(maxsize=256)
 def lower(circuit: Circuit) -> Moments:
     """Turn a circuit into moments.
 
@@ -158,31 +209,20 @@ def lower(circuit: Circuit) -> Moments:
         The moments; a circuit without operations has none.
     """
     n = circuit.n_wires
-    moments = [_Moment(n)]
-    total_phase = 0.0
-    for operation in (o for whole in circuit.operations for o in elementary(whole)):
-        if operation.gate in _ENTANGLERS:
-            moments[-1].entangle(operation.gate, operation.wires)
-        else:
-            (wire,) = operation.wires
-            phase, angles = as_rot(operation)
-            total_phase += phase
-            if wire in moments[-1].entangled:
-                moments.append(_Moment(n))
-            moments[-1].rotations[wire].append(angles)
-    moments = moments if circuit.operations else []
-
+    moments, total_phase = _moments(circuit)
     # At least one level, so that a circuit without rotations has unitaries too.
-    depth = max([1, *(len(r) for m in moments for r in m.rotations)])
+    depth = max([1, *(len(r) for m in moments for r in m.rotations.values())])
     padding = [(_ZERO, _ZERO, _ZERO)] * depth
-    table = [a for m in moments for d in range(depth) for r in m.rotations for a in (r + padding)[d]]
-
-    permutations = np.array([m.permutation for m in moments]).reshape(len(moments), 2**n)
-    phases = np.array([m.phases for m in moments]).reshape(len(moments), 2**n)
+    levels = [[(m.rotations.get(wire, []) + padding)[:depth] for wire in range(n)] for m in moments]
+    table = [angle for wires in levels for d in range(depth) for rots in wires for angle in rots[d]]
+    permutations, signs = np.zeros((len(moments), 2**n), np.int32), np.ones((len(moments), 2**n), np.int8)
+    for place, moment in enumerate(moments):
+        permutations[place], changed = moment.tables(n)
+        signs[place] = 1 if changed is None else changed
     return Moments(
         n_wires=n,
         angles=AngleTable.of(table, (len(moments), depth, n, 3)),
-        permutations=permutations if (permutations != np.arange(2**n)).any() else None,
-        phases=phases if (phases != 1).any() else None,
+        permutations=permutations if (permutations != np.arange(2**n, dtype=np.int32)).any() else None,
+        signs=signs if (signs != 1).any() else None,
         global_phase=complex(np.exp(1j * total_phase)),
     )

@@ -169,16 +169,16 @@ def apply(
     groups = fuse(_wire_unitaries(moments, weights, features))
     monomials = (
         None if moments.permutations is None else jnp.asarray(moments.permutations),
-        None if moments.phases is None else jnp.asarray(moments.phases, state.dtype),
+        None if moments.signs is None else jnp.asarray(moments.signs),
     )
 
     def moment(state: Array, now: tuple[list[Array], tuple[Array | None, Array | None]]) -> tuple[Array, None]:
-        groups, (permutation, phases) = now
+        groups, (permutation, changed) = now
         state = apply_local(groups, state)
         if permutation is not None:
             state = state.at[permutation].get(mode="promise_in_bounds", unique_indices=True)
-        if phases is not None:
-            state = state * phases.reshape(size, *[1] * (state.ndim - 1))
+        if changed is not None:
+            state = state * changed.astype(state.real.dtype).reshape(size, *[1] * (state.ndim - 1))
         return state, None
 
     state, _ = jax.lax.scan(moment, state, (groups, monomials), unroll=UNROLL)
