@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import jax
 import pytest
 
 from qdistill.cli import main
@@ -270,16 +271,17 @@ def test_full_training_is_measured_until_it_is_enough(monkeypatch: pytest.Monkey
 def test_the_search_takes_the_best_by_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     """The networks are made up: their accuracy says which training is best, from which seed."""
     monkeypatch.setattr(full_data, "FINALISTS", 2)
+    recipe = Recipe("digits", model=LeNetArchitecture(), n_validation=200)
+    network = recipe.model.build((28, 28, 1), 10, key=jax.random.key(0))
     tried: list[tuple[FullTraining, int]] = []
 
     def measure_trained(model: Any, splits: Any, training: FullTraining, *, seeds: Any, of: Any) -> list[Any]:
         tried.extend((training, seed) for seed in seeds)
         good = {4: 0.6, 8: 0.9, 16: 0.91}.get(training.batch, 0.5) - 10 * training.step_size
         # From the first seed batches of 16 look best, from both those of 8.
-        return [(good - (0.1 if training.batch == 16 and seed else 0) + training.warm_up, training) for seed in seeds]
+        return [(good - (0.1 if training.batch == 16 and seed else 0) + training.warm_up, network) for seed in seeds]
 
     monkeypatch.setattr(full_data, "measure_trained", measure_trained)
-    recipe = Recipe("digits", n_validation=200)
     found = full_data.search(recipe, recipe.splits(), 400, (0, 1))
     assert (found.training.batch, found.training.step_size, found.training.warm_up) == (8, 0.001, 0.1)
     assert found.training.steps(1097) * 8 == 400
