@@ -44,7 +44,7 @@ def test_many_rotations_of_one_wire_are_their_product() -> None:
 
 
 def test_a_long_circuit_on_few_wires_takes_time_in_proportion() -> None:
-    circuit = Circuit(2, tuple(Operation("RX", (0,), (0.1,)) for _ in range(20_000)))
+    circuit = Circuit(2, tuple(Operation("RX", (0,), (weight(0),)) for _ in range(20_000)))
     start = time.process_time()
     lower(circuit)
     # With as many levels as rotations this takes minutes.

@@ -22,7 +22,7 @@ import numpy as np
 from qdistill.quantum.circuit import Angle, Circuit, Operation, constant
 from qdistill.quantum.gates import GATES, UNITARY, euler_angles
 
-_ZERO = constant(0.0)
+_ZERO, _RIGHT, _LEFT = constant(0.0), constant(math.pi / 2), constant(-math.pi / 2)
 _CONTROLLED = {"CRX": "RX", "CRY": "RY", "CRZ": "RZ"}
 _ENTANGLERS = ("CNOT", "CZ", "SWAP")
 
@@ -168,7 +168,13 @@ def as_rot(operation: Operation) -> tuple[float, tuple[Angle, Angle, Angle]]:
     if operation.gate == "RY":
         return 0.0, (_ZERO, angles[0], _ZERO)
     if operation.gate == "RX":
-        return 0.0, (constant(math.pi / 2), angles[0], constant(-math.pi / 2))
+        return 0.0, (_RIGHT, angles[0], _LEFT)
+    return _constant_rot(operation)
+
+
+@lru_cache(maxsize=1024)
+def _constant_rot(operation: Operation) -> tuple[float, tuple[Angle, Angle, Angle]]:
+    """`as_rot` of a gate without angles."""
     matrix = np.array(operation.matrix) if operation.gate == UNITARY else GATES[operation.gate].matrix()
     phase, *euler = euler_angles(matrix)
     return phase, (constant(euler[0]), constant(euler[1]), constant(euler[2]))
