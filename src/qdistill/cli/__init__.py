@@ -14,7 +14,8 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from qdistill.cli.shared import INTERRUPTED, PLUGINS, load_plugin, say
+from qdistill.cli.output import encode_whatever_comes, print_no_more, say, tell, to_standard_output
+from qdistill.cli.shared import INTERRUPTED, PLUGINS, load_plugin
 from qdistill.errors import ArgumentError, QDistillError
 
 COMMANDS = (
@@ -80,37 +81,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     # 2,000 characters, and runs it (openxla/xla#44565). It reads this when it is imported. Its failures are exceptions.
     if not debug:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    encode_whatever_comes()
     PLUGINS.clear()
+    code = _answer([argument for argument in arguments if argument != "--debug"], debug)
     try:
-        code = _dispatch(_without_plugins([argument for argument in arguments if argument != "--debug"]))
-        sys.stdout.flush()
-        return code
-    except SystemExit as stop:  # tyro's, after help or a mistake that it has explained
+        with to_standard_output():
+            return code
+    except SystemExit:
+        return 1
+
+
+def _answer(arguments: list[str], debug: bool) -> int:
+    """Do what the arguments say, and explain what goes wrong."""
+    try:
+        return _dispatch(_without_plugins(arguments))
+    except SystemExit as stop:  # after help, or a mistake that has been explained
         return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:
         say("Stopped.")
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever reads the output, such as `head`, has read enough. Python would complain when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever reads tyro's help, such as `head`, has read enough
+        print_no_more()
         return 1
-    except QDistillError as error:
-        if debug:
-            traceback.print_exc()
-        say(f"error: {error}")
-        return error.exit_code
     except Exception as error:
         if debug:
-            traceback.print_exc()
-        elif isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            say(
-                "error: The memory ran out. A layer on n qubits takes 2^n numbers for every image and step: take fewer "
-                "qubits, or a smaller outer.batch (run the same with --debug to see where)."
-            )
-        else:
-            what = " ".join(f"{type(error).__name__}: {error}".split())
-            say(f"error: unexpected {what} (run the same with --debug to see where; this is a bug)")
-        return 1
+            say(traceback.format_exc())
+        say(f"error: {_in_words(error, debug)}")
+        return error.exit_code if isinstance(error, QDistillError) else 1
+
+
+def _in_words(error: Exception, debug: bool) -> str:
+    """What an error says to the user: one line for those that are not raised on purpose."""
+    if isinstance(error, QDistillError):
+        return str(error)
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        return (
+            "The memory ran out. A layer on n qubits takes 2^n numbers for every image and step: take fewer qubits, or "
+            "a smaller outer.batch (run the same with --debug to see where)."
+        )
+    if isinstance(error, OSError) and error.strerror:
+        place = "" if error.filename is None else f" {error.filename}"
+        return f"Cannot read or write{place}: {error.strerror} (run the same with --debug to see where)."
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"unexpected {what}" + ("" if debug else " (run the same with --debug to see where; this is a bug)")
 
 
 def _without_plugins(arguments: list[str]) -> list[str]:
@@ -128,12 +141,12 @@ def _without_plugins(arguments: list[str]) -> list[str]:
 
 def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_HELP, end="")
+        tell(*_HELP.splitlines())
         return 0 if arguments else 2
     if arguments[0] == "--version":
         from qdistill import __version__
 
-        print(f"qdistill {__version__}")
+        tell(f"qdistill {__version__}")
         return 0
     command, *rest = arguments
     if command not in COMMANDS:

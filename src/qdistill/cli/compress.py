@@ -9,6 +9,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from qdistill.cli.output import tell
 from qdistill.cli.shared import BundlePath, Cache, DataDir, accuracies, bundle_file, call, use_compilation_cache
 from qdistill.errors import BundleError, RunError
 
@@ -69,10 +70,10 @@ def compress(
     )
     dataclasses.replace(small, record=record).save(file)
     for name, where, each in (("before", path, loaded.record), ("now", file, record)):
-        print(f"{name}: {where.stat().st_size / 1024:,.0f} KiB")
+        tell(f"{name}: {where.stat().st_size / 1024:,.0f} KiB")
         for what, value in accuracies(each):
-            print(f"  {what:<20} {value}")
+            tell(f"  {what:<20} {value}")
     worst = min(accuracy for accuracy, _, _ in trained)
-    print(f"{ROUNDINGS} roundings had validation accuracies of {worst:.2%} to {best:.2%}")
-    print(f"Written: {file}")
+    tell(f"{ROUNDINGS} roundings had validation accuracies of {worst:.2%} to {best:.2%}")
+    tell(f"Written: {file}")
     return 0

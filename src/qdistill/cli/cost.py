@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, arg
 
+from qdistill.cli.output import say, tell, tell_json
 from qdistill.cli.shared import (
     BundlePath,
     Cache,
@@ -18,7 +18,6 @@ from qdistill.cli.shared import (
     bundle_file,
     call,
     home_of,
-    say,
     spsa_directions,
     use_compilation_cache,
 )
@@ -107,36 +106,36 @@ def cost(
         distillation = {"core_seconds": core_seconds, "circuits": on_device, "note": note}
         bill = {"bundle": str(path), "shots": shots, "steps": steps, "gradient": gradient, "rates": str(rates)}
         bill |= {"trainings": rows, "distillation": distillation}
-        print(json.dumps(bill))
+        tell_json(bill)
         return 0
     work = trainings[0].work
     if not work.circuits:
-        print(f"{path}: the network has no quantum layer, so it runs no circuits.")
+        tell(f"{path}: the network has no quantum layer, so it runs no circuits.")
         return 0
-    print(f"{path}: one training, {gradient.replace('_', ' ')}, {shots:,} shots a circuit, {work.settings} settings")
-    print(f"  a circuit as written: depth {work.depth}, {work.two_qubit_gates} two-qubit gates")
+    tell(f"{path}: one training, {gradient.replace('_', ' ')}, {shots:,} shots a circuit, {work.settings} settings")
+    tell(f"  a circuit as written: depth {work.depth}, {work.two_qubit_gates} two-qubit gates")
     for training, prices in zip(trainings, priced, strict=True):
         accuracy = "not measured" if training.accuracy is None else f"{training.accuracy:.2%}"
         seeds = f", mean of {training.n_seeds} seeds" if training.n_seeds > 1 else ""
-        print(f"\n{training.name}: test accuracy {accuracy}{seeds}")
+        tell("", f"{training.name}: test accuracy {accuracy}{seeds}")
         circuits = f"{training.work.circuits:,} circuits{_times(training, trainings[0])}"
-        print(f"  {training.seen:,} image gradients, {circuits}")
+        tell(f"  {training.seen:,} image gradients, {circuits}")
         for card in cards:
             seconds = card.seconds(training.work)
             busy = "" if seconds is None else f", {seconds / 3600:,.2f} hours of the device"
-            print(f"  {card.name:<32} {prices[card.name]:>18,.2f} {card.currency}{busy}")
-    print(
+            tell(f"  {card.name:<32} {prices[card.name]:>18,.2f} {card.currency}{busy}")
+    tell(
         "\nQueueing, loading and compiling are not in it. Prices as of: "
         + ", ".join(sorted({c.date for c in cards}))
         + f", from {rates}"
     )
-    print(
+    tell(
         "Accuracies are those of exact simulation; from shots, and by spsa, they are lower: "
         "`qdistill evaluate --shots` and `qdistill execute` measure that."
     )
     if known is None and steps is None:
-        print("No training on real images was measured for this network; --measure does.")
-    print(note)
+        tell("No training on real images was measured for this network; --measure does.")
+    tell(note)
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from qdistill.cli.output import tell
 from qdistill.cli.shared import DataDir, call
 
 
@@ -36,9 +37,9 @@ def data(dataset: Annotated[str, Positional, arg(metavar="DATASET")], *, data_di
         share = f"{counts.min():,} to {counts.max():,}" if counts.min() < counts.max() else f"{counts[0]:,}"
         rows.append((part, f"{len(labels):,}, {share} of each class"))
     rows += [("classes", ", ".join(raw.class_names)), ("from", _origin(dataset, data_dir))]
-    print(dataset)
+    tell(dataset)
     for name, value in rows:
-        print(f"  {name:<10} {value}")
+        tell(f"  {name:<10} {value}")
     return 0
 
 

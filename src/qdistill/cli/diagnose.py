@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
+from qdistill.cli.output import plain_console, tell, to_standard_output
 from qdistill.cli.shared import DataDir, call, free_folder
 from qdistill.errors import ArgumentError, RunError
 from qdistill.files import write_json
@@ -121,17 +122,16 @@ def diagnose(
     title = f"Gradients at the start of training: {dataset}, {images} images, {draws} draws"
     picture = draw_diagnosis(points, title, folder / DIAGNOSIS_PICTURE)
     _print_table(points, decays)
-    print(f"Written: {folder / DIAGNOSIS}, {picture}")
+    tell(f"Written: {folder / DIAGNOSIS}, {picture}")
     return 0
 
 
 def _watched(measuring: Any, total: int) -> list[Point]:
     """The points, while a bar on standard error tells how far it is."""
-    from rich.console import Console
     from rich.progress import track
 
     points: list[Point] = []
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     for some in track(measuring, "Measuring", total=total, console=console, disable=not console.is_terminal):
         points += some
         if not console.is_terminal:
@@ -142,7 +142,6 @@ def _watched(measuring: Any, total: int) -> list[Point]:
 
 def _print_table(points: Sequence[Point], decays: Sequence[dict[str, Any]]) -> None:
     """For every depth: the variances of the smallest and the largest circuit, and the factor that a qubit brings."""
-    from rich.console import Console
     from rich.table import Table
 
     few, many = min(point.n_qubits for point in points), max(point.n_qubits for point in points)
@@ -164,8 +163,9 @@ def _print_table(points: Sequence[Point], decays: Sequence[dict[str, Any]]) -> N
                     cells.append(f"{getattr(by_case[observable, skip, row['n_layers'], n], place).mean:.2e}")
                 cells.append(_factor(row[place]))
             table.add_row(*cells, _factor(row["features_total"]))
-        Console(markup=False, highlight=False).print(table)
-    print("A factor below 1 is what is left of the variance with one more qubit, by least squares on its logarithm.")
+        with to_standard_output():
+            plain_console().print(table)
+    tell("A factor below 1 is what is left of the variance with one more qubit, by least squares on its logarithm.")
 
 
 def _factor(value: float | None) -> str:

@@ -13,6 +13,7 @@ import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
+from qdistill.cli.output import say, tell
 from qdistill.cli.shared import (
     INTERRUPTED,
     Cache,
@@ -21,7 +22,6 @@ from qdistill.cli.shared import (
     accuracy,
     free_folder,
     program,
-    say,
     use_compilation_cache,
     use_cores,
 )
@@ -107,15 +107,15 @@ def run(arguments: list[str]) -> int:
     if asked.profile:
         _print_profile(folder)
     bundle = bundles[0]
-    print(f"Distilled {bundle.dataset} into {len(bundle.data.images)} images.")
+    tell(f"Distilled {bundle.dataset} into {len(bundle.data.images)} images.")
     if asked.seeds is None:
         rows = [*accuracies(bundle.record), ("bundle", str(folder / BUNDLE))]
     else:
         rows = _accuracies_of_seeds(asked.seeds, [bundle.record for bundle in bundles], folder)
     shown = pictures if asked.seeds is None else [pictures[0], folder / "seed-*" / "*.png"]
     for name, value in [*rows, ("pictures", _listed(shown))]:
-        print(f"  {name:<20} {value}")
-    print(f"Next: {program()} evaluate {folder if asked.seeds is None else folder / f'seed-{asked.seeds[0]}'}")
+        tell(f"  {name:<20} {value}")
+    tell(f"Next: {program()} evaluate {folder if asked.seeds is None else folder / f'seed-{asked.seeds[0]}'}")
     return 0
 
 
@@ -376,9 +376,9 @@ def _print_profile(folder: Path) -> None:
     """A screen of where the time of an iteration goes."""
     measured = read_json(folder / PROFILE)
     total = sum(row["ms"] for row in measured["rows"])
-    print(f"One iteration takes {measured['iteration_ms']:.1f} ms ({measured['traced_ms']:.1f} ms while it is traced).")
-    print(f"  {'part':<27} {'phase':<29} {'ms':>8} {'share':>7} {'operations':>11}")
+    tell(f"One iteration takes {measured['iteration_ms']:.1f} ms ({measured['traced_ms']:.1f} ms while it is traced).")
+    tell(f"  {'part':<27} {'phase':<29} {'ms':>8} {'share':>7} {'operations':>11}")
     for row in measured["rows"]:
         share = f"{row['ms'] / total:.1%}"
-        print(f"  {row['part']:<27} {row['phase']:<29} {row['ms']:8.2f} {share:>7} {row['operations']:11,.0f}")
-    print(f"The trace is {folder / TRACE}: open it in https://ui.perfetto.dev.")
+        tell(f"  {row['part']:<27} {row['phase']:<29} {row['ms']:8.2f} {share:>7} {row['operations']:11,.0f}")
+    tell(f"The trace is {folder / TRACE}: open it in https://ui.perfetto.dev.")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, arg
 
+from qdistill.cli.output import say, tell, tell_json
 from qdistill.cli.shared import (
     BundlePath,
     Cache,
@@ -17,7 +17,6 @@ from qdistill.cli.shared import (
     bundle_file,
     call,
     home_of,
-    say,
     use_compilation_cache,
 )
 from qdistill.errors import ArgumentError
@@ -120,11 +119,11 @@ def evaluate(
     result = replay_noisy(loaded, execution, draws=repeats, key=key, data_dir=data_dir)
     if as_json:
         plain = {"bundle": str(path), "dataset": loaded.dataset, "shots": shots, "device": device}
-        print(json.dumps({**plain, **dataclasses.asdict(result)}))
+        tell_json({**plain, **dataclasses.asdict(result)})
         return 0
-    print(f"{path} on the test set of {loaded.dataset}, trained and tested {_where(shots, model)}")
-    print(f"  test accuracy      {_spread(result)}")
-    print(f"  recorded           {accuracy(loaded.record.test_accuracy, loaded.record.n_test)}")
+    tell(f"{path} on the test set of {loaded.dataset}, trained and tested {_where(shots, model)}")
+    tell(f"  test accuracy      {_spread(result)}")
+    tell(f"  recorded           {accuracy(loaded.record.test_accuracy, loaded.record.n_test)}")
     return 0
 
 
@@ -133,12 +132,12 @@ def _exact(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_json:
 
     result = replay(loaded, data_dir=data_dir)
     if as_json:
-        print(json.dumps({"bundle": str(path), "dataset": loaded.dataset, **dataclasses.asdict(result)}))
+        tell_json({"bundle": str(path), "dataset": loaded.dataset, **dataclasses.asdict(result)})
         return 0
     recorded = result.recorded_test_accuracy
-    print(f"{path} on the test set of {loaded.dataset}")
-    print(f"  test accuracy      {accuracy(result.test_accuracy, result.n_test)}")
-    print(f"  recorded           {accuracy(recorded, loaded.record.n_test)}")
+    tell(f"{path} on the test set of {loaded.dataset}")
+    tell(f"  test accuracy      {accuracy(result.test_accuracy, result.n_test)}")
+    tell(f"  recorded           {accuracy(recorded, loaded.record.n_test)}")
     return 0
 
 
@@ -150,11 +149,11 @@ def _unknown(loaded: DistilledDataset, path: Path, count: int, seed: int, data_d
     result = replay_unknown(loaded, initialisations=count, key=jax.random.key(seed), data_dir=data_dir)
     if as_json:
         plain = {"bundle": str(path), "dataset": loaded.dataset, "initialisations": count, "seed": seed}
-        print(json.dumps({**plain, **dataclasses.asdict(result)}))
+        tell_json({**plain, **dataclasses.asdict(result)})
         return 0
-    print(f"{path} on the test set of {loaded.dataset}, from initial weights that it was not distilled for")
-    print(f"  test accuracy      {_spread(result)}")
-    print(f"  from its own       {accuracy(loaded.record.test_accuracy, loaded.record.n_test)}")
+    tell(f"{path} on the test set of {loaded.dataset}, from initial weights that it was not distilled for")
+    tell(f"  test accuracy      {_spread(result)}")
+    tell(f"  from its own       {accuracy(loaded.record.test_accuracy, loaded.record.n_test)}")
     return 0
 
 
@@ -175,25 +174,21 @@ def _curve(
     def show(point: NoisyPoint) -> None:
         if not as_json:
             factor = "" if point.factor is None else f", {point.factor:g} x the error rates"
-            print(f"  {_shots(point.shots) + factor:<48} {_spread(point.evaluation)}", flush=True)
+            tell(f"  {_shots(point.shots) + factor:<48} {_spread(point.evaluation)}")
 
     where = _where(None, execution.device)
     exact = replay(loaded, data_dir=data_dir)
     if not as_json:
-        print(f"{path} on the test set of {loaded.dataset}, trained and tested {where}")
-        print(f"  {'without noise and shots':<48} {accuracy(exact.test_accuracy, exact.n_test)}")
+        tell(f"{path} on the test set of {loaded.dataset}, trained and tested {where}")
+        tell(f"  {'without noise and shots':<48} {accuracy(exact.test_accuracy, exact.n_test)}")
     points = noisy_curve(loaded, execution, draws=draws, key=key, data_dir=data_dir, observer=show)
     title = f"{loaded.dataset}, trained and tested {where} ({draws} draws)"
     picture = draw_noise(points, exact.test_accuracy, title, out)
     if as_json:
         plain = [dataclasses.asdict(point) for point in points]
-        print(
-            json.dumps(
-                {"bundle": str(path), "noiseless": exact.test_accuracy, "points": plain, "picture": str(picture)}
-            )
-        )
+        tell_json({"bundle": str(path), "noiseless": exact.test_accuracy, "points": plain, "picture": str(picture)})
     else:
-        print(f"Drawn in {picture}")
+        tell(f"Drawn in {picture}")
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, arg
 
+from qdistill.cli.output import plain_console, say, tell
 from qdistill.cli.shared import (
     INTERRUPTED,
     BundlePath,
@@ -23,7 +24,6 @@ from qdistill.cli.shared import (
     bundle_file,
     call,
     program,
-    say,
     spsa_directions,
     use_compilation_cache,
 )
@@ -152,12 +152,12 @@ def execute(
         **dataclasses.asdict(execution.settings),
     }
     write_json(folder / SCORES, scores)
-    print(f"{path} on {backend}, {execution.n_steps} of {loaded.inner.total_steps} steps")
-    print(f"  test accuracy      {accuracy(reached, n)}")
-    print(f"  exact simulation   {accuracy(exact, n)}")
-    print(f"  recorded           {accuracy(loaded.record.test_accuracy, loaded.record.n_test)}")
-    print(f"  circuits           {execution.circuits:,} of {_shots(shots)}")
-    print(f"  scores             {folder / SCORES}")
+    tell(f"{path} on {backend}, {execution.n_steps} of {loaded.inner.total_steps} steps")
+    tell(f"  test accuracy      {accuracy(reached, n)}")
+    tell(f"  exact simulation   {accuracy(exact, n)}")
+    tell(f"  recorded           {accuracy(loaded.record.test_accuracy, loaded.record.n_test)}")
+    tell(f"  circuits           {execution.circuits:,} of {_shots(shots)}")
+    tell(f"  scores             {folder / SCORES}")
     return 0
 
 
@@ -241,10 +241,9 @@ def _confirm(backend: str, circuits: int, shots: int, seconds: float, card: Rate
 @contextmanager
 def _progress(circuits: int, before: int, price: float | None, currency: str = "") -> Iterator[Callable[[int], None]]:
     """Circuits done and left, the time left and the price so far: a bar on a terminal, else a line a tenth."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     done, shown = 0, 0
     first, started = 0, time.monotonic()
 
@@ -256,7 +255,9 @@ def _progress(circuits: int, before: int, price: float | None, currency: str = "
             to_go = f", {seconds:,.0f} s to go"
         return f"{done:,} circuits done, {circuits - done:,} left{cost}{to_go}"
 
-    bar = Progress(BarColumn(), TextColumn("{task.description}"), console=console, disable=not console.is_terminal)
+    bar = Progress(
+        BarColumn(), TextColumn("{task.description}", markup=False), console=console, disable=not console.is_terminal
+    )
     task = bar.add_task(text(), total=circuits)
 
     def observe(more: int) -> None:

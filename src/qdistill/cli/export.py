@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
+from qdistill.cli.output import tell
 from qdistill.cli.shared import BundlePath, Cache, DataDir, bundle_file, call, home_of, use_compilation_cache
 
 
@@ -49,5 +50,5 @@ def export(
     else:
         files = export_layers(loaded, to, folder)
     for file in files:
-        print(file)
+        tell(file)
     return 0

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from qdistill.cli.shared import INTERRUPTED, Cache, DataDir, call, say, use_compilation_cache, use_cores
+from qdistill.cli.output import say, tell
+from qdistill.cli.shared import INTERRUPTED, Cache, DataDir, call, use_compilation_cache, use_cores
 from qdistill.errors import ArgumentError, DivergenceError
 from qdistill.files import read_text
 
@@ -62,12 +63,12 @@ def paper(
         for group, title in GROUPS.items():
             named = [row for row in asked.rows if row.group == group]
             if named:
-                print(f"{title}:")
+                tell(f"{title}:")
             for row in named:
                 many = (
                     f"{row.recipe.outer.iterations:,} iterations" if row.full is None else f"{row.full.epochs:g} epochs"
                 )
-                print(f"  {row.name:<24} {row.title:<52} {len(row.seeds)} seeds, {many}")
+                tell(f"  {row.name:<24} {row.title:<52} {len(row.seeds)} seeds, {many}")
         return 0
     command = f"qdistill paper {table} --dataset {dataset}" + (" --from-zoo" if from_zoo else "")
     folder = out or Path("runs", f"{asked.name}-zoo" if from_zoo else asked.name)
@@ -87,8 +88,8 @@ def paper(
         content = papers.gather(asked, folder, command)
     if content["rows"]:
         paths = write_table(folder)
-        print(read_text(folder / "table.md"))
-        print("Written: " + ", ".join(str(path) for path in paths))
+        tell(*read_text(folder / "table.md").splitlines())
+        tell("Written: " + ", ".join(str(path) for path in paths))
     if diverged is not None:
         raise diverged
     return INTERRUPTED if interrupted else 0

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from qdistill.cli.output import tell
 from qdistill.cli.shared import Cache, DataDir, call, use_compilation_cache
 from qdistill.errors import ArgumentError
 
@@ -42,7 +43,7 @@ def report(
         use_compilation_cache()
     from qdistill.report.page import write_report
 
-    print(f"Report written to {write_report(run, out, command_of=command_of, data_dir=data_dir)}")
+    tell(f"Report written to {write_report(run, out, command_of=command_of, data_dir=data_dir)}")
     return 0
 
 

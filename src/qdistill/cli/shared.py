@@ -162,8 +162,3 @@ def accuracies(record: Record) -> list[tuple[str, str]]:
         ("test accuracy", accuracy(record.test_accuracy, record.n_test)),
         ("validation accuracy", accuracy(record.validation_accuracy, record.n_validation)),
     ]
-
-
-def say(line: str) -> None:
-    """Tell the user something that is not the result."""
-    print(line, file=sys.stderr)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
+from qdistill.cli.output import say, tell, tell_rows
 from qdistill.cli.shared import BundlePath, accuracies, bundle_file, call, home_of
-from qdistill.errors import ArgumentError
+from qdistill.errors import ArgumentError, RunError
 from qdistill.files import BUNDLE
+from qdistill.text import listed, printable
+
+_MOST_ROWS = 30
+"""Of what the file says of itself; a bundle of this package's has seven."""
 
 if TYPE_CHECKING:
     from qdistill.distill.bundle import DistilledDataset
@@ -33,21 +40,20 @@ def show(bundle: BundlePath, *, out: Annotated[Path | None, arg(metavar="FILE.pn
     path = bundle_file(bundle)
     if out is not None and out.suffix.lower() != ".png":
         raise ArgumentError(f"Argument `out` must end in .png, but was {str(out)!r}.")
-    from rich.console import Console
-    from rich.table import Table
-
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.report.figures import IMAGES, draw_images
 
     loaded = DistilledDataset.load(path)
-    table = Table(show_header=False, box=None, title=str(path), title_justify="left", pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for name, value in _describe(loaded, path):
-        table.add_row(name, value)
-    Console(markup=False, highlight=False).print(table)
+    tell(path)
+    tell_rows(_describe(loaded, path))
     default = home_of(bundle) / (IMAGES if path.name == BUNDLE else f"{path.stem}.png")
-    print(f"Images drawn in {draw_images(loaded, default if out is None else out)}")
+    try:
+        tell(f"Images drawn in {draw_images(loaded, default if out is None else out)}")
+    except RunError as error:
+        if out is not None:
+            raise
+        # The place was none of the user's choice.
+        say(f"The images were not drawn: {error} Name another place with --out.")
     return 0
 
 
@@ -57,7 +63,7 @@ def _short(value: Any) -> str:
 
     if isinstance(value, Circuit):
         return f"of {len(value.operations)} operations with {value.n_weights} weights"
-    return str(value)
+    return printable(value, 80)
 
 
 def _describe(bundle: DistilledDataset, path: Path) -> list[tuple[str, str]]:
@@ -79,7 +85,7 @@ def _describe(bundle: DistilledDataset, path: Path) -> list[tuple[str, str]]:
         values = {field.name: getattr(architecture, field.name) for field in dataclasses.fields(architecture)}
         network = f"{type(architecture).__name__}: " + ", ".join(f"{k} {_short(v)}" for k, v in values.items())
     rows = [
-        ("dataset", f"{bundle.dataset} (classes {', '.join(bundle.class_names)})"),
+        ("dataset", f"{printable(bundle.dataset, 80)} (classes {listed(bundle.class_names, 100)})"),
         ("network", network),
         ("initial weights", f"{sum(array.size for array in weights.values()):,} in {len(weights)} arrays"),
         ("images", f"{n}, {' x '.join(str(size) for size in images.shape[1:])}"),
@@ -89,8 +95,14 @@ def _describe(bundle: DistilledDataset, path: Path) -> list[tuple[str, str]]:
         *accuracies(bundle.record),
         ("file", f"{path.stat().st_size / 1024:,.0f} KiB"),
     ]
-    for name, value in bundle.provenance.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{key} {part}" for key, part in value.items())
-        rows.append((name, str(value)))
-    return rows
+    return [*rows, ("provenance", ""), *_provenance(bundle.provenance)]
+
+
+def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where a bundle was made, in rows that cannot be taken for those of this command."""
+    rows = []
+    for name, value in itertools.islice(provenance.items(), _MOST_ROWS):
+        shown = listed([f"{key} {part}" for key, part in value.items()]) if isinstance(value, dict) else value
+        rows.append((f"  {printable(name, 40)}", printable(shown, 2000)))
+    more = len(provenance) - len(rows)
+    return [*rows, ("  ...", f"and {more:,} more")] if more else rows

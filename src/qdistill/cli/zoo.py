@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from qdistill.cli.output import tell
 from qdistill.cli.shared import call
 from qdistill.errors import ArgumentError, RunError
 
@@ -48,7 +49,7 @@ def zoo(
                 cell.rjust(w) if 2 <= k < 6 else cell.ljust(w)
                 for k, (cell, w) in enumerate(zip(row, widths, strict=True))
             ]
-            print("  ".join(cells).rstrip())
+            tell("  ".join(cells).rstrip())
         return 0
     if name is None:
         raise ArgumentError("Argument `name` must be given with `get`; `qdistill zoo list` has them all.")
@@ -59,5 +60,5 @@ def zoo(
     if target.exists():
         raise RunError(f"The file {target} exists already. Choose another with --out.")
     write_whole(target, content)
-    print(f"{target} ({len(content) / 1024:,.0f} KiB). Next: qdistill evaluate {target}")
+    tell(f"{target} ({len(content) / 1024:,.0f} KiB). Next: qdistill evaluate {target}")
     return 0

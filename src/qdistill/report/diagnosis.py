@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogFormatterSciNotation, LogLocator
+from matplotlib.ticker import LogLocator
 
 from qdistill.evaluate.gradients import SKIPS, Place, Point
-from qdistill.report.style import INK, LARGE, MUTED, NORMAL, SMALL, dress, new_figure, save, shades
+from qdistill.report.style import INK, LARGE, MUTED, NORMAL, SMALL, PowersOfTen, dress, new_figure, save, shades
 
 DIAGNOSIS_PICTURE = "diagnosis.png"
 
@@ -86,7 +86,8 @@ def _draw_panel(axes: Axes, points: Sequence[Point], bounds: Callable[[Point], t
             )  # fmt: skip
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(numticks=8))
+    axes.yaxis.set_major_formatter(PowersOfTen())
     # Between the powers of ten only where fewer than two of them are in sight.
-    axes.yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2, 0.5)))
+    axes.yaxis.set_minor_formatter(PowersOfTen(minor_thresholds=(2, 0.5)))
     axes.tick_params(axis="y", which="minor", labelsize=SMALL - 1, colors=MUTED)
     axes.set_xticks(sorted({point.n_qubits for point in points}))

@@ -7,6 +7,7 @@ program that imports this keeps its backend and its settings.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from qdistill.report.panels import (
     draw_validation,
 )
 from qdistill.report.style import ACCENT, FAINT, INK, LARGE, MUTED, NORMAL, RULE, SECOND, SMALL, dress, new_figure, save
+from qdistill.text import printable
 
 IMAGES, CURVES, SEEDS_PICTURE, PROFILE_PICTURE = "images.png", "curves.png", "seeds.png", "profile.png"
 """The names of the pictures in a run folder."""
@@ -93,14 +95,16 @@ def draw_images(bundle: DistilledDataset, path: Path | str) -> Path:
     width = max(6.5, cell * n_columns + 0.9)
     cell_height = cell + 0.3 * with_bars + (0.0 if in_columns else 0.22)
     grid_height, strip_height = cell_height * n_rows + 0.3, 1.35
-    caption = _caption(bundle, soft=soft, with_bars=with_bars)
-    head = 0.6
+    caption = textwrap.wrap(_caption(bundle, soft=soft, with_bars=with_bars), int(15 * width))
+    head = 0.45 + 0.15 * len(caption)
     figure = new_figure(width, head + grid_height + strip_height)
     total = head + grid_height + strip_height
     figure.text(0.12 / width, 1 - 0.12 / total, _title(bundle), size=LARGE, weight="bold", va="top")
-    figure.text(0.12 / width, 1 - 0.38 / total, caption, size=SMALL, color=MUTED, va="top")
+    for number, line in enumerate(caption):
+        figure.text(0.12 / width, 1 - (0.38 + 0.15 * number) / total, line, size=SMALL, color=MUTED, va="top")
 
     pictures, scale = as_pictures(bundle)
+    letters = int(15 * width / n_columns)  # of the size above an image, side by side
     left, right = (0.6 if bundle.inner.own_images else 0.12) / width, 1 - 0.12 / width
     cells = figure.add_gridspec(
         n_rows,
@@ -126,7 +130,7 @@ def draw_images(bundle: DistilledDataset, path: Path | str) -> Path:
         for spine in axes.spines.values():
             spine.set_visible(False)
         if row == 0 or not in_columns:
-            axes.set_title(bundle.class_names[classes[index]], size=SMALL, pad=3)
+            axes.set_title(printable(bundle.class_names[classes[index]], letters), size=SMALL, pad=3)
         if column == 0 and bundle.inner.own_images:
             axes.set_ylabel(f"step {row + 1}", size=SMALL, rotation=0, ha="right", va="center")
 
@@ -192,7 +196,7 @@ def draw_profile(measured: Mapping[str, Any], path: Path | str) -> Path:
     """
     by_part: dict[str, dict[str, float]] = {}
     for row in measured["rows"]:
-        by_part.setdefault(row["part"], {})[row["phase"]] = row["ms"]
+        by_part.setdefault(printable(row["part"], 30), {})[row["phase"]] = row["ms"]
     parts = sorted(by_part, key=lambda part: sum(by_part[part].values()))
     phases = sorted({row["phase"] for row in measured["rows"]}, reverse=True)
     height = 0.95 + 0.32 * len(parts)
@@ -232,8 +236,8 @@ def as_pictures(bundle: DistilledDataset) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def _title(bundle: DistilledDataset) -> str:
-    n, steps = len(bundle.data.images), bundle.inner.total_steps
-    return f"{bundle.dataset}: {n} distilled image{'s' * (n != 1)}, {steps} training step{'s' * (steps != 1)}"
+    n, steps, dataset = len(bundle.data.images), bundle.inner.total_steps, printable(bundle.dataset, 30)
+    return f"{dataset}: {n} distilled image{'s' * (n != 1)}, {steps} training step{'s' * (steps != 1)}"
 
 
 def _caption(bundle: DistilledDataset, *, soft: bool, with_bars: bool) -> str:
@@ -246,7 +250,7 @@ def _caption(bundle: DistilledDataset, *, soft: bool, with_bars: bool) -> str:
     parts.append("pixels beyond black and white are clipped" if colour else "mid-grey is the mean of the real images")
     if soft:
         parts.append("bars: learned label, a weight for each class" if with_bars else "learned labels")
-    return "  ·  ".join(parts)
+    return " · ".join(parts)
 
 
 def _draw_label(axes: Axes, label: Float[np.ndarray, " classes"], lowest: float, highest: float) -> None:

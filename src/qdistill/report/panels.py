@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from qdistill.report.style import ACCENT, FAINT, MUTED, SECOND, SMALL, dress, in_powers_of_ten, shades
+from qdistill.report.style import ACCENT, FAINT, MUTED, SECOND, SMALL, PowersOfTen, dress, in_powers_of_ten, shades
 
 
 def draw_loss(axes: Axes, lines: Sequence[dict[str, Any]]) -> None:
@@ -121,6 +121,8 @@ def draw_executions(axes: Axes, cost: Mapping[str, Any]) -> None:
         point = (training["circuits"], training["accuracy"])
         axes.annotate(training["name"], point, (7, -3), textcoords="offset points", size=SMALL)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(PowersOfTen())
+    axes.xaxis.set_minor_formatter(PowersOfTen(minor_thresholds=(1, 0.4)))
     # Room for the names, which stand to the right of their points.
     low, high = axes.get_xlim()
     axes.set_xlim(low, high * (high / low) ** 0.35)
