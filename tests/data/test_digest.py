@@ -103,8 +103,9 @@ def test_the_name_makes_no_difference_and_the_order_only_to_the_ordered_digest()
     assert shuffled.ordered_digest != raw.ordered_digest
 
 
-BYTES = npst.arrays(np.uint8, st.tuples(st.just(3), *[st.integers(1, 4)] * 3))
-FLOATS = npst.arrays(np.float32, st.tuples(st.just(3), *[st.integers(1, 4)] * 3), elements=st.floats(-4, 4, width=32))
+SHAPES = st.tuples(st.just(3), st.sampled_from((2, 4)), st.integers(1, 4), st.integers(1, 4))
+BYTES = npst.arrays(np.uint8, SHAPES)
+FLOATS = npst.arrays(np.float32, SHAPES, elements=st.floats(-4, 4, width=32))
 THREE = np.array([0, 1, 1], np.int32)
 
 

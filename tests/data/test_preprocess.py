@@ -229,7 +229,7 @@ def test_inverse_does_not_clip():
         (lambda n: n.inverse(np.zeros((4, 4, 3), np.uint8)), "must be floating-point, but is uint8"),
         (lambda n: n(np.zeros((4, 4, 1), np.uint8)), r"height, width, 3\), but has \(4, 4, 1\)"),
         (lambda n: n(np.zeros((4, 3), np.uint8)), r"height, width, 3\), but has \(4, 3\)"),
-        (lambda n: Normalisation.fit(np.zeros((4, 4, 3), np.uint8), 255.0), r"has the shape \(4, 4, 3\)"),
+        (lambda n: Normalisation.fit(np.zeros((4, 4, 3), np.uint8), 255.0), r"but has \(4, 4, 3\)"),
         (lambda n: Normalisation.fit(np.zeros((0, 4, 4, 3), np.uint8), 255.0), "not be empty"),
         (lambda n: Normalisation.fit(np.zeros((1, 4, 4, 3), np.uint8), 0.0), "`scale` must be finite"),
     ],

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from qdistill.data import (
     Arrays,
     Digits,
     FashionMNIST,
+    Labelled,
+    Normalisation,
     RawDataset,
     Source,
     source,
@@ -303,6 +306,9 @@ def raw_dataset(**changes):
     return RawDataset(**parts | changes)
 
 
+ARRAYS = (np.zeros((2, 3, 2), np.uint8), np.array([0, 1])) * 2
+
+
 def floats(value):
     images = np.zeros((4, 3, 2, 1), np.float32)
     images[-1, 0, 0, 0] = value
@@ -316,6 +322,16 @@ def floats(value):
         ({"class_names": ()}, "`class_names` must name at least one class"),
         ({"scale": 0.0}, "`scale` must be finite and above 0, but is 0.0"),
         ({"scale": float("nan")}, "`scale` must be finite and above 0, but is nan"),
+        ({"scale": 10**400}, "`scale` must be finite and above 0, but is inf"),
+        ({"scale": 1e-40}, "`scale` must be from 1e-30 to 1e.30, but is 1e-40"),
+        ({"scale": True}, "`scale` must be a number, but was True"),
+        ({"scale": "255"}, "`scale` must be a number, but was '255'"),
+        ({"train_images": [[[[0]]]]}, "`train_images` must be a NumPy array, but is of type list"),
+        ({"test_labels": np.ma.array([0, 1], np.int32)}, "`test_labels` must be a NumPy array, .* MaskedArray"),
+        (
+            {"train_images": floats(1.0), "test_images": floats(255.0)[2:]},
+            "`train_images` and `test_images` must be in the same units, but reach to 1 and to 255",
+        ),
         (
             {"train_images": np.zeros((4, 3, 2), np.uint8)},
             r"`train_images` must have the shape .* \(4, 3, 2\)",
@@ -350,65 +366,83 @@ def test_a_raw_dataset_cannot_be_changed():
         raw_dataset().scale = 1.0
 
 
-# Arrays
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("shape", [(4, 3, 32, 32), (4, 1, 28, 28), (4, 3, 32, 30), (4, 1, 8, 4)])
+def test_channels_first_are_refused_with_what_to_write(shape):
+    images = np.zeros(shape, np.uint8)
+    written = re.escape("Give `images.transpose(0, 2, 3, 1)`.") + "$"
 
-
-def test_arrays_of_bytes_without_a_channel_axis():
-    images = np.arange(5 * 3 * 2, dtype=np.uint8).reshape(5, 3, 2)
-    mine = Arrays(images, np.array([0, 1, 2, 0, 1]), images[:2], np.array([2, 2]), name="mine")
-
-    raw = mine.load()
-
-    assert isinstance(mine, Source)
-    assert mine.image_shape == (3, 2, 1)
-    assert (raw.name, raw.class_names, raw.scale) == ("mine", ("0", "1", "2"), 255.0)
-    np.testing.assert_array_equal(raw.train_images[..., 0], images)
-    assert raw.test_labels.dtype == np.int32
-
-
-def test_arrays_of_floating_point_numbers():
-    images = np.linspace(0, 1, 4 * 3 * 2 * 3).reshape(4, 3, 2, 3)
-    labels = np.array([0, 1, 1, 0], np.uint8)
-
-    raw = Arrays(images, labels, images, labels, class_names=("cat", "dog")).load()
-
-    assert raw.train_images.dtype == np.float32
-    assert (raw.scale, raw.class_names) == (1.0, ("cat", "dog"))
-    assert Arrays(images * 9, labels, images, labels, scale=9.0).load().scale == 9.0
-
-
-IMAGES, LABELS = np.zeros((2, 3, 2), np.uint8), np.array([0, 1])
+    with pytest.raises(ArgumentError, match=r"`train_images` must have its channels last, .*" + written):
+        raw_dataset(train_images=images)
+    with pytest.raises(ArgumentError, match=r"`images` must have its channels last, .*" + written):
+        Labelled(images, np.zeros(4, np.int32))
+    with pytest.raises(ArgumentError, match=r"`images` must have its channels last, .*" + written):
+        Normalisation.fit(images, 255.0)
+    last = images.transpose(0, 2, 3, 1)
+    assert raw_dataset(train_images=last, test_images=last[:2]).train_images.shape == last.shape
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    "shape", [(4, 3, 5, 1), (4, 1, 1, 1), (4, 3, 3, 3), (4, 1, 7, 3), (4, 28, 28, 2), (4, 2, 9, 9)]
+)
+def test_images_of_few_rows_are_images(shape):
+    images = np.zeros(shape, np.uint8)
+
+    assert raw_dataset(train_images=images, test_images=images[:2]).train_images.shape == shape
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("names", "message"),
     [
-        (
-            lambda: Arrays(IMAGES, np.array([0, 2]), IMAGES, LABELS * 0),
-            "`class_names` .* the labels are 0, 2",
-        ),
-        (lambda: Arrays(IMAGES, LABELS - 1, IMAGES, LABELS), "`class_names` .* labels are -1, 0, 1"),
-        (lambda: Arrays(IMAGES, LABELS / 1, IMAGES, LABELS), "`class_names` .* labels are 0.0, 1.0"),
-        (lambda: Arrays(IMAGES, LABELS * 10**9, IMAGES, LABELS), "labels are 0, 1, 1000000000"),
-        (lambda: Arrays(IMAGES, LABELS[:0], IMAGES, LABELS[:0]), "the labels are none"),
-        (
-            lambda: Arrays(IMAGES[0], LABELS, IMAGES, LABELS),
-            r"`train_images` must have the shape .* \(3, 2\)",
-        ),
-        (
-            lambda: Arrays(IMAGES, LABELS, IMAGES.astype(int), LABELS),
-            "`test_images` must hold unsigned bytes",
-        ),
-        (lambda: Arrays(IMAGES, LABELS, IMAGES, LABELS / 1, ("a", "b")), "`test_labels` must hold integers"),
-        (lambda: Arrays(IMAGES, LABELS * 2**40, IMAGES, LABELS, ("a",)), "`train_labels` must fit into 32"),
-        (lambda: Arrays(IMAGES * 1.5 - 1, LABELS, IMAGES, LABELS), "`scale` must be given .* from -1 to -1"),
-        (lambda: Arrays(IMAGES + 255.0, LABELS, IMAGES, LABELS), "`scale` must be given .* to 255"),
-        (lambda: Arrays(IMAGES, LABELS[:1], IMAGES, LABELS), "`train_labels` must hold one label for each"),
+        ((1, 2), r"`class_names\[0\]` must be a string, but was 1 of type int"),
+        (("a", None), r"`class_names\[1\]` must be a string, but was None"),
+        (("a", b"b"), r"`class_names\[1\]` must be a string, but was b'b'"),
+        (("a", "a"), "`class_names` must hold each name once, but holds 'a' twice"),
+        (("a", ""), r"`class_names\[1\]` must not be blank"),
+        (("a", " \t"), r"`class_names\[1\]` must not be blank"),
+        (("a", "b\n"), r"`class_names\[1\]` must hold no control characters"),
+        (("a", "\x1b[31mb"), r"`class_names\[1\]` must hold no control characters"),
+        (("a", "\ud800"), r"`class_names\[1\]` must hold no .* lone surrogates"),
+        ("ab", "`class_names` must be a tuple of names .* but was 'ab'"),
+        ({"a", "b"}, "`class_names` must be a tuple of names in the order of the labels"),
+        ({"a": 0, "b": 1}, "`class_names` must be a tuple of names in the order of the labels"),
+        (np.array("ab"), "`class_names` must be a tuple of names"),
+        (2, "`class_names` must be a tuple of names .* but was 2"),
     ],
 )
-def test_arrays_that_cannot_be_a_dataset(make, message):
+def test_class_names_that_are_none(names, message):
     with pytest.raises(ArgumentError, match=message):
-        make().load()
+        raw_dataset(class_names=names)
+    with pytest.raises(ArgumentError, match=message):
+        Arrays(*ARRAYS, class_names=names)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    "to", [list, np.array, lambda names: tuple(np.array(names)), lambda names: np.array(names, object)]
+)
+def test_class_names_become_plain_strings(to):
+    names = ("T-shirt/top", "cœur \u200d$5")
+
+    for found in (raw_dataset(class_names=to(names)).class_names, Arrays(*ARRAYS, class_names=to(names)).class_names):
+        assert found == names
+        assert [type(name) for name in found] == [str, str]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", ["", " ", "a\nb", 1, None, "\udc00"])
+def test_a_dataset_has_a_name_that_can_be_shown(name):
+    with pytest.raises(ArgumentError, match="`name` must"):
+        raw_dataset(name=name)
+
+
+def test_the_arrays_of_a_dataset_cannot_be_changed():
+    raw = raw_dataset()
+
+    for part in ("train_images", "train_labels", "test_images", "test_labels"):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(raw, part)[0] = 0
 
 
 def test_the_images_of_a_file_cannot_be_changed(tmp_path, to_idx):

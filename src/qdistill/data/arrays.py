@@ -2,114 +2,89 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from jaxtyping import Shaped
-
-from qdistill.data.raw import Images, Labels, RawDataset, Shape
-from qdistill.errors import ArgumentError
+from qdistill.data.convert import as_images, as_labels
+from qdistill.data.raw import RawDataset, Shape
 
 
-@dataclass(frozen=True, eq=False)
 class Arrays:
-    """A dataset of the user's own arrays.
+    """A dataset of the user's own arrays, of NumPy, JAX, PyTorch, pandas or whatever else NumPy makes arrays of.
+
+    What has one meaning is converted, and the rest refused, when the dataset is made. The arrays are copied.
 
     Args:
-        train_images: unsigned bytes or floating-point numbers of shape (n, height, width, channels), or
-            (n, height, width) for one channel.
-        train_labels: integers of shape (n,), from 0.
-        test_images: like `train_images`.
+        train_images: pixels of shape (n, height, width, channels), or (n, height, width) for one channel: bytes, other
+            integers, booleans (0 is black) or floating-point numbers.
+        train_labels: whole numbers from 0, of shape (n,) or (n, 1); or their one-hot vectors, of shape (n, classes); or
+            names that are all among `class_names`.
+        test_images: like `train_images`, in the same units.
         test_labels: like `train_labels`.
         class_names: what each label means; the labels' own digits if left out.
         name: the dataset's name.
-        scale: the pixel value that stands for 1.0; if left out, 255 for bytes, and 1 for floating-point
-            images that lie within [0, 1].
+        scale: the pixel value that stands for 1.0; if left out, 255 for bytes, 1 for booleans, and 1 for floating-point
+            images that lie within [0, 1]. It must be given for others.
 
     Raises:
-        ArgumentError: `class_names` was left out and the labels do not say it; when loading, the arrays do
-            not fit together, see `RawDataset`.
+        ArgumentError: an argument cannot be read, can be read in several ways, or does not fit to the others.
     """
 
-    train_images: Shaped[np.ndarray, "..."] = field(repr=False)
-    train_labels: Shaped[np.ndarray, "..."] = field(repr=False)
-    test_images: Shaped[np.ndarray, "..."] = field(repr=False)
-    test_labels: Shaped[np.ndarray, "..."] = field(repr=False)
-    class_names: tuple[str, ...] = ()
-    name: str = "arrays"
-    scale: float | None = None
+    def __init__(
+        self,
+        train_images: Any,
+        train_labels: Any,
+        test_images: Any,
+        test_labels: Any,
+        class_names: Sequence[str] = (),
+        name: str = "arrays",
+        scale: float | None = None,
+    ) -> None:
+        train, test, unit = as_images(train_images, test_images, scale)
+        numbers, test_numbers, names = as_labels(train_labels, test_labels, class_names)
+        self._raw = RawDataset(
+            name=name,
+            class_names=names,
+            train_images=train,
+            train_labels=numbers,
+            test_images=test,
+            test_labels=test_numbers,
+            scale=unit,
+        )
 
-    def __post_init__(self) -> None:
-        if not self.class_names:
-            object.__setattr__(self, "class_names", _names_of(self.train_labels, self.test_labels))
+    @property
+    def name(self) -> str:
+        """The dataset's name."""
+        return self._raw.name
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What each label means."""
+        return self._raw.class_names
 
     @property
     def image_shape(self) -> Shape:
         """Height, width and number of channels of an image."""
-        height, width, channels = _as_images("train_images", self.train_images).shape[1:]
+        height, width, channels = self._raw.train_images.shape[1:]
         return height, width, channels
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
         """Give the arrays as a dataset; `data_dir` makes no difference to it."""
-        train_images = _as_images("train_images", self.train_images)
-        return RawDataset(
-            name=self.name,
-            class_names=self.class_names,
-            train_images=train_images,
-            train_labels=_as_labels("train_labels", self.train_labels),
-            test_images=_as_images("test_images", self.test_images),
-            test_labels=_as_labels("test_labels", self.test_labels),
-            scale=_usual_scale(train_images) if self.scale is None else self.scale,
-        )
+        return self._raw
 
+    def __eq__(self, other: object) -> bool:
+        """Whether name, contents and their order are the same."""
+        return isinstance(other, Arrays) and self._key == other._key
 
-def _names_of(*labels: Shaped[np.ndarray, "..."]) -> tuple[str, ...]:
-    """Name the classes 0, 1, ... by their numbers, given the labels of all parts."""
-    present = np.unique(np.concatenate([np.asarray(part).ravel() for part in labels]))
-    if not present.size or present.dtype.kind not in "iu" or not np.array_equal(present, np.arange(len(present))):
-        shown = ", ".join(str(label) for label in present[:5]) + (", ..." if len(present) > 5 else "")
-        raise ArgumentError(
-            f"Argument `class_names` must be given unless the labels are the integers from 0 without gaps, "
-            f"but the labels are {shown or 'none'}."
-        )
-    return tuple(str(label) for label in present)
+    def __hash__(self) -> int:
+        return hash(self._key)
 
+    def __repr__(self) -> str:
+        n_train, n_test = len(self._raw.train_labels), len(self._raw.test_labels)
+        shape = "x".join(map(str, self.image_shape))
+        return f"Arrays(name={self.name!r}, {n_train} + {n_test} images of {shape}, {len(self.class_names)} classes)"
 
-def _as_images(name: str, images: Shaped[np.ndarray, "..."]) -> Images:
-    """Bring images to float32 if they are floating-point numbers, and to four axes if they have three."""
-    images = np.asarray(images)
-    if images.ndim not in (3, 4):
-        raise ArgumentError(
-            f"Argument `{name}` must have the shape (n, height, width, channels) or (n, height, width), but "
-            f"has {images.shape}."
-        )
-    if images.dtype != np.uint8 and images.dtype.kind != "f":
-        raise ArgumentError(
-            f"Argument `{name}` must hold unsigned bytes (uint8) or floating-point numbers, but is {images.dtype}."
-        )
-    if images.dtype.kind == "f":
-        images = images.astype(np.float32, copy=False)
-    return images[..., None] if images.ndim == 3 else images
-
-
-def _as_labels(name: str, labels: Shaped[np.ndarray, "..."]) -> Labels:
-    labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu":
-        raise ArgumentError(f"Argument `{name}` must hold integers, but is {labels.dtype}.")
-    bounds = np.iinfo(np.int32)
-    if labels.size and (labels.min() < bounds.min or labels.max() > bounds.max):
-        raise ArgumentError(f"Argument `{name}` must fit into 32 bits, but reaches {labels.max()}.")
-    return labels.astype(np.int32, copy=False)
-
-
-def _usual_scale(images: Images) -> float:
-    if images.dtype == np.uint8:
-        return 255.0
-    if images.size and (images.min() < 0 or images.max() > 1):
-        raise ArgumentError(
-            f"Argument `scale` must be given for floating-point images outside [0, 1], but was left out, and "
-            f"the training images reach from {images.min():.4g} to {images.max():.4g}. It is the pixel value "
-            f"that stands for 1.0, such as 255."
-        )
-    return 1.0
+    @property
+    def _key(self) -> tuple[str, str]:
+        return self.name, self._raw.ordered_digest

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Shaped
 
-from qdistill.data.raw import Images, Labels, RawDataset, Shape
+from qdistill.data.raw import Images, Labels, RawDataset, Shape, check_layout
 from qdistill.data.stratify import quotas
 from qdistill.data.whitening import apply_filter, fit_filter, undo_filter
 from qdistill.errors import ArgumentError
@@ -50,14 +50,10 @@ class Normalisation(eqx.Module):
             whiten: measure the filter too after which neighbouring pixels and channels are hardly correlated.
 
         Raises:
-            ArgumentError: the images are empty or have another number of axes, or the scale is not finite and
-                above 0; or they are too small or too plain to be whitened.
+            ArgumentError: the images are empty, have another number of axes or their channels first, or are too small
+                or too plain to be whitened; or the scale is not finite and above 0.
         """
-        if images.ndim != 4 or images.size == 0:
-            raise ArgumentError(
-                f"Argument `images` must have the shape (n, height, width, channels) and not be empty, but "
-                f"has the shape {images.shape}."
-            )
+        check_layout("images", images)
         if not (np.isfinite(scale) and scale > 0):
             raise ArgumentError(f"Argument `scale` must be finite and above 0, but is {scale}.")
         n, channels = len(images), images.shape[-1]
@@ -125,12 +121,17 @@ class Labelled:
     Args:
         images: raw pixels of shape (n, height, width, channels).
         labels: int32 labels of shape (n,).
+
+    Raises:
+        ArgumentError: the images are empty, have another number of axes or their channels first, or there is not one
+            label for each.
     """
 
     images: Images
     labels: Labels
 
     def __post_init__(self) -> None:
+        check_layout("images", self.images)
         if self.labels.shape != self.images.shape[:1]:
             raise ArgumentError(
                 f"Argument `labels` must hold one label for each image, in the shape "

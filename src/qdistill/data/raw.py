@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Real
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int32, Shaped, UInt8
 
 from qdistill.data.digest import digest, head_of, item_hashes
+from qdistill.data.names import as_class_names, as_name
 from qdistill.errors import ArgumentError
 
 # The number of images has no name here: it is not the same in the parts of a dataset.
@@ -16,10 +19,16 @@ Images = UInt8[np.ndarray, "_ height width channels"] | Float32[np.ndarray, "_ h
 Labels = Int32[np.ndarray, "_"]
 Shape = tuple[int, int, int]
 
+_SMALLEST, _LARGEST = 1e-30, 1e30  # pixels are divided and multiplied by the scale in float32
+OTHER_UNITS = 100
+"""Parts of a dataset whose brightest pixels differ by this factor are not in the same units: 255 against 1 is one."""
+
 
 @dataclass(frozen=True, eq=False)
 class RawDataset:
     """Images and labels as published, with the publisher's division into training and test set.
+
+    The arrays are kept as they are, as read-only views.
 
     Args:
         name: the dataset's name.
@@ -31,8 +40,8 @@ class RawDataset:
         scale: the pixel value that stands for 1.0: 255 for uint8 images, as a rule 1 for float32 images.
 
     Raises:
-        ArgumentError: shapes, types, lengths or labels do not fit together, an array is empty, or a pixel is
-            not finite.
+        ArgumentError: shapes, types, lengths, units or labels do not fit together, an array is empty or has its
+            channels before its rows, a pixel is not finite, or a name cannot be shown or is there twice.
     """
 
     name: str
@@ -44,14 +53,15 @@ class RawDataset:
     scale: float
 
     def __post_init__(self) -> None:
-        if not self.class_names:
-            raise ArgumentError("Argument `class_names` must name at least one class, but is empty.")
-        if not (np.isfinite(self.scale) and self.scale > 0):
-            raise ArgumentError(f"Argument `scale` must be finite and above 0, but is {self.scale}.")
+        object.__setattr__(self, "name", as_name("name", self.name))
+        object.__setattr__(self, "class_names", as_class_names(self.class_names))
+        object.__setattr__(self, "scale", as_scale(self.scale))
         for part in ("train", "test"):
             images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
             check_images(f"{part}_images", images)
             check_labels(f"{part}_labels", labels, len(images), len(self.class_names))
+            object.__setattr__(self, f"{part}_images", _read_only(images))
+            object.__setattr__(self, f"{part}_labels", _read_only(labels))
         if self.test_images.shape[1:] != self.train_images.shape[1:]:
             raise ArgumentError(
                 f"Argument `test_images` must have images of the shape {self.train_images.shape[1:]} of "
@@ -62,6 +72,7 @@ class RawDataset:
                 f"Argument `test_images` must have the type {self.train_images.dtype} of `train_images`, but "
                 f"has {self.test_images.dtype}."
             )
+        check_units(self.train_images, self.test_images)
 
     @cached_property
     def digest(self) -> str:
@@ -100,24 +111,58 @@ class RawDataset:
         return replace(self, train_images=train, test_images=test, scale=scale)
 
 
+def as_scale(scale: Any) -> float:
+    """The scale as a float.
+
+    Raises:
+        ArgumentError: it is no number, not finite, not above 0, or too small or large for float32.
+    """
+    if isinstance(scale, (bool, np.bool_)) or not isinstance(scale, Real):
+        raise ArgumentError(f"Argument `scale` must be a number, but was {scale!r}.")
+    try:
+        number = float(scale)
+    except OverflowError:
+        number = np.inf
+    if not (np.isfinite(number) and number > 0):
+        raise ArgumentError(f"Argument `scale` must be finite and above 0, but is {number}.")
+    if not _SMALLEST <= number <= _LARGEST:
+        raise ArgumentError(f"Argument `scale` must be from {_SMALLEST} to {_LARGEST}, but is {number}.")
+    return number
+
+
 def check_images(name: str, images: Shaped[np.ndarray, "..."]) -> None:
     """Raise an ArgumentError that names the argument unless it is a batch of images with finite pixels."""
+    _check_array(name, images)
     if images.dtype not in (np.uint8, np.float32):
         raise ArgumentError(f"Argument `{name}` must be of type uint8 or float32, but is {images.dtype}.")
-    if images.ndim != 4:
-        raise ArgumentError(
-            f"Argument `{name}` must have the shape (n, height, width, channels), but has {images.shape}."
-        )
-    if images.size == 0:
-        raise ArgumentError(f"Argument `{name}` must not be empty, but has the shape {images.shape}.")
+    check_layout(name, images)
     # One image at a time would be slow, all at once would take a quarter of the images' memory again.
     blocks = range(0, len(images), 4096) if images.dtype == np.float32 else ()
     if not all(np.isfinite(images[start : start + 4096]).all() for start in blocks):
         raise ArgumentError(f"Argument `{name}` must be finite, but holds NaN or infinity.")
 
 
+def check_layout(name: str, images: Shaped[np.ndarray, "..."]) -> None:
+    """Raise an ArgumentError that names the argument unless it has the axes of a batch of images.
+
+    Three rows or one, and another number of channels than three or one: that is a batch with its channels first.
+    """
+    if images.ndim != 4:
+        raise ArgumentError(
+            f"Argument `{name}` must have the shape (n, height, width, channels), but has {images.shape}."
+        )
+    if images.size == 0:
+        raise ArgumentError(f"Argument `{name}` must not be empty, but has the shape {images.shape}.")
+    if images.shape[1] in (1, 3) and images.shape[3] not in (1, 3):
+        raise ArgumentError(
+            f"Argument `{name}` must have its channels last, in the shape (n, height, width, channels), but has the "
+            f"shape {images.shape}, with {images.shape[1]} first. Give `images.transpose(0, 2, 3, 1)`."
+        )
+
+
 def check_labels(name: str, labels: Shaped[np.ndarray, "..."], n_images: int, n_classes: int) -> None:
     """Raise an ArgumentError that names the argument unless it holds one label for each image."""
+    _check_array(name, labels)
     if labels.dtype != np.int32:
         raise ArgumentError(f"Argument `{name}` must be of type int32, but is {labels.dtype}.")
     if labels.shape != (n_images,):
@@ -131,3 +176,25 @@ def check_labels(name: str, labels: Shaped[np.ndarray, "..."], n_images: int, n_
             f"Argument `{name}` must hold labels from 0 to {n_classes - 1}, one for each class name, but "
             f"holds {lowest if lowest < 0 else highest}."
         )
+
+
+def check_units(train: Shaped[np.ndarray, "..."], test: Shaped[np.ndarray, "..."]) -> None:
+    """Raise an ArgumentError if one part reaches to 1 and the other far beyond, such as to 255."""
+    highest = {"train": float(train.max()), "test": float(test.max())}
+    low, high = sorted(highest.values())
+    if 0 < low <= 1 and high >= OTHER_UNITS * low:
+        raise ArgumentError(
+            f"Arguments `train_images` and `test_images` must be in the same units, but reach to "
+            f"{highest['train']:.4g} and to {highest['test']:.4g}. Divide the one or multiply the other."
+        )
+
+
+def _check_array(name: str, value: Any) -> None:
+    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
+        raise ArgumentError(f"Argument `{name}` must be a NumPy array, but is of type {type(value).__name__}.")
+
+
+def _read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
