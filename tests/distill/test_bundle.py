@@ -25,7 +25,7 @@ from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import InnerLoop
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.models import ARCHITECTURES, LeNet, LeNetArchitecture, QuantumLeNetArchitecture, named_weights
-from qdistill.quantum import Angle, Circuit, Operation
+from qdistill.quantum import Circuit, Operation, feature, weight
 
 from .numpy_replay import read_bundle
 from .samples import random_bundle
@@ -49,9 +49,9 @@ ARCHITECTURE_CASES = [
         ansatz=Circuit(
             2,
             (
-                Operation("RX", (1,), (Angle("feature", 1, -0.1, 0.3),)),
+                Operation("RX", (1,), (0.3 - 0.1 * feature(1) + weight(0) * feature(0),)),
                 Operation("Unitary", (0,), matrix=((0.6j, 0.8 + 0j), (0.8 + 0j, 0.6j))),
-                Operation("CRZ", (1, 0), (Angle("weight"),)),
+                Operation("CRZ", (1, 0), (weight(0),)),
             ),
         ),
     ),
@@ -127,8 +127,8 @@ def test_one_bundle_gives_the_same_bytes_whatever_the_order_of_its_dicts(tmp_pat
 def test_the_loaded_bundle_trains_to_the_same_bits(good: Path) -> None:
     bundle = random_bundle()
     trained = [named_weights(b.train()) for b in (bundle, bundle, DistilledDataset.load(good))]
-    for name, weight in bundle.initial_weights.items():
-        assert not np.array_equal(trained[0][name], weight), "it has not been trained"
+    for name, initial in bundle.initial_weights.items():
+        assert not np.array_equal(trained[0][name], initial), "it has not been trained"
         assert np.array_equal(trained[0][name], trained[1][name])
         assert np.array_equal(trained[0][name], trained[2][name])
 

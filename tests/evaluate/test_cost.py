@@ -17,9 +17,12 @@ from qdistill.quantum import (
     NoEmbedding,
     PauliZ,
     QuantumLayer,
+    constant,
+    feature,
     layer_calls,
+    weight,
 )
-from qdistill.quantum.circuit import Circuit, Operation, constant, feature, weight
+from qdistill.quantum.circuit import Circuit, Operation
 
 
 def layer(*operations: Operation, n_weights: int, embedding: object = None, **fields: object) -> QuantumLayer:

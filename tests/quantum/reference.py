@@ -59,20 +59,35 @@ def random_unitary(chooser: random.Random) -> tuple[tuple[complex, complex], tup
     return ((phase_a * cos, -phase_a * phase_c * sin), (phase_b * sin, phase_b * phase_c * cos))
 
 
-def random_angle(chooser: random.Random, n_weights: int, n_features: int) -> Angle:
-    """A constant, a weight or a feature, as it is or with a scale and an offset."""
-    source = chooser.choice(["constant", "weight"] + ["feature"] * (n_features > 0))
-    if source == "constant":
-        return constant(chooser.uniform(-math.pi, math.pi))
-    index = chooser.randrange(n_weights if source == "weight" else n_features)
-    if chooser.random() < 0.5:
-        return weight(index) if source == "weight" else feature(index)
-    scale, offset = chooser.uniform(-2, 2), chooser.uniform(-math.pi, math.pi)
-    return Angle("weight" if source == "weight" else "feature", index, scale, offset)
+def random_angle(chooser: random.Random, n_weights: int, n_features: int, *, polynomials: bool = True) -> Angle:
+    """A constant, an entry as it is or with a scale and an offset, and polynomials of several entries."""
+
+    def entry() -> Angle:
+        if n_features and chooser.random() < 0.5:
+            return feature(chooser.randrange(n_features))
+        return weight(chooser.randrange(n_weights))
+
+    kind = chooser.choice(["constant", "entry", "entry", "affine"] + ["sum", "product"] * polynomials)
+    offset = constant(chooser.uniform(-math.pi, math.pi))
+    if kind == "constant":
+        return offset
+    if kind == "entry":
+        return entry()
+    affine = chooser.uniform(-2, 2) * entry() + offset
+    if kind == "affine":
+        return affine
+    total = affine + chooser.uniform(-2, 2) * entry()
+    return total if kind == "sum" else total + chooser.uniform(-0.3, 0.3) * entry() * entry()
 
 
 def random_circuit(
-    chooser: random.Random, n_wires: int, n_operations: int, *, n_weights: int = 6, n_features: int = 0
+    chooser: random.Random,
+    n_wires: int,
+    n_operations: int,
+    *,
+    n_weights: int = 6,
+    n_features: int = 0,
+    polynomials: bool = True,
 ) -> Circuit:
     """A circuit over all gates; the chooser is a seeded generator or Hypothesis's."""
     names = [name for name, gate in GATES.items() if gate.n_wires <= n_wires] + [UNITARY]
@@ -84,17 +99,24 @@ def random_circuit(
             operations.append(Operation(UNITARY, wires, matrix=random_unitary(chooser)))
             continue
         wires = tuple(chooser.sample(range(n_wires), GATES[name].n_wires))
-        angles = [random_angle(chooser, n_weights, n_features) for _ in range(GATES[name].n_angles)]
+        angles = [
+            random_angle(chooser, n_weights, n_features, polynomials=polynomials) for _ in range(GATES[name].n_angles)
+        ]
         operations.append(Operation(name, wires, tuple(angles)))
     return Circuit(n_wires, tuple(operations))
 
 
 def angle_value(angle: Angle, weights: Any, features: Any) -> Any:
     """The angle in radians, in the arithmetic of the vectors."""
-    if angle.source == "constant":
-        return angle.offset
-    source = weights if angle.source == "weight" else features
-    return angle.scale * source[angle.index] + angle.offset
+    total = 0.0
+    for term in angle.terms:
+        product = term.coefficient
+        for index in term.weights:
+            product = product * weights[index]
+        for index in term.features:
+            product = product * features[index]
+        total = total + product
+    return total
 
 
 def on_wires(matrix: np.ndarray, wires: Sequence[int], n_wires: int) -> np.ndarray:

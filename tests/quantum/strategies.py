@@ -36,13 +36,20 @@ def unchanged_global_random_state() -> Iterator[None]:
 
 
 @st.composite
-def circuits(draw: st.DrawFn, *, min_wires: int = 1, max_wires: int = 5) -> Circuit:
+def circuits(draw: st.DrawFn, *, min_wires: int = 1, max_wires: int = 5, polynomials: bool = True) -> Circuit:
     """Circuits over all gates, of up to 20 operations, with at most N_WEIGHTS weights and N_FEATURES features."""
     n_wires = draw(st.integers(min_wires, max_wires))
     n_operations = draw(st.integers(0, 20))
     chooser = draw(st.randoms(use_true_random=False))
     with unchanged_global_random_state():
-        return random_circuit(chooser, n_wires, n_operations, n_weights=N_WEIGHTS, n_features=N_FEATURES)
+        return random_circuit(
+            chooser,
+            n_wires,
+            n_operations,
+            n_weights=N_WEIGHTS,
+            n_features=N_FEATURES,
+            polynomials=polynomials,
+        )
 
 
 def vectors(seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,6 @@ from hypothesis import given
 
 from qdistill.errors import ArgumentError, CircuitError, QDistillError
 from qdistill.quantum import (
-    Angle,
     AngleEmbedding,
     BasicEntangling,
     Circuit,
@@ -29,18 +28,14 @@ from qdistill.quantum.gates import GATES
 from .strategies import circuits
 
 
-def test_angle_is_scaled_with_its_offset() -> None:
-    assert Angle("weight", 3, 2.0, 1.0).scaled(-0.5) == Angle("weight", 3, -1.0, -0.5)
-    assert constant(2.0).scaled(0.5) == constant(1.0)
-
-
 def test_lengths_are_the_largest_index_plus_one() -> None:
     circuit = Circuit(2, (Operation("RX", (0,), (weight(4),)), Operation("CRZ", (1, 0), (feature(1),))))
     assert (circuit.n_weights, circuit.n_features) == (5, 2)
     assert (Circuit(2).n_weights, Circuit(2).n_features) == (0, 0)
-    # A constant has an index too, which counts for nothing.
-    fixed = Circuit(1, (Operation("RX", (0,), (Angle("constant", 7, 0.0, 1.0),)),))
-    assert (fixed.n_weights, fixed.n_features) == (0, 0)
+    several = Circuit(1, (Operation("RX", (0,), (weight(1) * feature(3) + weight(2),)),))
+    assert (several.n_weights, several.n_features) == (3, 4)
+    cancelled = Circuit(1, (Operation("RX", (0,), (weight(7) - weight(7) + 1.0,)),))
+    assert (cancelled.n_weights, cancelled.n_features) == (0, 0)
 
 
 def test_circuits_are_equal_and_hashed_by_what_they_hold() -> None:
@@ -122,13 +117,6 @@ def test_lists_arrays_and_numbers_are_kept_as_plain_data(given: tuple[Any, ...],
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_angles_are_kept_as_plain_data() -> None:
-    angle = Angle("weight", np.int64(3), np.float32(0.5), 2)  # type: ignore[arg-type]
-    assert repr(angle) == repr(Angle("weight", 3, 0.5, 2.0))
-    assert json.dumps(Circuit(1, (Operation("RX", (0,), (angle,)),)).to_json())
-
-
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -144,10 +132,6 @@ def test_angles_are_kept_as_plain_data() -> None:
         (lambda: Operation("Unitary", (0,), matrix=["ab", "cd"]), "`matrix` must be the rows of a 2x2 matrix"),
         (lambda: Operation("Unitary", (0,), matrix=[[1, 0], [0]]), "`matrix` must be the rows of a 2x2 matrix"),
         (lambda: Operation("Unitary", (0,), matrix=np.eye(4)), r"unitary of shape \(2, 2\), .* shape \(4, 4\)"),
-        (lambda: weight("a"), "`index` must be an integer, but was 'a'"),
-        (lambda: feature(0.5), "`index` must be an integer, but was 0.5"),
-        (lambda: Angle("weight", 0, "2"), "`scale` must be a number, but was '2'"),
-        (lambda: Angle("weight", 0, 1.0, None), "`offset` must be a number, but was None"),
         (lambda: Circuit(2.0), "`n_wires` must be an integer, but was 2.0"),
         (lambda: Circuit(1, Operation("H", (0,))), "`operations` must be a sequence of operations, but was Operation"),
         (lambda: Circuit(1, ("H",)), "`operations` must be operations, but one of them was 'H'"),
@@ -156,18 +140,6 @@ def test_angles_are_kept_as_plain_data() -> None:
 def test_what_has_no_meaning_is_named(build: Any, message: str) -> None:
     with pytest.raises(CircuitError, match=message):
         build()
-
-
-@pytest.mark.parametrize("index", [-1, -3])
-@pytest.mark.parametrize("source", ["weight", "feature"])
-def test_angles_count_from_zero(source: Any, index: int) -> None:
-    with pytest.raises(CircuitError, match=f"`index` must be at least 0, but was {index}"):
-        Angle(source, index)
-
-
-def test_angles_come_from_a_known_source(unchecked: None) -> None:
-    with pytest.raises(CircuitError, match=r"`source` must be one of .* was 'weights'. Did you mean 'weight'\?"):
-        Angle("weights", 0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("wire", [-1, 2])
@@ -212,6 +184,10 @@ def test_a_circuit_survives_being_written_down(circuit: Circuit) -> None:
     assert Circuit.from_json(json.loads(json.dumps(circuit.to_json()))) == circuit
 
 
+OLD = {"source": "weight", "index": 0, "scale": 1.0, "offset": 0.0}
+TERM = ["operations", 0, "angles", 0, "terms", 0]
+
+
 def changed(path: list[Any], value: Any) -> Any:
     """A written circuit with another value at a place."""
     unitary = Operation("Unitary", (1,), matrix=((0.6j, 0.8 + 0j), (0.8 + 0j, 0.6j)))
@@ -236,10 +212,16 @@ def changed(path: list[Any], value: Any) -> Any:
         (changed(["operations", 0, "wires"], [0.5]), r"wires of operation 0 are"),
         (changed(["operations", 0, "wires"], [7]), "wires 0 to 1"),
         (changed(["operations", 0, "code"], 1), "operation 0 is not an object"),
-        (changed(["operations", 0, "angles", 0, "index"], -1), "`index` must be at least 0"),
-        (changed(["operations", 0, "angles", 0, "source"], "wait"), "Did you mean 'weight'"),
-        (changed(["operations", 0, "angles", 0, "scale"], float("inf")), "`scale` must be finite"),
-        (changed(["operations", 0, "angles", 0, "offset"], "x"), "`offset` of an angle of operation 0 is 'x'"),
+        (changed(["operations", 0, "angles", 0], OLD), "an angle of operation 0 is not an object of terms: {'source'"),
+        (changed([*TERM, "weights"], [-1]), r"`weights` must be indices of at least 0, but was \(-1,\)"),
+        (changed([*TERM, "features"], [0.5]), r"the features of a term of an angle of operation 0 are \[0.5\]"),
+        (changed([*TERM, "weights"], [True]), r"the weights of a term of an angle of operation 0 are \[True\]"),
+        (changed([*TERM, "weights"], 0), "`weights` of a term of an angle of operation 0 is 0"),
+        (changed([*TERM, "power"], 2), "a term of an angle of operation 0 is not an object of coefficient, weights"),
+        (changed([*TERM, "coefficient"], float("inf")), "`coefficient` must be a finite number, but was inf"),
+        (changed([*TERM, "coefficient"], 10**400), "`coefficient` must be a finite number, but was 1000"),
+        (changed([*TERM, "coefficient"], "x"), "`coefficient` of a term of an angle of operation 0 is 'x'"),
+        (changed([*TERM, "coefficient"], True), "`coefficient` of a term of an angle of operation 0 is True"),
         (changed(["operations", 1, "matrix"], [[1, 0], [0, 1]]), "is not 2x2 pairs"),
         (changed(["operations", 1, "matrix"], ["a"]), "is not 2x2 pairs"),
         (changed(["operations", 1, "matrix", 0, 0], [2.0, 0.0]), "must be a unitary"),

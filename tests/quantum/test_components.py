@@ -140,7 +140,7 @@ class TestAnsatz:
     def test_reads_every_weight_once_and_in_order(self, name: str, n_wires: int, n_layers: int) -> None:
         ansatz = ANSATZE[name].make(n_wires, n_layers)
         circuit = ansatz.circuit()
-        read = [angle.index for o in circuit.operations for angle in o.angles if angle.source == "weight"]
+        read = [index for o in circuit.operations for angle in o.angles for index in angle.weights]
         assert read == list(range(math.prod(ansatz.weight_shape)))
         assert (circuit.n_wires, circuit.n_weights, circuit.n_features) == (n_wires, len(read), 0)
 

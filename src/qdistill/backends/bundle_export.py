@@ -214,8 +214,7 @@ def _gates(circuit: Circuit) -> list[dict[str, Any]]:
         if operation.angles:
             axes = "ZYZ" if operation.gate == "Rot" else operation.gate[1:]
             for axis, angle in zip(axes, operation.angles, strict=True):
-                places = {"source": angle.source, "index": angle.index, "scale": angle.scale, "offset": angle.offset}
-                gates.append({"axis": axis, "wires": wires, **places})
+                gates.append({"axis": axis, "wires": wires, **angle.to_json()})
         else:
             matrix = np.array(operation.matrix) if operation.gate == UNITARY else GATES[operation.gate].matrix()
             gates.append({"real": matrix.real.tolist(), "imaginary": matrix.imag.tolist(), "wires": wires})

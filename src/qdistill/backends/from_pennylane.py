@@ -21,7 +21,8 @@ import numpy as np
 from qdistill.backends.extras import require
 from qdistill.backends.standard_gates import standard_gate, unsupported
 from qdistill.errors import ArgumentError, CircuitError
-from qdistill.quantum.circuit import Angle, Circuit, Operation, constant
+from qdistill.quantum.angle import Angle, constant, feature, weight
+from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.gates import UNITARY
 
 _NAMES = {
@@ -281,6 +282,6 @@ def _affine(
             angles.append(constant(offset))
             continue
         index = int(used[0])
-        kind = ("weight", index) if index < n_weights else ("feature", index - n_weights)
-        angles.append(Angle(kind[0], kind[1], float(slope[index]), offset))  # type: ignore[arg-type]
+        entry = weight(index) if index < n_weights else feature(index - n_weights)
+        angles.append(float(slope[index]) * entry + offset)
     return angles

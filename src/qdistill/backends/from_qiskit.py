@@ -11,7 +11,8 @@ import numpy as np
 from qdistill.backends.extras import require
 from qdistill.backends.standard_gates import STANDARD_GATES, standard_gate, unsupported
 from qdistill.errors import ArgumentError, CircuitError
-from qdistill.quantum.circuit import Angle, Circuit, Operation, constant
+from qdistill.quantum.angle import Angle, constant, feature, weight
+from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.gates import UNITARY
 
 _SILENT = ("barrier", "delay", "global_phase")
@@ -91,9 +92,9 @@ def _sources(vectors: Mapping[str, list[Any]], order: list[str], features: Itera
         if name not in vectors:
             raise ArgumentError.unknown("features", name, vectors)
     result: dict[Any, Angle] = {}
-    for source, names in (("feature", features), ("weight", [name for name in order if name not in features])):
+    for entry, names in ((feature, features), (weight, [name for name in order if name not in features])):
         parameters = [parameter for name in names for parameter in vectors[name]]
-        result |= {parameter: Angle(source, index) for index, parameter in enumerate(parameters)}  # type: ignore[arg-type]
+        result |= {parameter: entry(index) for index, parameter in enumerate(parameters)}
     return result
 
 
@@ -159,6 +160,4 @@ def _angle(value: Any, sources: Mapping[Any, Angle], where: str) -> Angle:
             f"Operation {where}, must have angles of the form scale * parameter + offset with one parameter, but one "
             f"of its angles is {value}."
         )
-    source, scale = sources[parameters[0]], float(slope)
-    offset = float(value.assign(parameters[0], 0.0))
-    return Angle(source.source, source.index, scale, offset) if scale else constant(offset)
+    return float(slope) * sources[parameters[0]] + float(value.assign(parameters[0], 0.0))

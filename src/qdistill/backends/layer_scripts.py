@@ -6,7 +6,8 @@ import numpy as np
 
 from qdistill.backends.pennylane import PENNYLANE_NAMES
 from qdistill.backends.qiskit import QISKIT_NAMES
-from qdistill.quantum.circuit import Angle, Circuit, Operation
+from qdistill.quantum.angle import Angle
+from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.embedding import AmplitudeEmbedding
 from qdistill.quantum.gates import UNITARY
 from qdistill.quantum.layer import QuantumLayer
@@ -181,8 +182,4 @@ def _arguments(operation: Operation) -> str:
 
 
 def _expression(angle: Angle) -> str:
-    if angle.source == "constant":
-        return repr(angle.offset)
-    text = f"{'angles' if angle.source == 'weight' else 'features'}[{angle.index}]"
-    text = text if angle.scale == 1.0 else f"{angle.scale!r} * {text}"
-    return text if angle.offset == 0.0 else f"{text} + {angle.offset!r}"
+    return angle.expression("angles[{}]", "features[{}]")

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from qdistill.quantum.circuit import Angle, Circuit
+from qdistill.quantum.angle import Angle
+from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.layer import QuantumLayer
 from qdistill.quantum.observable import PauliZ, pauli_strings
 from qdistill.quantum.preparation import embedded, embedded_features
@@ -158,7 +159,7 @@ def measured_circuit(layer: QuantumLayer, *, by_features: bool = True) -> Measur
         circuit=apart,
         angles=angles,
         gates=gates,
-        shifted=tuple(by_features if angle.source == "feature" else layer.trainable for angle in angles),
+        shifted=tuple(angle.reads(weights=layer.trainable, features=by_features) for angle in angles),
         settings=tuple(basis_letters(setting, n) for setting in measurement_settings(observable)),
         terms=tuple(terms),
         places=tuple(tuple(place % (len(terms) + 1) for place in row) for row in places),

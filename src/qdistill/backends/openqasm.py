@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qdistill.quantum.circuit import Angle, Circuit
+from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.gates import UNITARY, euler_angles
 from qdistill.quantum.layer import QuantumLayer
 from qdistill.quantum.observable import pauli_strings
@@ -47,7 +47,7 @@ def circuit_to_openqasm(circuit: Circuit) -> str:
     lines.append(f"qubit[{circuit.n_wires}] q;")
     for operation in circuit.operations:
         wires = ", ".join(f"q[{wire}]" for wire in operation.wires)
-        angles = [_expression(angle) for angle in operation.angles]
+        angles = [angle.expression("weights_{}", "features_{}") for angle in operation.angles]
         if operation.gate == UNITARY:
             _, phi, theta, omega = euler_angles(np.array(operation.matrix))
             lines.append(f"U({theta!r}, {omega!r}, {phi!r}) {wires};")
@@ -57,14 +57,3 @@ def circuit_to_openqasm(circuit: Circuit) -> str:
             given = f"({', '.join(angles)})" if angles else ""
             lines.append(f"{QASM_NAMES[operation.gate]}{given} {wires};")
     return "\n".join([*lines, ""])
-
-
-def _expression(angle: Angle) -> str:
-    if angle.source == "constant":
-        return repr(float(angle.offset))
-    text = f"{angle.source}s_{angle.index}"
-    if angle.scale != 1.0:
-        text = f"{float(angle.scale)!r} * {text}"
-    if angle.offset:
-        text += f" {'-' if angle.offset < 0 else '+'} {abs(float(angle.offset))!r}"
-    return text

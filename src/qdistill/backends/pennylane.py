@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from qdistill.backends.extras import require
 from qdistill.errors import ArgumentError
-from qdistill.quantum.circuit import Angle, Circuit
+from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.embedding import AmplitudeEmbedding
 from qdistill.quantum.gates import UNITARY
 from qdistill.quantum.layer import QuantumLayer
@@ -105,7 +105,7 @@ def queue(qml: Any, circuit: Circuit, weights: Any, features: Any) -> None:
         if operation.gate == UNITARY:
             gate(np.array(operation.matrix), wires=operation.wires)
         else:
-            gate(*(_value(angle, weights, features) for angle in operation.angles), wires=list(operation.wires))
+            gate(*(angle.value(weights, features) for angle in operation.angles), wires=list(operation.wires))
 
 
 def check_preparation(preparation: str) -> None:
@@ -120,13 +120,6 @@ def layer_arrays(layer: QuantumLayer) -> dict[str, np.ndarray]:
     if not isinstance(layer.observable, PauliZ):
         arrays["coefficients"] = np.asarray(layer.observable.coefficients)
     return arrays
-
-
-def _value(angle: Angle, weights: Any, features: Any) -> Any:
-    if angle.source == "constant":
-        return angle.offset
-    entry = (weights if angle.source == "weight" else features)[angle.index]
-    return entry if (angle.scale, angle.offset) == (1.0, 0.0) else angle.scale * entry + angle.offset
 
 
 def _pauli(qml: Any, string: str, wires: tuple[int, ...]) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 from qdistill.backends.extras import require
 from qdistill.backends.pennylane import Preparation, check_preparation
 from qdistill.errors import CircuitError
-from qdistill.quantum.circuit import Angle, Circuit
+from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.embedding import AmplitudeEmbedding
 from qdistill.quantum.gates import UNITARY
 from qdistill.quantum.layer import QuantumLayer
@@ -121,18 +121,12 @@ def circuit_to_qiskit(circuit: Circuit) -> Any:
     """
     qiskit = require("qiskit", "qiskit")
     vector = require("qiskit.circuit", "qiskit").ParameterVector
-    sources = {"weight": vector("weights", circuit.n_weights), "feature": vector("features", circuit.n_features)}
+    weights, features = vector("weights", circuit.n_weights), vector("features", circuit.n_features)
     result = qiskit.QuantumCircuit(circuit.n_wires)
-
-    def value(angle: Angle) -> Any:
-        if angle.source == "constant":
-            return angle.offset
-        entry = sources[angle.source][angle.index]
-        return entry if (angle.scale, angle.offset) == (1.0, 0.0) else angle.scale * entry + angle.offset
 
     for operation in circuit.operations:
         qubits = [circuit.n_wires - 1 - wire for wire in operation.wires]
-        angles = [value(angle) for angle in operation.angles]
+        angles = [angle.value(weights, features) for angle in operation.angles]
         if operation.gate == UNITARY:
             result.unitary(np.array(operation.matrix), qubits)
         elif operation.gate == "Rot":

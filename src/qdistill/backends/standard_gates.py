@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from qdistill.errors import CircuitError
-from qdistill.quantum.circuit import Angle, Operation, constant
+from qdistill.quantum.angle import Angle, constant
+from qdistill.quantum.circuit import Operation
 from qdistill.quantum.gates import UNITARY
 
 Wires = tuple[int, ...]

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from qdistill.errors import ArgumentError
 from qdistill.models import Model
@@ -68,12 +67,17 @@ def evaluations_per_gradient(
         gradient: how gradients are taken.
         directions: that SPSA averages over.
         by_features: whether the gradient of the features is needed.
+
+    Returns:
+        Under "gradient of the features" what those take beyond the gradient of the weights: an angle that reads both is
+        shifted once.
     """
     if gradient == "spsa":
         return {"values": 1, "perturbed values": 2 * directions}
-    weights = sum(_shifts(layer.circuit, "weight")) if layer.trainable else 0
     whole = embedded(layer.embedding, layer.circuit)
-    features = sum(_shifts(whole, "feature")) if by_features else 0
+    weights = _shifts(whole, weights=layer.trainable, features=False)
+    # What is shifted for the weights of an angle serves its features too.
+    features = _shifts(whole, weights=layer.trainable, features=by_features) - weights
     return {"values": 1, "gradient of the weights": weights, "gradient of the features": features}
 
 
@@ -169,11 +173,11 @@ def depth(circuit: Circuit) -> int:
     return max(busy, default=0)
 
 
-def _shifts(circuit: Circuit, source: Literal["weight", "feature"]) -> list[int]:
-    """Shifted evaluations for each angle that is read from a source."""
-    return [
+def _shifts(circuit: Circuit, *, weights: bool, features: bool) -> int:
+    """Shifted evaluations for all angles that read weights or features, where those count."""
+    return sum(
         2 * len(shift_rule(operation.gate))
         for operation in circuit.operations
         for angle in operation.angles
-        if angle.source == source
-    ]
+        if angle.reads(weights=weights, features=features)
+    )

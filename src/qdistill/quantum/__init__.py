@@ -1,8 +1,9 @@
 """Circuits as data, and their exact, differentiable meaning in JAX."""
 
+from qdistill.quantum.angle import Angle, Term, constant, feature, weight
 from qdistill.quantum.ansatz import Ansatz, BasicEntangling, StronglyEntangling
 from qdistill.quantum.calls import LayerCall, answered, layer_calls, on_each, quantum_layers, wires_needed
-from qdistill.quantum.circuit import Angle, Circuit, Operation, constant, feature, weight
+from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.device import DeviceModel, Pair
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding
 from qdistill.quantum.layer import QuantumLayer, choose_form, for_batch
@@ -52,6 +53,7 @@ __all__ = [
     "PauliZ",
     "QuantumLayer",
     "StronglyEntangling",
+    "Term",
     "answered",
     "apply",
     "choose_form",

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from qdistill.errors import CircuitError
-from qdistill.quantum.circuit import Circuit, Operation, weight
+from qdistill.quantum.angle import weight
+from qdistill.quantum.circuit import Circuit, Operation
 
 
 @runtime_checkable

@@ -5,69 +5,18 @@ Everything here is frozen and hashable, holds no arrays, and knows nothing of JA
 
 from __future__ import annotations
 
-import math
 import operator
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from qdistill.errors import CircuitError
+from qdistill.quantum.angle import Angle, constant, weight
+from qdistill.quantum.arguments import as_number, json_fields, keep
 from qdistill.quantum.gates import GATES, UNITARY, euler_angles
-
-
-@dataclass(frozen=True)
-class Angle:
-    """Where the angle of a gate comes from: ``scale * source[index] + offset``, in radians.
-
-    Args:
-        source: the flat weight vector, the feature vector, or neither (then the angle is `offset`).
-        index: which entry of the source.
-        scale: factor on that entry.
-        offset: radians added to it.
-
-    Raises:
-        CircuitError: unknown source, an index that is negative or no integer, or a number that is not finite.
-    """
-
-    source: Literal["constant", "weight", "feature"]
-    index: int = 0
-    scale: float = 1.0
-    offset: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check that the angle can be read."""
-        if self.source not in ("constant", "weight", "feature"):
-            raise CircuitError.unknown("source", self.source, ("constant", "weight", "feature"))
-        _keep(self, "index", operator.index, "an integer")
-        for name in ("scale", "offset"):
-            _keep(self, name, _number, "a number")
-        if self.index < 0:
-            raise CircuitError(f"Argument `index` must be at least 0, but was {self.index}.")
-        for name in ("scale", "offset"):
-            if not math.isfinite(getattr(self, name)):
-                raise CircuitError(f"Argument `{name}` must be finite, but was {getattr(self, name)}.")
-
-    def scaled(self, factor: float) -> Angle:
-        """The same angle times `factor`."""
-        return Angle(self.source, self.index, self.scale * factor, self.offset * factor)
-
-
-def constant(value: float) -> Angle:
-    """An angle of `value` radians."""
-    return Angle("constant", 0, 0.0, float(value))
-
-
-def weight(index: int) -> Angle:
-    """The angle that is entry `index` of the flat weight vector."""
-    return Angle("weight", index)
-
-
-def feature(index: int) -> Angle:
-    """The angle that is entry `index` of the feature vector."""
-    return Angle("feature", index)
 
 
 def as_wires(wires: Any) -> tuple[int, ...]:
@@ -105,10 +54,10 @@ class Operation:
 
     def __post_init__(self) -> None:
         """Check the operation, so that every circuit that exists has a meaning."""
-        _keep(self, "wires", as_wires, "wires such as (0, 1)")
-        _keep(self, "angles", _angles, "angles such as (weight(0), 0.5)")
+        keep(self, "wires", as_wires, "wires such as (0, 1)")
+        keep(self, "angles", _angles, "angles such as (weight(0), 0.5)")
         if self.matrix is not None:
-            _keep(self, "matrix", _rows, "the rows of a 2x2 matrix")
+            keep(self, "matrix", _rows, "the rows of a 2x2 matrix")
         if self.gate == UNITARY:
             if self.matrix is None:
                 raise CircuitError("Argument `matrix` must be given for the gate 'Unitary', but was None.")
@@ -147,8 +96,8 @@ class Circuit:
 
     def __post_init__(self) -> None:
         """Check the wires of every operation."""
-        _keep(self, "n_wires", operator.index, "an integer")
-        _keep(self, "operations", tuple, "a sequence of operations")
+        keep(self, "n_wires", operator.index, "an integer")
+        keep(self, "operations", tuple, "a sequence of operations")
         if self.n_wires < 1:
             raise CircuitError(f"Argument `n_wires` must be at least 1, but was {self.n_wires}.")
         given: tuple[Any, ...] = self.operations
@@ -165,15 +114,12 @@ class Circuit:
     @cached_property
     def n_weights(self) -> int:
         """Length of the flat weight vector: the largest index used, plus one."""
-        return self._length("weight")
+        return max((a.weights[-1] + 1 for o in self.operations for a in o.angles if a.weights), default=0)
 
     @cached_property
     def n_features(self) -> int:
         """Number of features used as angles: the largest index used, plus one."""
-        return self._length("feature")
-
-    def _length(self, source: str) -> int:
-        return max((a.index + 1 for o in self.operations for a in o.angles if a.source == source), default=0)
+        return max((a.features[-1] + 1 for o in self.operations for a in o.angles if a.features), default=0)
 
     def then(self, operations: Iterable[Operation]) -> Circuit:
         """This circuit followed by more operations on the same wires."""
@@ -193,7 +139,7 @@ class Circuit:
         for operation in self.operations:
             own = []
             for angle in operation.angles:
-                if angle.source == "constant":
+                if angle.is_constant:
                     own.append(angle)
                     continue
                 own.append(weight(len(angles)))
@@ -208,7 +154,7 @@ class Circuit:
             {
                 "gate": operation.gate,
                 "wires": list(operation.wires),
-                "angles": [asdict(angle) for angle in operation.angles],
+                "angles": [angle.to_json() for angle in operation.angles],
                 "matrix": operation.matrix
                 and [[[entry.real, entry.imag] for entry in map(complex, row)] for row in operation.matrix],
             }
@@ -223,56 +169,27 @@ class Circuit:
         Raises:
             CircuitError: a field is unknown, missing or of another type, or the circuit has no meaning.
         """
-        fields = _fields(plain, "the circuit", {"n_wires": int, "operations": list})
+        fields = json_fields(plain, "the circuit", {"n_wires": int, "operations": list})
         operations = []
         for place, entry in enumerate(fields["operations"]):
             where = f"operation {place}"
-            given = _fields(entry, where, {"gate": str, "wires": list, "angles": list, "matrix": list | None})
+            given = json_fields(entry, where, {"gate": str, "wires": list, "angles": list, "matrix": list | None})
             if not all(type(wire) is int for wire in given["wires"]):
                 raise CircuitError(
                     f"Argument `plain` must be a circuit, but the wires of {where} are {given['wires']}."
                 )
-            angles = [_fields(angle, f"an angle of {where}", _ANGLE) for angle in given["angles"]]
+            angles = tuple(Angle.from_json(angle, f"an angle of {where}") for angle in given["angles"])
             matrix = given["matrix"] if given["matrix"] is None else _matrix(given["matrix"], where)
-            operations.append(
-                Operation(given["gate"], tuple(given["wires"]), tuple(Angle(**angle) for angle in angles), matrix)
-            )
+            operations.append(Operation(given["gate"], tuple(given["wires"]), angles, matrix))
         return cls(fields["n_wires"], tuple(operations))
 
 
-def _keep(owner: Any, name: str, convert: Callable[[Any], Any], expected: str) -> None:
-    """Replace an argument of a frozen class by what it is kept as."""
-    value = getattr(owner, name)
-    try:
-        object.__setattr__(owner, name, convert(value))
-    except (TypeError, ValueError) as error:
-        raise CircuitError(f"Argument `{name}` must be {expected}, but was {value!r}.") from error
-
-
-def _number(value: Any) -> float:
-    return float(value + 0.0)  # the sum refuses text, which `float` would read
-
-
 def _angles(angles: Any) -> tuple[Angle, ...]:
-    return tuple(angle if isinstance(angle, Angle) else constant(_number(angle)) for angle in angles)
+    return tuple(angle if isinstance(angle, Angle) else constant(as_number(angle)) for angle in angles)
 
 
 def _rows(matrix: Any) -> tuple[tuple[complex, ...], ...]:
     return tuple(map(tuple, np.array(matrix, dtype=complex).tolist()))
-
-
-_ANGLE: dict[str, Any] = {"source": str, "index": int, "scale": int | float, "offset": int | float}
-
-
-def _fields(plain: Any, where: str, types: dict[str, Any]) -> dict[str, Any]:
-    """A JSON object with exactly these fields, of these types."""
-    if not isinstance(plain, dict) or set(plain) != set(types):
-        names = ", ".join(types)
-        raise CircuitError(f"Argument `plain` must be a circuit, but {where} is not an object of {names}: {plain!r}.")
-    for name, kind in types.items():
-        if not isinstance(plain[name], kind) or isinstance(plain[name], bool):
-            raise CircuitError(f"Argument `plain` must be a circuit, but `{name}` of {where} is {plain[name]!r}.")
-    return plain
 
 
 def _matrix(plain: list[Any], where: str) -> Any:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 from qdistill.errors import CircuitError
-from qdistill.quantum.circuit import Circuit, Operation, feature
+from qdistill.quantum.angle import feature
+from qdistill.quantum.circuit import Circuit, Operation
 
 NORM_FLOOR = 1e-12
 """Added to the squared norm before the square root: far below any real feature vector's, above zero."""

@@ -19,7 +19,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from qdistill.quantum.circuit import Angle, Circuit, Operation, constant
+from qdistill.quantum.angle import Angle, Term, constant
+from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.gates import GATES, UNITARY, euler_angles
 
 _ZERO, _RIGHT, _LEFT = constant(0.0), constant(math.pi / 2), constant(-math.pi / 2)
@@ -32,30 +33,76 @@ a circuit of which one wire has many rotations in a row would take their square 
 
 
 @dataclass(frozen=True, eq=False)
+class Products:
+    """Terms that multiply entries, ``coefficient * weights[...] * ... * features[...] * ...``, to be added to angles.
+
+    Args:
+        place: (terms,), the number of the angle that each belongs to.
+        coefficient: (terms,).
+        weight_index: (terms, most weights in a term), 0 for a factor of 1 and 1 + i for weight i.
+        feature_index: (terms, most features in a term), likewise.
+    """
+
+    place: np.ndarray
+    coefficient: np.ndarray
+    weight_index: np.ndarray
+    feature_index: np.ndarray
+
+    @classmethod
+    def of(cls, terms: Sequence[tuple[int, Term]]) -> Products:
+        """The arrays of some terms, each with the number of its angle."""
+
+        def indices(rows: Sequence[tuple[int, ...]]) -> np.ndarray:
+            width = max(map(len, rows))
+            return np.array([[1 + i for i in row] + [0] * (width - len(row)) for row in rows], np.int32)
+
+        return cls(
+            place=np.array([place for place, _ in terms], np.int32),
+            coefficient=np.array([term.coefficient for _, term in terms]),
+            weight_index=indices([term.weights for _, term in terms]),
+            feature_index=indices([term.features for _, term in terms]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class AngleTable:
-    """Affine maps from a source vector to an array of angles: ``offset + scale * source[index]``."""
+    """Maps from weights and features to an array of angles.
+
+    Each angle is ``offset + weight_scale * weights[weight_index] + feature_scale * features[feature_index]``, which is
+    a gather an array and all that most circuits need, and what the products add where there are any.
+    """
 
     offset: np.ndarray
     weight_scale: np.ndarray
     weight_index: np.ndarray
     feature_scale: np.ndarray
     feature_index: np.ndarray
+    products: Products | None
 
     @classmethod
     def of(cls, angles: Sequence[Angle], shape: tuple[int, ...]) -> AngleTable:
         """The maps of some angles, in C order."""
-
-        def table(value: str, source: str | None = None) -> np.ndarray:
-            entries = [getattr(angle, value) if source in (None, angle.source) else 0 for angle in angles]
-            return np.array(entries, float).reshape(shape)
-
+        offset, weight_scale, feature_scale = np.zeros((3, len(angles)))
         # 32-bit indices: with wider ones, JAX 0.10 cannot index first without and then with `jax_enable_x64`.
+        weight_index, feature_index = np.zeros((2, len(angles)), np.int32)
+        products = []
+        for place, angle in enumerate(angles):
+            for term in angle.terms:
+                if not term.degree:
+                    offset[place] = term.coefficient
+                elif term.degree == 1 and term.weights and not weight_scale[place]:
+                    weight_scale[place], weight_index[place] = term.coefficient, term.weights[0]
+                elif term.degree == 1 and term.features and not feature_scale[place]:
+                    feature_scale[place], feature_index[place] = term.coefficient, term.features[0]
+                else:
+                    products.append((place, term))
         return cls(
-            offset=table("offset"),
-            weight_scale=table("scale", "weight"),
-            weight_index=table("index", "weight").astype(np.int32),
-            feature_scale=table("scale", "feature"),
-            feature_index=table("index", "feature").astype(np.int32),
+            offset=offset.reshape(shape),
+            weight_scale=weight_scale.reshape(shape),
+            weight_index=weight_index.reshape(shape),
+            feature_scale=feature_scale.reshape(shape),
+            feature_index=feature_index.reshape(shape),
+            products=Products.of(products) if products else None,
         )
 
 

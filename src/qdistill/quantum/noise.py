@@ -28,8 +28,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError, CircuitError
+from qdistill.quantum.angle import Angle
 from qdistill.quantum.channels import readings
-from qdistill.quantum.circuit import Angle, Circuit
+from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.device import DeviceModel
 from qdistill.quantum.embedding import NORM_FLOOR, AmplitudeEmbedding, AngleEmbedding, NoEmbedding
 from qdistill.quantum.gates import shift_rule

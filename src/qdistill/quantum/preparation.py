@@ -21,7 +21,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qdistill.errors import CircuitError
-from qdistill.quantum.circuit import Circuit, Operation, feature
+from qdistill.quantum.angle import feature
+from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding, count_features
 
 
@@ -142,5 +143,4 @@ def _trailing_zeros(number: int) -> int:
 
 def _shifted(operation: Operation, by: int) -> Operation:
     """The same operation, reading features further back in the vector."""
-    angles = [replace(a, index=a.index + by) if a.source == "feature" else a for a in operation.angles]
-    return replace(operation, angles=tuple(angles))
+    return replace(operation, angles=tuple(angle.with_features_from(by) for angle in operation.angles))

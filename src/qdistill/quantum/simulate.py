@@ -17,8 +17,9 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
 from qdistill.errors import CircuitError
-from qdistill.quantum.circuit import Angle, Circuit
-from qdistill.quantum.lowering import AngleTable, Moments, lower
+from qdistill.quantum.angle import Angle
+from qdistill.quantum.circuit import Circuit
+from qdistill.quantum.lowering import AngleTable, Moments, Products, lower
 from qdistill.quantum.observable import Observable, PauliZ, pauli_compose
 
 TO_Z_BASIS = np.array([[[1, 1], [1, -1]], [[1, -1j], [1, 1j]]]) * math.sqrt(0.5)
@@ -39,26 +40,26 @@ def _unstack(array: Array, axis: int) -> list[Array]:
 
 
 def values_of_angles(
-    angles: Sequence[Angle], weights: Float[Array, " weights"], features: Float[Array, " features"]
+    angles: tuple[Angle, ...], weights: Float[Array, " weights"], features: Float[Array, " features"]
 ) -> Float[Array, " angles"]:
-    """Each angle in radians, where none is constant.
+    """Each angle in radians.
 
     Args:
-        angles: where they come from.
+        angles: in any number, each any polynomial.
         weights: the flat weight vector.
         features: one feature vector.
     """
-    source = jnp.concatenate([weights, features])
-    first = {"weight": 0, "feature": weights.size}
-    index = np.array([first[angle.source] + angle.index for angle in angles], dtype=np.int32)
-    scale = jnp.array([angle.scale for angle in angles], source.dtype)
-    offset = jnp.array([angle.offset for angle in angles], source.dtype)
-    return offset + scale * source[index]
+    return angles_of(_flat_table(angles), weights, features)
+
+
+@lru_cache(maxsize=64)
+def _flat_table(angles: tuple[Angle, ...]) -> AngleTable:
+    return AngleTable.of(angles, (len(angles),))
 
 
 def angles_of(
     table: AngleTable, weights: Float[Array, " weights"], features: Float[Array, " features"] | None
-) -> Float[Array, "moments levels wires 3"]:
+) -> Float[Array, "..."]:
     """The angles of a table, in radians."""
     angles = jnp.asarray(table.offset, weights.dtype)
     for source, scale, index in (
@@ -70,7 +71,25 @@ def angles_of(
         in_order = index.size == source.size and (index.ravel() == np.arange(index.size)).all()
         picked = source.reshape(index.shape) if in_order else source[index]
         angles = angles + (picked if (scale == 1).all() else jnp.asarray(scale, weights.dtype) * picked)
-    return angles
+    if table.products is None:
+        return angles
+    added = _values_of_products(table.products, weights, features)
+    flat = angles.reshape(-1).astype(jnp.result_type(angles, added))
+    return flat.at[table.products.place].add(added).reshape(angles.shape)
+
+
+def _values_of_products(
+    products: Products, weights: Float[Array, " weights"], features: Float[Array, " features"] | None
+) -> Float[Array, " terms"]:
+    values = jnp.asarray(products.coefficient, weights.dtype)
+    for source, index in ((weights, products.weight_index), (features, products.feature_index)):
+        if source is None:
+            continue
+        padded = jnp.concatenate([jnp.ones(1, source.dtype), source])
+        # Factor by factor: the derivatives of a product along an axis would be cumulative products.
+        for factors in index.T:
+            values = values * padded[factors]
+    return values
 
 
 def rot(angles: Float[Array, "*axes 3"]) -> Complex[Array, "*axes 2 2"]:

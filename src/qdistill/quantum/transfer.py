@@ -18,8 +18,9 @@ import numpy as np
 from jaxtyping import Array, Float, Inexact
 
 from qdistill.errors import CircuitError
+from qdistill.quantum.angle import Angle
 from qdistill.quantum.channels import gate_noise, of_unitary
-from qdistill.quantum.circuit import Angle, Circuit, Operation
+from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.device import DeviceModel
 from qdistill.quantum.gates import GATES
 from qdistill.quantum.lowering import AngleTable, as_rot, elementary

@@ -4,6 +4,7 @@ Needs numpy and the file bundle.npz beside this one.
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -135,12 +136,26 @@ def turn(gate: dict[str, Any], states: np.ndarray, angles: np.ndarray, f: np.nda
     if "real" in gate:
         matrix = np.array(gate["real"]) + 1j * np.array(gate["imaginary"])
         return apply(matrix if sign > 0 else matrix.conj().T, gate["wires"], states)
-    angle = np.full((1, 1), gate["offset"])
-    if gate["source"] != "constant":
-        source = angles.reshape(1, -1) if gate["source"] == "weight" else f
-        angle = angle + gate["scale"] * source[:, gate["index"], None]
+    angle = np.zeros((1, 1))
+    for term in gate["terms"]:
+        angle = angle + term["coefficient"] * math.prod(factors(term, angles, f))
     turned: np.ndarray = np.cos(angle / 2) * states - 1j * sign * np.sin(angle / 2) * pauli_of(gate, states)
     return turned
+
+
+def factors(term: dict[str, Any], angles: np.ndarray, f: np.ndarray) -> list[np.ndarray]:
+    """What a term of an angle multiplies: weights, (1, 1), and features, (batch, 1)."""
+    weights = [angles.reshape(1, -1)[:, i, None] for i in term["weights"]]
+    return weights + [f[:, i, None] for i in term["features"]]
+
+
+def angle_backward(term: dict[str, Any], angles: np.ndarray, f: np.ndarray, d: np.ndarray) -> tuple[Any, Any]:
+    """The derivatives by the weights and the features of a term, each with its place, from those by the angle."""
+    values = factors(term, angles, f)
+    others = [math.prod(values[:place] + values[place + 1 :]) for place in range(len(values))]
+    slopes = [term["coefficient"] * d * np.ravel(other) for other in others]
+    count = len(term["weights"])
+    return zip(term["weights"], slopes[:count], strict=True), zip(term["features"], slopes[count:], strict=True)
 
 
 def pauli_of(gate: dict[str, Any], states: np.ndarray) -> np.ndarray:
@@ -190,12 +205,14 @@ def quantum_backward(layer: Layer, w: Weights, d: np.ndarray, f: np.ndarray, kep
             adjoint += by_value[:, None] * factor * paulis(string, wires, states)
     by_angles, by_f = np.zeros(angles.size), np.zeros_like(f)
     for gate in reversed(layer["gates"]):
-        if "axis" in gate and gate["source"] != "constant":
-            by_angle = gate["scale"] * (adjoint.conj() * pauli_of(gate, states)).sum(1).imag
-            if gate["source"] == "weight":
-                by_angles[gate["index"]] += by_angle.sum()
-            else:
-                by_f[:, gate["index"]] += by_angle
+        if any(term["weights"] or term["features"] for term in gate.get("terms", [])):
+            by_angle = (adjoint.conj() * pauli_of(gate, states)).sum(1).imag
+            for term in gate["terms"]:
+                by_weights, by_features = angle_backward(term, angles, f, by_angle)
+                for index, slope in by_weights:
+                    by_angles[index] += slope.sum()
+                for index, slope in by_features:
+                    by_f[:, index] += slope
         states, adjoint = (turn(gate, s, angles, f, -1) for s in (states, adjoint))
     g[f"{name}.weights"] = by_angles.reshape(angles.shape)
     g[f"{name}.observable.coefficients"] = np.einsum("bo,opb->op", d, values)
