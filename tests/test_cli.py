@@ -308,7 +308,7 @@ def test_a_profiled_run_says_where_its_time_went(tmp_path, capsys):
         (["digits", "--architecture", "lenet", "--model.n-qubits", "3"], "--model.n-qubits"),
         (["digits", "--inner.steps", "0"], "Argument `steps` must be at least 1, but was 0."),
         (["digits", "--inner.steps", "many"], "--inner.steps"),
-        (["digits", "--seed", "-1"], "Argument `seed` must be at least 0, but was -1."),
+        (["digits", "--seed", "-1"], "Argument `seed` must be from 0 to 4294967295, but was -1."),
         (["digits", "--model.observable", "pauli_x"], "invalid choice 'pauli_x'"),
         (["digits", "--inner.own-images", "--inner.steps", "3"], "must divide the 10 synthetic images"),
         ([], "{mnist,fashion-mnist,cifar10,digits,RECIPE.toml}"),
@@ -346,7 +346,7 @@ def test_a_run_with_a_damaged_recipe_cannot_be_resumed(tmp_path, fails):
     (tmp_path / "recipe.json").write_text("{")
     assert "recipe.json" in fails("distill", "--resume", tmp_path, code=1)
     (tmp_path / "recipe.json").write_text('{"dataset": "digits"}')
-    assert "recipe" in fails("distill", "--resume", tmp_path, code=2)
+    assert "recipe.json: Argument `model` must be given" in fails("distill", "--resume", tmp_path, code=2)
 
 
 def test_a_run_never_overwrites_another(finished, fails):

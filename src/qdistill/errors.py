@@ -6,6 +6,21 @@ import difflib
 from collections.abc import Iterable
 
 
+def shown(value: object) -> str:
+    """A value in an error: on one line, and no longer than anyone reads."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:
+        return "an integer of thousands of digits"
+    return text if len(text) <= 200 else f"{text[:80]}... ({len(text):,} characters)"
+
+
+def did_you_mean(value: object, known: Iterable[str]) -> str:
+    """A sentence, with a blank before it, that suggests the known name which is like what was given; empty for none."""
+    close = difflib.get_close_matches(value, known, n=1) if isinstance(value, str) else []
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
 class QDistillError(Exception):
     """Base of all errors raised on purpose; the message says what was wrong and what to do."""
 
@@ -27,10 +42,8 @@ class ArgumentError(QDistillError, ValueError):
             known: the values that would have been accepted.
         """
         known = sorted(known)
-        close = difflib.get_close_matches(str(value), known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        shown = ", ".join(known) if len(known) <= 16 else f"{len(known)} names from {known[0]} to {known[-1]}"
-        return cls(f"Argument `{name}` must be one of {shown}, but was {value!r}.{hint}")
+        choices = ", ".join(known) if len(known) <= 16 else f"{len(known)} names from {known[0]} to {known[-1]}"
+        return cls(f"Argument `{name}` must be one of {choices}, but was {shown(value)}.{did_you_mean(value, known)}")
 
 
 class CircuitError(ArgumentError):

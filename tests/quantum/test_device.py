@@ -46,17 +46,21 @@ def test_toml_with_one_value_for_all_wires(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("t1 = 1e-4\n", "", "the fields t1 are missing"),
+        ("t1 = 1e-4\n", "", "`t1` must be given, but is missing"),
         ("t1 =", "t_1 =", "Did you mean 't1'"),
-        ("n_wires = 2\n", "", "`n_wires` must be at least 1 where"),
+        ("n_wires = 2\n", "", "`n_wires` must be from 1 to 100000 where"),
         ("t2 = 1e-4", "t2 = 3e-4", "at most twice `t1`"),
         ("two_qubit_error = 0.01", "two_qubit_error = 0.9", "`two_qubit_error` must be from 0 to 0.75, but was 0.9"),
         ("one_qubit_error = 1e-3", "one_qubit_error = -1e-3", "`one_qubit_error` must be from 0 to 0.5"),
-        ("one_qubit_error = 1e-3", 'one_qubit_error = "small"', "`one_qubit_error` must be from 0 to 0.5"),
-        ("readout = [0.01, 0.02]", "readout = 0.01", "two probabilities a wire"),
+        (
+            "one_qubit_error = 1e-3",
+            'one_qubit_error = "small"',
+            "`one_qubit_error[0]` must be a number",
+        ),
+        ("readout = [0.01, 0.02]", "readout = 0.01", "`readout` must be a list, but was 0.01"),
         ("readout = [0.01, 0.02]", "readout = [0.01, 1.2]", "`readout` must be from 0 to 1, but was 1.2"),
         ("one_qubit_time = 5e-8", "one_qubit_time = inf", "must be finite"),
-        ("two_qubit_time = 5e-7", "two_qubit_time = 5e-7\n[[pairs]]\nwires = [0, 1]", "`pairs` must be tables"),
+        ("two_qubit_time = 5e-7", "two_qubit_time = 5e-7\n[[pairs]]\nwires = [0, 1]", "`pairs[0].error` must be given"),
         ("two_qubit_time = 5e-7", "two_qubit_time =", "Cannot read the device"),
     ],
 )

@@ -26,7 +26,7 @@ from qdistill.cli.shared import (
     use_cores,
 )
 from qdistill.errors import ArgumentError, DivergenceError
-from qdistill.files import BUNDLE, PROFILE, RECIPE, SCORES, SEEDS, TRACE, parse_json, read_json, read_text
+from qdistill.files import BUNDLE, PROFILE, SCORES, SEEDS, TRACE, parse_json, read_json, read_text
 
 if TYPE_CHECKING:
     from qdistill.distill.bundle import Record
@@ -244,7 +244,7 @@ def _with_circuit_option(architecture: QuantumLeNetArchitecture) -> tuple[type, 
             value if isinstance(value, str) else f"a circuit of {len(value.operations)} operations"
         ],
     )
-    field = ("ansatz", Annotated[str, either], dataclasses.field(default=architecture.ansatz))
+    field = ("ansatz", Annotated[str | Circuit, either], dataclasses.field(default=architecture.ansatz))
     kind = dataclasses.make_dataclass(
         "QuantumLeNet",
         [field],
@@ -294,7 +294,7 @@ def _in_bytes(mebibytes: int | None) -> int | None:
 
 def _parse_resume(arguments: list[str]) -> _Run:
     """Read the options of a run that goes on."""
-    from qdistill.experiments.recipe import Recipe
+    from qdistill.experiments.recipe import recipe_of_run
 
     given, others = tyro.cli(_ResumeOptions, args=arguments, prog="qdistill distill", return_unknown_args=True)
     if others:
@@ -304,7 +304,7 @@ def _parse_resume(arguments: list[str]) -> _Run:
         )
     seeds = tuple(read_json(given.resume / SEEDS)) if (given.resume / SEEDS).exists() else None
     own = given.resume if seeds is None else given.resume / f"seed-{seeds[0]}"
-    recipe = Recipe.from_json(read_json(own / RECIPE))
+    recipe = recipe_of_run(own)
     if given.dataset not in (None, recipe.dataset):
         raise ArgumentError(
             f"Argument `dataset` must be {recipe.dataset!r}, which the run {given.resume} distils, or be left out "

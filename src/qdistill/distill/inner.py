@@ -26,6 +26,7 @@ from jaxtyping import Array, Float, Int, PyTree, Shaped
 
 from qdistill.distill.memory import segment_lengths
 from qdistill.errors import ArgumentError
+from qdistill.fields import check_fields
 from qdistill.models import Model, named_weights, predict
 
 
@@ -50,14 +51,11 @@ class InnerLoop:
     step_sizes: Literal["shared", "tensor"] = "tensor"
 
     def __post_init__(self) -> None:
-        """Check what the types do not say."""
+        """Check the fields, and what their types do not say."""
+        check_fields(self)
         for name, value in (("steps", self.steps), ("epochs", self.epochs)):
             if value < 1:
                 raise ArgumentError(f"Argument `{name}` must be at least 1, but was {value}.")
-        if self.optimiser not in _OPTIMISERS:
-            raise ArgumentError.unknown("optimiser", self.optimiser, _OPTIMISERS)
-        if self.step_sizes not in ("shared", "tensor"):
-            raise ArgumentError.unknown("step_sizes", self.step_sizes, ("shared", "tensor"))
 
     @property
     def total_steps(self) -> int:

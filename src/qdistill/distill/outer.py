@@ -8,7 +8,6 @@ number alone: a run that is continued from a saved state gives the numbers of on
 from __future__ import annotations
 
 import copy
-import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,8 +23,9 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from qdistill.data import Splits
 from qdistill.distill.inner import InnerLoop, TrainingSet, fraction, measure, train
 from qdistill.distill.objective import MetaObjective, PerformanceMatching
-from qdistill.distill.start import STARTS, Start, initial_images
+from qdistill.distill.start import Start, initial_images
 from qdistill.errors import ArgumentError
+from qdistill.fields import check_fields
 from qdistill.models import Model
 from qdistill.quantum import Hermitian, ideal, takes_shots
 
@@ -51,15 +51,11 @@ class Compression:
     step_size: float = 0.02
 
     def __post_init__(self) -> None:
-        """Check what the types do not say."""
+        """Check the fields, and what their types do not say."""
+        check_fields(self)
         if self.images_per_class < 1:
             raise ArgumentError(f"Argument `images_per_class` must be at least 1, but was {self.images_per_class}.")
-        for name, value in (("images", self.images), ("labels", self.labels)):
-            if value not in ("learned", "fixed"):
-                raise ArgumentError.unknown(name, value, ("learned", "fixed"))
-        if self.start not in STARTS:
-            raise ArgumentError.unknown("start", self.start, STARTS)
-        if not 0 < self.step_size < float("inf"):
+        if self.step_size <= 0:
             raise ArgumentError(f"Argument `step_size` must be above 0, but was {self.step_size}.")
 
 
@@ -98,22 +94,19 @@ class OuterLoop:
     max_rejected: int = 20
 
     def __post_init__(self) -> None:
-        """Check what the types do not say."""
-        for name, least in (("iterations", 1), ("batch", 1), ("validate_every", 1), ("max_rejected", 1)):
-            if getattr(self, name) < least:
-                raise ArgumentError(f"Argument `{name}` must be at least {least}, but was {getattr(self, name)}.")
-        if not 0 < self.learning_rate < float("inf"):
-            raise ArgumentError(f"Argument `learning_rate` must be finite and above 0, but was {self.learning_rate}.")
-        if not (self.clip == 0 or 1 <= self.clip < math.inf):
-            raise ArgumentError(f"Argument `clip` must be 0, or finite and at least 1, but was {self.clip}.")
+        """Check the fields, and what their types do not say."""
+        check_fields(self)
+        for name in ("iterations", "batch", "validate_every", "max_rejected"):
+            if getattr(self, name) < 1:
+                raise ArgumentError(f"Argument `{name}` must be at least 1, but was {getattr(self, name)}.")
+        if self.learning_rate <= 0:
+            raise ArgumentError(f"Argument `learning_rate` must be above 0, but was {self.learning_rate}.")
+        if self.clip != 0 and self.clip < 1:
+            raise ArgumentError(f"Argument `clip` must be 0 or at least 1, but was {self.clip}.")
         if not 0 <= self.average < 1:
             raise ArgumentError(f"Argument `average` must be in [0, 1), but was {self.average}.")
         if not 0 <= self.warm_up < 1:
             raise ArgumentError(f"Argument `warm_up` must be in [0, 1), but was {self.warm_up}.")
-        if self.optimiser not in _OPTIMISERS:
-            raise ArgumentError.unknown("optimiser", self.optimiser, _OPTIMISERS)
-        if self.schedule not in ("constant", "cosine", "halving"):
-            raise ArgumentError.unknown("schedule", self.schedule, ("constant", "cosine", "halving"))
 
     def learning_rates(self) -> optax.Schedule:
         """Iteration -> learning rate."""

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from qdistill.data import Splits
 from qdistill.distill.inner import InnerLoop, TrainingSet, fraction, measure, train
 from qdistill.errors import ArgumentError
+from qdistill.fields import check_fields
 from qdistill.models import Architecture, Model
 
 Measured = TypeVar("Measured")
@@ -47,16 +48,15 @@ class FullTraining:
     mirror: bool = False
 
     def __post_init__(self) -> None:
-        """Check what the types do not say."""
+        """Check the fields, and what their types do not say."""
+        check_fields(self)
         if self.batch < 1:
             raise ArgumentError(f"Argument `batch` must be at least 1, but was {self.batch}.")
         for name in ("epochs", "step_size"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ArgumentError(f"Argument `{name}` must be finite and above 0, but was {getattr(self, name)}.")
+            if getattr(self, name) <= 0:
+                raise ArgumentError(f"Argument `{name}` must be above 0, but was {getattr(self, name)}.")
         if not 0 <= self.warm_up < 1:
             raise ArgumentError(f"Argument `warm_up` must be in [0, 1), but was {self.warm_up}.")
-        if self.schedule not in ("cosine", "linear"):
-            raise ArgumentError.unknown("schedule", self.schedule, ("cosine", "linear"))
 
     def steps(self, n_images: int) -> int:
         """Gradient steps in all, one at least."""

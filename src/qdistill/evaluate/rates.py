@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import datetime
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.cost import Work
+from qdistill.fields import check_fields, from_table
 from qdistill.files import read_toml
 
 DEFAULT_RATES = Path(__file__).with_name("rates.toml")
 """The cards that come with the package."""
 
-_TEXTS = ("name", "currency", "date", "source")
 _PRICES = ("per_shot", "per_task", "per_second")
 
 
@@ -47,15 +46,12 @@ class RateCard:
     seconds_per_shot: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the texts and the prices."""
-        for name in _TEXTS:
-            if not isinstance(getattr(self, name), str):
-                raise ArgumentError(f"Argument `{name}` must be a string, but was {getattr(self, name)!r}.")
+        """Check the fields and the prices."""
+        check_fields(self)
         for name in (*_PRICES, "seconds_per_shot"):
             value = getattr(self, name)
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if value is not None and not (is_number and 0 <= value < math.inf):
-                raise ArgumentError(f"Argument `{name}` must be a number of at least 0, but was {value!r}.")
+            if value is not None and value < 0:
+                raise ArgumentError(f"Argument `{name}` must be at least 0, but was {value}.")
         if not any(getattr(self, name) for name in _PRICES):
             raise ArgumentError(f"Argument `{_PRICES[0]}`, or another of {', '.join(_PRICES)}, must be above 0.")
         if self.per_second and not self.seconds_per_shot:
@@ -85,20 +81,14 @@ def read_rates(path: Path = DEFAULT_RATES) -> list[RateCard]:
         raise ArgumentError(f"Argument `rates` must be a TOML file, but {path}: {error}.") from error
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise ArgumentError(f"Argument `rates` must hold a table [[card]] at least, but {path} has none.")
-    known = {field.name for field in fields(RateCard)}
     cards: list[RateCard] = []
     for place, entry in enumerate(entries, start=1):
-        unknown = sorted(set(entry) - known)
-        missing = sorted(set(_TEXTS) - set(entry))
-        if unknown or missing:
-            what = f"has the unknown {unknown[0]!r}" if unknown else f"lacks {missing[0]!r}"
-            raise ArgumentError(f"Argument `rates` must have the fields of a card, but card {place} in {path} {what}.")
-        if isinstance(entry["date"], datetime.date):
+        if isinstance(entry.get("date"), datetime.date):
             entry["date"] = entry["date"].isoformat()
         try:
-            card = RateCard(**entry)
+            card: RateCard = from_table(RateCard, entry, "")
         except ArgumentError as error:
-            raise ArgumentError(f"In card {entry['name']!r} of {path}: {error}") from error
+            raise ArgumentError(f"In card {entry.get('name', place)!r} of {path}: {error}") from error
         if card.name in {other.name for other in cards}:
             raise ArgumentError(f"Argument `rates` must have one card of a name, but {path} has two of {card.name!r}.")
         cards.append(card)

@@ -16,7 +16,7 @@ from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.cost import Work, work_of
 from qdistill.files import BUNDLE, TIME, parse_json, read_json, read_text, shipped
-from qdistill.models import fields_to_json
+from qdistill.models import architecture_to_json
 from qdistill.quantum import layer_calls
 from qdistill.quantum.gates import SPSA_DIRECTIONS, Gradient
 
@@ -241,10 +241,7 @@ def _seen_by_seed(rows: Sequence[Mapping[str, Any]], goal: float) -> tuple[int, 
 
 def subject(bundle: DistilledDataset) -> dict[str, Any]:
     """What a record must say of its images and network; no record fits a network that the bundle does not describe."""
-    architecture = bundle.architecture
-    model = None
-    if architecture is not None:
-        model = {"name": type(architecture).__name__, "fields": fields_to_json(architecture)}
+    model = None if bundle.architecture is None else architecture_to_json(bundle.architecture)
     return {"dataset": bundle.dataset, "model": model, "whiten": bundle.normalisation.kernel is not None}
 
 

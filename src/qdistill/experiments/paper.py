@@ -24,8 +24,9 @@ from qdistill.evaluate.baselines import FullTraining, score_full_trainings
 from qdistill.evaluate.cost import training_circuits, work_of
 from qdistill.evaluate.protocol import Evaluation, accuracy_interval, interval, replay
 from qdistill.experiments.course import Observer, provenance
-from qdistill.experiments.recipe import Recipe, read_recipe
+from qdistill.experiments.recipe import Recipe, read_recipe, recipe_of_run
 from qdistill.experiments.run import run_missing
+from qdistill.fields import from_table
 from qdistill.files import (
     FULL_TRAINING,
     PROVENANCE,
@@ -130,10 +131,10 @@ def read_table(dataset: str) -> Table:
     for entry in fields["row"]:
         own = dict(entry)
         path = folder / dataset / f"{own.pop('recipe', own['name'])}.toml"
-        full = FullTraining(**own.pop("full")) if "full" in own else None
+        full = from_table(FullTraining, own.pop("full"), "full") if "full" in own else None
         seeds = tuple(range(own.pop("seeds")))
         rows.append(Row(recipe=read_recipe(path), full=full, seeds=seeds, file=read_text(path), **own))
-    differences = tuple(Difference(**entry) for entry in fields.get("difference", ()))
+    differences = tuple(from_table(Difference, entry, "difference") for entry in fields.get("difference", ()))
     by_steps = tuple(fields["by_steps"])
     return Table(f"table1-{dataset}", fields["title"], tuple(rows), differences, by_steps, fields["note"])
 
@@ -190,7 +191,7 @@ def _run_full(
         if not (folder / SCORES).exists():
             missing.append((recipe, folder))
             continue
-        found = (Recipe.from_json(read_json(folder / RECIPE)), FullTraining(**read_json(folder / FULL_TRAINING)))
+        found = (recipe_of_run(folder), from_table(FullTraining, read_json(folder / FULL_TRAINING), FULL_TRAINING))
         if found != (recipe, training):
             raise RunError(f"The folder {folder} is of another recipe or training. Delete it, or choose a new folder.")
     if not missing:

@@ -19,15 +19,15 @@ from qdistill.data import Splits, source, split
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError
-from qdistill.files import read_toml
+from qdistill.fields import as_table, check_fields, check_seed, convert, from_table, under
+from qdistill.files import RECIPE, read_json, read_toml
 from qdistill.models import (
     ARCHITECTURES,
-    HOW_TO_ADD,
     Architecture,
     LeNetArchitecture,
     QuantumLeNetArchitecture,
-    fields_from_json,
-    fields_to_json,
+    architecture_from_json,
+    architecture_to_json,
     structure,
 )
 from qdistill.quantum import Execution, wires_needed
@@ -57,9 +57,8 @@ class Device:
     preparation: Literal["approximate", "exact", "ideal"] = "approximate"
 
     def __post_init__(self) -> None:
-        """Check what the types do not say."""
-        if self.preparation not in ("approximate", "exact", "ideal"):
-            raise ArgumentError.unknown("preparation", self.preparation, ("approximate", "exact", "ideal"))
+        """Check the fields, and what their types do not say."""
+        check_fields(self)
         if self.name is None and self.preparation != "approximate":
             raise ArgumentError("Argument `preparation` must be given together with a device's `name` only.")
         if self.shots is not None and self.shots < 1:
@@ -108,10 +107,14 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check what the types do not say."""
+        """Check the fields, those of the network too, and what their types do not say."""
+        check_fields(self)
+        if isinstance(self.model, type):
+            raise ArgumentError(f"Argument `model` must be a {self.model.__name__}, but was the class itself.")
+        with under("model"):
+            check_fields(self.model)
+        check_seed(self.seed)
         n_classes = len(source(self.dataset).class_names)
-        if self.seed < 0:
-            raise ArgumentError(f"Argument `seed` must be at least 0, but was {self.seed}.")
         if self.n_validation < 1:
             raise ArgumentError(f"Argument `n_validation` must be at least 1, but was {self.n_validation}.")
         if not self.device.is_exact and not self.n_wires:
@@ -143,7 +146,7 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain data; `from_json` reads it back."""
         plain = dataclasses.asdict(self)
-        plain["model"] = {"name": type(self.model).__name__, "fields": fields_to_json(self.model)}
+        plain["model"] = architecture_to_json(self.model)
         result: dict[str, Any] = json.loads(json.dumps(plain))
         return result
 
@@ -154,23 +157,16 @@ class Recipe:
         Raises:
             ArgumentError: a field is unknown, missing or has a bad value.
         """
-        try:
-            values = dict(plain)
-            model = values["model"]
-            if model["name"] not in ARCHITECTURES:
-                unknown = ArgumentError.unknown("model", model["name"], ARCHITECTURES)
-                raise ArgumentError(f"{unknown} {HOW_TO_ADD}")
-            kind = ARCHITECTURES[model["name"]]
-            values["model"] = kind(**fields_from_json(kind, model["fields"]))
-            # Recipes of version 0.1.0 have no device.
-            values.setdefault("device", {})
-            for name, part in _PARTS.items():
-                values[name] = part(**values[name])
-            return cls(**values)
-        except ArgumentError:
-            raise
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArgumentError(f"Argument `recipe` must be a recipe's fields, but: {error}.") from error
+        # Recipes of version 0.1.0 have no device.
+        values = {"device": {}, **as_table(plain, "recipe")}
+        for name in ("model", *_PARTS):
+            if name not in values:
+                raise ArgumentError(f"Argument `{name}` must be given, but is missing.")
+        values["model"] = architecture_from_json(values["model"])
+        for name, part in _PARTS.items():
+            values[name] = from_table(part, values[name], name)
+        recipe: Recipe = from_table(cls, values, "")
+        return recipe
 
 
 _PARTS: dict[str, Any] = {"compression": Compression, "inner": InnerLoop, "outer": OuterLoop, "device": Device}
@@ -213,6 +209,20 @@ def default_recipe(dataset: str) -> Recipe:
     return _DEFAULTS.get(dataset) or Recipe(dataset, **_MNIST_LIKE)
 
 
+def recipe_of_run(folder: Path) -> Recipe:
+    """The recipe that a run folder follows.
+
+    Raises:
+        RunError: the folder has none, or it is damaged.
+        ArgumentError: a field of it is unknown, missing or has a bad value.
+    """
+    plain = read_json(folder / RECIPE)
+    try:
+        return Recipe.from_json(plain)
+    except ArgumentError as error:
+        raise ArgumentError(f"In the recipe {folder / RECIPE}: {error}") from error
+
+
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe file: TOML that names a dataset and what differs from its default recipe.
 
@@ -234,17 +244,28 @@ def recipe_of(fields: Mapping[str, Any], path: Path) -> Recipe:
     """The recipe of a file's fields; `path` is for what an error says. See `read_recipe`."""
     changes = dict(fields)
     try:
-        default = default_recipe(changes.pop("dataset"))
-        for name in ("model", "compression", "inner", "outer", "device"):
-            part, own = getattr(default, name), dict(changes.get(name, {}))
-            if name == "model" and "architecture" in own:
-                kind, kinds = own.pop("architecture"), architecture_options()
-                if kind not in kinds:
-                    raise ArgumentError.unknown("architecture", kind, kinds)
-                part = kinds[kind]()
-            changes[name] = dataclasses.replace(part, **own)
-        return dataclasses.replace(default, **changes)
+        if "dataset" not in changes:
+            raise ArgumentError("Argument `dataset` must be given, but is missing.")
+        default = default_recipe(convert(changes["dataset"], str, "dataset"))
+        model = default.model
+        if "model" in changes:
+            own = as_table(changes["model"], "model")
+            if "architecture" in own:
+                model = _architecture(own.pop("architecture"))
+            changes["model"] = from_table(type(model), own, "model", default=model)
+        for name, part in _PARTS.items():
+            if name in changes:
+                changes[name] = from_table(part, changes[name], name, default=getattr(default, name))
+        recipe: Recipe = from_table(Recipe, changes, "", default=default)
+        return recipe
     except ArgumentError as error:
         raise ArgumentError(f"In the recipe {path}: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArgumentError(f"Argument `recipe` must be a recipe's fields, but in {path}: {error}.") from error
+
+
+def _architecture(name: str) -> Architecture:
+    """The network that a recipe file names, with its defaults."""
+    kinds = architecture_options()
+    if name not in kinds:
+        raise ArgumentError.unknown("model.architecture", name, kinds)
+    architecture: Architecture = kinds[name]()
+    return architecture

@@ -26,7 +26,7 @@ from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.protocol import summary
 from qdistill.experiments.course import Course, Observer, Report, iterate, provenance
 from qdistill.experiments.profile import profile
-from qdistill.experiments.recipe import Recipe
+from qdistill.experiments.recipe import Recipe, recipe_of_run
 from qdistill.files import BUNDLE, CHECKPOINT, DEVICE, PROVENANCE, RECIPE, SCORES, SEEDS, read_json, write_json
 from qdistill.models import Model
 from qdistill.quantum import DeviceModel, Execution, on_device
@@ -290,7 +290,7 @@ def _check_new(folder: Path) -> None:
 
 
 def _check_recipe(folder: Path, recipe: Recipe) -> None:
-    if Recipe.from_json(read_json(folder / RECIPE)) != recipe:
+    if recipe_of_run(folder) != recipe:
         raise RunError(f"The run folder {folder} is of another recipe. Resume it with its own, or choose a new folder.")
 
 

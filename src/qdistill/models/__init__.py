@@ -2,8 +2,6 @@
 
 from qdistill.models.layers import ConvPool, Dense
 from qdistill.models.lenet import (
-    ARCHITECTURES,
-    HOW_TO_ADD,
     LeNet,
     LeNetArchitecture,
     LeNetFeatures,
@@ -23,6 +21,7 @@ from qdistill.models.model import (
     with_weights,
 )
 from qdistill.models.quanvolution import Quanvolution
+from qdistill.models.registry import ARCHITECTURES, HOW_TO_ADD, architecture_from_json, architecture_to_json
 
 __all__ = [
     "ARCHITECTURES",
@@ -38,6 +37,8 @@ __all__ = [
     "QuantumLeNet",
     "QuantumLeNetArchitecture",
     "Quanvolution",
+    "architecture_from_json",
+    "architecture_to_json",
     "fields_from_json",
     "fields_to_json",
     "has_added_fields",

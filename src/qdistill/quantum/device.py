@@ -6,15 +6,20 @@ circuit, and `backends.devices` reads them from Qiskit's backends.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from qdistill.errors import ArgumentError
+from qdistill.errors import ArgumentError, shown
+from qdistill.fields import check_fields, convert, from_table
 from qdistill.files import read_toml, write_text
 from qdistill.quantum.circuit import Circuit
+
+MOST_WIRES = 100_000
+"""A file that names more is taken for a mistake, before a value is written down for each."""
 
 ONE_QUBIT_LIMIT, TWO_QUBIT_LIMIT = 0.5, 0.75
 """The average gate errors (d - 1) / d of channels that forget everything."""
@@ -39,7 +44,7 @@ class Pair:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        _keep_plain(self)
+        check_fields(self)
         if len(set(self.wires)) != 2 or min(self.wires) < 0:
             raise ArgumentError(f"Argument `wires` must be two different wires, but was {self.wires}.")
         _check_range("error", (self.error,), 0.0, TWO_QUBIT_LIMIT)
@@ -82,7 +87,7 @@ class DeviceModel:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        _keep_plain(self)
+        check_fields(self, infinite=("t1", "t2"))
         n = self.n_wires
         for name in ("one_qubit_error", "one_qubit_time", "t1", "t2", "readout"):
             if len(getattr(self, name)) != n or not n:
@@ -96,9 +101,6 @@ class DeviceModel:
             _check_range(name, getattr(self, name), 0.0, math.inf)
         _check_range("two_qubit_time", (self.two_qubit_time,), 0.0, math.inf)
         _check_range("readout", [share for wire in self.readout for share in wire], 0.0, 1.0)
-        for time in (*self.one_qubit_time, self.two_qubit_time, *(pair.time for pair in self.pairs)):
-            if time == math.inf:
-                raise ArgumentError("Argument `one_qubit_time` or `two_qubit_time` must be finite, but was inf.")
         for wire, (t1, t2) in enumerate(zip(self.t1, self.t2, strict=True)):
             if not 0 < t2 <= 2 * t1:
                 raise ArgumentError(
@@ -215,78 +217,50 @@ class DeviceModel:
         except (OSError, ValueError) as error:
             raise ArgumentError(f"Cannot read the device {path}: {error}.") from error
         try:
-            return _from_plain({"name": path.stem, **plain})
+            return _from_table({"name": path.stem, **plain})
         except ArgumentError as error:
             raise ArgumentError(f"Cannot read the device {path}: {error}") from error
 
 
-def _keep_plain(owner: Pair | DeviceModel) -> None:
-    """Make Python's own numbers of NumPy's, which TOML has no form for, and tuples of lists and arrays."""
-    for field in fields(owner):
-        object.__setattr__(owner, field.name, _plain(getattr(owner, field.name)))
-
-
-def _plain(value: Any) -> Any:
-    value = value.tolist() if hasattr(value, "tolist") else value
-    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
-
-
-def _check_range(name: str, values: Sequence[Any], lowest: float, highest: float) -> None:
+def _check_range(name: str, values: Sequence[float], lowest: float, highest: float) -> None:
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
+        if not lowest <= value <= highest:
             raise ArgumentError(f"Argument `{name}` must be from {lowest:g} to {highest:g}, but was {value!r}.")
 
 
 def _toml(value: Any) -> str:
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
+        # TOML escapes as JSON does, but for the control character 127, which JSON leaves as it is.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(part) for part in value) + "]"
     return repr(value)
 
 
-def _from_plain(plain: dict[str, Any]) -> DeviceModel:
-    names = {field.name for field in fields(DeviceModel)}
-    plain = {name: value if name == "n_wires" else _floats(value) for name, value in plain.items()}
-    for name in plain:
-        if name not in {*names, "n_wires"}:
-            raise ArgumentError.unknown("field", name, {*names, "n_wires"})
-    missing = sorted(names - {"pairs"} - set(plain))
-    if missing:
-        raise ArgumentError(f"the fields {', '.join(missing)} are missing.")
-    n_wires = plain.pop("n_wires", None)
+def _from_table(table: dict[str, Any]) -> DeviceModel:
+    """The device of a file's fields, of which one value may stand for all wires."""
+    n_wires = table.pop("n_wires", None)
     for name in ("one_qubit_error", "one_qubit_time", "t1", "t2"):
-        plain[name] = _each_wire(name, plain[name], isinstance(plain[name], list), n_wires)
-    readout = plain["readout"]
-    each = isinstance(readout, list) and all(isinstance(wire, list) for wire in readout)
-    readout = _each_wire("readout", readout, each, n_wires)
-    if not all(isinstance(wire, list) and len(wire) == 2 for wire in readout):
-        raise ArgumentError(f"Argument `readout` must be two probabilities a wire, but was {plain['readout']!r}.")
-    plain["readout"] = tuple((first, second) for first, second in readout)
-    try:
-        pairs = tuple(
-            Pair(**{**pair, "wires": tuple(int(wire) for wire in pair["wires"])}) for pair in plain.get("pairs", ())
-        )
-    except (TypeError, KeyError, ValueError) as error:
-        raise ArgumentError(f"Argument `pairs` must be tables of wires, error and time, but: {error}.") from error
-    return DeviceModel(**{**plain, "pairs": pairs})
+        if name in table and not isinstance(table[name], list):
+            table[name] = _for_all_wires(name, table[name], n_wires)
+    readout = table.get("readout")
+    if isinstance(readout, list) and not any(isinstance(wire, list) for wire in readout):
+        table["readout"] = _for_all_wires("readout", readout, n_wires)
+    pairs = table.get("pairs")
+    if isinstance(pairs, list):
+        table["pairs"] = [from_table(Pair, pair, f"pairs[{place}]") for place, pair in enumerate(pairs)]
+    device: DeviceModel = from_table(DeviceModel, table, "")
+    if n_wires not in (None, device.n_wires):
+        raise ArgumentError(f"Argument `n_wires` must be {device.n_wires}, as `t1` has, but was {shown(n_wires)}.")
+    return device
 
 
-def _floats(value: Any) -> Any:
-    """The value with floats for its integers: TOML tells 1 from 1.0."""
-    if isinstance(value, dict):
-        return {name: _floats(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_floats(part) for part in value]
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _each_wire(name: str, value: Any, is_list: bool, n_wires: Any) -> tuple[Any, ...]:
-    if is_list:
-        return tuple(value)
-    if not isinstance(n_wires, int) or n_wires < 1:
+def _for_all_wires(name: str, value: Any, n_wires: Any) -> list[Any]:
+    """One value for each wire, where it stands for all of them."""
+    count = convert(n_wires, int | None, "n_wires")
+    if count is None or not 1 <= count <= MOST_WIRES:
         raise ArgumentError(
-            f"Argument `n_wires` must be at least 1 where `{name}` is one value for all wires, but was {n_wires!r}."
+            f"Argument `n_wires` must be from 1 to {MOST_WIRES} where `{name}` is one value for all wires, but was "
+            f"{shown(n_wires)}."
         )
-    return (value,) * n_wires
+    return [value] * count

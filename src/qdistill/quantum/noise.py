@@ -28,6 +28,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError, CircuitError
+from qdistill.fields import check_fields
 from qdistill.quantum.angle import Angle
 from qdistill.quantum.channels import readings
 from qdistill.quantum.circuit import Circuit
@@ -80,14 +81,12 @@ class Execution:
     preparation: Literal["exact", "approximate", "ideal"] = "exact"
 
     def __post_init__(self) -> None:
-        """Check what the types do not say."""
+        """Check the fields, and what their types do not say."""
+        check_fields(self)
         if self.device is None and self.shots is None:
             raise ArgumentError("Argument `device` or `shots` must be given: without both an execution is exact.")
         if self.shots is not None and self.shots < 1:
             raise ArgumentError(f"Argument `shots` must be at least 1, but was {self.shots}.")
-        for name, known in (("estimator", ("samples", "gaussian")), ("preparation", ("exact", "approximate", "ideal"))):
-            if getattr(self, name) not in known:
-                raise ArgumentError.unknown(name, getattr(self, name), known)
 
 
 class NoisyLayer(eqx.Module):
