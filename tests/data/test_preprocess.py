@@ -225,7 +225,7 @@ def test_inverse_does_not_clip():
 @pytest.mark.parametrize(
     ("use", "message"),
     [
-        (lambda n: n(np.zeros((4, 4, 3), np.int32)), "must be uint8 or floating-point, but is int32"),
+        (lambda n: n(np.zeros((4, 4, 3), complex)), "must be real numbers, but was complex128"),
         (lambda n: n.inverse(np.zeros((4, 4, 3), np.uint8)), "must be floating-point, but is uint8"),
         (lambda n: n(np.zeros((4, 4, 1), np.uint8)), r"height, width, 3\), but has \(4, 4, 1\)"),
         (lambda n: n(np.zeros((4, 3), np.uint8)), r"height, width, 3\), but has \(4, 3\)"),

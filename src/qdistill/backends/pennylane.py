@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import matmul
 from typing import Any, Literal
 
@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from qdistill.backends.extras import require
-from qdistill.errors import ArgumentError
+from qdistill.errors import ArgumentError, CircuitError
+from qdistill.numbers import real, real_numpy
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.embedding import AmplitudeEmbedding
 from qdistill.quantum.gates import UNITARY
@@ -24,6 +25,8 @@ from qdistill.quantum.preparation import embedded, embedded_features
 
 Preparation = Literal["template", "gates"]
 """How amplitudes are prepared: by the framework's own template, or as RY and CNOT gates."""
+
+_COMPUTED = ("float32", "float64")
 
 PENNYLANE_NAMES = {
     "H": "Hadamard", "X": "PauliX", "Y": "PauliY", "Z": "PauliZ", UNITARY: "QubitUnitary",
@@ -37,7 +40,8 @@ class PennyLaneLayer:
 
     Args:
         function: the quantum function, ``function(features, **weights)``; it returns one expectation value for each
-            group of the observable. Arrays may be NumPy's or JAX's, and every argument can be differentiated.
+            group of the observable. Features are one vector, or a batch of them, (batch, features), for which each
+            value has an axis too. Arrays may be NumPy's or JAX's, and every argument can be differentiated.
         weights: the layer's arrays: ``"angles"``, flat, in radians, and, unless the observable is Pauli-Z,
             ``"coefficients"``, (groups, 4^k) in the order of `qdistill.quantum.pauli_strings`.
         n_wires: number of qubits.
@@ -73,14 +77,20 @@ def to_pennylane(layer: QuantumLayer, *, preparation: Preparation = "template") 
     groups, strings = layer.observable.wires, pauli_strings(len(layer.observable.wires[0]))
 
     def function(features: Any, angles: Any, coefficients: Any = None) -> list[Any]:
+        features, angles = _given(qml, "features", features, (1, 2)), _given(qml, "angles", angles, (1,))
+        if not isinstance(layer.observable, PauliZ):
+            coefficients = _given(qml, "coefficients", coefficients, (2,))
         if template:
             qml.AmplitudeEmbedding(features, wires=range(n), pad_with=0.0, normalize=True)
             read = features
         else:
-            read = embedded_features(layer.embedding, layer.circuit, jnp.asarray(features))
+            prepare = partial(embedded_features, layer.embedding, layer.circuit)
+            given = jnp.asarray(features)
+            read = prepare(given) if given.ndim == 1 else jax.vmap(prepare)(given)
             if not isinstance(features, jax.Array):  # an array of JAX would make PennyLane compute in JAX
                 read = np.asarray(read, dtype=float)
-        queue(qml, gates, angles, read)
+        # Each feature of a batch is a column of it.
+        queue(qml, gates, angles, read if qml.math.ndim(read) == 1 else qml.math.transpose(read))
         if isinstance(layer.observable, PauliZ):
             return [qml.expval(qml.PauliZ(wire)) for (wire,) in groups]
         return [
@@ -97,7 +107,8 @@ def queue(qml: Any, circuit: Circuit, weights: Any, features: Any) -> None:
     Args:
         qml: the module `pennylane`.
         circuit: what to queue.
-        weights: indexed by the circuit's weight indices; any array that PennyLane takes.
+        weights: indexed by the circuit's weight indices; any array that PennyLane takes. Entries with an axis are a
+            batch.
         features: likewise.
     """
     for operation in circuit.operations:
@@ -108,6 +119,30 @@ def queue(qml: Any, circuit: Circuit, weights: Any, features: Any) -> None:
             gate(*(angle.value(weights, features) for angle in operation.angles), wires=list(operation.wires))
 
 
+def _given(qml: Any, name: str, values: Any, axes: tuple[int, ...]) -> Any:
+    """An argument in a type that is computed in; one that is already stays as it is, so that it can be differentiated.
+
+    Raises:
+        ArgumentError: no real numbers.
+        CircuitError: another number of axes.
+    """
+    if isinstance(values, jax.Array):
+        values = real(name, values)
+    else:
+        known = hasattr(values, "dtype") and not isinstance(values, np.ma.MaskedArray)
+        dtype = qml.math.get_dtype_name(values) if known else ""
+        if isinstance(values, np.ndarray | np.generic) or not known:
+            values = values if dtype in _COMPUTED else real_numpy(name, values)
+        elif dtype.startswith("complex"):
+            raise ArgumentError(f"Argument `{name}` must be real numbers, but was {dtype}.")
+        elif dtype not in _COMPUTED:
+            values = qml.math.cast(values, "float64")
+    if qml.math.ndim(values) not in axes:
+        expected = " or ".join(map(str, axes)) + (" axis" if axes == (1,) else " axes")
+        raise CircuitError(f"Argument `{name}` must have {expected}, but had shape {tuple(qml.math.shape(values))}.")
+    return values
+
+
 def check_preparation(preparation: str) -> None:
     """Raise an ArgumentError for anything but the two ways of preparing amplitudes."""
     if preparation not in ("template", "gates"):
@@ -116,9 +151,9 @@ def check_preparation(preparation: str) -> None:
 
 def layer_arrays(layer: QuantumLayer) -> dict[str, np.ndarray]:
     """A layer's weights by the names that every export gives them."""
-    arrays: dict[str, Float[np.ndarray, "..."]] = {"angles": np.asarray(layer.weights).reshape(-1)}
+    arrays: dict[str, Float[np.ndarray, "..."]] = {"angles": np.asarray(real("weights", layer.weights)).reshape(-1)}
     if not isinstance(layer.observable, PauliZ):
-        arrays["coefficients"] = np.asarray(layer.observable.coefficients)
+        arrays["coefficients"] = np.asarray(layer.observable.pauli_coefficients())
     return arrays
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from qdistill.backends.extras import require
 from qdistill.backends.pennylane import Preparation, check_preparation
 from qdistill.errors import CircuitError
+from qdistill.numbers import Numbers, real_numpy
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.embedding import AmplitudeEmbedding
 from qdistill.quantum.gates import UNITARY
@@ -49,20 +49,22 @@ class QiskitLayer:
     layer: QuantumLayer
     template: bool
 
-    def circuit_features(self, features: Any) -> np.ndarray:
-        """The values of the parameter vector ``features`` for a layer's features."""
+    def circuit_features(self, features: Numbers) -> np.ndarray:
+        """The values of the parameter vector ``features`` for a layer's features, one vector of them."""
         if self.template:
-            return np.asarray(features, dtype=float)[: self.layer.circuit.n_features]
-        return np.asarray(embedded_features(self.layer.embedding, self.layer.circuit, jnp.asarray(features)))
+            return self._amplitudes(features)[: self.layer.circuit.n_features]
+        return np.asarray(embedded_features(self.layer.embedding, self.layer.circuit, features))
 
-    def bound(self, features: Any) -> Any:
+    def bound(self, features: Numbers) -> Any:
         """The circuit for one feature vector and the layer's weights, without parameters.
 
         Args:
-            features: at most as many as the embedding takes; not all zero with amplitude embedding.
+            features: one vector of at most as many real numbers as the embedding takes; not all zero with amplitude
+                embedding.
 
         Raises:
-            CircuitError: too many features, or a zero vector, which no state has as its amplitudes.
+            ArgumentError: no real numbers.
+            CircuitError: not one vector, too many features, or a zero vector, which no state has as its amplitudes.
         """
         values = dict.fromkeys(self.circuit.parameters, 0.0)
         numbers = {"weights": self.weights, "features": self.circuit_features(features)}
@@ -71,16 +73,23 @@ class QiskitLayer:
         circuit = self.circuit.assign_parameters(values)
         if not self.template:
             return circuit
-        amplitudes = np.zeros(2**self.layer.circuit.n_wires)
-        given = np.asarray(features, dtype=float)
-        if not 0 < given.size <= amplitudes.size or not given.any():
-            raise CircuitError(
-                f"Argument `features` must be at most {amplitudes.size} values that are not all zero, but was {given}."
-            )
-        amplitudes[: given.size] = given / np.linalg.norm(given)
+        amplitudes = self._amplitudes(features)
+        if not amplitudes.any():
+            raise CircuitError("Argument `features` must not be all zero, for no state has such amplitudes.")
         prepared = circuit.copy_empty_like()
-        prepared.prepare_state(amplitudes, prepared.qubits)
+        prepared.prepare_state(amplitudes / np.linalg.norm(amplitudes), prepared.qubits)
         return prepared.compose(circuit)
+
+    def _amplitudes(self, features: Numbers) -> np.ndarray:
+        """The features with zeros for those that are missing, for the template."""
+        given, size = real_numpy("features", features), 2**self.layer.circuit.n_wires
+        if given.ndim != 1:
+            raise CircuitError(
+                f"Argument `features` must be one vector, but had shape {given.shape}. Call this once for each vector."
+            )
+        if given.size > size:
+            raise CircuitError(f"Argument `features` must be at most {size} values, but was {given.size} values.")
+        return np.pad(given, (0, size - given.size))
 
 
 def to_qiskit(layer: QuantumLayer, *, preparation: Preparation = "gates") -> QiskitLayer:
@@ -107,7 +116,7 @@ def to_qiskit(layer: QuantumLayer, *, preparation: Preparation = "gates") -> Qis
     return QiskitLayer(
         circuit=circuit_to_qiskit(gates),
         observables=_observables(layer),
-        weights=np.asarray(layer.weights, dtype=float).reshape(-1),
+        weights=real_numpy("weights", layer.weights).reshape(-1),
         layer=layer,
         template=template,
     )

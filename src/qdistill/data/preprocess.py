@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Shaped
+from jaxtyping import Array, Float
 
 from qdistill.data.raw import Images, Labels, RawDataset, Shape, check_layout
 from qdistill.data.stratify import quotas
 from qdistill.data.whitening import apply_filter, fit_filter, undo_filter
 from qdistill.errors import ArgumentError
+from qdistill.numbers import Numbers, real, real_as_given
 
 # A channel whose standard deviation is below this, in units where white is 1, counts as constant: it is a
 # fiftieth of one grey level of 255.
@@ -38,21 +39,22 @@ class Normalisation(eqx.Module):
     kernel: Float[Array, "side side channels channels"] | None = None
 
     @classmethod
-    def fit(cls, images: Shaped[np.ndarray, "..."], scale: float, *, whiten: bool = False) -> Normalisation:
+    def fit(cls, images: Numbers, scale: float, *, whiten: bool = False) -> Normalisation:
         """Measure mean and standard deviation of each channel over all pixels of all images.
 
         The sums are taken in float64, a block of images at a time. A constant channel has no standard
         deviation to divide by: below `CONSTANT_BELOW` it is taken as 1, which only shifts that channel.
 
         Args:
-            images: raw pixels of shape (n, height, width, channels).
+            images: raw pixels, real numbers of shape (n, height, width, channels).
             scale: the raw pixel value that stands for 1.0.
             whiten: measure the filter too after which neighbouring pixels and channels are hardly correlated.
 
         Raises:
-            ArgumentError: the images are empty, have another number of axes or their channels first, or are too small
-                or too plain to be whitened; or the scale is not finite and above 0.
+            ArgumentError: the images are no real numbers, are empty, have another number of axes or their channels
+                first, or are too small or too plain to be whitened; or the scale is not finite and above 0.
         """
+        images = np.asarray(real_as_given("images", images))
         check_layout("images", images)
         if not (np.isfinite(scale) and scale > 0):
             raise ArgumentError(f"Argument `scale` must be finite and above 0, but is {scale}.")
@@ -73,45 +75,52 @@ class Normalisation(eqx.Module):
         kernel = fit_filter(np.asarray(plain(images[start : start + _BLOCK])) for start in range(0, n, _BLOCK))
         return replace(plain, kernel=jnp.asarray(kernel))
 
-    def __call__(self, images: Shaped[Array | np.ndarray, "*shape"]) -> Float32[Array, "*shape"]:
-        """Normalise raw pixels of the type uint8 or floating-point to float32; works inside jit.
+    def __call__(self, images: Numbers) -> Float[Array, "..."]:
+        """Normalise raw pixels; works inside jit.
 
         Args:
-            images: one image or any batch of them, (..., height, width, channels).
+            images: one image or any batch of them, real, (..., height, width, channels).
+
+        Returns:
+            The same shape, in float32, or in float64 where that is switched on (see `qdistill.numbers`).
 
         Raises:
-            ArgumentError: the images are of another type or have another number of channels.
+            ArgumentError: the images are no real numbers or have another number of channels.
         """
-        self._check(images, "uint8 or floating-point")
-        standard = (jnp.asarray(images, jnp.float32) / self.scale - self.mean) / self.std
+        standard = (self._checked(images) / self.scale - self.mean) / self.std
         return standard if self.kernel is None else apply_filter(self.kernel, standard)
 
-    def inverse(self, images: Shaped[Array | np.ndarray, "*shape"]) -> Float32[Array, "*shape"]:
-        """Bring normalised images back to pixels for which 0 is black and 1 is white, in float32.
+    def inverse(self, images: Numbers) -> Float[Array, "..."]:
+        """Bring normalised images back to pixels for which 0 is black and 1 is white.
 
         Images that were learned may leave [0, 1]; nothing is clipped here.
 
         Args:
-            images: one image or any batch of them, (..., height, width, channels), floating-point.
+            images: one image or any batch of them, (..., height, width, channels), floating-point: integers are raw
+                pixels, which were never normalised.
+
+        Returns:
+            The same shape, in the precision of `__call__`.
 
         Raises:
-            ArgumentError: the images are of another type or have another number of channels.
+            ArgumentError: the images are no floating-point numbers or have another number of channels.
         """
-        self._check(images, "floating-point")
-        standard = jnp.asarray(images, jnp.float32)
+        given = real_as_given("images", images)
+        if not jnp.issubdtype(given.dtype, jnp.floating):
+            raise ArgumentError(f"Argument `images` must be floating-point, but is {given.dtype}.")
+        standard = self._checked(given)
         if self.kernel is not None:
             standard = undo_filter(self.kernel, standard)
         return standard * self.std + self.mean
 
-    def _check(self, images: Shaped[Array | np.ndarray, "..."], types: str) -> None:
-        allowed = images.dtype == jnp.uint8 and "uint8" in types
-        if not (allowed or jnp.issubdtype(images.dtype, jnp.floating)):
-            raise ArgumentError(f"Argument `images` must be {types}, but is {images.dtype}.")
-        if images.ndim < 3 or images.shape[-1] != self.mean.shape[0]:
+    def _checked(self, images: Numbers) -> Float[Array, "..."]:
+        numbers = real("images", images)
+        if numbers.ndim < 3 or numbers.shape[-1] != self.mean.shape[0]:
             raise ArgumentError(
                 f"Argument `images` must have the shape (..., height, width, {self.mean.shape[0]}), but has "
-                f"{images.shape}."
+                f"{numbers.shape}."
             )
+        return numbers
 
 
 @dataclass(frozen=True, eq=False)

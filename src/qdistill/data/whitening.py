@@ -90,7 +90,7 @@ def apply_filter(
     padded = jnp.pad(images, pads, mode="reflect")
     result = jax.lax.conv_general_dilated(
         padded.reshape(-1, *padded.shape[-3:]),
-        kernel,
+        kernel.astype(images.dtype),
         (1, 1),
         "VALID",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),

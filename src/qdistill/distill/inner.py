@@ -22,12 +22,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.ad_checkpoint import checkpoint_name
-from jaxtyping import Array, Float, Int, PyTree, Shaped
+from jaxtyping import Array, Float, Int, PyTree
 
 from qdistill.distill.memory import segment_lengths
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
 from qdistill.models import Model, named_weights, predict
+from qdistill.numbers import Numbers, integers, real, real_as_given, real_field
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,10 @@ class InnerLoop:
         return np.tile(np.arange(n_images).reshape(self.steps, -1), (self.epochs, 1))
 
 
+def _image_numbers(values: Any) -> Any:
+    return values if isinstance(values, jax.ShapeDtypeStruct) else integers("schedule", values)
+
+
 class TrainingSet(eqx.Module):
     """What a training reads: synthetic or real images with their labels and the size of every step.
 
@@ -97,12 +102,35 @@ class TrainingSet(eqx.Module):
         labels: one vector an image, (n, classes): one-hot, or learned ("soft", of any sign and scale).
         step_sizes: positive, (T, groups), as `InnerLoop.step_sizes` says.
         schedule: image indices of each step, (T, images a step).
+
+    Raises:
+        ArgumentError: no real numbers, a schedule of other than image numbers, or shapes that do not fit.
     """
 
-    images: Float[Array, "n height width channels"]
-    labels: Float[Array, "n classes"]
-    step_sizes: Float[Array, "steps groups"]
-    schedule: Int[np.ndarray, "steps batch"] | Int[Array, "steps batch"]
+    images: Float[Array, "n height width channels"] = eqx.field(converter=real_field("images"))
+    labels: Float[Array, "n classes"] = eqx.field(converter=real_field("labels"))
+    step_sizes: Float[Array, "steps groups"] = eqx.field(converter=real_field("step_sizes"))
+    schedule: Int[np.ndarray, "steps batch"] | Int[Array, "steps batch"] = eqx.field(converter=_image_numbers)
+
+    def __check_init__(self) -> None:
+        """Check what can be known of the shapes, and of image numbers that are at hand."""
+        for name, axes in (("images", 4), ("labels", 2), ("step_sizes", 2), ("schedule", 2)):
+            if getattr(self, name).ndim != axes:
+                raise ArgumentError(
+                    f"Argument `{name}` must have {axes} axes, but had shape {getattr(self, name).shape}."
+                )
+        n = len(self.images)
+        if len(self.labels) != n:
+            raise ArgumentError(
+                f"Argument `labels` must have a row for each of the {n} images, but had shape {self.labels.shape}."
+            )
+        # JAX takes the last image where a number is too large, without a word.
+        known = isinstance(self.schedule, np.ndarray) and self.schedule.size
+        if known and not 0 <= self.schedule.min() <= self.schedule.max() < n:
+            raise ArgumentError(
+                f"Argument `schedule` must be image numbers from 0 to {n - 1}, but reached from "
+                f"{self.schedule.min()} to {self.schedule.max()}."
+            )
 
 
 _OPTIMISERS: dict[str, tuple[optax.GradientTransformation, Literal["update", "gradient"]]] = {
@@ -118,8 +146,21 @@ gradient, with the optimiser's state, from which everything between it and the u
 """
 
 
-def cross_entropy(logits: Float[Array, "n classes"], labels: Float[Array, "n classes"]) -> Float[Array, ""]:
-    """The mean over examples of ``-sum_c labels_c log softmax(logits)_c``."""
+def cross_entropy(logits: Numbers, labels: Numbers) -> Float[Array, ""]:
+    """The mean over examples of ``-sum_c labels_c log softmax(logits)_c``.
+
+    Args:
+        logits: real, (n, classes).
+        labels: real, (n, classes).
+
+    Raises:
+        ArgumentError: no real numbers, or the two have different shapes.
+    """
+    logits, labels = real("logits", logits), real("labels", labels)
+    if labels.shape != logits.shape:
+        raise ArgumentError(
+            f"Argument `labels` must have the shape {logits.shape} of the logits, but was {labels.shape}."
+        )
     return jnp.mean(-jnp.sum(labels * jax.nn.log_softmax(logits), axis=-1))
 
 
@@ -185,7 +226,8 @@ def descend(
     updates = _name(updates, "update")
     leaves, treedef = jax.tree.flatten(weights)
     by_tensor = jax.tree.unflatten(treedef, jnp.broadcast_to(sizes, (len(leaves),)))
-    return jax.tree.map(lambda w, u, size: w - size * u, weights, updates, by_tensor), state
+    # Weights keep their precision, whatever that of the step sizes.
+    return jax.tree.map(lambda w, u, size: (w - size * u).astype(w.dtype), weights, updates, by_tensor), state
 
 
 def _scan_in_segments(
@@ -292,8 +334,8 @@ def fraction(share: Float[Array, ""] | float, n: int) -> float:
 
 def measure(
     model: Model,
-    images: Shaped[Array, "n height width channels"],
-    labels: Int[Array, " n"],
+    images: Numbers,
+    labels: Numbers,
     normalisation: Callable[[Array], Array],
     *,
     key: Array | None = None,
@@ -303,15 +345,25 @@ def measure(
 
     Args:
         model: the network.
-        images: raw pixels.
-        labels: class numbers.
+        images: raw pixels, real, (n, height, width, channels).
+        labels: class numbers, integers, (n,).
         normalisation: raw pixels -> what the network takes.
         key: random key, consumed, for layers that take shots.
         slice_size: images evaluated at once.
 
     Returns:
         The share of images whose largest logit is the one of their label, and their mean cross-entropy.
+
+    Raises:
+        ArgumentError: images that are no real numbers, or labels that are not one integer for each of them.
     """
+    # Slices of bytes are a quarter of what they become, so that each is made real by its normalisation.
+    images, labels = jnp.asarray(real_as_given("images", images)), jnp.asarray(integers("labels", labels))
+    if not images.ndim or labels.shape != images.shape[:1]:
+        raise ArgumentError(
+            f"Argument `labels` must be one class number for each image, but had shape {labels.shape} for images of "
+            f"shape {images.shape}."
+        )
     n = images.shape[0]
     whole = n - n % slice_size
     keys = None if key is None else jax.random.split(key, n // slice_size + 1)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from qdistill.distill.inner import InnerLoop, TrainingSet, cross_entropy, train
 from qdistill.errors import ArgumentError
 from qdistill.models import Model, predict
+from qdistill.numbers import Numbers, real
 
 
 @runtime_checkable
@@ -77,12 +78,13 @@ class PerformanceMatching:
         data: TrainingSet,
         model: Model,
         inner: InnerLoop,
-        images: Float[Array, "batch height width channels"],
-        labels: Float[Array, "batch classes"],
+        images: Numbers,
+        labels: Numbers,
         key: Array | None = None,
     ) -> tuple[Float[Array, ""], TrainingSet]:
         """See `MetaObjective`."""
         key_train, key_rest, keys = None, None, None
+        images, labels = real("images", images), real("labels", labels)
         batch = images.shape[0]
         size = min(batch, self.slice_size)
         whole = batch - batch % size

@@ -19,6 +19,7 @@ from qdistill.distill import inner
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.models import Model
+from qdistill.numbers import Numbers, integers, real_as_given
 
 
 @dataclass(frozen=True)
@@ -59,18 +60,27 @@ class Evaluations:
         return cls(accuracies, statistics.mean(accuracies), accuracy_interval(accuracies), n_test)
 
 
-def measure(model: Model, bundle: DistilledDataset, images: np.ndarray, labels: np.ndarray) -> float:
+def measure(model: Model, bundle: DistilledDataset, images: Numbers, labels: Numbers) -> float:
     """The accuracy of a network on raw images, under a bundle's normalisation.
 
     Args:
         model: the network.
         bundle: gives the normalisation.
-        images: raw pixels, (n, height, width, channels).
-        labels: class numbers, (n,).
+        images: raw pixels, real, (n, height, width, channels).
+        labels: class numbers, integers, (n,).
 
     Returns:
         A fraction in [0, 1].
+
+    Raises:
+        ArgumentError: images that are no real numbers, or labels that are not one class number for each of them.
     """
+    images, labels = np.asarray(real_as_given("images", images)), np.asarray(integers("labels", labels))
+    if labels.size and not 0 <= labels.min() <= labels.max() < bundle.n_classes:
+        raise ArgumentError(
+            f"Argument `labels` must be class numbers from 0 to {bundle.n_classes - 1}, but reached from "
+            f"{labels.min()} to {labels.max()}."
+        )
     share, _ = eqx.filter_jit(inner.measure)(model, jnp.asarray(images), jnp.asarray(labels), bundle.normalisation)
     return inner.fraction(share, len(labels))
 

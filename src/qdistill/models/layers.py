@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError
+from qdistill.numbers import Numbers, real
 
 Initialiser = Literal["xavier_normal", "kaiming_uniform"]
 
@@ -67,9 +68,9 @@ class Dense(eqx.Module):
         self.weight = initial_weights(initialiser, (n_out, n_in), in_axis=1, out_axis=0, key=key)
         self.bias = jnp.zeros(n_out, jnp.float32)
 
-    def __call__(self, x: Float[Array, " n_in"]) -> Float[Array, " n_out"]:
-        """Apply to one vector."""
-        return self.weight @ x + self.bias
+    def __call__(self, x: Numbers) -> Float[Array, " n_out"]:
+        """Apply to one vector of real numbers."""
+        return self.weight @ real("x", x) + self.bias
 
 
 class ConvPool(eqx.Module):
@@ -98,19 +99,20 @@ class ConvPool(eqx.Module):
         self.kernel = initial_weights(initialiser, (size, size, n_in, n_out), in_axis=2, out_axis=3, key=key)
         self.bias = jnp.zeros(n_out, jnp.float32)
 
-    def __call__(self, image: Float[Array, "height width n_in"]) -> Float[Array, "out_height out_width n_out"]:
+    def __call__(self, image: Numbers) -> Float[Array, "out_height out_width n_out"]:
         """Apply to one image.
 
         Args:
-            image: (height, width, channels), height and width even.
+            image: real, (height, width, channels), height and width even.
 
         Returns:
             ((height - size + 1) / 2, (width - size + 1) / 2, channels out).
 
         Raises:
-            ArgumentError: odd height or width, or an image smaller than the kernel.
+            ArgumentError: no real numbers, odd height or width, or an image smaller than the kernel.
         """
         size, _, n_in, n_out = self.kernel.shape
+        image = real("image", image)
         height, width, _ = image.shape
         reach = (size + 1) // 2
         out_height, out_width = height // 2 - reach + 1, width // 2 - reach + 1

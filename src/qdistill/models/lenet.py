@@ -21,6 +21,7 @@ from qdistill.fields import check_fields
 from qdistill.models.layers import ConvPool, Dense, Initialiser
 from qdistill.models.model import ADDED
 from qdistill.models.quanvolution import PATCH, Quanvolution
+from qdistill.numbers import Numbers, real
 from qdistill.quantum import (
     AmplitudeEmbedding,
     AngleEmbedding,
@@ -93,8 +94,9 @@ class LeNetFeatures(eqx.Module):
         self.f2 = Dense(120, width, initialiser, key=keys[3])
         self.f2_activation = f2_activation
 
-    def __call__(self, image: Float[Array, "height width channels"]) -> Float[Array, " features"]:
-        """The features of one image."""
+    def __call__(self, image: Numbers) -> Float[Array, " features"]:
+        """The features of one image, (height, width, channels) of real numbers."""
+        image = real("image", image)
         if image.ndim != 3:
             raise ArgumentError(
                 f"Argument `image` must be one image, (height, width, channels), but had shape {image.shape}. "
@@ -117,8 +119,8 @@ class LeNet(eqx.Module):
     features: LeNetFeatures
     f3: Dense
 
-    def __call__(self, image: Float[Array, "height width channels"]) -> Float[Array, " classes"]:
-        """The logits of one image."""
+    def __call__(self, image: Numbers) -> Float[Array, " classes"]:
+        """The logits of one image, (height, width, channels) of real numbers."""
         features = self.features(image)
         with jax.named_scope("dense"):
             return self.f3(features)
@@ -134,9 +136,9 @@ class PooledDense(eqx.Module):
     dense: Dense
     n_groups: int = eqx.field(static=True)
 
-    def __call__(self, features: Float[Array, " features"]) -> Float[Array, " outputs"]:
+    def __call__(self, features: Numbers) -> Float[Array, " outputs"]:
         """The outputs for one feature vector."""
-        groups = jnp.array_split(features, self.n_groups)
+        groups = jnp.array_split(real("features", features), self.n_groups)
         return self.dense(jnp.stack([jnp.mean(group) for group in groups]))
 
 
@@ -159,8 +161,8 @@ class QuantumLeNet(eqx.Module):
     f3: Dense
     skip: Literal["pad", "projection", "none"] = eqx.field(static=True)
 
-    def __call__(self, image: Float[Array, "height width channels"]) -> Float[Array, " classes"]:
-        """The logits of one image."""
+    def __call__(self, image: Numbers) -> Float[Array, " classes"]:
+        """The logits of one image, (height, width, channels) of real numbers."""
         features = self.features(image)
         with jax.named_scope("branch"):
             outputs = None if self.branch is None else self.branch(features)

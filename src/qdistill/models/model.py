@@ -12,6 +12,7 @@ import jax
 from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError
+from qdistill.numbers import Numbers, real
 from qdistill.quantum import Circuit, for_batch, with_key
 
 
@@ -81,16 +82,18 @@ def _added(kind: type) -> dict[str, Any]:
     return {field.name: field.default for field in dataclasses.fields(kind) if field.metadata.get("added")}
 
 
-def predict(
-    model: Model, images: Float[Array, "n height width channels"], *, key: Array | None = None
-) -> Float[Array, "n classes"]:
+def predict(model: Model, images: Numbers, *, key: Array | None = None) -> Float[Array, "n classes"]:
     """The logits of many images; quantum layers choose their form for that many.
 
     Args:
         model: the network.
-        images: normalised.
+        images: normalised, real, (n, height, width, channels).
         key: random key, consumed, for layers that take shots: each image has shots of its own.
+
+    Raises:
+        ArgumentError: no real numbers, or what the network raises.
     """
+    images = real("images", images)
     model = for_batch(model, images.shape[0])
     if key is None:
         return jax.vmap(model)(images)
@@ -115,11 +118,12 @@ def with_weights(model: Model, weights: dict[str, Array]) -> Model:
 
     Args:
         model: gives the structure.
-        weights: by the names of `named_weights`, all of them.
+        weights: by the names of `named_weights`, all of them; real.
 
     Raises:
-        ArgumentError: names or shapes do not fit the network.
+        ArgumentError: names or shapes do not fit the network, or no real numbers.
     """
+    weights = {name: real(name, values) for name, values in weights.items()}
     own = named_weights(model)
     if set(own) != set(weights):
         missing, foreign = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError
+from qdistill.numbers import Numbers, real
 from qdistill.quantum import (
     AngleEmbedding,
     NoisyLayer,
@@ -42,18 +43,19 @@ class Quanvolution(eqx.Module):
         angles = jax.random.uniform(key, ansatz.weight_shape, jnp.float32, maxval=2 * math.pi)
         self.layer = QuantumLayer(AngleEmbedding(PATCH), ansatz.circuit(), angles, PauliZ(each_wire(PATCH)))
 
-    def __call__(self, image: Float[Array, "height width n_in"]) -> Float[Array, "out_height out_width n_out"]:
+    def __call__(self, image: Numbers) -> Float[Array, "out_height out_width n_out"]:
         """Apply to one image.
 
         Args:
-            image: (height, width, channels), height and width even.
+            image: real, (height, width, channels), height and width even.
 
         Returns:
             (height / 2, width / 2, 4 channels), from -1 to 1.
 
         Raises:
-            ArgumentError: odd height or width.
+            ArgumentError: no real numbers, or odd height or width.
         """
+        image = real("image", image)
         height, width, n_in = image.shape
         if height % 2 or width % 2:
             raise ArgumentError(f"Argument `image` must have an even height and width, but was {height}x{width}.")

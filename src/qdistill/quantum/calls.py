@@ -16,6 +16,8 @@ from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array, Float
 
 from qdistill.errors import CircuitError
+from qdistill.numbers import Numbers, real
+from qdistill.quantum.embedding import one_vector
 from qdistill.quantum.layer import QuantumLayer, for_batch
 from qdistill.quantum.noise import NoisyLayer
 
@@ -28,21 +30,22 @@ Answer = Callable[[int, QuantumLayer, Float[Array, "vectors features"]], Float[A
 """The values of a call: takes the layer's number among the network's (`quantum_layers`), the layer and its input."""
 
 
-def on_each(
-    layer: QuantumLayer | NoisyLayer, vectors: Float[Array, "vectors features"]
-) -> Float[Array, "vectors outputs"]:
+def on_each(layer: QuantumLayer | NoisyLayer, vectors: Numbers) -> Float[Array, "vectors outputs"]:
     """A layer's values for several feature vectors of one image, such as the patches of a quanvolution.
 
     Under `jax.vmap` alone all of them would have the same shots, and the layer would choose its form for one of them.
 
     Args:
         layer: the layer; its `batch` is the number of images, as `for_batch` sets it.
-        vectors: a row each; with shots, each has shots of its own.
+        vectors: real numbers, a row for each vector; with shots, each has shots of its own.
 
     Raises:
-        ArgumentError: there are shots, but no key.
-        CircuitError: no vectors, or more features than the embedding takes.
+        ArgumentError: no real numbers, or there are shots, but no key.
+        CircuitError: no vectors, not a row for each, or more features than the embedding takes.
     """
+    vectors = real("vectors", vectors)
+    if vectors.ndim != 2:
+        raise CircuitError(f"Argument `vectors` must have a row for each vector, but had shape {vectors.shape}.")
     if isinstance(layer, _AnsweredLayer):
         return layer.on_each(vectors)
     inner = layer.layer if isinstance(layer, NoisyLayer) else layer
@@ -70,8 +73,8 @@ class _AnsweredLayer(QuantumLayer):
     number: int = eqx.field(static=True, kw_only=True)
     answer: Answer = eqx.field(static=True, kw_only=True)
 
-    def __call__(self, features: Float[Array, " features"]) -> Float[Array, " outputs"]:
-        return self.on_each(features[None])[0]
+    def __call__(self, features: Numbers) -> Float[Array, " outputs"]:
+        return self.on_each(one_vector("features", features)[None])[0]
 
     def on_each(self, vectors: Float[Array, "vectors features"]) -> Float[Array, "vectors outputs"]:
         return self.answer(self.number, QuantumLayer(**_fields(self)), vectors)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from qdistill.errors import CircuitError
+from qdistill.numbers import complex_numpy
 from qdistill.quantum.angle import Angle, constant, weight
 from qdistill.quantum.arguments import as_number, json_fields, keep
 from qdistill.quantum.gates import GATES, UNITARY, euler_angles
@@ -189,7 +190,7 @@ def _angles(angles: Any) -> tuple[Angle, ...]:
 
 
 def _rows(matrix: Any) -> tuple[tuple[complex, ...], ...]:
-    return tuple(map(tuple, np.array(matrix, dtype=complex).tolist()))
+    return tuple(map(tuple, complex_numpy("matrix", matrix).tolist()))
 
 
 def _matrix(plain: list[Any], where: str) -> Any:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 from qdistill.errors import CircuitError
+from qdistill.numbers import Numbers, real
 from qdistill.quantum.angle import feature
 from qdistill.quantum.circuit import Circuit, Operation
 
@@ -17,17 +18,23 @@ NORM_FLOOR = 1e-12
 """Added to the squared norm before the square root: far below any real feature vector's, above zero."""
 
 
-def count_features(features: Array) -> int:
-    """The length of a feature vector.
+def one_vector(name: str, values: Numbers) -> Float[Array, " numbers"]:
+    """One vector of real numbers, as it is computed with (see `qdistill.numbers`).
+
+    Args:
+        name: the argument's name, for the error.
+        values: what was given for it.
 
     Raises:
+        ArgumentError: no real numbers.
         CircuitError: not one vector.
     """
-    if features.ndim != 1:
+    vector = real(name, values)
+    if vector.ndim != 1:
         raise CircuitError(
-            f"Argument `features` must be one vector, but had shape {features.shape}. For a batch use `jax.vmap`."
+            f"Argument `{name}` must be one vector, but had shape {vector.shape}. For a batch use `jax.vmap`."
         )
-    return features.size
+    return vector
 
 
 @runtime_checkable
@@ -67,19 +74,20 @@ class AmplitudeEmbedding:
         """2^n."""
         return 1 << self.n_wires
 
-    def state(self, features: Float[Array, " features"]) -> Float[Array, " amplitudes"]:
+    def state(self, features: Numbers) -> Float[Array, " amplitudes"]:
         """Normalise and pad.
 
         Args:
-            features: at most 2^n real numbers.
+            features: one vector of at most 2^n real numbers.
 
         Returns:
             The 2^n amplitudes, real.
 
         Raises:
-            CircuitError: more features than amplitudes, or not one vector.
+            CircuitError: more features than amplitudes, or not one vector of real numbers.
         """
-        n_features = count_features(features)
+        features = one_vector("features", features)
+        n_features = features.size
         if n_features > self.n_features:
             raise CircuitError(
                 f"Argument `features` must be at most 2**n_wires = {self.n_features} values for amplitude "
@@ -106,19 +114,20 @@ class NoEmbedding:
         """No operations."""
         return Circuit(self.n_wires)
 
-    def state(self, features: Float[Array, " features"]) -> Float[Array, " amplitudes"]:
+    def state(self, features: Numbers) -> Float[Array, " amplitudes"]:
         """|0...0>.
 
         Args:
-            features: at most as many as the circuit reads.
+            features: one vector of at most as many as the circuit reads.
 
         Returns:
             The 2^n amplitudes, real.
 
         Raises:
-            CircuitError: more features than the circuit reads, or not one vector.
+            CircuitError: more features than the circuit reads, or not one vector of real numbers.
         """
-        n_features = count_features(features)
+        features = one_vector("features", features)
+        n_features = features.size
         if n_features > self.n_features:
             raise CircuitError(
                 f"Argument `features` must be at most the {self.n_features} values that the circuit reads, but was "
@@ -154,19 +163,20 @@ class AngleEmbedding:
         n = self.n_wires if n_features is None else n_features
         return Circuit(self.n_wires, tuple(Operation(f"R{self.rotation}", (w,), (feature(w),)) for w in range(n)))
 
-    def state(self, features: Float[Array, " features"]) -> Inexact[Array, " amplitudes"]:
+    def state(self, features: Numbers) -> Inexact[Array, " amplitudes"]:
         """The product of the rotated wires.
 
         Args:
-            features: at most n angles in radians.
+            features: one vector of at most n angles in radians.
 
         Returns:
             The 2^n amplitudes: real for the Y axis, complex otherwise.
 
         Raises:
-            CircuitError: more features than wires, or not one vector.
+            CircuitError: more features than wires, or not one vector of real numbers.
         """
-        n_features = count_features(features)
+        features = one_vector("features", features)
+        n_features = features.size
         if n_features > self.n_wires:
             raise CircuitError(
                 f"Argument `features` must be at most n_wires = {self.n_wires} values for angle embedding, "

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qdistill.errors import CircuitError
+from qdistill.numbers import complex_numpy
 
 Matrix = NDArray[np.complex128]
 
@@ -147,7 +148,7 @@ def euler_angles(matrix: ArrayLike) -> tuple[float, float, float, float]:
     Reference:
         Nielsen and Chuang, *Quantum Computation and Quantum Information*, theorem 4.1.
     """
-    unitary: Matrix = np.asarray(matrix, dtype=complex)
+    unitary: Matrix = complex_numpy("matrix", matrix)
     if unitary.shape != (2, 2) or not np.allclose(unitary @ unitary.conj().T, np.eye(2), atol=1e-6):
         raise CircuitError(
             f"Argument `matrix` must be a unitary of shape (2, 2), but was {unitary.tolist()} with shape "

@@ -25,8 +25,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qdistill.errors import CircuitError
+from qdistill.numbers import Numbers, real, real_field
 from qdistill.quantum.circuit import Circuit
-from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding
+from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, one_vector
 from qdistill.quantum.lowering import n_moments
 from qdistill.quantum.observable import Observable, PauliZ, pauli_compose
 from qdistill.quantum.simulate import (
@@ -109,7 +110,7 @@ class QuantumLayer(eqx.Module):
 
     embedding: Embedding = eqx.field(static=True)
     circuit: Circuit = eqx.field(static=True)
-    weights: Float[Array, "..."]
+    weights: Float[Array, "..."] = eqx.field(converter=real_field("weights"))
     observable: Observable
     batch: int = eqx.field(static=True, default=1)
     trainable: bool = eqx.field(static=True, default=True)
@@ -143,26 +144,29 @@ class QuantumLayer(eqx.Module):
         """How this layer will evaluate itself."""
         return choose_form(self.circuit, self.embedding, self.observable, self.batch)
 
-    def __call__(self, features: Float[Array, " features"]) -> Float[Array, " outputs"]:
+    def __call__(self, features: Numbers) -> Float[Array, " outputs"]:
         """The expectation values for one feature vector.
 
         Args:
-            features: at most as many as the embedding takes.
+            features: one vector of at most as many real numbers as the embedding takes.
 
         Returns:
             One real value for each group of the observable.
 
         Raises:
-            CircuitError: more features than the embedding takes.
+            ArgumentError: no real numbers.
+            CircuitError: not one vector, or more features than the embedding takes.
         """
         layer = self if self.trainable else jax.lax.stop_gradient(self)
         return evaluate_in_form(layer, features, self.form)
 
 
-def evaluate_in_form(layer: QuantumLayer, features: Float[Array, " features"], form: Form) -> Float[Array, " outputs"]:
+def evaluate_in_form(layer: QuantumLayer, features: Numbers, form: Form) -> Float[Array, " outputs"]:
     """Evaluate a layer in one of its forms; all three give the same values, to rounding."""
+    features, weights = one_vector("features", features), real("weights", layer.weights).reshape(-1)
+    precision = jnp.result_type(features, weights)
+    features, weights = features.astype(precision), weights.astype(precision)
     state = layer.embedding.state(features)
-    weights = layer.weights.reshape(-1)
     if form == "states":
         return expectation_values(layer.observable, apply(layer.circuit, weights, state, features))
     whole = unitary(layer.circuit, weights)

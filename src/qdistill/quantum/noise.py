@@ -29,11 +29,12 @@ from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError, CircuitError
 from qdistill.fields import check_fields
+from qdistill.numbers import Numbers
 from qdistill.quantum.angle import Angle
 from qdistill.quantum.channels import readings
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.device import DeviceModel
-from qdistill.quantum.embedding import NORM_FLOOR, AmplitudeEmbedding, AngleEmbedding, NoEmbedding
+from qdistill.quantum.embedding import NORM_FLOOR, AmplitudeEmbedding, AngleEmbedding, NoEmbedding, one_vector
 from qdistill.quantum.gates import shift_rule
 from qdistill.quantum.layer import QuantumLayer, quadratic_values
 from qdistill.quantum.noisy_preparation import averaged_preparation, noisy_state
@@ -123,13 +124,14 @@ class NoisyLayer(eqx.Module):
         """Number of expectation values."""
         return self.layer.n_outputs
 
-    def __call__(self, features: Float[Array, " features"]) -> Float[Array, " outputs"]:
+    def __call__(self, features: Numbers) -> Float[Array, " outputs"]:
         """The estimates of the expectation values for one feature vector.
 
         Raises:
-            ArgumentError: there are shots, but no key.
-            CircuitError: more features than the embedding takes.
+            ArgumentError: no real numbers, or there are shots, but no key.
+            CircuitError: not one vector, or more features than the embedding takes.
         """
+        features = one_vector("features", features)
         layer = self.layer if self.layer.trainable else jax.lax.stop_gradient(self.layer)
         if self.execution.shots is None:
             return _exact_values(layer, self.execution, features)
@@ -249,16 +251,15 @@ def _read_observables(observable: Observable, device: DeviceModel) -> list[Local
 # --- probabilities of the outcomes
 
 
-def probabilities(
-    layer: QuantumLayer, execution: Execution, features: Float[Array, " features"]
-) -> Float[Array, "settings outcomes"]:
+def probabilities(layer: QuantumLayer, execution: Execution, features: Numbers) -> Float[Array, "settings outcomes"]:
     """The probability of every joint outcome of all wires, in every setting of `measurement_settings`.
 
     Args:
         layer: the layer.
         execution: gives the device; its shots do not matter here.
-        features: one vector.
+        features: one vector of real numbers.
     """
+    features = one_vector("features", features)
     n = layer.circuit.n_wires
     bases = tuple(basis_letters(setting, n) for setting in measurement_settings(layer.observable))
     if execution.device is None:

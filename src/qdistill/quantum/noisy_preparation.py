@@ -15,9 +15,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qdistill.errors import CircuitError
+from qdistill.numbers import Numbers
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.device import DeviceModel
-from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding
+from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding, one_vector
 from qdistill.quantum.preparation import preparation_angles, preparation_circuit
 from qdistill.quantum.transfer import compile_noisy, evolve_states, pauli_values
 
@@ -28,7 +29,7 @@ N_REFERENCES = 255
 def noisy_state(
     embedding: Embedding,
     device: DeviceModel | None,
-    features: Float[Array, " features"],
+    features: Numbers,
     kind: Literal["exact", "approximate", "ideal"],
 ) -> Float[Array, " paulis"]:
     """The Pauli expectation values of the state that a device prepares for one feature vector.
@@ -36,7 +37,7 @@ def noisy_state(
     Args:
         embedding: what is prepared.
         device: with whose noise.
-        features: one vector.
+        features: one vector of real numbers.
         kind: ``"exact"`` takes the density matrix through every gate of the preparation and its noise.
             ``"approximate"`` multiplies each expectation value of the pure state by a factor and adds a constant
             (`averaged_preparation`). ``"ideal"`` leaves the noise out.
@@ -44,6 +45,7 @@ def noisy_state(
     Raises:
         CircuitError: there is no preparation circuit for the embedding.
     """
+    features = one_vector("features", features)
     state = embedding.state(features)
     if kind == "ideal" or isinstance(embedding, NoEmbedding):  # without gates there is no noise
         return pauli_values(state)

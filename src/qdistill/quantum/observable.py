@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from qdistill.errors import CircuitError
+from qdistill.errors import ArgumentError, CircuitError
+from qdistill.numbers import Numbers, complex_numpy, real, real_field
 from qdistill.quantum.circuit import as_wires
 from qdistill.quantum.gates import GATES
 
@@ -43,7 +44,7 @@ def pauli_matrices(n_wires: int) -> np.ndarray:
     return np.array(matrices)
 
 
-def pauli_decompose(matrix: np.ndarray) -> np.ndarray:
+def pauli_decompose(matrix: Numbers) -> np.ndarray:
     """The real Pauli coefficients of a Hermitian matrix, ``c_P = tr(P H) / 2^k``.
 
     Args:
@@ -55,7 +56,7 @@ def pauli_decompose(matrix: np.ndarray) -> np.ndarray:
     Raises:
         CircuitError: not square with a power of two as its size, or not Hermitian.
     """
-    matrix = np.asarray(matrix)
+    matrix = complex_numpy("matrix", matrix)
     size = matrix.shape[0] if matrix.ndim == 2 else 0
     n_wires = size.bit_length() - 1
     if matrix.shape != (size, size) or n_wires < 1 or 2**n_wires != size:
@@ -67,15 +68,19 @@ def pauli_decompose(matrix: np.ndarray) -> np.ndarray:
     return coefficients
 
 
-def pauli_compose(coefficients: Float[Array, "... paulis"]) -> Complex[Array, "... rows columns"]:
+def pauli_compose(coefficients: Numbers) -> Complex[Array, "... rows columns"]:
     """The Hermitian matrices of real Pauli coefficients; the inverse of `pauli_decompose`.
 
     Args:
-        coefficients: (..., 4^k).
+        coefficients: real, (..., 4^k).
 
     Returns:
         (..., 2^k, 2^k), complex.
+
+    Raises:
+        ArgumentError: no real numbers.
     """
+    coefficients = real("coefficients", coefficients)
     n_wires = (coefficients.shape[-1].bit_length() - 1) // 2
     matrices = jnp.asarray(pauli_matrices(n_wires), dtype=jnp.result_type(coefficients, jnp.complex64))
     return jnp.einsum("...p,pij->...ij", coefficients.astype(matrices.dtype), matrices)
@@ -93,6 +98,14 @@ def wire_groups(wires: Any) -> tuple[tuple[int, ...], ...]:
         raise CircuitError(f"Argument `wires` must be groups such as ((0,), (1,)), but was {wires!r}.") from error
 
 
+def _coefficients(values: Any) -> Any:
+    """Pauli coefficients, which are real for every Hermitian matrix."""
+    try:
+        return real_field("coefficients")(values)
+    except ArgumentError as error:
+        raise CircuitError(f"{error} `pauli_decompose` gives the coefficients of a Hermitian matrix.") from error
+
+
 class Hermitian(eqx.Module):
     """One Hermitian observable for each group of wires.
 
@@ -105,7 +118,7 @@ class Hermitian(eqx.Module):
         CircuitError: the shapes do not fit each other, or the coefficients are complex.
     """
 
-    coefficients: Float[Array, "groups paulis"]
+    coefficients: Float[Array, "groups paulis"] = eqx.field(converter=_coefficients)
     wires: tuple[tuple[int, ...], ...] = eqx.field(static=True, converter=wire_groups)
     trainable: bool = eqx.field(static=True, default=True)
 
@@ -122,11 +135,6 @@ class Hermitian(eqx.Module):
                 f"Argument `coefficients` must have shape {shape} for the groups {self.wires}, but was "
                 f"{jnp.shape(self.coefficients)}."
             )
-        if jnp.iscomplexobj(self.coefficients):
-            raise CircuitError(
-                "Argument `coefficients` must be real, as those of a Hermitian observable are, but was of the type "
-                f"{self.coefficients.dtype}. `pauli_decompose` gives the coefficients of a Hermitian matrix."
-            )
 
     @property
     def n_outputs(self) -> int:
@@ -135,7 +143,8 @@ class Hermitian(eqx.Module):
 
     def pauli_coefficients(self) -> Float[Array, "groups paulis"]:
         """The coefficients as the simulator uses them."""
-        return self.coefficients if self.trainable else jax.lax.stop_gradient(self.coefficients)
+        coefficients = real("coefficients", self.coefficients)
+        return coefficients if self.trainable else jax.lax.stop_gradient(coefficients)
 
 
 class PauliZ(eqx.Module):

@@ -21,9 +21,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qdistill.errors import CircuitError
+from qdistill.numbers import Numbers
 from qdistill.quantum.angle import feature
 from qdistill.quantum.circuit import Circuit, Operation
-from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding, count_features
+from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding, one_vector
 
 
 def preparation_circuit(n_wires: int) -> Circuit:
@@ -48,7 +49,7 @@ def preparation_circuit(n_wires: int) -> Circuit:
     return Circuit(n_wires, tuple(operations))
 
 
-def preparation_angles(amplitudes: Float[Array, " amplitudes"]) -> Float[Array, " angles"]:
+def preparation_angles(amplitudes: Numbers) -> Float[Array, " angles"]:
     """The angles with which `preparation_circuit` prepares a state.
 
     They do not depend on the norm. Where all amplitudes below a branch of the tree are zero, its angle has no
@@ -56,11 +57,18 @@ def preparation_angles(amplitudes: Float[Array, " amplitudes"]) -> Float[Array, 
     nothing back in any case.
 
     Args:
-        amplitudes: 2^n real numbers, not normalised.
+        amplitudes: one vector of 2^n real numbers, not normalised.
 
     Returns:
         2^n - 1 angles in radians; all zero, which prepares |0...0>, for a zero vector.
+
+    Raises:
+        ArgumentError: no real numbers.
+        CircuitError: not one vector, or one of another length.
     """
+    amplitudes = one_vector("amplitudes", amplitudes)
+    if amplitudes.size.bit_count() != 1:
+        raise CircuitError(f"Argument `amplitudes` must be 2**n numbers, but was {amplitudes.size} of them.")
     angles: list[Array] = []
     values = amplitudes
     while values.size > 1:
@@ -98,9 +106,7 @@ def embedded(embedding: Embedding, circuit: Circuit) -> Circuit:
     )
 
 
-def embedded_features(
-    embedding: Embedding, circuit: Circuit, features: Float[Array, " features"]
-) -> Float[Array, " angles"]:
+def embedded_features(embedding: Embedding, circuit: Circuit, features: Numbers) -> Float[Array, " angles"]:
     """What `embedded` takes as features, from a layer's features.
 
     With amplitude embedding these are the preparation angles, followed by the features that the circuit itself
@@ -110,12 +116,14 @@ def embedded_features(
     Args:
         embedding: as given to `embedded`.
         circuit: as given to `embedded`.
-        features: at most as many as the embedding takes.
+        features: one vector of at most as many as the embedding takes.
 
     Raises:
+        ArgumentError: no real numbers.
         CircuitError: more features than the embedding takes, or not one vector.
     """
-    n_features = count_features(features)
+    features = one_vector("features", features)
+    n_features = features.size
     if n_features > embedding.n_features:
         raise CircuitError(
             f"Argument `features` must be at most {embedding.n_features} values for this embedding, but was "

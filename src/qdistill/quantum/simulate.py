@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
 from qdistill.errors import CircuitError
+from qdistill.numbers import Numbers, real, real_or_complex
 from qdistill.quantum.angle import Angle
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.lowering import AngleTable, Moments, Products, lower
@@ -152,39 +153,35 @@ def apply_local(
 
 
 def apply(
-    circuit: Circuit,
-    weights: Float[Array, " weights"],
-    state: Inexact[Array, "amplitudes *columns"],
-    features: Float[Array, " features"] | None = None,
+    circuit: Circuit, weights: Numbers, state: Numbers, features: Numbers | None = None
 ) -> Complex[Array, "amplitudes *columns"]:
     """Apply a circuit to a state, or to several given as columns.
 
     Args:
         circuit: the operations.
-        weights: the flat weight vector.
+        weights: the flat weight vector, or the circuit's weights in another shape of the same C order; real.
         state: 2^n amplitudes, with any further axes.
-        features: needed only where the circuit itself uses features as angles.
+        features: one real vector, needed only where the circuit itself uses features as angles.
 
     Returns:
         The state after the last operation, complex.
 
     Raises:
-        CircuitError: too few weights or features, or a state of another size.
+        ArgumentError: weights or features that are no real numbers, or a state of no numbers.
+        CircuitError: too few weights or features, several vectors of them, or a state of another size.
     """
     n, size = circuit.n_wires, 2**circuit.n_wires
-    for name, values, least in (
-        ("weights", weights, circuit.n_weights),
-        ("features", features, circuit.n_features),
-    ):
-        given = 0 if values is None else values.size
-        if given < least:
-            raise CircuitError(f"Argument `{name}` must have at least {least} entries, but had {given}.")
-    if state.shape[0] != size:
-        raise CircuitError(f"Argument `state` must have {size} amplitudes for {n} wires, but had {state.shape[0]}.")
-    state = state.astype(jnp.result_type(state, weights.dtype, jnp.complex64))
+    weights = _as_vector("weights", weights, circuit.n_weights)
+    features = _as_vector("features", jnp.zeros(0, weights.dtype) if features is None else features, circuit.n_features)
+    start = real_or_complex("state", state)
+    if not start.ndim or start.shape[0] != size:
+        raise CircuitError(f"Argument `state` must have {size} amplitudes for {n} wires, but had shape {start.shape}.")
+    start = start.astype(jnp.result_type(jnp.complex64, start, weights, features))
+    precision = start.real.dtype
+    weights, features = weights.astype(precision), features.astype(precision)
     moments = lower(circuit)
     if not moments.n_moments:
-        return state
+        return start
     groups = fuse(_wire_unitaries(moments, weights, features))
     monomials = (
         None if moments.permutations is None else jnp.asarray(moments.permutations),
@@ -200,17 +197,28 @@ def apply(
             state = state * changed.astype(state.real.dtype).reshape(size, *[1] * (state.ndim - 1))
         return state, None
 
-    state, _ = jax.lax.scan(moment, state, (groups, monomials), unroll=UNROLL)
-    return state if moments.global_phase == 1 else state * moments.global_phase
+    final, _ = jax.lax.scan(moment, start, (groups, monomials), unroll=UNROLL)
+    return final if moments.global_phase == 1 else final * moments.global_phase
+
+
+def _as_vector(name: str, values: Numbers, least: int) -> Float[Array, " numbers"]:
+    """A vector of at least so many real numbers; exactly so many may have another shape."""
+    numbers = real(name, values)
+    if numbers.ndim != 1 and numbers.size != least:
+        raise CircuitError(
+            f"Argument `{name}` must be one vector of {least} numbers, but had shape {numbers.shape}. For several "
+            "vectors use `jax.vmap`."
+        )
+    if numbers.size < least:
+        raise CircuitError(f"Argument `{name}` must have at least {least} entries, but had {numbers.size}.")
+    return numbers.reshape(-1)
 
 
 def unitary(
-    circuit: Circuit,
-    weights: Float[Array, " weights"],
-    features: Float[Array, " features"] | None = None,
+    circuit: Circuit, weights: Numbers, features: Numbers | None = None
 ) -> Complex[Array, "amplitudes amplitudes"]:
-    """The circuit's 2^n x 2^n matrix: its columns are the images of the basis states."""
-    return apply(circuit, weights, jnp.eye(2**circuit.n_wires, dtype=weights.dtype), features)
+    """The circuit's 2^n x 2^n matrix: its columns are the images of the basis states; arguments as for `apply`."""
+    return apply(circuit, weights, jnp.eye(2**circuit.n_wires, dtype=jnp.float32), features)
 
 
 @lru_cache
@@ -227,7 +235,7 @@ def _group_first(state: Array, wires: tuple[int, ...], n_wires: int) -> Array:
     return tensor.reshape((2 ** len(wires), -1, *tail))
 
 
-def expectation_values(observable: Observable, state: Inexact[Array, " amplitudes"]) -> Float[Array, " outputs"]:
+def expectation_values(observable: Observable, state: Numbers) -> Float[Array, " outputs"]:
     """The expectation value of each group of an observable in one state.
 
     Args:
@@ -236,8 +244,22 @@ def expectation_values(observable: Observable, state: Inexact[Array, " amplitude
 
     Returns:
         One real value a group.
+
+    Raises:
+        ArgumentError: a state of no numbers.
+        CircuitError: not one state of 2^n amplitudes, or the observable is on wires that it does not have.
     """
+    state = real_or_complex("state", state)
+    if state.ndim != 1 or state.size.bit_count() != 1:
+        raise CircuitError(
+            f"Argument `state` must be one vector of 2**n amplitudes, but had shape {state.shape}. For a batch use "
+            "`jax.vmap`."
+        )
     n = state.size.bit_length() - 1
+    if any(not 0 <= wire < n for group in observable.wires for wire in group):
+        raise CircuitError(
+            f"Argument `observable` must be on the state's wires 0 to {n - 1}, but was on {observable.wires}."
+        )
     coefficients = observable.pauli_coefficients().astype(state.real.dtype)
     if len(observable.wires[0]) > 1:
         hermitians = pauli_compose(coefficients)
