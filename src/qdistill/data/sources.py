@@ -59,8 +59,8 @@ class Source(Protocol):
 class MNIST:
     """Handwritten digits, 60,000 for training and 10,000 for test, 28x28 grey.
 
-    Files: `mnist/{train,t10k}-{images-idx3,labels-idx1}-ubyte`, also with `.gz`; torchvision's folder
-    `MNIST/raw` is read as well.
+    Files: `mnist/{train,t10k}-{images-idx3,labels-idx1}-ubyte`, also with `.gz` and with `.idx` for `-idx`;
+    torchvision's folder `MNIST/raw` is read as well.
 
     Reference:
         LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", 1998.
@@ -96,8 +96,8 @@ class MNIST:
 class FashionMNIST:
     """Articles of clothing in the format and the numbers of MNIST.
 
-    Files: `fashion-mnist/{train,t10k}-{images-idx3,labels-idx1}-ubyte`, also with `.gz`; torchvision's folder
-    `FashionMNIST/raw` is read as well. Debian's package `dataset-fashion-mnist` puts them under
+    Files: `fashion-mnist/{train,t10k}-{images-idx3,labels-idx1}-ubyte`, also with `.gz` and with `.idx` for `-idx`;
+    torchvision's folder `FashionMNIST/raw` is read as well. Debian's package `dataset-fashion-mnist` puts them under
     `/usr/share/datasets`, which can be named as `data_dir`.
 
     Reference:
@@ -133,7 +133,7 @@ class FashionMNIST:
 class CIFAR10:
     """Small photographs of ten kinds of things, 50,000 for training and 10,000 for test, 32x32 colour.
 
-    Files: `cifar-10-binary.tar.gz`, or the folder `cifar-10-batches-bin` extracted from it.
+    Files: `cifar-10-binary.tar.gz`, also without `.gz`, or the folder `cifar-10-batches-bin` extracted from it.
 
     Reference:
         Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
@@ -159,7 +159,7 @@ class CIFAR10:
             archive,
             dataset=self.name,
             folders=("", self.name),
-            alternatives=("cifar-10-batches-bin",),
+            alternatives=(archive.removesuffix(".gz"), "cifar-10-batches-bin"),
             md5=self.md5[archive],
             mirrors=self.mirrors,
             data_dir=data_dir,
@@ -200,7 +200,7 @@ def _load_idx(dataset: MNIST | FashionMNIST, data_dir: Path | None) -> RawDatase
             name,
             dataset=dataset.name,
             folders=dataset.folders,
-            alternatives=(name.removesuffix(".gz"),),
+            alternatives=_idx_names(name),
             md5=md5,
             mirrors=dataset.mirrors,
             data_dir=data_dir,
@@ -223,6 +223,13 @@ def _load_idx(dataset: MNIST | FashionMNIST, data_dir: Path | None) -> RawDatase
         scale=255.0,
     )
     return _as_published(dataset, raw, paths[0].parent)
+
+
+def _idx_names(name: str) -> tuple[str, ...]:
+    """Under which other names a file is found: without `.gz`, and as 7-Zip names what it unpacks, with a second dot."""
+    plain = name.removesuffix(".gz")
+    dotted = plain.replace("-idx", ".idx")
+    return plain, dotted, f"{dotted}.gz"
 
 
 def _as_published(dataset: MNIST | FashionMNIST | CIFAR10, raw: RawDataset, where: Path) -> RawDataset:
