@@ -15,7 +15,6 @@ import pytest
 
 from qdistill.data import (
     CIFAR10,
-    DATASETS,
     MNIST,
     Arrays,
     Digits,
@@ -23,8 +22,6 @@ from qdistill.data import (
     Labelled,
     Normalisation,
     RawDataset,
-    Source,
-    source,
 )
 from qdistill.data.readers import read_idx
 from qdistill.errors import ArgumentError, DataError, MissingExtraError
@@ -35,24 +32,6 @@ FASHION_FOLDERS = [
     for folder in (os.environ.get("QDISTILL_DATA_DIR"), "/usr/share/datasets")
     if folder and Path(folder, "fashion-mnist").is_dir()
 ]
-
-
-@pytest.mark.parametrize("name", DATASETS)
-def test_every_dataset_says_what_it_is(name):
-    dataset = source(name)
-
-    assert isinstance(dataset, Source)
-    assert dataset.name == name
-    assert len(dataset.class_names) == len(set(dataset.class_names)) == 10
-    assert dataset.image_shape == ((32, 32, 3) if name == "cifar10" else (28, 28, 1))
-    assert dataset == type(dataset)()
-    assert hash(dataset) == hash(type(dataset)())
-
-
-def test_names():
-    assert sorted(DATASETS) == ["cifar10", "digits", "fashion-mnist", "mnist"]
-    with pytest.raises(ArgumentError, match=r"`dataset` must be one of .* Did you mean 'mnist'\?"):
-        source("mnits")
 
 
 # Files in a folder

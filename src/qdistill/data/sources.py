@@ -1,4 +1,4 @@
-"""Where images come from: one class per dataset, each giving raw pixels and labels with `load`.
+"""Published datasets: one class each, giving raw pixels and labels with `load`.
 
 A dataset's files are sought in the folder `data_dir`; without one, in the folder that the environment
 variable QDISTILL_DATA_DIR names; without that, in the user's cache folder, into which they are downloaded if their
@@ -10,49 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
 
 import numpy as np
 
-from qdistill.data.arrays import Arrays
-from qdistill.data.digits import Digits
-from qdistill.data.locate import DATA_DIR_VARIABLE, locate
+from qdistill.data.locate import locate
 from qdistill.data.raw import RawDataset, Shape
 from qdistill.data.readers import check_labels, read_cifar, read_idx
-from qdistill.errors import ArgumentError, DataError
-
-__all__ = [
-    "CIFAR10",
-    "DATASETS",
-    "DATA_DIR_VARIABLE",
-    "MNIST",
-    "Arrays",
-    "Digits",
-    "FashionMNIST",
-    "RawDataset",
-    "Source",
-    "source",
-]
-
-
-@runtime_checkable
-class Source(Protocol):
-    """What every dataset offers."""
-
-    @property
-    def name(self) -> str:
-        """The name that `source` knows the dataset by."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """What each label means."""
-
-    @property
-    def image_shape(self) -> Shape:
-        """Height, width and number of channels of an image."""
-
-    def load(self, data_dir: Path | None = None) -> RawDataset:
-        """Read the images and labels, from `data_dir` or as this module's description says."""
+from qdistill.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -83,7 +48,7 @@ class MNIST:
     digest: ClassVar[str] = "sha256:d62e151d4034b19a6216e8a4f0f226543f5a4d07313fe49802942f2fa167a805"
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
-        """Read the dataset; see `Source.load`.
+        """Read the dataset; see `registry.Source.load`.
 
         Raises:
             DataError: a file is missing from the named folder or is damaged, or the files are not the published ones.
@@ -125,7 +90,7 @@ class FashionMNIST:
     digest: ClassVar[str] = "sha256:9d8cb4c3f55ae23dcad228276c774cb920bc17b1b3cbf742861aa57adb9375dd"
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
-        """Read the dataset; see `Source.load`, and `MNIST.load` for the errors."""
+        """Read the dataset; see `registry.Source.load`, and `MNIST.load` for the errors."""
         return _load_idx(self, data_dir)
 
 
@@ -153,7 +118,7 @@ class CIFAR10:
     digest: ClassVar[str] = "sha256:fb1500161c38dbea97c3378a02d2f62ac75379e4c959ce0986d7b6bc4fe6db5d"
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
-        """Read the dataset; see `Source.load`, and `MNIST.load` for the errors."""
+        """Read the dataset; see `registry.Source.load`, and `MNIST.load` for the errors."""
         [archive] = self.md5
         path = locate(
             archive,
@@ -175,22 +140,6 @@ class CIFAR10:
             scale=255.0,
         )
         return _as_published(self, raw, path)
-
-
-DATASETS: dict[str, Source] = {each.name: each for each in (MNIST(), FashionMNIST(), CIFAR10(), Digits())}
-"""What a recipe or a bundle can name; add your own, such as `Arrays`, under its name."""
-
-
-def source(name: str) -> Source:
-    """Return the dataset that has this name.
-
-    Raises:
-        ArgumentError: no dataset has this name; the message lists those there are.
-    """
-    if name not in DATASETS:
-        unknown = ArgumentError.unknown("dataset", name, DATASETS)
-        raise ArgumentError(f"{unknown} Put a dataset of your own into `qdistill.data.DATASETS` first.")
-    return DATASETS[name]
 
 
 def _load_idx(dataset: MNIST | FashionMNIST, data_dir: Path | None) -> RawDataset:
