@@ -42,8 +42,11 @@ def pages(folders, tmp_path_factory):
     """The page of each folder, and that of a bundle of the zoo's, without its dataset."""
     root, no_data = tmp_path_factory.mktemp("pages"), tmp_path_factory.mktemp("no-data")
 
+    def repeat(recipe, seeds=()):
+        return f"repeat {recipe['dataset']}" + (f" --seeds {','.join(map(str, seeds))}" if seeds else "")
+
     def page(name, folder, **options):
-        return write_report(folder, root / f"{name}.html", command_of=lambda r: f"repeat {r['dataset']}", **options)
+        return write_report(folder, root / f"{name}.html", command_of=repeat, **options)
 
     of_zoo = page("zoo", "mnist-10-qlenet", data_dir=no_data)
     return {name: page(name, folder) for name, folder in folders.items()} | {"zoo": of_zoo}

@@ -144,14 +144,14 @@ def test_a_confusion_matrix_adds_up(pages):
 def test_an_accuracy_that_is_not_the_recorded_one_is_said(bundle, tmp_path):
     other = dataclasses.replace(bundle.record, test_accuracy=0.75)
     run = write_run(tmp_path / "run", dataclasses.replace(bundle, record=other))
-    text = Page(write_report(run, command_of=lambda _: "")).text
+    text = Page(write_report(run, command_of=lambda *_: "")).text
     assert "The bundle records another accuracy: 75.00" in text
     assert ", as recorded" not in text
 
 
 def test_a_bundle_file_alone_has_a_page(bundle, tmp_path):
     bundle.save(tmp_path / "mine.safetensors")
-    path = write_report(tmp_path / "mine.safetensors", command_of=lambda _: "")
+    path = write_report(tmp_path / "mine.safetensors", command_of=lambda *_: "")
     assert path == tmp_path / "mine.html"
     page = Page(path)
     assert len(page.all("img")) == 10
@@ -159,7 +159,7 @@ def test_a_bundle_file_alone_has_a_page(bundle, tmp_path):
 
 
 def test_a_run_without_a_bundle_says_so(tmp_path):
-    page = Page(write_report(write_run(tmp_path / "run", None), command_of=lambda _: ""))
+    page = Page(write_report(write_run(tmp_path / "run", None), command_of=lambda *_: ""))
     assert page.text.count("This run has no bundle.safetensors yet") == 4
     assert len(page.all("svg")) == 3
 
@@ -167,18 +167,18 @@ def test_a_run_without_a_bundle_says_so(tmp_path):
 def test_an_ended_run_that_lost_its_bundle_says_so(bundle, tmp_path):
     run = write_run(tmp_path / "run", bundle)
     (run / "bundle.safetensors").unlink()
-    assert Page(write_report(run, command_of=lambda _: "")).text.count("This run has ended, but its") == 4
+    assert Page(write_report(run, command_of=lambda *_: "")).text.count("This run has ended, but its") == 4
 
 
 def test_a_rounded_bundle_is_repeated_by_rounding(bundle, tmp_path):
     bundle.in_eight_bits().save(tmp_path / "small.safetensors")
-    text = Page(write_report(tmp_path / "small.safetensors", command_of=lambda _: "qdistill distill digits")).text
+    text = Page(write_report(tmp_path / "small.safetensors", command_of=lambda *_: "qdistill distill digits")).text
     assert "qdistill distill digits qdistill compress RUN" in text
     assert "and again after the rounding" in text
 
 
 def test_a_run_that_has_not_looked_yet_says_so(bundle, tmp_path):
-    page = Page(write_report(write_run(tmp_path / "run", bundle, n_lines=0), command_of=lambda _: ""))
+    page = Page(write_report(write_run(tmp_path / "run", bundle, n_lines=0), command_of=lambda *_: ""))
     assert "has not looked at its validation part yet" in page.text
 
 
@@ -187,7 +187,7 @@ def test_without_the_dataset_the_page_says_what_is_missing(bundle, tmp_path, mon
         raise DataError("There is no file.")
 
     monkeypatch.setattr(Digits, "load", gone)
-    page = Page(write_report(write_run(tmp_path / "run", bundle), command_of=lambda _: ""))
+    page = Page(write_report(write_run(tmp_path / "run", bundle), command_of=lambda *_: ""))
     assert "needs the test set of digits, which is not at hand: There is no file. Fetch it with `qdistill data" in (
         page.text
     )
@@ -196,7 +196,7 @@ def test_without_the_dataset_the_page_says_what_is_missing(bundle, tmp_path, mon
 
 def test_a_network_that_the_file_does_not_describe_is_missed(bundle, tmp_path):
     own = dataclasses.replace(bundle, architecture=None)
-    page = Page(write_report(write_run(tmp_path / "run", own), command_of=lambda _: ""))
+    page = Page(write_report(write_run(tmp_path / "run", own), command_of=lambda *_: ""))
     assert page.text.count("a network that its file does not describe") == 3
     assert len(page.all("img")) == 10
 
@@ -232,19 +232,19 @@ def test_the_turn_of_an_axis(after, degrees):
 
 def test_a_folder_of_nothing_is_no_run(tmp_path):
     with pytest.raises(RunError, match="There is nothing to report"):
-        write_report(tmp_path, command_of=lambda _: "")
+        write_report(tmp_path, command_of=lambda *_: "")
 
 
 def test_damaged_files_are_named(bundle, tmp_path):
     run = write_run(tmp_path / "run", bundle)
     (run / "recipe.json").write_text("{")
     with pytest.raises(RunError, match=r"recipe\.json"):
-        write_report(run, command_of=lambda _: "")
+        write_report(run, command_of=lambda *_: "")
     (run / "bundle.safetensors").write_bytes(b"no")
     with pytest.raises(BundleError, match=r"bundle\.safetensors"):
-        write_report(run, command_of=lambda _: "")
+        write_report(run, command_of=lambda *_: "")
     with pytest.raises(RunError, match="Cannot write"):
-        write_report(write_run(tmp_path / "other", None), tmp_path / "no" / "x.html", command_of=lambda _: "")
+        write_report(write_run(tmp_path / "other", None), tmp_path / "no" / "x.html", command_of=lambda *_: "")
 
 
 def test_a_name_that_is_missing_is_an_error():
@@ -263,7 +263,7 @@ def test_seeds_that_have_not_ended_have_a_page(tmp_path):
     for seed in (0, 1):
         write_run(tmp_path / f"seed-{seed}", None, n_lines=seed)
     (tmp_path / "seeds.json").write_text("[0, 1]")
-    text = Page(write_report(tmp_path, command_of=lambda _: "")).text
+    text = Page(write_report(tmp_path, command_of=lambda *_: "")).text
     assert "no seed has ended" in text
     assert "Not every seed has looked" in text
     assert "No seed has left" in text
@@ -310,7 +310,7 @@ def changed(**changes):
 def test_a_table_in_another_form_is_refused(table, tmp_path):
     write_table(tmp_path, table)
     with pytest.raises(RunError, match="not in the form of a table"):
-        write_report(tmp_path, command_of=lambda _: "")
+        write_report(tmp_path, command_of=lambda *_: "")
 
 
 def test_an_svg_takes_the_colours_of_the_page_and_repeats():

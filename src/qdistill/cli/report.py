@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
 from qdistill.cli.output import tell
-from qdistill.cli.shared import Cache, DataDir, call, use_compilation_cache
+from qdistill.cli.shared import PLUGINS, Cache, DataDir, call, program, say_which, use_compilation_cache
 from qdistill.errors import ArgumentError
+
+_CIRCUIT_OPTION = "model.ansatz"
+"""The only option that takes a circuit."""
 
 
 def run(arguments: list[str]) -> int:
@@ -39,6 +42,7 @@ def report(
         raise ArgumentError(f"Argument `out` must end in .html, but was {str(out)!r}.")
     if data_dir is not None and not data_dir.is_dir():
         raise ArgumentError(f"Argument `data_dir` must be a folder, but there is none at {str(data_dir)!r}.")
+    say_which(run)
     if compilation_cache:
         use_compilation_cache()
     from qdistill.report.page import write_report
@@ -47,41 +51,87 @@ def report(
     return 0
 
 
-def command_of(plain: Mapping[str, Any]) -> str:
-    """The command line that follows a recipe: what differs from the defaults of its dataset, as options.
+def command_of(plain: Mapping[str, Any], seeds: Sequence[int] = ()) -> str:
+    """What follows a recipe: a command line of what differs from the defaults of its dataset.
+
+    A circuit of the user's own is the file that `qdistill.report.run_page.CIRCUIT_FILE` names. Where the recipe has a
+    value that is no option, as a plugin's network may, it is a program of Python's.
 
     Args:
         plain: the recipe as plain data.
+        seeds: of several runs side by side; the recipe's own where there are none.
 
     Raises:
         ArgumentError: not a recipe of this version.
     """
     from qdistill.experiments.recipe import Recipe, architecture_options, default_recipe
+    from qdistill.fields import under
+    from qdistill.quantum import Circuit
 
-    recipe = Recipe.from_json(plain)
+    with under("recipe"):
+        recipe = Recipe.from_json(plain)
+    if seeds:
+        recipe = dataclasses.replace(recipe, seed=default_recipe(recipe.dataset).seed)
     default = default_recipe(recipe.dataset)
-    words = ["qdistill", "distill", recipe.dataset]
+    words = [*shlex.split(program()), "distill", recipe.dataset]
     if type(recipe.model) is not type(default.model):
-        default = dataclasses.replace(default, model=type(recipe.model)())
+        try:
+            default = dataclasses.replace(default, model=type(recipe.model)())
+        except TypeError:  # a field without a default
+            return _program(seeds)
         options = architecture_options()
         words += ["--architecture", next(name for name, kind in options.items() if kind is type(recipe.model))]
     usual = dict(_options(default))
     for name, value in _options(recipe):
-        if value == usual[name]:
+        if name in usual and value == usual[name]:
             continue
-        if isinstance(value, bool):
-            *parents, own = name.split(".")
-            words.append("--" + ".".join([*parents, own if value else f"no-{own}"]))
-        else:
-            words += [f"--{name}", str(value)]
-    return shlex.join(words)
+        is_option = name == _CIRCUIT_OPTION or (name in usual and not isinstance(usual[name], Circuit))
+        given = _as_words(name, value) if is_option else None
+        if given is None:
+            return _program(seeds)
+        words += given
+    return shlex.join([*words, "--seeds", ",".join(str(seed) for seed in seeds)] if seeds else words)
+
+
+def _as_words(name: str, value: Any) -> list[str] | None:
+    """An option as the words of a command line, or None for a value that none can say."""
+    from qdistill.quantum import Circuit
+    from qdistill.report.run_page import CIRCUIT_FILE
+
+    if isinstance(value, bool):
+        *parents, own = name.split(".")
+        return ["--" + ".".join([*parents, own if value else f"no-{own}"])]
+    if isinstance(value, Circuit):
+        return [f"--{name}", CIRCUIT_FILE] if name == _CIRCUIT_OPTION else None
+    if isinstance(value, tuple):
+        return [f"--{name}", *map(str, value)] if all(isinstance(part, str | int | float) for part in value) else None
+    if not isinstance(value, str | int | float | None):
+        return None
+    # What begins with a hyphen would be taken for an option.
+    return [f"--{name}={value}"] if str(value).startswith("-") else [f"--{name}", str(value)]
+
+
+def _program(seeds: Sequence[int]) -> str:
+    """What repeats a recipe that no command line can say, in Python, beside the file of the recipe."""
+    plugins = [f"runpy.run_path({str(path)!r})" for path in PLUGINS]
+    run = f'qdistill.run_seeds(recipe, {list(seeds)}, "again")' if seeds else 'qdistill.run(recipe, "again")'
+    lines = [
+        "# In Python, for the recipe has a value that no option can say:",
+        f"import {'runpy, ' * bool(plugins)}qdistill",
+        *plugins,
+        'recipe = qdistill.Recipe.from_json(qdistill.DistilledDataset.load("bundle.safetensors").recipe)',
+        run,
+    ]
+    return "\n".join(lines)
 
 
 def _options(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every field of nested settings, by the name of its option."""
+    """Every field of nested settings, by the name of its option; a circuit is one value."""
+    from qdistill.quantum import Circuit
+
     for field in dataclasses.fields(settings):
         value, name = getattr(settings, field.name), prefix + field.name.replace("_", "-")
-        if dataclasses.is_dataclass(value):
+        if dataclasses.is_dataclass(value) and not isinstance(value, Circuit):
             yield from _options(value, f"{name}.")
         else:
             yield name, value

@@ -19,12 +19,13 @@ from qdistill.distill.zoo import named_or_path
 from qdistill.errors import RunError
 from qdistill.files import BUNDLE, RECIPE, SEEDS, TABLE, write_text
 from qdistill.report import run_page, seeds_page, table_page
+from qdistill.text import printable
 
 PAGE = "report.html"
 """The page's name in the folder that it tells of."""
 
-CommandOf = Callable[[Mapping[str, Any]], str]
-"""A recipe as plain data -> the command that follows it."""
+CommandOf = Callable[..., str]
+"""A recipe as plain data, and the seeds of several runs -> the command that follows it."""
 
 
 def write_report(
@@ -70,6 +71,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         loader=PackageLoader("qdistill.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -81,8 +83,15 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         "fixed": lambda value: f"{value:.4f}".replace("-", "\u2212"),
         "count": lambda value: "\u2013" if value is None else f"{value:,}",
         # A long dotted name may break after its dots and underscores.
-        "breakable": lambda text: Markup(escape(text).replace(".", Markup(".<wbr>")).replace("_", Markup("_<wbr>"))),
+        "breakable": lambda text: Markup(
+            escape(printable(text)).replace(".", Markup(".<wbr>")).replace("_", Markup("_<wbr>"))
+        ),
         # Of this package's own making only: `style.as_svg` escapes what comes from elsewhere.
         "drawn": Markup,
     }
     return environment.get_template(template).render(context, version=importlib.metadata.version("qdistill"))
+
+
+def _shown(value: Any) -> Any:
+    """What a page shows of a value, before it is escaped for HTML: characters that are acted on are escaped too."""
+    return printable(value, keep="\n") if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
+import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from matplotlib.image import imsave
 
 from qdistill.data import source
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.errors import BundleError, DataError
+from qdistill.errors import BundleError, DataError, DivergenceError
 from qdistill.evaluate.change import changes
 from qdistill.evaluate.confusion import confusion
 from qdistill.evaluate.executions import count_executions
@@ -34,15 +36,30 @@ from qdistill.report.panels import (
     draw_validation,
 )
 from qdistill.report.style import as_svg, panel
+from qdistill.text import printable
 
 KINDS = {"QuantumLeNetArchitecture": "a quantum LeNet", "LeNetArchitecture": "a classical LeNet"}
 """What a page calls the networks."""
 
+CIRCUIT_FILE = "circuit.json"
+"""The file that a command names where a recipe has a circuit of the user's own; a page shows what is to be in it."""
+
+_LONGEST_CIRCUIT = 200_000
+"""Characters of a circuit that a page shows."""
+
+_MOST_ROWS = 200
+"""Of a recipe or of a provenance."""
+
 NO_BUNDLE = f"This run has no {BUNDLE} yet: it has neither ended nor been stopped. Write the report again then."
 LOST_BUNDLE = f"This run has ended, but its {BUNDLE} is not in the folder. The command below makes it again."
 
+NOT_FINITE = (
+    "The training on these images ends in weights that are not finite, so there is no network to show. The bundle is "
+    "damaged, or its step sizes are too large."
+)
 
-def gather(path: Path, command_of: Callable[[Mapping[str, Any]], str], data_dir: Path | None) -> dict[str, Any]:
+
+def gather(path: Path, command_of: Callable[..., str], data_dir: Path | None) -> dict[str, Any]:
     """Everything that the template `run.html.jinja` names.
 
     Args:
@@ -70,13 +87,14 @@ def gather(path: Path, command_of: Callable[[Mapping[str, Any]], str], data_dir:
     provenance = kept(PROVENANCE, {} if bundle is None else bundle.provenance)
     scores = kept(SCORES, {})
     context: dict[str, Any] = {
-        "title": f"{recipe.get('dataset', 'unknown dataset')}, {name}",
+        "title": f"{printable(recipe.get('dataset', 'unknown dataset'), 60)}, {name}",
         "lead": _lead(bundle),
         "facts": _facts(bundle, scores),
         "curves": _curves(lines),
         "recipe": flat(recipe),
         "provenance": flat(provenance),
         "command": _commands(command_of(recipe), bundle) if recipe else None,
+        "circuit": circuit_of(recipe),
         "missing": {"curves": _why_no_curves(folder)},
     }
     context |= dict.fromkeys(("images", "labels", "step_sizes", "confusion", "weights", "cost"))
@@ -93,16 +111,39 @@ def _commands(command: str, bundle: DistilledDataset | None) -> str:
     return f"{command}\nqdistill compress RUN SMALL.safetensors" if bundle is not None and bundle.eight_bit else command
 
 
-def flat(plain: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested plain data as rows of a dotted name and a text."""
-    rows: list[tuple[str, str]] = []
+def flat(plain: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Nested plain data as rows of a dotted name and a text, and how many more there are than are shown."""
+    rows = list(itertools.islice(_rows(plain, ""), _MOST_ROWS))
+    more = sum(1 for _ in _rows(plain, "")) - len(rows)
+    return [*rows, ("...", f"and {more:,} more")] if more else rows
+
+
+def _rows(plain: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
     for name, value in plain.items():
-        if isinstance(value, dict):
-            rows += flat(value, f"{prefix}{name}.")
+        if _is_circuit(value):
+            yield prefix + name, f"a circuit of {len(value['operations']):,} operations on {value['n_wires']} wires"
+        elif isinstance(value, dict) and value:
+            yield from _rows(value, f"{prefix}{name}.")
         else:
-            shown = " ".join(str(part) for part in value) if isinstance(value, list) else str(value)
-            rows.append((prefix + name, shown))
-    return rows
+            shown = " ".join(str(part) for part in value) if isinstance(value, list) else value
+            yield printable(prefix + name, 200), printable(shown, 500)
+
+
+def circuit_of(recipe: Mapping[str, Any]) -> dict[str, str] | None:
+    """The name and text of the file with the circuit of the user's own that a recipe's network has, if it has one."""
+    model = recipe.get("model")
+    fields = model.get("fields") if isinstance(model, dict) else None
+    circuit = fields.get("ansatz") if isinstance(fields, dict) else None
+    if not _is_circuit(circuit):
+        return None
+    text = json.dumps(circuit)
+    if len(text) > _LONGEST_CIRCUIT:
+        text = f"Too long for a page: the value of model.fields.ansatz in {RECIPE}, {len(text):,} characters."
+    return {"name": CIRCUIT_FILE, "text": text}
+
+
+def _is_circuit(value: Any) -> bool:
+    return isinstance(value, dict) and {"n_wires", "operations"} <= set(value) and isinstance(value["operations"], list)
 
 
 def picture_groups(bundle: DistilledDataset) -> dict[str, Any]:
@@ -113,16 +154,16 @@ def picture_groups(bundle: DistilledDataset) -> dict[str, Any]:
     columns = columns_of(bundle, n)
     lowest, highest = min(float(labels.min()), 0.0), max(float(labels.max()), 0.0)
     soft = not np.array_equal(labels, np.eye(n_classes, dtype=labels.dtype)[labels.argmax(axis=1)])
-    shown = []
+    names, shown = class_names(bundle), []
     for index, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
         top = int(label.argmax())
-        name = bundle.class_names[top]
+        name = names[top]
         shown.append(
             {
                 "png": _png(picture, scale),
                 "class": name,
                 "alt": f"Distilled image {index + 1}, of class {name}",
-                "label": "Label: " + ", ".join(f"{c} {v:.2f}" for c, v in zip(bundle.class_names, label, strict=True)),
+                "label": "Label: " + ", ".join(f"{c} {v:.2f}" for c, v in zip(names, label, strict=True)),
                 "bars": _bars(label, lowest, highest) if soft else [],
             }
         )
@@ -144,6 +185,11 @@ def picture_groups(bundle: DistilledDataset) -> dict[str, Any]:
         "n_classes": n_classes,
         "note": f"{height} x {width} pixels. {scaling}",
     }
+
+
+def class_names(bundle: DistilledDataset) -> list[str]:
+    """The names of a bundle's classes, no longer than a table has room for."""
+    return [printable(name, 60) for name in bundle.class_names]
 
 
 def _bars(label: Float[np.ndarray, " classes"], lowest: float, highest: float) -> list[dict[str, Any]]:
@@ -169,8 +215,9 @@ def _lead(bundle: DistilledDataset | None) -> str:
     kind = "a network that the file does not describe"
     if bundle.architecture is not None:
         kind = KINDS.get(type(bundle.architecture).__name__, f"a {type(bundle.architecture).__name__}")
+    dataset = printable(bundle.dataset, 60)
     return (
-        f"{bundle.dataset} distilled into {n} image{'s' * (n != 1)}, on which {kind} with known initial weights trains "
+        f"{dataset} distilled into {n} image{'s' * (n != 1)}, on which {kind} with known initial weights trains "
         f"in {steps} gradient step{'s' * (steps != 1)}."
     )
 
@@ -224,7 +271,7 @@ def _curves(lines: list[dict[str, Any]]) -> list[str] | None:
 
 def _labels(bundle: DistilledDataset) -> dict[str, Any]:
     labels = np.asarray(bundle.data.labels)
-    return {"classes": bundle.class_names, "rows": labels.tolist()}
+    return {"classes": class_names(bundle), "rows": labels.tolist()}
 
 
 def _step_sizes(bundle: DistilledDataset) -> dict[str, Any]:
@@ -244,12 +291,20 @@ def _replayed(
 ) -> dict[str, Any]:
     """What needs the network: its training again, and the test set."""
     try:
-        before, after = bundle.initial_model(), bundle.train()
+        before = bundle.initial_model()
     except BundleError as error:
         # A network of the user's own, which the file does not describe.
         missing |= dict.fromkeys(("confusion", "weights", "cost"), str(error))
         return {}
-    shown: dict[str, Any] = {"weights": _weights(before, after), "cost": _cost(bundle, core_seconds)}
+    shown: dict[str, Any] = {"cost": _cost(bundle, core_seconds)}
+    try:
+        after = bundle.train()
+        if not all(np.isfinite(array).all() for array in named_weights(after).values()):
+            raise DivergenceError(NOT_FINITE)
+    except DivergenceError as error:
+        missing |= dict.fromkeys(("confusion", "weights"), str(error))
+        return shown
+    shown["weights"] = _weights(before, after)
     try:
         raw = source(bundle.dataset).load(data_dir)
         bundle.check_fits(raw.test_images.shape[1:], len(raw.class_names))
@@ -274,7 +329,7 @@ def _cost(bundle: DistilledDataset, core_seconds: float | None) -> dict[str, Any
 
 def _confusion(counts: np.ndarray, bundle: DistilledDataset) -> dict[str, Any]:
     totals = counts.sum(axis=1)
-    names = bundle.class_names
+    names = class_names(bundle)
     rows = [
         {
             "class": names[i],

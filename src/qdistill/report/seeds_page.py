@@ -10,16 +10,16 @@ from qdistill.distill.bundle import DistilledDataset
 from qdistill.evaluate.protocol import summary
 from qdistill.files import BUNDLE, METRICS, PROVENANCE, RECIPE, SCORES, SEEDS, read_json, read_json_lines
 from qdistill.report.panels import draw_seed_curves
-from qdistill.report.run_page import flat, picture_groups
+from qdistill.report.run_page import circuit_of, flat, picture_groups
 from qdistill.report.style import as_svg, panel
 
 
-def gather(folder: Path, command_of: Callable[[Mapping[str, Any]], str]) -> dict[str, Any]:
+def gather(folder: Path, command_of: Callable[..., str]) -> dict[str, Any]:
     """Everything that the template `seeds.html.jinja` names.
 
     Args:
         folder: holds `seeds.json` and a run folder for each seed.
-        command_of: gives the command that repeats a run.
+        command_of: gives the command that repeats a recipe with these seeds.
 
     Raises:
         RunError: a file of the folder is missing or damaged.
@@ -40,7 +40,8 @@ def gather(folder: Path, command_of: Callable[[Mapping[str, Any]], str]) -> dict
         "images": _images(rows, own),
         "recipe": flat({name: value for name, value in recipe.items() if name != "seed"}),
         "provenance": flat(read_json(own[0] / PROVENANCE)),
-        "command": f"{command_of(recipe | {'seed': 0})} --seeds {','.join(str(seed) for seed in seeds)}",
+        "command": command_of(recipe, seeds),
+        "circuit": circuit_of(recipe),
         "missing": {
             "curves": "Not every seed has looked at its validation part yet.",
             "images": f"No seed has left a {BUNDLE} yet: they have neither ended nor been stopped.",
