@@ -151,10 +151,28 @@ def test_layer_programs_of_every_embedding_and_observable(target: str, name: str
     np.testing.assert_allclose(names["evaluate"](np.asarray(features)), model.branch(features), atol=1e-4)
 
 
-def test_a_bundle_of_the_zoo_is_written_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["export", ZOO.stem, "--to", "qasm"]) == 0
-    assert (tmp_path / f"{ZOO.stem}-qasm" / "layer.qasm").exists()
+@pytest.mark.parametrize("target", ["numpy", "torch", "pennylane", "qiskit", "qasm"])
+def test_what_is_written_names_the_file_that_it_needs(target: str, tmp_path: Path) -> None:
+    path, _ = saved(tmp_path, QUANVOLUTION)
+    assert main(["export", str(path), "--to", target, "--out", str(tmp_path / "out")]) == 0
+    written = {file.name for file in (tmp_path / "out").iterdir()}
+    texts = [name for name in written if not name.endswith(".npz")]
+    assert len(texts) == (1 if target in ("numpy", "torch") else 2)
+    for name in texts:
+        needed = set(re.findall(r"[\w-]+\.npz", (tmp_path / "out" / name).read_text()))
+        assert needed == {"bundle.npz" if target in ("numpy", "torch") else f"{Path(name).stem}.npz"}
+        assert needed < written
+
+
+def test_a_program_runs_from_another_folder(tmp_path: Path) -> None:
+    path, _ = saved(tmp_path, "Pauli-Z")
+    assert main(["export", str(path), "--to", "qiskit", "--out", str(tmp_path / "out")]) == 0
+    (tmp_path / "elsewhere").mkdir()
+    command = [sys.executable, str(Path("..", "out", "layer.py"))]
+    done = subprocess.run(command, cwd=tmp_path / "elsewhere", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (difference,) = re.findall(r"largest difference from qdistill: (\S+)", done.stdout)
+    assert float(difference) < 1e-5
 
 
 def test_openqasm_text_has_our_state(tmp_path: Path) -> None:

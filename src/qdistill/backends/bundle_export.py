@@ -48,6 +48,12 @@ _MOST_ROWS = 1000
 """Feature vectors that are written with a layer: what another framework evaluates in seconds."""
 
 
+_QASM_INPUTS = """\
+// A quantum layer. Of the arrays in {name}.npz, weights_i is "angles"[i] and features_i is "qasm_features"[row, i],
+// where a row is a vector that the network gives the layer; "values"[row] is what qdistill gives for it.
+"""
+
+
 def export_layers(bundle: DistilledDataset, target: LayerTarget, folder: Path) -> list[Path]:
     """Write the trained quantum layers of a bundle's network for another framework.
 
@@ -81,7 +87,7 @@ def export_layers(bundle: DistilledDataset, target: LayerTarget, folder: Path) -
         if target == "qasm":
             prepared = [embedded_features(layer.embedding, layer.circuit, row) for row in features]
             arrays["qasm_features"] = jnp.stack(prepared)
-            files[f"{name}.qasm"] = to_openqasm(layer).encode()
+            files[f"{name}.qasm"] = (_QASM_INPUTS.format(name=name) + to_openqasm(layer)).encode()
         else:
             script = pennylane_script if target == "pennylane" else qiskit_script
             files[f"{name}.py"] = script(layer, name).encode()

@@ -138,10 +138,10 @@ def qiskit_script(layer: QuantumLayer, name: str = "layer") -> str:
         qubits = ", ".join(str(n - 1 - wire) for wire in operation.wires)
         if operation.gate == "Rot":
             angles = zip(("rz", "ry", "rz"), operation.angles, strict=True)
-            body += [f"circuit.{name}({_expression(angle)}, {qubits})" for name, angle in angles]
+            body += [f"circuit.{gate}({_expression(angle)}, {qubits})" for gate, angle in angles]
         else:
-            name = "unitary" if operation.gate == UNITARY else QISKIT_NAMES[operation.gate]
-            body.append(f"circuit.{name}({_arguments(operation)}{qubits})")
+            gate = "unitary" if operation.gate == UNITARY else QISKIT_NAMES[operation.gate]
+            body.append(f"circuit.{gate}({_arguments(operation)}{qubits})")
     trained = not isinstance(layer.observable, PauliZ)
     groups = [[n - 1 - wire for wire in group] for group in layer.observable.wires]
     observables = f'SparsePauliOp.from_sparse_list([("Z", qubits, 1.0)], num_qubits={n}) for qubits in {groups}'

@@ -21,7 +21,8 @@ def export(
     *,
     to: Literal["pennylane", "qiskit", "qasm", "numpy", "torch"],
     out: Annotated[
-        Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: BUNDLE-TARGET beside the bundle)")
+        Path | None,
+        arg(metavar="FOLDER", help_behavior_hint="(default: BUNDLE-TARGET beside the bundle; exports/NAME-TARGET)"),
     ] = None,
     data_dir: DataDir = None,
     compilation_cache: Cache = True,
@@ -32,7 +33,7 @@ def export(
         bundle: a bundle file, the folder of a run, or a name of the zoo.
         to: pennylane, qiskit and qasm take the trained quantum layers; numpy and torch train on the bundle and measure
             the network on the test images.
-        out: where to write.
+        out: where to write; by default beside the bundle, and in the folder exports for a NAME of the zoo.
         data_dir: where the dataset's files lie; numpy and torch take the test images from there.
         compilation_cache: keep compiled programs in the user's cache folder.
     """
@@ -44,7 +45,8 @@ def export(
     from qdistill.distill.bundle import DistilledDataset
 
     loaded = DistilledDataset.load(path)
-    folder = home_of(bundle) / f"{path.stem}-{to}" if out is None else out
+    home = home_of(bundle) if bundle.exists() else Path("exports")
+    folder = home / f"{path.stem}-{to}" if out is None else out
     if to == "numpy" or to == "torch":
         files = export_training(loaded, to, folder, source(loaded.dataset).load(data_dir))
     else:
