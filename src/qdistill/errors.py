@@ -41,9 +41,12 @@ class ArgumentError(QDistillError, ValueError):
             value: what was given.
             known: the values that would have been accepted.
         """
-        known = sorted(known)
+        known, meant = sorted(known), did_you_mean(value, known)
         choices = ", ".join(known) if len(known) <= 16 else f"{len(known)} names from {known[0]} to {known[-1]}"
-        return cls(f"Argument `{name}` must be one of {choices}, but was {shown(value)}.{did_you_mean(value, known)}")
+        if meant and len(known) > 8:
+            # Before the list, where it is seen.
+            return cls(f"Argument `{name}` must be a known name, but was {shown(value)}.{meant} Known are {choices}.")
+        return cls(f"Argument `{name}` must be one of {choices}, but was {shown(value)}.{meant}")
 
 
 class CircuitError(ArgumentError):

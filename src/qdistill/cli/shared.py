@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import os
 import platform
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from tyro.conf import Positional, arg
 
-from qdistill.cli.plugins import PLUGINS
-from qdistill.errors import ArgumentError, RunError
+from qdistill.cli.output import say
+from qdistill.errors import ArgumentError, RunError, did_you_mean
 from qdistill.files import BUNDLE, SEEDS
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """What a shell reports of a program that Ctrl-C ended."""
+PLUGINS: list[Path] = []
+"""The user's files that this process has run."""
 
 BundlePath = Annotated[Path, Positional, arg(metavar="BUNDLE")]
 DataDir = Annotated[
@@ -55,6 +59,27 @@ def spsa_directions(given: int | None, gradient: str) -> int:
 def call(function: Callable[..., int], arguments: list[str]) -> int:
     """Call a function whose arguments are the options of the command that has its name."""
     return tyro.cli(function, args=arguments, prog=f"qdistill {function.__name__}")
+
+
+def load_plugin(path: Path) -> None:
+    """Run a file of the user's, which registers networks and datasets of their own.
+
+    Raises:
+        ArgumentError: the file cannot be read, or fails.
+    """
+    if not path.is_file():
+        raise ArgumentError(f"Argument `plugin` must be a Python file, but there is none at {str(path)!r}.")
+    spec = importlib.util.spec_from_file_location(f"qdistill_plugin_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ArgumentError(f"Argument `plugin` must be a Python file whose name ends in .py, but was {str(path)!r}.")
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up by its name.
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ArgumentError(f"The plugin {path} failed: {type(error).__name__}: {error}") from error
+    PLUGINS.append(path)
 
 
 def program() -> str:
@@ -103,14 +128,29 @@ def free_folder(name: str) -> Path:
     return folder
 
 
+def say_which(path: Path) -> None:
+    """Tell the user where a file or folder here hides one of the zoo's bundles by its name."""
+    from qdistill.distill.zoo import zoo_names
+
+    if str(path) in zoo_names() and path.exists():
+        say(
+            f"Note: {path} is the {'folder' if path.is_dir() else 'file'} here, not the zoo's bundle of that name. "
+            f"That one: qdistill zoo get {path} --out OTHER.safetensors"
+        )
+
+
 def bundle_file(path: Path) -> Path:
     """The bundle file that a path names, by itself, by the run folder it lies in, or as one of the zoo's."""
+    say_which(path)
     if not path.is_dir():
         from qdistill.distill.zoo import named_or_path, zoo_names
 
         file = named_or_path(path)
         if not file.exists() and file.parent == Path() and not file.suffix:
-            raise ArgumentError(f"{ArgumentError.unknown('bundle', str(path), zoo_names())} No such file is here.")
+            raise ArgumentError(
+                f"Argument `bundle` must be a file, a folder of a run or a name of the zoo, but there is no "
+                f"{str(path)!r}.{did_you_mean(str(path), zoo_names())} `qdistill zoo list` has the names."
+            )
         return file
     if (path / SEEDS).exists():
         raise RunError(f"The folder {path} is of several seeds. Name one of them, such as {next(path.glob('seed-*'))}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,26 +32,12 @@ def zoo(
         name: of the bundle to get.
         out: where to copy it to.
     """
-    from qdistill.distill.bundle import DistilledDataset
-    from qdistill.distill.zoo import SUFFIX, network_of, zoo_names, zoo_path
+    from qdistill.distill.zoo import SUFFIX, zoo_path
 
     if action == "list":
         if name is not None or out is not None:
             raise ArgumentError("Arguments `name` and `out` must not be given with `list`.")
-        rows = [("name", "dataset", "images", "steps", "test accuracy", "n", "network")]
-        for each in zoo_names():
-            bundle = DistilledDataset.load(zoo_path(each))
-            record, data = bundle.record, bundle.data
-            measured = (f"{record.test_accuracy:.2%}", f"{record.n_test:,}")
-            size = (f"{len(data.images)}", f"{len(data.schedule)}")
-            rows.append((each, bundle.dataset, *size, *measured, network_of(bundle)))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows:
-            cells = [
-                cell.rjust(w) if 2 <= k < 6 else cell.ljust(w)
-                for k, (cell, w) in enumerate(zip(row, widths, strict=True))
-            ]
-            tell("  ".join(cells).rstrip())
+        _list()
         return 0
     if name is None:
         raise ArgumentError("Argument `name` must be given with `get`; `qdistill zoo list` has them all.")
@@ -62,3 +50,23 @@ def zoo(
     write_whole(target, content)
     tell(f"{target} ({len(content) / 1024:,.0f} KiB). Next: qdistill evaluate {target}")
     return 0
+
+
+def _list() -> None:
+    """Print a line of numbers for every bundle, and below it the network, within the width of the terminal."""
+    from qdistill.distill.bundle import DistilledDataset
+    from qdistill.distill.zoo import network_of, zoo_names, zoo_path
+
+    rows, networks = [("name", "dataset", "images", "steps", "test accuracy")], [""]
+    for name in zoo_names():
+        bundle = DistilledDataset.load(zoo_path(name))
+        record, data = bundle.record, bundle.data
+        accuracy = "not measured" if record.test_accuracy is None else f"{record.test_accuracy:.2%}"
+        rows.append((name, bundle.dataset, f"{len(data.images)}", f"{len(data.schedule)}", accuracy))
+        networks.append(network_of(bundle) + ("" if record.n_test is None else f"; n = {record.n_test:,}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    width = shutil.get_terminal_size().columns
+    for row, network in zip(rows, networks, strict=True):
+        cells = [cell.ljust(w) if k < 2 else cell.rjust(w) for k, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        below = textwrap.wrap(network, max(20, width - 1), initial_indent="  ", subsequent_indent="    ")
+        tell("  ".join(cells).rstrip(), *below)
