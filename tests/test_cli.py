@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
@@ -18,6 +19,7 @@ from qdistill.backends.qiskit import to_qiskit
 from qdistill.cli import COMMANDS, main
 from qdistill.cli.distill import _parse_distill
 from qdistill.cli.evaluate import say_what_is_left_out
+from qdistill.data import DATASETS, MNIST, Arrays, source
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.zoo import zoo_path
@@ -644,6 +646,31 @@ def test_data_says_what_is_in_a_dataset(capsys):
     out = capsys.readouterr().out
     for text in ("28 x 28, grey, uint8", "1,297", "500", "0, 1, 2, 3, 4, 5, 6, 7, 8, 9", "scikit-learn"):
         assert text in out
+    assert f"digest     {source('digits').load().digest}\n" in out
+
+
+def test_data_says_whether_a_dataset_is_what_was_published(capsys, monkeypatch):
+    images, labels = np.zeros((2, 4, 4), np.uint8), [0, 1]
+    raw = Arrays(images, labels, images, labels, name="mnist").load()
+    monkeypatch.setattr(MNIST, "class_names", raw.class_names)
+    monkeypatch.setattr(MNIST, "image_shape", (4, 4, 1))
+    monkeypatch.setattr(MNIST, "load", lambda self, data_dir: raw)
+
+    assert main(["data", "mnist"]) == 0
+    assert "as published" not in capsys.readouterr().out
+    monkeypatch.setattr(MNIST, "digest", raw.digest)
+    assert main(["data", "mnist"]) == 0
+    assert f"digest     {raw.digest} (as published)\n" in capsys.readouterr().out
+
+
+def test_data_knows_where_a_dataset_of_ones_own_is_from(capsys):
+    images, labels = np.zeros((2, 4, 4), np.uint8), [0, 1]
+    DATASETS["own"] = Arrays(images, labels, images, labels, name="own")
+    try:
+        assert main(["data", "own"]) == 0
+    finally:
+        del DATASETS["own"]
+    assert "from       Arrays, which a plugin entered\n" in capsys.readouterr().out
 
 
 def test_data_names_the_folder_that_lacks_the_files(tmp_path, fails):

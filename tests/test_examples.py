@@ -7,7 +7,7 @@ import re
 import runpy
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def test_circuits_of_other_frameworks_are_distilled_for(
 @pytest.fixture
 def names_forgotten() -> Iterator[None]:
     """What a test enters into the package's names is not there for the next one."""
-    before: list[tuple[dict[str, Any], dict[str, Any]]] = [(k, dict(k)) for k in (ARCHITECTURES, DATASETS)]
+    before: list[tuple[MutableMapping[str, Any], dict[str, Any]]] = [(k, dict(k)) for k in (ARCHITECTURES, DATASETS)]
     yield
     for known, names in before:
         known.clear()

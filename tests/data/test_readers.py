@@ -14,10 +14,11 @@ PIXELS = bytes(range(2 * 3 * 4))
 IMAGES = b"\x00\x00\x08\x03" + b"\x00\x00\x00\x02" + b"\x00\x00\x00\x03" + b"\x00\x00\x00\x04" + PIXELS
 
 
-@pytest.mark.parametrize("name", ["images", "images.gz"])
-def test_idx_pixels_lie_in_row_major_order(tmp_path, name):
+@pytest.mark.parametrize("name", ["images", "images.gz", "images.idx3-ubyte"])
+@pytest.mark.parametrize("compressed", [True, False])
+def test_idx_pixels_lie_in_row_major_order(tmp_path, name, compressed):
     path = tmp_path / name
-    path.write_bytes(gzip.compress(IMAGES) if name.endswith(".gz") else IMAGES)
+    path.write_bytes(gzip.compress(IMAGES) if compressed else IMAGES)
 
     images = read_idx(path, (2, 3, 4))
 
@@ -62,7 +63,6 @@ def test_every_damage_to_the_gzip_stream_is_noticed(tmp_path):
     damaged = [content[:length] for length in range(len(content))]
     # The first ten bytes hold a time stamp and names of systems, which nobody needs to be right.
     damaged += [content[:i] + bytes([content[i] ^ 0x10]) + content[i + 1 :] for i in range(10, len(content))]
-    damaged.append(IMAGES)
     harmless = 0
     for each in damaged:
         path.write_bytes(each)
@@ -113,7 +113,7 @@ def members(files, folder="cifar-10-batches-bin/"):
 
 
 @pytest.mark.usefixtures("small_batches")
-@pytest.mark.parametrize("order", ["published", "reversed", "no names", "no folder", "extracted"])
+@pytest.mark.parametrize("order", ["published", "reversed", "no names", "no folder", "extracted", "not compressed"])
 def test_cifar_planes_become_channels(tmp_path, to_tar, files, order):
     path = tmp_path / "archive"
     if order == "extracted":
@@ -126,6 +126,8 @@ def test_cifar_planes_become_channels(tmp_path, to_tar, files, order):
         if order == "no names":
             del files["batches.meta.txt"]
         to_tar(path, members(files, "" if order == "no folder" else "./cifar-10-batches-bin/"))
+    if order == "not compressed":
+        path.write_bytes(gzip.decompress(path.read_bytes()))
 
     train_images, train_labels, test_images, test_labels = read_cifar(path, CIFAR10.class_names)
 
@@ -180,6 +182,8 @@ def test_a_damaged_cifar_archive_is_refused(tmp_path, to_tar, files):
         whole[:half] + bytes([whole[half] ^ 1]) + whole[half + 1 :],
         whole[:-6] + bytes([whole[-6] ^ 1]) + whole[-5:],
         gzip.compress(gzip.decompress(whole)[:20_000]),
+        gzip.decompress(whole)[:20_000],
+        gzip.compress(whole),
     ):
         path.write_bytes(damaged)
         with pytest.raises(DataError, match=r"cifar\.tar\.gz"):

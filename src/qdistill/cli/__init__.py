@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qdistill.cli.output import encode_whatever_comes, print_no_more, say, tell, to_standard_output
-from qdistill.cli.shared import INTERRUPTED, PLUGINS, load_plugin
+from qdistill.cli.plugins import forget_plugins, load_plugin
+from qdistill.cli.shared import INTERRUPTED
 from qdistill.errors import ArgumentError, QDistillError
 
 COMMANDS = (
@@ -82,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not debug:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     encode_whatever_comes()
-    PLUGINS.clear()
+    forget_plugins()
     code = _answer([argument for argument in arguments if argument != "--debug"], debug)
     try:
         with to_standard_output():

@@ -26,7 +26,7 @@ def data(dataset: Annotated[str, Positional, arg(metavar="DATASET")], *, data_di
     """
     import numpy as np
 
-    from qdistill.data import source
+    from qdistill.data import DATASETS, source
 
     raw = source(dataset).load(data_dir)
     height, width, channels = raw.train_images.shape[1:]
@@ -37,6 +37,8 @@ def data(dataset: Annotated[str, Positional, arg(metavar="DATASET")], *, data_di
         share = f"{counts.min():,} to {counts.max():,}" if counts.min() < counts.max() else f"{counts[0]:,}"
         rows.append((part, f"{len(labels):,}, {share} of each class"))
     rows += [("classes", ", ".join(raw.class_names)), ("from", _origin(dataset, data_dir))]
+    published = raw.digest == getattr(DATASETS[dataset], "digest", None)
+    rows.append(("digest", f"{raw.digest}{' (as published)' if published else ''}"))
     tell(dataset)
     for name, value in rows:
         tell(f"  {name:<10} {value}")
@@ -45,11 +47,14 @@ def data(dataset: Annotated[str, Positional, arg(metavar="DATASET")], *, data_di
 
 def _origin(dataset: str, data_dir: Path | None) -> str:
     """Where a dataset's files were read from."""
-    from qdistill.data import DATASETS, Digits
-    from qdistill.data.sources import DATA_DIR_VARIABLE
+    from qdistill.data import CIFAR10, DATASETS, MNIST, Digits, FashionMNIST
+    from qdistill.data.locate import DATA_DIR_VARIABLE
 
-    if isinstance(DATASETS[dataset], Digits):
+    known = DATASETS[dataset]
+    if isinstance(known, Digits):
         return "the installed scikit-learn"
+    if not isinstance(known, (MNIST, FashionMNIST, CIFAR10)):
+        return f"{type(known).__name__}, which a plugin entered"
     if data_dir is not None:
         return f"{data_dir}"
     if os.environ.get(DATA_DIR_VARIABLE):

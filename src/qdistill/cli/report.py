@@ -11,7 +11,8 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from qdistill.cli.output import tell
-from qdistill.cli.shared import PLUGINS, Cache, DataDir, call, program, say_which, use_compilation_cache
+from qdistill.cli.plugins import PLUGINS
+from qdistill.cli.shared import Cache, DataDir, call, program, say_which, use_compilation_cache
 from qdistill.errors import ArgumentError
 
 _CIRCUIT_OPTION = "model.ansatz"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import os
 import platform
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +15,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from qdistill.cli.output import say
+from qdistill.cli.plugins import PLUGINS
 from qdistill.errors import ArgumentError, RunError, did_you_mean
 from qdistill.files import BUNDLE, SEEDS
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """What a shell reports of a program that Ctrl-C ended."""
-PLUGINS: list[Path] = []
-"""The user's files that this process has run."""
 
 BundlePath = Annotated[Path, Positional, arg(metavar="BUNDLE")]
 DataDir = Annotated[
@@ -59,27 +56,6 @@ def spsa_directions(given: int | None, gradient: str) -> int:
 def call(function: Callable[..., int], arguments: list[str]) -> int:
     """Call a function whose arguments are the options of the command that has its name."""
     return tyro.cli(function, args=arguments, prog=f"qdistill {function.__name__}")
-
-
-def load_plugin(path: Path) -> None:
-    """Run a file of the user's, which registers networks and datasets of their own.
-
-    Raises:
-        ArgumentError: the file cannot be read, or fails.
-    """
-    if not path.is_file():
-        raise ArgumentError(f"Argument `plugin` must be a Python file, but there is none at {str(path)!r}.")
-    spec = importlib.util.spec_from_file_location(f"qdistill_plugin_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ArgumentError(f"Argument `plugin` must be a Python file whose name ends in .py, but was {str(path)!r}.")
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up by its name.
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ArgumentError(f"The plugin {path} failed: {type(error).__name__}: {error}") from error
-    PLUGINS.append(path)
 
 
 def program() -> str:

@@ -4,7 +4,8 @@ from qdistill.data.arrays import Arrays
 from qdistill.data.digits import Digits
 from qdistill.data.preprocess import Labelled, Normalisation, Splits, split
 from qdistill.data.raw import RawDataset
-from qdistill.data.sources import CIFAR10, DATASETS, MNIST, FashionMNIST, Source, source
+from qdistill.data.registry import DATASETS, Source, source
+from qdistill.data.sources import CIFAR10, MNIST, FashionMNIST
 
 __all__ = [
     "CIFAR10",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Real
 from typing import Any
@@ -46,10 +46,10 @@ class RawDataset:
 
     name: str
     class_names: tuple[str, ...]
-    train_images: Images
-    train_labels: Labels
-    test_images: Images
-    test_labels: Labels
+    train_images: Images = field(repr=False)
+    train_labels: Labels = field(repr=False)
+    test_images: Images = field(repr=False)
+    test_labels: Labels = field(repr=False)
     scale: float
 
     def __post_init__(self) -> None:

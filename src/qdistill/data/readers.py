@@ -1,7 +1,8 @@
 """Readers of the file formats that image datasets are published in: IDX and the CIFAR-10 binary version.
 
 Both read compressed files in one pass without extracting them to the disk, keep every pixel as uint8, and
-refuse a file that is shorter, longer or other than its format says.
+refuse a file that is shorter, longer or other than its format says. Whether a file is compressed is seen from its first
+bytes: programs that unpack a file may leave it its name.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ CIFAR_TEST_BATCH = "test_batch.bin"
 CIFAR_NAMES = "batches.meta.txt"
 
 _ADVICE = "Replace it with the official file."
+_GZIP = b"\x1f\x8b"
 _UNSIGNED_BYTE = 0x08
 _LONGEST_NAMES = 65_536
 _DAMAGE = (OSError, EOFError, zlib.error, tarfile.TarError)
@@ -35,7 +37,7 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
     """Read an IDX file of unsigned bytes, the format of MNIST and Fashion-MNIST.
 
     Args:
-        path: the file, compressed by gzip if its name ends in `.gz`.
+        path: the file, compressed by gzip or not.
         shape: the shape that the file must have.
 
     Returns:
@@ -78,7 +80,8 @@ def read_cifar(
     `test_batch.bin`.
 
     Args:
-        path: the archive `cifar-10-binary.tar.gz`, or the folder that was extracted from it.
+        path: the archive `cifar-10-binary.tar.gz`, that archive without its compression, or the folder that was
+            extracted from it.
         class_names: the names that `batches.meta.txt` must list, where it is there.
 
     Returns:
@@ -123,7 +126,9 @@ def check_labels(path: Path, labels: UInt8[np.ndarray, "n"], n_classes: int) -> 
 
 
 def _open(path: Path) -> gzip.GzipFile | BinaryIO:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")
+    with open(path, "rb") as file:
+        compressed = file.read(len(_GZIP)) == _GZIP
+    return gzip.open(path, "rb") if compressed else open(path, "rb")
 
 
 def _check_idx_header(path: Path, header: bytes, shape: tuple[int, ...]) -> None:
@@ -149,7 +154,7 @@ def _cifar_files(path: Path) -> Iterator[tuple[str, bytes]]:
                 with open(path / name, "rb") as batch:
                     yield name, _read_sized(path, name, batch.read, (path / name).stat().st_size)
         return
-    with gzip.open(path, "rb") as plain:
+    with _open(path) as plain:
         # As a stream: seeking back in a gzip file would decompress it again from its beginning.
         with tarfile.open(fileobj=plain, mode="r|") as archive:
             for member in archive:

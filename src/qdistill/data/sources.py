@@ -1,4 +1,4 @@
-"""Where images come from: one class per dataset, each giving raw pixels and labels with `load`.
+"""Published datasets: one class each, giving raw pixels and labels with `load`.
 
 A dataset's files are sought in the folder `data_dir`; without one, in the folder that the environment
 variable QDISTILL_DATA_DIR names; without that, in the user's cache folder, into which they are downloaded if their
@@ -10,57 +10,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
 
 import numpy as np
 
-from qdistill.data.arrays import Arrays
-from qdistill.data.digits import Digits
-from qdistill.data.locate import DATA_DIR_VARIABLE, locate
+from qdistill.data.locate import locate
 from qdistill.data.raw import RawDataset, Shape
 from qdistill.data.readers import check_labels, read_cifar, read_idx
-from qdistill.errors import ArgumentError, DataError
-
-__all__ = [
-    "CIFAR10",
-    "DATASETS",
-    "DATA_DIR_VARIABLE",
-    "MNIST",
-    "Arrays",
-    "Digits",
-    "FashionMNIST",
-    "RawDataset",
-    "Source",
-    "source",
-]
-
-
-@runtime_checkable
-class Source(Protocol):
-    """What every dataset offers."""
-
-    @property
-    def name(self) -> str:
-        """The name that `source` knows the dataset by."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """What each label means."""
-
-    @property
-    def image_shape(self) -> Shape:
-        """Height, width and number of channels of an image."""
-
-    def load(self, data_dir: Path | None = None) -> RawDataset:
-        """Read the images and labels, from `data_dir` or as this module's description says."""
+from qdistill.errors import DataError
 
 
 @dataclass(frozen=True)
 class MNIST:
     """Handwritten digits, 60,000 for training and 10,000 for test, 28x28 grey.
 
-    Files: `mnist/{train,t10k}-{images-idx3,labels-idx1}-ubyte`, also with `.gz`; torchvision's folder
-    `MNIST/raw` is read as well.
+    Files: `mnist/{train,t10k}-{images-idx3,labels-idx1}-ubyte`, also with `.gz` and with `.idx` for `-idx`;
+    torchvision's folder `MNIST/raw` is read as well.
 
     Reference:
         LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", 1998.
@@ -83,7 +48,7 @@ class MNIST:
     digest: ClassVar[str] = "sha256:d62e151d4034b19a6216e8a4f0f226543f5a4d07313fe49802942f2fa167a805"
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
-        """Read the dataset; see `Source.load`.
+        """Read the dataset; see `registry.Source.load`.
 
         Raises:
             DataError: a file is missing from the named folder or is damaged, or the files are not the published ones.
@@ -96,8 +61,8 @@ class MNIST:
 class FashionMNIST:
     """Articles of clothing in the format and the numbers of MNIST.
 
-    Files: `fashion-mnist/{train,t10k}-{images-idx3,labels-idx1}-ubyte`, also with `.gz`; torchvision's folder
-    `FashionMNIST/raw` is read as well. Debian's package `dataset-fashion-mnist` puts them under
+    Files: `fashion-mnist/{train,t10k}-{images-idx3,labels-idx1}-ubyte`, also with `.gz` and with `.idx` for `-idx`;
+    torchvision's folder `FashionMNIST/raw` is read as well. Debian's package `dataset-fashion-mnist` puts them under
     `/usr/share/datasets`, which can be named as `data_dir`.
 
     Reference:
@@ -125,7 +90,7 @@ class FashionMNIST:
     digest: ClassVar[str] = "sha256:9d8cb4c3f55ae23dcad228276c774cb920bc17b1b3cbf742861aa57adb9375dd"
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
-        """Read the dataset; see `Source.load`, and `MNIST.load` for the errors."""
+        """Read the dataset; see `registry.Source.load`, and `MNIST.load` for the errors."""
         return _load_idx(self, data_dir)
 
 
@@ -133,7 +98,7 @@ class FashionMNIST:
 class CIFAR10:
     """Small photographs of ten kinds of things, 50,000 for training and 10,000 for test, 32x32 colour.
 
-    Files: `cifar-10-binary.tar.gz`, or the folder `cifar-10-batches-bin` extracted from it.
+    Files: `cifar-10-binary.tar.gz`, also without `.gz`, or the folder `cifar-10-batches-bin` extracted from it.
 
     Reference:
         Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
@@ -153,13 +118,13 @@ class CIFAR10:
     digest: ClassVar[str] = "sha256:fb1500161c38dbea97c3378a02d2f62ac75379e4c959ce0986d7b6bc4fe6db5d"
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
-        """Read the dataset; see `Source.load`, and `MNIST.load` for the errors."""
+        """Read the dataset; see `registry.Source.load`, and `MNIST.load` for the errors."""
         [archive] = self.md5
         path = locate(
             archive,
             dataset=self.name,
             folders=("", self.name),
-            alternatives=("cifar-10-batches-bin",),
+            alternatives=(archive.removesuffix(".gz"), "cifar-10-batches-bin"),
             md5=self.md5[archive],
             mirrors=self.mirrors,
             data_dir=data_dir,
@@ -177,22 +142,6 @@ class CIFAR10:
         return _as_published(self, raw, path)
 
 
-DATASETS: dict[str, Source] = {each.name: each for each in (MNIST(), FashionMNIST(), CIFAR10(), Digits())}
-"""What a recipe or a bundle can name; add your own, such as `Arrays`, under its name."""
-
-
-def source(name: str) -> Source:
-    """Return the dataset that has this name.
-
-    Raises:
-        ArgumentError: no dataset has this name; the message lists those there are.
-    """
-    if name not in DATASETS:
-        unknown = ArgumentError.unknown("dataset", name, DATASETS)
-        raise ArgumentError(f"{unknown} Put a dataset of your own into `qdistill.data.DATASETS` first.")
-    return DATASETS[name]
-
-
 def _load_idx(dataset: MNIST | FashionMNIST, data_dir: Path | None) -> RawDataset:
     """Read a dataset of four IDX files: 60,000 training and 10,000 test images with their labels."""
     paths = [
@@ -200,7 +149,7 @@ def _load_idx(dataset: MNIST | FashionMNIST, data_dir: Path | None) -> RawDatase
             name,
             dataset=dataset.name,
             folders=dataset.folders,
-            alternatives=(name.removesuffix(".gz"),),
+            alternatives=_idx_names(name),
             md5=md5,
             mirrors=dataset.mirrors,
             data_dir=data_dir,
@@ -223,6 +172,13 @@ def _load_idx(dataset: MNIST | FashionMNIST, data_dir: Path | None) -> RawDatase
         scale=255.0,
     )
     return _as_published(dataset, raw, paths[0].parent)
+
+
+def _idx_names(name: str) -> tuple[str, ...]:
+    """Under which other names a file is found: without `.gz`, and as 7-Zip names what it unpacks, with a second dot."""
+    plain = name.removesuffix(".gz")
+    dotted = plain.replace("-idx", ".idx")
+    return plain, dotted, f"{dotted}.gz"
 
 
 def _as_published(dataset: MNIST | FashionMNIST | CIFAR10, raw: RawDataset, where: Path) -> RawDataset:

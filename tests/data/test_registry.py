@@ -1,0 +1,138 @@
+"""The names of datasets: what may be entered, and that a dataset gives what it says of itself."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from qdistill.data import DATASETS, Arrays, Source, source
+from qdistill.data.registry import Datasets
+from qdistill.errors import ArgumentError
+
+IMAGES, LABELS = np.zeros((2, 4, 4), np.uint8), np.array([0, 1])
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+
+@pytest.fixture
+def own(monkeypatch):
+    """Names of the test's own in place of the package's."""
+    datasets = Datasets(DATASETS)
+    monkeypatch.setattr("qdistill.data.registry.DATASETS", datasets)
+    return datasets
+
+
+def mine(name="mine", labels=LABELS):
+    return Arrays(IMAGES, labels, IMAGES, labels, name=name)
+
+
+@dataclasses.dataclass
+class Plugin:
+    """A dataset of a plugin's, right or wrong."""
+
+    name: object = "plugin"
+    class_names: object = ("0", "1")
+    image_shape: object = (4, 4, 1)
+    gives: object = dataclasses.field(default_factory=lambda: mine("plugin").load())
+
+    def load(self, data_dir=None):
+        return self.gives
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_dataset_says_what_it_is(name):
+    dataset, kind = source(name), type(DATASETS[name])
+
+    assert isinstance(dataset, Source)
+    assert dataset.name == name
+    assert len(dataset.class_names) == len(set(dataset.class_names)) == 10
+    assert dataset.image_shape == ((32, 32, 3) if name == "cifar10" else (28, 28, 1))
+    assert DATASETS[name] == kind()
+    assert hash(DATASETS[name]) == hash(kind())
+
+
+def test_names():
+    assert sorted(DATASETS) == ["cifar10", "digits", "fashion-mnist", "mnist"]
+    with pytest.raises(ArgumentError, match=r"`dataset` must be one of .* Did you mean 'mnist'\?"):
+        source("mnits")
+
+
+@pytest.mark.parametrize("dataset", [mine("plugin"), Plugin()])
+def test_a_dataset_of_ones_own_is_entered_and_loaded(own, dataset):
+    own["plugin"] = dataset
+
+    assert source("plugin").load().digest == mine().load().digest
+    assert (source("plugin").class_names, source("plugin").image_shape) == (("0", "1"), (4, 4, 1))
+
+
+class NoShape:
+    name: ClassVar[str] = "plugin"
+    class_names: ClassVar[tuple[str, ...]] = ("0", "1")
+
+    def load(self, data_dir=None):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (mine(), "'mine' must be entered under its own name, but was under 'plugin'"),
+        (Plugin, r"must be an instance, but is a class. Write Plugin\(\)"),
+        (NoShape(), "must have `image_shape`, see"),
+        (None, "must have `name`, `class_names`, `image_shape`, `load`, see"),
+        ((IMAGES, LABELS), "must have `name`, `class_names`, `image_shape`, `load`, see"),
+        (Plugin(name=3), "must have names that can be used: Argument `name` must be a string, but was 3"),
+        (Plugin(class_names=("a", 1)), r"must have names that can be used: Argument `class_names\[1\]` must be"),
+        (Plugin(class_names=("a", "a")), "must have names that can be used: .* holds 'a' twice"),
+        (Plugin(class_names=()), "must have names that can be used: .* is empty"),
+        (Plugin(class_names=None), "must have names that can be used: .* but was None"),
+        (Plugin(class_names=["0", "1"]), "must have a tuple of strings as its `class_names`, but has"),
+        (Plugin(image_shape=(4, 4)), r"must have \(height, width, channels\) as its `image_shape`, but has \(4, 4\)"),
+        (Plugin(image_shape=(4.0, 4, 1)), r"as its `image_shape`, but has \(4\.0, 4, 1\)"),
+        (Plugin(image_shape=(4, 0, 1)), r"as its `image_shape`, but has \(4, 0, 1\)"),
+        (Plugin(image_shape=None), "as its `image_shape`, but has None"),
+    ],
+)
+def test_what_is_no_dataset_is_not_entered(own, dataset, message):
+    with pytest.raises(ArgumentError, match=message):
+        own["plugin"] = dataset
+    with pytest.raises(ArgumentError, match=message):
+        own.update({"plugin": dataset})
+    assert "plugin" not in own
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (Plugin(gives=None), "`load` of the dataset 'plugin' must give a RawDataset, but gives .*NoneType"),
+        (Plugin(gives=(IMAGES, LABELS)), "must give a RawDataset, but gives .*tuple"),
+        (Plugin(gives=mine("other").load()), "must give its `name`, 'plugin', but gives 'other'"),
+        (Plugin(class_names=("1", "0")), r"must give its `class_names`, \('1', '0'\), but gives \('0', '1'\)"),
+        (Plugin(image_shape=(4, 4, 3)), r"must give its `image_shape`, \(4, 4, 3\), but gives \(4, 4, 1\)"),
+    ],
+)
+def test_a_dataset_gives_what_it_says_of_itself(own, dataset, message):
+    own["plugin"] = dataset
+
+    with pytest.raises(ArgumentError, match=message):
+        source("plugin").load()
+
+
+@pytest.mark.parametrize("other", [mine("mnist"), mine("digits"), Plugin(name="cifar10")])
+def test_no_dataset_takes_the_place_of_another(own, other):
+    with pytest.raises(ArgumentError, match=f"name '{other.name}' must stand for one dataset, .*`del .*DATASETS"):
+        own[other.name] = other
+    del own[other.name]
+    own[other.name] = other
+
+
+def test_what_is_entered_twice_must_be_the_same(own):
+    own["mine"] = mine()
+    own["mine"] = mine()
+    with pytest.raises(ArgumentError, match="name 'mine' must stand for one dataset"):
+        own["mine"] = mine(labels=1 - LABELS)
+    # A cell of a notebook that defines a class and enters it, run twice.
+    for _ in range(2):
+        own["plugin"] = dataclasses.make_dataclass("Defined", [], bases=(Plugin,))()
+    with pytest.raises(ArgumentError, match="name 'plugin' must stand for one dataset"):
+        own["plugin"] = Plugin()
