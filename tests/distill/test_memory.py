@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qdistill import machine
 from qdistill.distill import memory
-from qdistill.distill.memory import DEFAULT_SHARE, UNKNOWN_MEMORY, machine_memory, segment_lengths
+from qdistill.distill.memory import DEFAULT_SHARE, segment_lengths
 from qdistill.errors import ArgumentError
+from qdistill.machine import UNKNOWN_MEMORY, machine_memory
 
 
 def kept(lengths: tuple[int, ...], carry_bytes: int, step_bytes: int) -> int:
@@ -155,15 +157,15 @@ def test_an_accelerator_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_control_group_holds_the_machine_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax, "local_devices", lambda: [FakeDevice(None)])
-    monkeypatch.setattr(memory, "_physical_memory", lambda: 1000)
+    monkeypatch.setattr(machine, "_physical_memory", lambda: 1000)
     for limits, expected in (([], 1000), ([2000], 1000), ([2000, 300, 500], 300)):
-        monkeypatch.setattr(memory, "_control_group_limits", lambda _, limits=limits: iter(limits))
+        monkeypatch.setattr(machine, "_control_group_limits", lambda _, limits=limits: iter(limits))
         assert machine_memory() == expected
 
 
 def test_a_system_that_does_not_tell_is_taken_for_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sysconf")
-    assert memory._physical_memory() == UNKNOWN_MEMORY
+    assert machine._physical_memory() == UNKNOWN_MEMORY
 
 
 # What /proc/self/cgroup says, the files that are there, and the limits that are found.
@@ -200,4 +202,4 @@ def test_limits_of_control_groups(
         path = tmp_path / "sys/fs/cgroup" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    assert list(memory._control_group_limits(tmp_path)) == expected
+    assert list(machine._control_group_limits(tmp_path)) == expected

@@ -48,7 +48,7 @@ def test_toml_with_one_value_for_all_wires(tmp_path):
     [
         ("t1 = 1e-4\n", "", "`t1` must be given, but is missing"),
         ("t1 =", "t_1 =", "Did you mean 't1'"),
-        ("n_wires = 2\n", "", "`n_wires` must be from 1 to 100000 where"),
+        ("n_wires = 2\n", "", "`n_wires` must be from 1 to 10000 where"),
         ("t2 = 1e-4", "t2 = 3e-4", "at most twice `t1`"),
         ("two_qubit_error = 0.01", "two_qubit_error = 0.9", "`two_qubit_error` must be from 0 to 0.75, but was 0.9"),
         ("one_qubit_error = 1e-3", "one_qubit_error = -1e-3", "`one_qubit_error` must be from 0 to 0.5"),

@@ -15,6 +15,7 @@ from qdistill.backends.measured import Evaluator, MeasuredCircuit
 from qdistill.backends.pennylane_evaluator import PennyLaneEvaluator
 from qdistill.backends.qiskit_evaluator import aer_evaluator, fake_evaluator, ibm_evaluator
 from qdistill.errors import ArgumentError
+from qdistill.quantum.bounds import check_states
 from qdistill.quantum.simulate import TO_Z_BASIS, apply
 
 BACKENDS = ("exact", "qiskit-aer", "qiskit:DEVICE", "pennylane:DEVICE", "ibm:NAME")
@@ -31,6 +32,7 @@ class ExactEvaluator:
         self, parameters: Float[np.ndarray, "evaluations angles"], *, seed: int
     ) -> Float[np.ndarray, "evaluations terms"]:
         """See `Evaluator`; the seed has no meaning here."""
+        check_states(self.measured.circuit.n_wires, len(parameters))
         states = np.asarray(self._states(jnp.asarray(parameters, jnp.float32)))
         to_z = dict(zip("XY", TO_Z_BASIS, strict=True))
         probabilities = []
@@ -69,12 +71,16 @@ def evaluator(measured: MeasuredCircuit, backend: str, shots: int | None) -> tup
     Raises:
         ArgumentError: an unknown backend, a device of a PennyLane plugin's, a backend without exact values for
             `shots=None` or without samples for a number of them, one with too few qubits, or shots below 1.
+        ArgumentError: a simulation that takes more memory than there is.
         MissingExtraError: the backend's package is not installed.
         RunError: IBM's service cannot be used.
     """
     if shots is not None and shots < 1:
         raise ArgumentError(f"Argument `shots` must be at least 1, or left out for exact values, but was {shots}.")
     kind, _, name = backend.partition(":")
+    if kind != "ibm":
+        # All others simulate, in double precision.
+        check_states(measured.circuit.n_wires, precision=8)
     if backend == "exact":
         if shots is not None:
             raise ArgumentError(f"Argument `shots` must be left out for the backend 'exact', but was {shots}.")

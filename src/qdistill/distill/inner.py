@@ -29,6 +29,7 @@ from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
 from qdistill.models import Model, named_weights, predict
 from qdistill.numbers import Numbers, integers, real, real_as_given, real_field
+from qdistill.quantum import check_training_memory
 
 
 @dataclass(frozen=True)
@@ -271,7 +272,8 @@ def train(
         The trained network; differentiable once in reverse mode with respect to `model` and `data`.
 
     Raises:
-        ArgumentError: `data` is for another number of steps or of step-size groups, or the budget is too small.
+        ArgumentError: `data` is for another number of steps or of step-size groups, the budget is too small, or the
+            quantum layers take more memory than there is.
     """
     weights, static = eqx.partition(model, eqx.is_inexact_array)
     expected = (inner.total_steps, inner.n_step_size_groups(model))
@@ -284,6 +286,7 @@ def train(
             f"Argument `schedule` must have a row for each of the {inner.total_steps} steps, but has "
             f"{len(data.schedule)}."
         )
+    check_training_memory(model, data.schedule.shape[1])
     gradient = loss_gradient(static)
     _, kept = _OPTIMISERS[inner.optimiser]
 

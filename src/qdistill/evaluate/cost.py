@@ -21,11 +21,11 @@ from dataclasses import dataclass
 
 from qdistill.errors import ArgumentError
 from qdistill.models import Model
-from qdistill.quantum import LayerCall, QuantumLayer, layer_calls
+from qdistill.quantum import AmplitudeEmbedding, LayerCall, QuantumLayer, layer_calls
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.gates import GRADIENTS, SPSA_DIRECTIONS, Gradient, shift_rule
 from qdistill.quantum.observable import Observable, PauliZ
-from qdistill.quantum.preparation import embedded
+from qdistill.quantum.preparation import embedded, preparation_depths, preparation_gates
 from qdistill.quantum.shots import measurement_settings
 
 
@@ -74,10 +74,12 @@ def evaluations_per_gradient(
     """
     if gradient == "spsa":
         return {"values": 1, "perturbed values": 2 * directions}
-    whole = embedded(layer.embedding, layer.circuit)
-    weights = _shifts(whole, weights=layer.trainable, features=False)
+    gates, amplitudes = _gates(layer)
+    weights = _shifts(gates, weights=layer.trainable, features=False)
     # What is shifted for the weights of an angle serves its features too.
-    features = _shifts(whole, weights=layer.trainable, features=by_features) - weights
+    features = _shifts(gates, weights=layer.trainable, features=by_features) - weights
+    if by_features and amplitudes:
+        features += 2 * len(shift_rule("RY")) * preparation_gates(amplitudes)[0]
     return {"values": 1, "gradient of the weights": weights, "gradient of the features": features}
 
 
@@ -138,15 +140,17 @@ def work_of(
         layer = call.layer
         per_vector = circuits_per_gradient(layer, gradient, directions, by_features=call.by_features)
         circuits = images_seen * call.vectors * per_vector
-        whole = embedded(layer.embedding, layer.circuit)
+        gates, amplitudes = _gates(layer)
+        entanglers = preparation_gates(amplitudes)[1] if amplitudes else 0
+        busy = preparation_depths(amplitudes) if amplitudes else None
         # What turns X and Y to Z is one more layer of gates.
         turned = 0 if isinstance(layer.observable, PauliZ) else 1
         work = Work(
             work.circuits + circuits,
             work.shots + circuits * shots,
             max(work.settings, settings(layer.observable)),
-            max(work.depth, depth(whole) + turned),
-            max(work.two_qubit_gates, sum(len(operation.wires) == 2 for operation in whole.operations)),
+            max(work.depth, depth(gates, busy) + turned),
+            max(work.two_qubit_gates, entanglers + sum(len(operation.wires) == 2 for operation in gates.operations)),
         )
     return work
 
@@ -163,14 +167,29 @@ def training_circuits(
     return training_work(model, image_shape, images_seen, shots=1, gradient=gradient, directions=directions).circuits
 
 
-def depth(circuit: Circuit) -> int:
-    """Layers of gates, each gate as early as its wires are free."""
-    busy = [0] * circuit.n_wires
+def depth(circuit: Circuit, busy: Sequence[int] | None = None) -> int:
+    """Layers of gates, each gate as early as its wires are free.
+
+    Args:
+        circuit: the gates.
+        busy: the layer on which each wire was used last before them; None for a circuit that comes first.
+    """
+    busy = [0] * circuit.n_wires if busy is None else list(busy)
     for operation in circuit.operations:
         until = 1 + max(busy[wire] for wire in operation.wires)
         for wire in operation.wires:
             busy[wire] = until
     return max(busy, default=0)
+
+
+def _gates(layer: QuantumLayer) -> tuple[Circuit, int]:
+    """A layer's gates, and on how many wires amplitudes are prepared before them.
+
+    The preparation has 2^n gates, which are counted by `preparation_gates` and not made.
+    """
+    if isinstance(layer.embedding, AmplitudeEmbedding):
+        return layer.circuit, layer.embedding.n_wires
+    return embedded(layer.embedding, layer.circuit), 0
 
 
 def _shifts(circuit: Circuit, *, weights: bool, features: bool) -> int:

@@ -10,6 +10,7 @@ matrix products.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import equinox as eqx
@@ -18,6 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError
+from qdistill.machine import check_memory
 from qdistill.numbers import Numbers, real
 
 Initialiser = Literal["xavier_normal", "kaiming_uniform"]
@@ -46,6 +48,7 @@ def initial_weights(
     if initialiser not in scalings:
         raise ArgumentError.unknown("initialiser", initialiser, scalings)
     scale, mode, distribution = scalings[initialiser]
+    check_memory(4 * math.prod(shape), f"A layer of weights of shape {shape}", "Use a smaller network.")
     draw = jax.nn.initializers.variance_scaling(scale, mode, distribution, in_axis=in_axis, out_axis=out_axis)
     return draw(key, shape, jnp.float32)
 

@@ -2,7 +2,15 @@
 
 from qdistill.quantum.angle import Angle, Term, constant, feature, weight
 from qdistill.quantum.ansatz import Ansatz, BasicEntangling, StronglyEntangling
-from qdistill.quantum.calls import LayerCall, answered, layer_calls, on_each, quantum_layers, wires_needed
+from qdistill.quantum.calls import (
+    LayerCall,
+    answered,
+    check_training_memory,
+    layer_calls,
+    on_each,
+    quantum_layers,
+    wires_needed,
+)
 from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.device import DeviceModel, Pair
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding
@@ -56,6 +64,7 @@ __all__ = [
     "Term",
     "answered",
     "apply",
+    "check_training_memory",
     "choose_form",
     "constant",
     "each_wire",

@@ -95,6 +95,8 @@ class Angle:
         for each in given:
             if not isinstance(each, Term):
                 raise CircuitError(f"Argument `terms` must be terms, but one of them was {each!r}.")
+        if len(self.terms) == 1 and self.terms[0].coefficient:
+            return
         sums: dict[Monomial, float] = {}
         for term in self.terms:
             sums[term.monomial] = sums.get(term.monomial, 0.0) + term.coefficient

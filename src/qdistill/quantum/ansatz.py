@@ -7,6 +7,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from qdistill.errors import CircuitError
 from qdistill.quantum.angle import weight
+from qdistill.quantum.bounds import check_operations, check_wires
 from qdistill.quantum.circuit import Circuit, Operation
 
 
@@ -30,10 +31,10 @@ class Ansatz(Protocol):
 
 
 def _check(n_wires: int, n_layers: int) -> None:
-    if n_wires < 1:
-        raise CircuitError(f"Argument `n_wires` must be at least 1, but was {n_wires}.")
+    check_wires(n_wires)
     if n_layers < 0:
         raise CircuitError(f"Argument `n_layers` must be at least 0, but was {n_layers}.")
+    check_operations(2 * n_wires * n_layers, f"an ansatz of {n_layers:,} layers on {n_wires:,} wires")
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ def as_number(value: Any) -> float:
         TypeError: it is none, or complex.
         OverflowError: it is an integer beyond the floats.
     """
+    if type(value) in (int, float):  # nearly always, and there may be a million of them
+        return float(value)
     if np.iscomplexobj(value):
         raise TypeError("complex numbers have no place here, and `float` would drop NumPy's imaginary parts")
     return float(value + 0.0)  # the sum refuses text, which `float` would read

@@ -114,6 +114,22 @@ def _answered(network: Tree, answer: Answer) -> Tree:
     return result
 
 
+def check_training_memory(network: Any, batch: int) -> None:
+    """Make sure that the gradient of a network's exact quantum layers fits into the machine's memory.
+
+    Args:
+        network: any module or container of modules.
+        batch: inputs evaluated at once.
+
+    Raises:
+        ArgumentError: it does not.
+    """
+    kinds = (QuantumLayer, NoisyLayer)
+    for node in jax.tree.leaves(for_batch(network, batch), is_leaf=lambda node: isinstance(node, kinds)):
+        if isinstance(node, QuantumLayer):
+            node.check_memory(gradient=True)
+
+
 @dataclass(frozen=True)
 class LayerCall:
     """One call of a quantum layer by its network.
@@ -145,7 +161,7 @@ def layer_calls(network: Any, image_shape: tuple[int, ...]) -> list[LayerCall]:
     def answer(number: int, layer: QuantumLayer, vectors: Array) -> Array:
         note = _Note(number, len(vectors))
         noted.append(note)
-        return jax.vmap(layer)(_noticing(note)(vectors))
+        return _in_place_of(layer, _noticing(note)(vectors))
 
     def differentiated(arrays: Any) -> Any:
         weights, others = eqx.partition(arrays, eqx.is_inexact_array)
@@ -159,6 +175,20 @@ def layer_calls(network: Any, image_shape: tuple[int, ...]) -> list[LayerCall]:
     jax.eval_shape(differentiated, arrays)
     layers = quantum_layers(network)
     return [LayerCall(layers[note.number], note.vectors, note.by_features) for note in noted]
+
+
+def _in_place_of(layer: QuantumLayer, vectors: Array) -> Array:
+    """Values of the layer's shape that depend on all that its own do: to count calls, nothing need be simulated."""
+    if vectors.shape[1] > layer.embedding.n_features:
+        raise CircuitError(
+            f"Argument `features` must be at most {layer.embedding.n_features} values for this embedding, but was "
+            f"{vectors.shape[1]} values."
+        )
+    trained = [layer.observable.pauli_coefficients()]
+    trained.append(layer.weights if layer.trainable else jax.lax.stop_gradient(layer.weights))
+    return jnp.broadcast_to(
+        jnp.sum(vectors, axis=1, keepdims=True) + sum(map(jnp.sum, trained)), (len(vectors), layer.n_outputs)
+    )
 
 
 @dataclass

@@ -17,6 +17,7 @@ from qdistill.errors import CircuitError
 from qdistill.numbers import complex_numpy
 from qdistill.quantum.angle import Angle, constant, weight
 from qdistill.quantum.arguments import as_number, json_fields, keep
+from qdistill.quantum.bounds import check_operations, check_wires
 from qdistill.quantum.gates import GATES, UNITARY, euler_angles
 
 
@@ -89,7 +90,8 @@ class Circuit:
         operations: applied from first to last.
 
     Raises:
-        CircuitError: no wires, an operation on a wire that the circuit does not have, or what is no operation.
+        CircuitError: no wires, more wires or operations than `bounds` allows, an operation on a wire that the circuit
+            does not have, or what is no operation.
     """
 
     n_wires: int
@@ -99,8 +101,8 @@ class Circuit:
         """Check the wires of every operation."""
         keep(self, "n_wires", operator.index, "an integer")
         keep(self, "operations", tuple, "a sequence of operations")
-        if self.n_wires < 1:
-            raise CircuitError(f"Argument `n_wires` must be at least 1, but was {self.n_wires}.")
+        check_wires(self.n_wires)
+        check_operations(len(self.operations), "this one")
         given: tuple[Any, ...] = self.operations
         for each in given:
             if not isinstance(each, Operation):
@@ -171,6 +173,7 @@ class Circuit:
             CircuitError: a field is unknown, missing or of another type, or the circuit has no meaning.
         """
         fields = json_fields(plain, "the circuit", {"n_wires": int, "operations": list})
+        check_operations(len(fields["operations"]), "this one")
         operations = []
         for place, entry in enumerate(fields["operations"]):
             where = f"operation {place}"

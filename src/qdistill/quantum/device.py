@@ -16,10 +16,8 @@ from typing import Any
 from qdistill.errors import ArgumentError, shown
 from qdistill.fields import check_fields, convert, from_table
 from qdistill.files import read_toml, write_text
+from qdistill.quantum.bounds import MOST_WIRES, check_wires
 from qdistill.quantum.circuit import Circuit
-
-MOST_WIRES = 100_000
-"""A file that names more is taken for a mistake, before a value is written down for each."""
 
 ONE_QUBIT_LIMIT, TWO_QUBIT_LIMIT = 0.5, 0.75
 """The average gate errors (d - 1) / d of channels that forget everything."""
@@ -134,6 +132,7 @@ class DeviceModel:
         readout: tuple[float, float] = (0.0, 0.0),
     ) -> DeviceModel:
         """A device whose wires are all alike; without further arguments it makes no errors."""
+        check_wires(n_wires)
         return cls(
             name=name,
             one_qubit_error=(one_qubit_error,) * n_wires,

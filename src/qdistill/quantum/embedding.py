@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Inexact
 from qdistill.errors import CircuitError
 from qdistill.numbers import Numbers, real
 from qdistill.quantum.angle import feature
+from qdistill.quantum.bounds import check_states, check_wires
 from qdistill.quantum.circuit import Circuit, Operation
 
 NORM_FLOOR = 1e-12
@@ -69,6 +70,10 @@ class AmplitudeEmbedding:
 
     n_wires: int
 
+    def __post_init__(self) -> None:
+        """Check the wires."""
+        check_wires(self.n_wires)
+
     @property
     def n_features(self) -> int:
         """2^n."""
@@ -94,6 +99,7 @@ class AmplitudeEmbedding:
                 f"embedding on {self.n_wires} wires, but was {n_features} values. Use more wires or fewer "
                 "features."
             )
+        check_states(self.n_wires)
         unit = features * jax.lax.rsqrt(jnp.sum(features**2) + NORM_FLOOR)
         return jnp.pad(unit, (0, self.n_features - n_features))
 
@@ -109,6 +115,10 @@ class NoEmbedding:
 
     n_wires: int
     n_features: int
+
+    def __post_init__(self) -> None:
+        """Check the wires."""
+        check_wires(self.n_wires)
 
     def circuit(self) -> Circuit:
         """No operations."""
@@ -133,6 +143,7 @@ class NoEmbedding:
                 f"Argument `features` must be at most the {self.n_features} values that the circuit reads, but was "
                 f"{n_features} values."
             )
+        check_states(self.n_wires)
         return jnp.zeros(2**self.n_wires, features.dtype).at[0].set(1)
 
 
@@ -149,7 +160,8 @@ class AngleEmbedding:
     rotation: Literal["X", "Y", "Z"] = "Y"
 
     def __post_init__(self) -> None:
-        """Check the axis."""
+        """Check the wires and the axis."""
+        check_wires(self.n_wires)
         if self.rotation not in ("X", "Y", "Z"):
             raise CircuitError.unknown("rotation", self.rotation, ("X", "Y", "Z"))
 
@@ -182,6 +194,7 @@ class AngleEmbedding:
                 f"Argument `features` must be at most n_wires = {self.n_wires} values for angle embedding, "
                 f"but was {n_features} values."
             )
+        check_states(self.n_wires)
         half = jnp.pad(features, (0, self.n_wires - n_features)) / 2
         zero, one = jnp.cos(half), jnp.sin(half)
         if self.rotation == "Y":

@@ -26,6 +26,7 @@ from jaxtyping import Array, Float
 
 from qdistill.errors import CircuitError
 from qdistill.numbers import Numbers, real, real_field
+from qdistill.quantum.bounds import check_matrices, check_states
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, one_vector
 from qdistill.quantum.lowering import n_moments
@@ -144,6 +145,23 @@ class QuantumLayer(eqx.Module):
         """How this layer will evaluate itself."""
         return choose_form(self.circuit, self.embedding, self.observable, self.batch)
 
+    def check_memory(self, *, gradient: bool = False) -> None:
+        """Make sure that the batch can be simulated in the machine's memory.
+
+        Args:
+            gradient: whether derivatives are taken, which keep much more.
+
+        Raises:
+            ArgumentError: it cannot; the error says what it takes.
+        """
+        moments, precision = n_moments(self.circuit), self.weights.dtype.itemsize
+        # First the least that any form takes, whose costs then are numbers that can be computed with.
+        check_states(self.circuit.n_wires, moments=moments, precision=precision)
+        if self.form == "states":
+            check_states(self.circuit.n_wires, self.batch, moments=moments, precision=precision, gradient=gradient)
+        else:
+            check_matrices(self.circuit.n_wires, count=4, precision=precision)
+
     def __call__(self, features: Numbers) -> Float[Array, " outputs"]:
         """The expectation values for one feature vector.
 
@@ -154,9 +172,10 @@ class QuantumLayer(eqx.Module):
             One real value for each group of the observable.
 
         Raises:
-            ArgumentError: no real numbers.
+            ArgumentError: no real numbers, or the batch takes more memory than there is.
             CircuitError: not one vector, or more features than the embedding takes.
         """
+        self.check_memory()
         layer = self if self.trainable else jax.lax.stop_gradient(self)
         return evaluate_in_form(layer, features, self.form)
 

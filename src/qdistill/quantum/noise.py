@@ -31,6 +31,7 @@ from qdistill.errors import ArgumentError, CircuitError
 from qdistill.fields import check_fields
 from qdistill.numbers import Numbers
 from qdistill.quantum.angle import Angle
+from qdistill.quantum.bounds import check_matrices
 from qdistill.quantum.channels import readings
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.device import DeviceModel
@@ -132,6 +133,9 @@ class NoisyLayer(eqx.Module):
             CircuitError: not one vector, or more features than the embedding takes.
         """
         features = one_vector("features", features)
+        if self.execution.device is not None:
+            # Expectation values of all Pauli strings, before and after a block of gates.
+            check_matrices(self.layer.circuit.n_wires, count=2)
         layer = self.layer if self.layer.trainable else jax.lax.stop_gradient(self.layer)
         if self.execution.shots is None:
             return _exact_values(layer, self.execution, features)

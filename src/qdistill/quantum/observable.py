@@ -20,6 +20,7 @@ from jaxtyping import Array, Complex, Float
 
 from qdistill.errors import ArgumentError, CircuitError
 from qdistill.numbers import Numbers, complex_numpy, real, real_field
+from qdistill.quantum.bounds import check_wires
 from qdistill.quantum.circuit import as_wires
 from qdistill.quantum.gates import GATES
 
@@ -184,6 +185,7 @@ def each_wire(n_wires: int) -> tuple[tuple[int, ...], ...]:
 
 def neighbours(n_wires: int, size: int) -> tuple[tuple[int, ...], ...]:
     """For every wire of a ring the group of `size` wires that starts there."""
+    check_wires(n_wires)
     return tuple(tuple((start + step) % n_wires for step in range(size)) for start in range(n_wires))
 
 

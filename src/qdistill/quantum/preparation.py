@@ -23,6 +23,7 @@ from jaxtyping import Array, Float
 from qdistill.errors import CircuitError
 from qdistill.numbers import Numbers
 from qdistill.quantum.angle import feature
+from qdistill.quantum.bounds import check_operations, check_wires
 from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding, one_vector
 
@@ -35,7 +36,12 @@ def preparation_circuit(n_wires: int) -> Circuit:
 
     Returns:
         A circuit whose features are the 2^n - 1 angles of `preparation_angles`.
+
+    Raises:
+        CircuitError: no wires, or so many that the circuit would be too long.
     """
+    check_wires(n_wires)
+    check_operations(sum(preparation_gates(n_wires)), f"the preparation of the amplitudes of {n_wires:,} wires")
     operations = []
     first = 0
     for target in range(n_wires):
@@ -47,6 +53,27 @@ def preparation_circuit(n_wires: int) -> Circuit:
                 operations.append(Operation("CNOT", (target - 1 - bit, target)))
         first += 2**target
     return Circuit(n_wires, tuple(operations))
+
+
+def preparation_gates(n_wires: int) -> tuple[int, int]:
+    """How many RY and CNOT `preparation_circuit` has, without making it."""
+    return 2**n_wires - 1, max(0, 2**n_wires - 2)
+
+
+def preparation_depths(n_wires: int) -> list[int]:
+    """On which layer of gates each wire is used last by `preparation_circuit`, counted without making it.
+
+    The gates on wire k follow each other, RY and CNOT by turns, once the wire before it is done: its first CNOT is
+    controlled by that. After that the last CNOT of each control wire says when it is free.
+    """
+    last = [1]
+    for wire in range(1, n_wires):
+        first = last[wire - 1] + 1
+        # Step s of 2^k ends on layer first + 2 s. Bit b of the Gray code flips last before step 2^k - 2^b, the highest
+        # after all of them.
+        done = first + 2 * (2**wire - 1)
+        last = [done, *(first + 2 * (2**wire - 2 ** (wire - 1 - control) - 1) for control in range(1, wire)), done]
+    return last
 
 
 def preparation_angles(amplitudes: Numbers) -> Float[Array, " angles"]:

@@ -19,8 +19,9 @@ from jaxtyping import Array, Complex, Float, Inexact
 from qdistill.errors import CircuitError
 from qdistill.numbers import Numbers, real, real_or_complex
 from qdistill.quantum.angle import Angle
+from qdistill.quantum.bounds import check_matrices, check_states
 from qdistill.quantum.circuit import Circuit
-from qdistill.quantum.lowering import AngleTable, Moments, Products, lower
+from qdistill.quantum.lowering import AngleTable, Moments, Products, lower, n_moments
 from qdistill.quantum.observable import Observable, PauliZ, pauli_compose
 
 TO_Z_BASIS = np.array([[[1, 1], [1, -1]], [[1, -1j], [1, 1j]]]) * math.sqrt(0.5)
@@ -174,6 +175,7 @@ def apply(
     weights = _as_vector("weights", weights, circuit.n_weights)
     features = _as_vector("features", jnp.zeros(0, weights.dtype) if features is None else features, circuit.n_features)
     start = real_or_complex("state", state)
+    check_states(n, moments=n_moments(circuit))
     if not start.ndim or start.shape[0] != size:
         raise CircuitError(f"Argument `state` must have {size} amplitudes for {n} wires, but had shape {start.shape}.")
     start = start.astype(jnp.result_type(jnp.complex64, start, weights, features))
@@ -218,6 +220,7 @@ def unitary(
     circuit: Circuit, weights: Numbers, features: Numbers | None = None
 ) -> Complex[Array, "amplitudes amplitudes"]:
     """The circuit's 2^n x 2^n matrix: its columns are the images of the basis states; arguments as for `apply`."""
+    check_matrices(circuit.n_wires, count=4)
     return apply(circuit, weights, jnp.eye(2**circuit.n_wires, dtype=jnp.float32), features)
 
 

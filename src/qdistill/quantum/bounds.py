@@ -1,0 +1,72 @@
+"""How large circuits may be, and what simulating them takes: known from their sizes, before anything is made.
+
+A state of n wires is 2^n complex amplitudes. Evaluated on B feature vectors, the gates on states read and write B of
+them; a shared unitary is 4^n numbers instead. A gradient keeps, for each of M moments, the states before and after each
+of its G groups of gates: from 4 to 14 wires XLA's own accounts are M (G + 1.5) to M (G + 3) times the states.
+"""
+
+from __future__ import annotations
+
+from qdistill.errors import CircuitError
+from qdistill.machine import check_memory
+
+MOST_WIRES = 10_000
+"""Of a circuit or a device: several times the largest that were announced."""
+
+MOST_OPERATIONS = 2**18
+"""Of a circuit: they are made in seconds. The preparation of the amplitudes of 17 wires has as many."""
+
+ADVICE = "Use fewer wires, or fewer images at once."
+
+
+def check_wires(n_wires: int) -> None:
+    """Make sure that there is a wire, and that there are not too many.
+
+    Raises:
+        CircuitError: there is none, or more than `MOST_WIRES`.
+    """
+    if n_wires < 1:
+        raise CircuitError(f"Argument `n_wires` must be at least 1, but was {n_wires}.")
+    if n_wires > MOST_WIRES:
+        raise CircuitError(f"Argument `n_wires` must be at most {MOST_WIRES:,}, but was {n_wires:,}.")
+
+
+def check_operations(count: int, what: str) -> None:
+    """Make sure that a circuit is not too long.
+
+    Args:
+        count: its operations.
+        what: what would have them, for the error.
+
+    Raises:
+        CircuitError: they are more than `MOST_OPERATIONS`.
+    """
+    if count > MOST_OPERATIONS:
+        size = f"{count:,}" if count < 2**60 else f"about 2^{count.bit_length() - 1}"
+        raise CircuitError(f"A circuit must have at most {MOST_OPERATIONS:,} operations, but {what} has {size}.")
+
+
+def check_states(n_wires: int, batch: int = 1, *, moments: int = 0, precision: int = 4, gradient: bool = False) -> None:
+    """Make sure that states can be kept in memory while gates are applied to them.
+
+    Args:
+        n_wires: n.
+        batch: states at once.
+        moments: M, of the circuit that is applied, with a table of 2^n entries each.
+        precision: bytes of a real number.
+        gradient: whether derivatives are taken.
+
+    Raises:
+        ArgumentError: they cannot.
+    """
+    groups = -(-n_wires // 3)
+    copies = max(2, moments * (groups + 1)) if gradient else 2
+    needed = (batch * copies * 2 * precision + moments * 4) << n_wires
+    vectors = f" for {batch:,} vectors at once" if batch > 1 else ""
+    what = f"The {'gradient of a' if gradient else ''} simulation of {n_wires:,} wires{vectors}".replace("  ", " ")
+    check_memory(needed, what, ADVICE)
+
+
+def check_matrices(n_wires: int, count: int = 1, *, precision: int = 4) -> None:
+    """Make sure that matrices of 2^n x 2^n real numbers can be kept in memory; as `check_states`."""
+    check_memory((count * precision) << 2 * n_wires, f"A matrix of {n_wires:,} wires", ADVICE)
