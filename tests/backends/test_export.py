@@ -139,7 +139,7 @@ def test_names_of_parameters() -> None:
 
 
 def test_a_zero_vector_has_no_state_in_qiskit() -> None:
-    with pytest.raises(CircuitError, match="not all zero"):
+    with pytest.raises(CircuitError, match="must not be all zero"):
         to_qiskit(features_layer(), preparation="template").bound(np.zeros(8))
 
 

@@ -233,5 +233,5 @@ def test_arguments_of_the_wrong_size_are_refused() -> None:
         apply(circuit, jnp.zeros(3), state, jnp.zeros(1))
     with pytest.raises(CircuitError, match="`features` must have at least 2 entries, but had 0"):
         unitary(circuit, jnp.zeros(3))
-    with pytest.raises(CircuitError, match="`state` must have 4 amplitudes for 2 wires, but had 8"):
+    with pytest.raises(CircuitError, match="`state` must have 4 amplitudes for 2 wires, but had shape"):
         apply(circuit, jnp.zeros(3), jnp.eye(8)[0], jnp.zeros(2))
