@@ -28,6 +28,7 @@ from qdistill.quantum import (
     weight,
 )
 from qdistill.quantum.gates import GATES
+from qdistill.quantum.simulate import MOST_SIGNED, signs
 
 from .reference import (
     numpy_observable,
@@ -216,6 +217,20 @@ def test_pauli_z_is_the_hermitian_with_coefficients_0001(seed: int) -> None:
     values = expectation_values(PauliZ(wires), state)
     np.testing.assert_allclose(values, expectation_values(hermitian, state), atol=1e-6)
     assert np.all(np.abs(values) <= 1 + 1e-6)
+
+
+def test_values_on_many_wires_are_those_of_the_signs() -> None:
+    n_wires = MOST_SIGNED + 1
+    state = random_state(n_wires, 0)
+    wires = (12, 0, 5, 6, 7, 5)
+    expected = signs(n_wires)[list(wires)] @ np.abs(state) ** 2
+    values = expectation_values(PauliZ(tuple((wire,) for wire in wires)), jnp.asarray(state, jnp.complex64))
+    np.testing.assert_allclose(values, expected, atol=1e-6)
+    coefficients = np.random.default_rng(0).normal(size=(len(wires), 4))
+    coefficients[:, 1:3] = 0
+    hermitian = Hermitian(jnp.asarray(coefficients, jnp.float32), tuple((wire,) for wire in wires))
+    values = expectation_values(hermitian, jnp.asarray(state, jnp.complex64))
+    np.testing.assert_allclose(values, coefficients[:, 0] + coefficients[:, 3] * expected, atol=1e-6)
 
 
 def test_wire_zero_is_the_most_significant_bit() -> None:

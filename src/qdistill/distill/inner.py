@@ -29,7 +29,7 @@ from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
 from qdistill.models import Model, named_weights, predict
 from qdistill.numbers import Numbers, integers, real, real_as_given, real_field
-from qdistill.quantum import check_training_memory
+from qdistill.quantum import check_training_memory, wires_needed
 
 
 @dataclass(frozen=True)
@@ -352,7 +352,7 @@ def measure(
         labels: class numbers, integers, (n,).
         normalisation: raw pixels -> what the network takes.
         key: random key, consumed, for layers that take shots.
-        slice_size: images evaluated at once.
+        slice_size: images evaluated at once, at most.
 
     Returns:
         The share of images whose largest logit is the one of their label, and their mean cross-entropy.
@@ -368,6 +368,8 @@ def measure(
             f"shape {images.shape}."
         )
     n = images.shape[0]
+    # States of more than 16 wires are what takes the memory: a slice has at most 256 MiB of them.
+    slice_size = min(slice_size, max(1, 2**24 >> wires_needed(model)))
     whole = n - n % slice_size
     keys = None if key is None else jax.random.split(key, n // slice_size + 1)
 

@@ -31,6 +31,9 @@ GROUP = 3
 """Wires whose rotations are fused into one matrix: 8x8 products measured fastest from 4 to 14 wires."""
 
 
+MOST_SIGNED = 12
+"""Wires up to which the signs of all outcomes are one matrix."""
+
 UNROLL = 4
 """Moments unrolled in the scan over them: faster than a plain scan, and deep circuits compile no longer."""
 
@@ -231,6 +234,24 @@ def signs(n_wires: int) -> np.ndarray:
     return np.array([1.0 - 2.0 * (index >> (n_wires - 1 - w) & 1) for w in range(n_wires)])
 
 
+def _z_values(wires: Sequence[int], probabilities: Float[Array, "*settings outcomes"]) -> Float[Array, "*settings _"]:
+    """The expectation value of Pauli-Z on each of some wires.
+
+    A product with the sign matrix: a sum over the other wires' axes is ten times slower in XLA. On many wires that
+    matrix would be larger than the state, so that each half of the wires has its own.
+    """
+    n = probabilities.shape[-1].bit_length() - 1
+    if n <= MOST_SIGNED:
+        wire_signs = jnp.asarray(signs(n)[list(wires)], probabilities.dtype)
+        return wire_signs @ probabilities if probabilities.ndim == 1 else probabilities @ wire_signs.T
+    halves = probabilities.reshape(*probabilities.shape[:-1], 2 ** (n // 2), -1)
+    first, second = (
+        jnp.sum(halves, axis=axis) @ jnp.asarray(signs(size).T, halves.dtype)
+        for axis, size in ((-1, n // 2), (-2, n - n // 2))
+    )
+    return jnp.concatenate([first, second], axis=-1)[..., np.array(wires, np.int32)]
+
+
 def _group_first(state: Array, wires: tuple[int, ...], n_wires: int) -> Array:
     """Reshape (2^n, ...) to (2^k, 2^(n-k), ...) with the k given wires in front."""
     tail = state.shape[1:]
@@ -273,15 +294,13 @@ def expectation_values(observable: Observable, state: Numbers) -> Float[Array, "
             values.append(jnp.sum(hermitian.T * density).real)
         return jnp.stack(values)
     wires = [wire for (wire,) in observable.wires]
-    # A product with the sign matrix: a sum over the other wires' axes is ten times slower in XLA.
-    wire_signs = jnp.asarray(signs(n)[wires], coefficients.dtype)
     probabilities = state.real**2 + state.imag**2
     if isinstance(observable, PauliZ):
-        return wire_signs @ probabilities
+        return _z_values(wires, probabilities)
     dtype = jnp.result_type(state, jnp.complex64)  # the state may be real, the rotations are not
     settings = [
         apply_local(fuse(jnp.asarray(np.broadcast_to(rotation, (n, 2, 2)), dtype)), state) for rotation in TO_Z_BASIS
     ]
     measured = jnp.stack([rotated.real**2 + rotated.imag**2 for rotated in settings] + [probabilities])
-    xyz = measured @ wire_signs.T
+    xyz = _z_values(wires, measured)
     return coefficients[:, 0] * jnp.sum(probabilities) + jnp.sum(coefficients[:, 1:] * xyz.T, axis=1)
