@@ -9,7 +9,8 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from qdistill.errors import RunError
+from qdistill.errors import ArgumentError, RunError
+from qdistill.fields import parse
 
 BUNDLE, CHECKPOINT, METRICS = "bundle.safetensors", "checkpoints/latest.safetensors", "metrics.jsonl"
 """Where a run folder keeps its result, the state to go on from, and its course."""
@@ -105,9 +106,24 @@ def parse_json(text: str) -> Any:
             counts.
     """
     try:
-        return json.loads(text, object_pairs_hook=_with_unique_keys)
-    except RecursionError as error:
-        raise ValueError("its arrays or objects are nested too deeply") from error
+        value = json.loads(text, object_pairs_hook=_with_unique_keys)
+    except RecursionError:
+        value = None
+    else:
+        if _depth_is_at_most(_DEEPEST, value):
+            return value
+    raise ValueError("its arrays or objects are nested too deeply")
+
+
+_DEEPEST = 100
+"""Levels of arrays and objects in a JSON file: more than any has, few enough for functions that call themselves."""
+
+
+def _depth_is_at_most(levels: int, value: Any) -> bool:
+    if not isinstance(value, list | dict):
+        return True
+    parts = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_depth_is_at_most(levels - 1, part) for part in parts)
 
 
 def _with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -119,16 +135,36 @@ def _with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, shape: Any = Any, *, finite: bool = False) -> Any:
     """Read a JSON file of a run folder.
 
+    Args:
+        path: of the file.
+        shape: the type of what it must hold, such as ``list[int]`` or a `TypedDict`; fields that this does not name are
+            left out.
+        finite: whether numbers must be.
+
     Raises:
-        RunError: missing or damaged.
+        RunError: missing, damaged, or of another shape.
     """
     try:
-        return parse_json(read_text(path))
+        plain = parse_json(read_text(path))
     except (OSError, ValueError) as error:
         raise RunError(f"Cannot read {path}: {error}. Is {path.parent} a run folder?") from error
+    return plain if shape is Any else check_shape(plain, shape, f"{path}", finite=finite)
+
+
+def check_shape(plain: Any, shape: Any, place: str, *, finite: bool = False) -> Any:
+    """Make sure that what a file holds is of a type; see `read_json`.
+
+    Raises:
+        RunError: it is not; the error says what is wrong at which place.
+    """
+    try:
+        return parse(plain, shape, "", finite=finite)
+    except ArgumentError as error:
+        what = str(error).removeprefix("Argument ").replace("``", "it")
+        raise RunError(f"Cannot read {place}: {what}") from error
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:

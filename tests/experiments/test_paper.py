@@ -235,7 +235,7 @@ def test_a_recipe_file_is_the_datasets_default_with_changes(tmp_path: Path) -> N
         ("dataset = 3 4", "must be a TOML file"),
         ("[outer]\nbatch = 8", "dataset"),
         ('dataset = "mnist"\n[outer]\nbath = 8', "bath"),
-        ('dataset = "mnist"\n[outer]\nbatch = 0', "`batch` must be at least 1"),
+        ('dataset = "mnist"\n[outer]\nbatch = 0', "`outer.batch` must be at least 1"),
         ('dataset = "mnist"\n[outr]\nbatch = 1', "outr"),
         ('dataset = "mnist"\n[model]\narchitecture = "lenett"', "Did you mean 'lenet'"),
     ],

@@ -309,7 +309,7 @@ def changed(**changes):
 @pytest.mark.parametrize("table", [[], changed(rows=3), changed(rows=[{"name": "x"}]), {"title": "x"}])
 def test_a_table_in_another_form_is_refused(table, tmp_path):
     write_table(tmp_path, table)
-    with pytest.raises(RunError, match="not in the form of a table"):
+    with pytest.raises(RunError, match=r"table.json: .* must be"):
         write_report(tmp_path, command_of=lambda *_: "")
 
 

@@ -26,7 +26,8 @@ from qdistill.cli.shared import (
     use_cores,
 )
 from qdistill.errors import ArgumentError, DivergenceError
-from qdistill.files import BUNDLE, PROFILE, SCORES, SEEDS, TRACE, parse_json, read_json, read_text
+from qdistill.files import BUNDLE, SCORES, SEEDS, TRACE, parse_json, read_json, read_text
+from qdistill.run_files import SeedScores, read_profile, read_seeds
 
 if TYPE_CHECKING:
     from qdistill.distill.bundle import Record
@@ -302,7 +303,7 @@ def _parse_resume(arguments: list[str]) -> _Run:
             f"Argument `{others[0]}` must not be given with --resume: a run goes on by its own recipe. Leave it "
             "out, or start a new run."
         )
-    seeds = tuple(read_json(given.resume / SEEDS)) if (given.resume / SEEDS).exists() else None
+    seeds = tuple(read_seeds(given.resume)) if (given.resume / SEEDS).exists() else None
     own = given.resume if seeds is None else given.resume / f"seed-{seeds[0]}"
     recipe = recipe_of_run(own)
     if given.dataset not in (None, recipe.dataset):
@@ -363,7 +364,7 @@ def _draw(folder: Path) -> list[Path]:
 
 
 def _accuracies_of_seeds(seeds: Sequence[int], records: Sequence[Record], folder: Path) -> list[tuple[str, str]]:
-    scores = read_json(folder / SCORES)
+    scores = read_json(folder / SCORES, SeedScores)
     rows = [(f"seed {seed}", accuracy(r.test_accuracy, r.n_test)) for seed, r in zip(seeds, records, strict=True)]
     if len(rows) > 1:
         low, high = scores["interval"] or (None, None)
@@ -374,7 +375,7 @@ def _accuracies_of_seeds(seeds: Sequence[int], records: Sequence[Record], folder
 
 def _print_profile(folder: Path) -> None:
     """A screen of where the time of an iteration goes."""
-    measured = read_json(folder / PROFILE)
+    measured = read_profile(folder)
     total = sum(row["ms"] for row in measured["rows"])
     tell(f"One iteration takes {measured['iteration_ms']:.1f} ms ({measured['traced_ms']:.1f} ms while it is traced).")
     tell(f"  {'part':<27} {'phase':<29} {'ms':>8} {'share':>7} {'operations':>11}")

@@ -19,6 +19,7 @@ from qdistill.files import BUNDLE, TIME, parse_json, read_json, read_text, shipp
 from qdistill.models import architecture_to_json
 from qdistill.quantum import layer_calls
 from qdistill.quantum.gates import SPSA_DIRECTIONS, Gradient
+from qdistill.run_files import read_core_seconds
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,11 @@ def distillation_seconds(path: Path) -> float | None:
         RunError: the file beside it is damaged.
     """
     if path.parent.resolve() == shipped("zoo").resolve():
-        of_zoo: dict[str, float] = read_json(path.with_name("times.json"))
+        of_zoo: dict[str, float] = read_json(path.with_name("times.json"), dict[str, float])
         return of_zoo.get(path.stem)
     if path.name != BUNDLE or not path.with_name(TIME).exists():
         return None
-    return float(read_json(path.with_name(TIME))["core_seconds"])
+    return read_core_seconds(path.parent)
 
 
 def distillation_note(core_seconds: float | None, circuits: int | None = None) -> str:

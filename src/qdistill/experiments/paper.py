@@ -33,7 +33,6 @@ from qdistill.files import (
     RECIPE,
     SCORES,
     TABLE,
-    TIME,
     read_json,
     read_text,
     read_toml,
@@ -42,6 +41,7 @@ from qdistill.files import (
 )
 from qdistill.models import structure
 from qdistill.quantum import layer_calls
+from qdistill.run_files import read_final_scores, read_results, read_time
 
 
 @dataclass(frozen=True)
@@ -250,8 +250,9 @@ def _in_a_line(made: Mapping[str, Any]) -> str:
 
 
 def _scores(row: Row, folder: Path) -> dict[int, dict[str, Any]]:
-    paths = {seed: folder / row.name / f"seed-{seed}" / SCORES for seed in row.seeds}
-    return {seed: read_json(path) for seed, path in paths.items() if path.exists()}
+    folders = {seed: folder / row.name / f"seed-{seed}" for seed in row.seeds}
+    found = {seed: read_final_scores(path, on_all_images=row.full is not None) for seed, path in folders.items()}
+    return {seed: scores for seed, scores in found.items() if scores is not None}
 
 
 def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_of_all: int | None) -> dict[str, Any]:
@@ -271,7 +272,7 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
     first = next(iter(scores.values()))
     seen, steps = (schedule.size, len(schedule)) if row.full is None else (first["images_seen"], first["steps"])
     times = [
-        score if row.full is not None else read_json(folder / row.name / f"seed-{seed}" / TIME)
+        score if row.full is not None else read_time(folder / row.name / f"seed-{seed}")
         for seed, score in scores.items()
     ]
     return {
@@ -354,7 +355,7 @@ def replay_zoo(
     Raises:
         RunError: the folder holds a table that was measured, which this one would replace.
     """
-    if (folder / TABLE).exists() and any("bundle" not in row for row in read_json(folder / TABLE)["rows"]):
+    if (folder / TABLE).exists() and any("bundle" not in row for row in read_results(folder)["rows"]):
         raise RunError(f"The table in {folder} was measured, and a replay would replace it. Choose another folder.")
     rows = []
     for row in table.rows:

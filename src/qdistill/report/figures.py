@@ -17,7 +17,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.files import BUNDLE, METRICS, PROFILE, SEEDS, read_json, read_json_lines
+from qdistill.files import BUNDLE, PROFILE, SEEDS
 from qdistill.report.panels import (
     draw_learned_step_sizes,
     draw_loss,
@@ -26,6 +26,7 @@ from qdistill.report.panels import (
     draw_validation,
 )
 from qdistill.report.style import ACCENT, FAINT, INK, LARGE, MUTED, NORMAL, RULE, SECOND, SMALL, dress, new_figure, save
+from qdistill.run_files import read_course, read_profile, read_seeds
 from qdistill.text import printable
 
 IMAGES, CURVES, SEEDS_PICTURE, PROFILE_PICTURE = "images.png", "curves.png", "seeds.png", "profile.png"
@@ -45,21 +46,21 @@ def draw_run(folder: Path | str) -> list[Path]:
 
     Raises:
         BundleError: the bundle is damaged.
-        RunError: a picture cannot be written.
+        RunError: a file of the folder is damaged, or a picture cannot be written.
     """
     folder = Path(folder)
     if (folder / SEEDS).exists():
-        seeds = read_json(folder / SEEDS)
+        seeds = read_seeds(folder)
         folders = [folder / f"seed-{seed}" for seed in seeds]
         own = [path for each in folders for path in draw_run(each)]
-        lines_of = {seed: read_json_lines(each / METRICS) for seed, each in zip(seeds, folders, strict=True)}
+        lines_of = {seed: read_course(each) for seed, each in zip(seeds, folders, strict=True)}
         return [draw_seeds(lines_of, folder / SEEDS_PICTURE), *own] if all(lines_of.values()) else own
     drawn = []
     if (folder / PROFILE).exists():
-        drawn.append(draw_profile(read_json(folder / PROFILE), folder / PROFILE_PICTURE))
+        drawn.append(draw_profile(read_profile(folder), folder / PROFILE_PICTURE))
     if (folder / BUNDLE).exists():
         drawn.append(draw_images(DistilledDataset.load(folder / BUNDLE), folder / IMAGES))
-    lines = read_json_lines(folder / METRICS)
+    lines = read_course(folder)
     if lines:
         drawn.append(draw_curves(lines, folder / CURVES))
     return drawn

@@ -22,7 +22,7 @@ from qdistill.evaluate.change import changes
 from qdistill.evaluate.confusion import confusion
 from qdistill.evaluate.executions import count_executions
 from qdistill.evaluate.savings import distillation_seconds
-from qdistill.files import BUNDLE, METRICS, PROVENANCE, RECIPE, SCORES, read_json, read_json_lines
+from qdistill.files import BUNDLE, METRICS, RECIPE
 from qdistill.models import Model, named_weights
 from qdistill.models.lenet import QuantumLeNet
 from qdistill.quantum import Hermitian, QuantumLayer
@@ -36,6 +36,7 @@ from qdistill.report.panels import (
     draw_validation,
 )
 from qdistill.report.style import as_svg, panel
+from qdistill.run_files import read_course, read_recipe_and_provenance, read_scores
 from qdistill.text import printable
 
 KINDS = {"QuantumLeNetArchitecture": "a quantum LeNet", "LeNetArchitecture": "a classical LeNet"}
@@ -74,18 +75,14 @@ def gather(path: Path, command_of: Callable[..., str], data_dir: Path | None) ->
     folder = None if path.is_file() else path
     file = path if folder is None else folder / BUNDLE
     bundle = DistilledDataset.load(file) if file.exists() else None
-    lines = [] if folder is None else read_json_lines(folder / METRICS)
-
-    def kept(name: str, otherwise: dict[str, Any]) -> dict[str, Any]:
-        there = folder is not None and (folder / name).exists()
-        plain: dict[str, Any] = read_json(folder / name) if folder is not None and there else otherwise
-        return plain
+    lines = [] if folder is None else read_course(folder)
 
     # A folder's name may have a dot in it.
     name = path.resolve().name if path.is_dir() else path.stem
-    recipe = kept(RECIPE, {} if bundle is None else bundle.recipe)
-    provenance = kept(PROVENANCE, {} if bundle is None else bundle.provenance)
-    scores = kept(SCORES, {})
+    recipe, provenance = ({}, {}) if folder is None else read_recipe_and_provenance(folder)
+    if bundle is not None:
+        recipe, provenance = recipe or bundle.recipe, provenance or bundle.provenance
+    scores = {} if folder is None else read_scores(folder) or {}
     context: dict[str, Any] = {
         "title": f"{printable(recipe.get('dataset', 'unknown dataset'), 60)}, {name}",
         "lead": _lead(bundle),

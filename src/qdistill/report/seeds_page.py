@@ -8,10 +8,11 @@ from typing import Any
 
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.evaluate.protocol import summary
-from qdistill.files import BUNDLE, METRICS, PROVENANCE, RECIPE, SCORES, SEEDS, read_json, read_json_lines
+from qdistill.files import BUNDLE
 from qdistill.report.panels import draw_seed_curves
 from qdistill.report.run_page import circuit_of, flat, picture_groups
 from qdistill.report.style import as_svg, panel
+from qdistill.run_files import read_course, read_recipe_and_provenance, read_scores, read_seeds
 
 
 def gather(folder: Path, command_of: Callable[..., str]) -> dict[str, Any]:
@@ -25,9 +26,9 @@ def gather(folder: Path, command_of: Callable[..., str]) -> dict[str, Any]:
         RunError: a file of the folder is missing or damaged.
         BundleError: a bundle is damaged.
     """
-    seeds: list[int] = read_json(folder / SEEDS)
+    seeds = read_seeds(folder)
     own = [folder / f"seed-{seed}" for seed in seeds]
-    recipe = read_json(own[0] / RECIPE)
+    recipe, provenance = read_recipe_and_provenance(own[0])
     rows = [_row(seed, each) for seed, each in zip(seeds, own, strict=True)]
     scores = summary([row["test_accuracy"] for row in rows if row["test_accuracy"] is not None])
     return {
@@ -39,7 +40,7 @@ def gather(folder: Path, command_of: Callable[..., str]) -> dict[str, Any]:
         "curves": _curves(seeds, own),
         "images": _images(rows, own),
         "recipe": flat({name: value for name, value in recipe.items() if name != "seed"}),
-        "provenance": flat(read_json(own[0] / PROVENANCE)),
+        "provenance": flat(provenance),
         "command": command_of(recipe, seeds),
         "circuit": circuit_of(recipe),
         "missing": {
@@ -51,7 +52,7 @@ def gather(folder: Path, command_of: Callable[..., str]) -> dict[str, Any]:
 
 def _row(seed: int, folder: Path) -> dict[str, Any]:
     """What a seed's own folder tells in numbers; None where the seed is not that far."""
-    scores = read_json(folder / SCORES) if (folder / SCORES).exists() else {}
+    scores = read_scores(folder) or {}
     names = ("test_accuracy", "n_test", "validation_accuracy", "n_validation", "best_iteration", "rejected")
     return {"seed": seed, **{name: scores.get(name) for name in names}}
 
@@ -73,7 +74,7 @@ def _facts(scores: Mapping[str, Any], rows: list[dict[str, Any]]) -> list[tuple[
 
 
 def _curves(seeds: list[int], folders: list[Path]) -> str | None:
-    lines_of = {seed: read_json_lines(folder / METRICS) for seed, folder in zip(seeds, folders, strict=True)}
+    lines_of = {seed: read_course(folder) for seed, folder in zip(seeds, folders, strict=True)}
     if not all(lines_of.values()):
         return None
     figure, axes = panel(4.8, 2.8, right=0.74)

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qdistill.files import METRICS, TABLE, read_json, read_json_lines, write_text
+from qdistill.files import write_text
 from qdistill.report.table_figures import draw_stability, draw_steps, draw_table
+from qdistill.run_files import read_course, read_results
 
 MARKDOWN, CSV = "table.md", "table.csv"
 TABLE_FIGURE, STEPS_FIGURE, STABILITY_FIGURE = "table.png", "steps.png", "stability.png"
@@ -55,7 +56,7 @@ def write_table(folder: Path) -> list[Path]:
     Raises:
         RunError: a file cannot be written.
     """
-    table = read_json(folder / TABLE)
+    table = read_results(folder)
     write_text(folder / MARKDOWN, markdown(table))
     write_text(folder / CSV, _csv(table["rows"]))
     paths = [folder / MARKDOWN, folder / CSV, draw_table(table, GROUPS, folder / TABLE_FIGURE)]
@@ -63,7 +64,7 @@ def write_table(folder: Path) -> list[Path]:
     if len(by_steps) > 1:
         paths.append(draw_steps(by_steps, folder / STEPS_FIGURE))
     courses = {
-        row["title"]: [read_json_lines(folder / row["name"] / f"seed-{seed}" / METRICS) for seed in row["seeds"]]
+        row["title"]: [read_course(folder / row["name"] / f"seed-{seed}", "table") for seed in row["seeds"]]
         for row in table["rows"]
         if row["name"] in ("pad-hermitian", "pad-fixed_hermitian")
     }

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from qdistill.errors import RunError
-from qdistill.files import TABLE, read_json
 from qdistill.report.table import FIGURES, GROUPS, TABLE_FIGURE, minutes_of, of_bundles, paired, seeds_of
+from qdistill.run_files import read_results
 
 
 def gather(folder: Path) -> dict[str, Any]:
@@ -17,38 +17,33 @@ def gather(folder: Path) -> dict[str, Any]:
     Raises:
         RunError: `table.json` is missing, damaged or not of a table, or a figure cannot be read.
     """
-    table = read_json(folder / TABLE)
-    try:
-        replayed = of_bundles(table)
-        captions = FIGURES | (
-            {TABLE_FIGURE: "Test accuracy of every bundle, and the paper's number."} if replayed else {}
-        )
-        groups = [
-            {
-                "title": title,
-                "rows": [
-                    row | {"n_seeds": seeds_of(row), "minutes": minutes_of(row)}
-                    for row in table["rows"]
-                    if row["group"] == group
-                ],
-            }
-            for group, title in GROUPS.items()
-        ]
-        return {
-            "title": table["title"],
-            "lead": "Every choice was made on a validation part of the training set"
-            + ("." if replayed else "; the test set was read once a run."),
-            "command": table["command"],
-            "note": table["note"],
-            "made_with": table["made_with"],
-            "of_bundles": replayed,
-            "groups": [group for group in groups if group["rows"]],
-            "differences": table["differences"],
-            "paired": paired(len(table["differences"])),
-            "figures": [_figure(folder / name, text) for name, text in captions.items() if (folder / name).exists()],
+    table = read_results(folder)
+    replayed = of_bundles(table)
+    captions = FIGURES | ({TABLE_FIGURE: "Test accuracy of every bundle, and the paper's number."} if replayed else {})
+    groups = [
+        {
+            "title": title,
+            "rows": [
+                row | {"n_seeds": seeds_of(row), "minutes": minutes_of(row)}
+                for row in table["rows"]
+                if row["group"] == group
+            ],
         }
-    except (KeyError, TypeError) as error:
-        raise RunError(f"Cannot read {folder / TABLE}: it is not in the form of a table ({error!r}).") from error
+        for group, title in GROUPS.items()
+    ]
+    return {
+        "title": table["title"],
+        "lead": "Every choice was made on a validation part of the training set"
+        + ("." if replayed else "; the test set was read once a run."),
+        "command": table["command"],
+        "note": table["note"],
+        "made_with": table["made_with"],
+        "of_bundles": replayed,
+        "groups": [group for group in groups if group["rows"]],
+        "differences": table["differences"],
+        "paired": paired(len(table["differences"])),
+        "figures": [_figure(folder / name, text) for name, text in captions.items() if (folder / name).exists()],
+    }
 
 
 def _figure(path: Path, caption: str) -> dict[str, str]:
