@@ -11,10 +11,10 @@ from qdistill.models.lenet import (
 )
 from qdistill.models.model import (
     Architecture,
+    KnowsShapes,
     Model,
     fields_from_json,
     fields_to_json,
-    has_added_fields,
     named_weights,
     predict,
     structure,
@@ -29,6 +29,7 @@ __all__ = [
     "Architecture",
     "ConvPool",
     "Dense",
+    "KnowsShapes",
     "LeNet",
     "LeNetArchitecture",
     "LeNetFeatures",
@@ -41,7 +42,6 @@ __all__ = [
     "architecture_to_json",
     "fields_from_json",
     "fields_to_json",
-    "has_added_fields",
     "named_weights",
     "predict",
     "structure",

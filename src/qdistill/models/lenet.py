@@ -8,7 +8,7 @@ a ReLU after C1, C2, F1 and F2, where F2 may have another activation. Images sma
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import equinox as eqx
@@ -19,7 +19,6 @@ from jaxtyping import Array, Float
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
 from qdistill.models.layers import ConvPool, Dense, Initialiser
-from qdistill.models.model import ADDED
 from qdistill.models.quanvolution import PATCH, Quanvolution
 from qdistill.numbers import Numbers, real
 from qdistill.quantum import (
@@ -243,9 +242,9 @@ class QuantumLeNetArchitecture:
     initialiser: Initialiser = "xavier_normal"
     angle_range: float = 2 * math.pi
     coefficient_scale: float = 1.0
-    observable_wires: int = field(default=1, metadata=ADDED)
-    quanvolution_layers: int = field(default=0, metadata=ADDED)
-    f2_activation: Activation = field(default="relu", metadata=ADDED)
+    observable_wires: int = 1
+    quanvolution_layers: int = 0
+    f2_activation: Activation = "relu"
 
     def __post_init__(self) -> None:
         """Check the fields, and what their types do not say."""
@@ -280,8 +279,7 @@ class QuantumLeNetArchitecture:
         network and its controls start alike.
         """
         key_features, key_quantum, key_dense, key_projection, key_f3 = jax.random.split(key, 5)
-        layer = self._quantum_layer(key_quantum)
-        width, n_outputs = layer.embedding.n_features, layer.n_outputs
+        width, n_outputs = self._width, self.n_qubits
         features = LeNetFeatures(
             image_shape, width, self.initialiser, self.quanvolution_layers, self.f2_activation, key=key_features
         )
@@ -290,7 +288,35 @@ class QuantumLeNetArchitecture:
             projection = Dense(width, n_outputs, self.initialiser, key=key_projection)
         f3_width = width if self.skip == "pad" else n_outputs
         f3 = Dense(f3_width, n_classes, self.initialiser, key=key_f3)
-        return QuantumLeNet(features, self._branch(layer, key_dense), projection, f3, self.skip)
+        return QuantumLeNet(features, self._branch(key_quantum, key_dense), projection, f3, self.skip)
+
+    def known_shapes(self) -> dict[str, tuple[int, ...]]:
+        """See `KnowsShapes`."""
+        shapes: dict[str, tuple[int, ...]] = {"features.f2.bias": (self._width,)}
+        if self.quanvolution_layers:
+            shapes["features.c1.layer.weights"] = (self.quanvolution_layers, PATCH, 3)
+        if self.branch == "dense":
+            shapes["branch.dense.bias"] = (self.n_qubits,)
+        elif self.branch != "removed":
+            shapes["branch.weights"] = self._angles
+            if self.observable != "pauli_z":
+                shapes["branch.observable.coefficients"] = (self.n_qubits, 4**self.observable_wires)
+        return shapes
+
+    @property
+    def _width(self) -> int:
+        """Number of features F."""
+        if self.embedding == "none":
+            return self.ansatz.n_features if isinstance(self.ansatz, Circuit) else 0
+        # No machine has 2^64 features; a number with millions of digits would only take time.
+        return self.n_qubits if self.embedding == "angle" else 1 << min(self.n_qubits, 64)
+
+    @property
+    def _angles(self) -> tuple[int, ...]:
+        """The shape of the circuit's weights."""
+        if isinstance(self.ansatz, Circuit):
+            return (self.ansatz.n_weights,)
+        return _ANSATZES[self.ansatz](self.n_qubits, self.n_layers).weight_shape
 
     def _check_ansatz(self) -> None:
         if not isinstance(self.ansatz, Circuit):
@@ -327,11 +353,9 @@ class QuantumLeNetArchitecture:
     def _quantum_layer(self, key: Array) -> QuantumLayer:
         key_weights, key_observable = jax.random.split(key)
         if isinstance(self.ansatz, Circuit):
-            circuit, weight_shape = self.ansatz, (self.ansatz.n_weights,)
+            circuit = self.ansatz
         else:
-            kinds = {"strongly_entangling": StronglyEntangling, "basic_entangling": BasicEntangling}
-            ansatz = kinds[self.ansatz](self.n_qubits, self.n_layers)
-            circuit, weight_shape = ansatz.circuit(), ansatz.weight_shape
+            circuit = _ANSATZES[self.ansatz](self.n_qubits, self.n_layers).circuit()
         embeddings: dict[str, Embedding] = {
             "amplitude": AmplitudeEmbedding(self.n_qubits),
             "angle": AngleEmbedding(self.n_qubits),
@@ -340,7 +364,7 @@ class QuantumLeNetArchitecture:
         return QuantumLayer(
             embedding=embeddings[self.embedding],
             circuit=circuit,
-            weights=jax.random.uniform(key_weights, weight_shape, jnp.float32, maxval=self.angle_range),
+            weights=jax.random.uniform(key_weights, self._angles, jnp.float32, maxval=self.angle_range),
             observable=make_observable(
                 self.observable,
                 neighbours(self.n_qubits, self.observable_wires),
@@ -350,14 +374,20 @@ class QuantumLeNetArchitecture:
             trainable=self.branch != "frozen",
         )
 
-    def _branch(self, layer: QuantumLayer, key: Array) -> QuantumLayer | PooledDense | None:
+    def _branch(self, key_quantum: Array, key_dense: Array) -> QuantumLayer | PooledDense | None:
         if self.branch == "removed":
             return None
         if self.branch != "dense":
-            return layer
-        budget = layer.weights.size
+            return self._quantum_layer(key_quantum)
+        budget = math.prod(self._angles)
         if self.observable == "hermitian":
-            budget += 4**self.observable_wires * layer.n_outputs
+            budget += 4**self.observable_wires * self.n_qubits
         # An affine map from g values to k has k (g + 1) parameters.
-        n_groups = max(1, min(budget // layer.n_outputs - 1, layer.embedding.n_features))
-        return PooledDense(Dense(n_groups, layer.n_outputs, self.initialiser, key=key), n_groups)
+        n_groups = max(1, min(budget // self.n_qubits - 1, self._width))
+        return PooledDense(Dense(n_groups, self.n_qubits, self.initialiser, key=key_dense), n_groups)
+
+
+_ANSATZES: dict[str, type[StronglyEntangling | BasicEntangling]] = {
+    "strongly_entangling": StronglyEntangling,
+    "basic_entangling": BasicEntangling,
+}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
 
 import equinox as eqx
@@ -34,24 +33,23 @@ class Architecture(Protocol):
         ...
 
 
-ADDED: Mapping[str, bool] = MappingProxyType({"added": True})
-"""Metadata of a field that an architecture got later: only other values than its default are written, so that files
-and records from before are those of the same network."""
+@runtime_checkable
+class KnowsShapes(Protocol):
+    """An architecture that can tell, before it builds anything, how large that would be."""
+
+    def known_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of weights that its fields alone decide, by name; at once, whatever numbers the fields are."""
+        ...
 
 
 def fields_to_json(architecture: Any) -> dict[str, Any]:
     """The fields of an architecture as plain data, circuits among them as `Circuit.to_json` writes them."""
     values = {field.name: getattr(architecture, field.name) for field in dataclasses.fields(architecture)}
-    for name, default in _added(type(architecture)).items():
-        if values[name] == default:
-            del values[name]
     return {name: value.to_json() if isinstance(value, Circuit) else value for name, value in values.items()}
 
 
 def fields_from_json(kind: type, fields: Mapping[str, Any]) -> dict[str, Any]:
     """The values of an architecture's fields from what `fields_to_json` wrote, not yet checked but for circuits.
-
-    A field that is marked as `ADDED` has its default where it is missing.
 
     Args:
         kind: the architecture, a dataclass.
@@ -69,17 +67,7 @@ def fields_from_json(kind: type, fields: Mapping[str, Any]) -> dict[str, Any]:
         # JSON knows no tuples.
         return tuple(plain) if isinstance(plain, list) and tuple in (hint, get_origin(hint)) else plain
 
-    return _added(kind) | {name: value(name, plain) for name, plain in fields.items()}
-
-
-def has_added_fields(architecture: Any) -> bool:
-    """Whether a field that is marked as `ADDED` has another value than its default."""
-    return any(getattr(architecture, name) != default for name, default in _added(type(architecture)).items())
-
-
-def _added(kind: type) -> dict[str, Any]:
-    """The defaults of the fields that are marked as `ADDED`."""
-    return {field.name: field.default for field in dataclasses.fields(kind) if field.metadata.get("added")}
+    return {name: value(name, plain) for name, plain in fields.items()}
 
 
 def predict(model: Model, images: Numbers, *, key: Array | None = None) -> Float[Array, "n classes"]:
