@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qdistill import DistilledDataset
 from qdistill.cli.report import command_of
-from qdistill.distill.zoo import network_of
+from qdistill.distill.in_words import network_of
 
 HERE = Path(__file__).parent
 HEAD = """\

@@ -70,7 +70,7 @@ class RunError(QDistillError):
 
 
 class DivergenceError(QDistillError):
-    """A distillation was stopped because its loss was not finite too many times."""
+    """A training is no longer finite, or a distillation had too many losses that were not."""
 
 
 class MissingExtraError(QDistillError, ImportError):

@@ -106,7 +106,7 @@ def parse_json(text: str) -> Any:
             counts.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_with_unique_keys)
+        value = json.loads(text, object_pairs_hook=with_unique_keys)
     except RecursionError:
         value = None
     else:
@@ -126,7 +126,8 @@ def _depth_is_at_most(levels: int, value: Any) -> bool:
     return levels > 0 and all(_depth_is_at_most(levels - 1, part) for part in parts)
 
 
-def _with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object from its pairs, for `json.loads`; a ValueError where a key is there twice."""
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:

@@ -3,6 +3,7 @@
 It uses nothing of qdistill, so that the document, the package and this file have to agree.
 """
 
+import hashlib
 import json
 
 import numpy as np
@@ -11,17 +12,22 @@ PAULIS = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1,
 
 
 def read_bundle(path):
-    content = path.read_bytes()
+    with open(path, "rb") as file:
+        content = file.read()
     start = 8 + int.from_bytes(content[:8], "little")
     entries = json.loads(content[8:start])
     metadata = entries.pop("__metadata__")
     assert metadata["format"] == "qdistill-bundle"
-    assert metadata["format_version"] in ("1", "2", "3", "4")
+    assert metadata["format_version"] == "5"
+    listed = [[name, entries[name]["dtype"], entries[name]["shape"]] for name in sorted(entries)]
+    sha = hashlib.sha256(f"{metadata['header']}\n{json.dumps(listed)}\n".encode())
     tensors = {}
-    for name, entry in entries.items():
-        first, last = (start + offset for offset in entry["data_offsets"])
-        array = np.frombuffer(content[first:last], {"F32": "<f4", "I32": "<i4", "U8": "u1"}[entry["dtype"]])
-        tensors[name] = array.reshape(entry["shape"])
+    for name, dtype, shape in listed:
+        first, last = (start + offset for offset in entries[name]["data_offsets"])
+        sha.update(content[first:last])
+        tensors[name] = np.frombuffer(content[first:last], {"F32": "<f4", "I32": "<i4", "U8": "u1"}[dtype])
+        tensors[name] = tensors[name].reshape(shape)
+    assert metadata["digest"] == f"sha256:{sha.hexdigest()}"
     for name in [name for name, tensor in tensors.items() if tensor.dtype == np.uint8]:
         low, step = tensors.pop(name + "/low"), tensors.pop(name + "/step")
         tensors[name] = low + step * tensors[name].astype(np.float32)
@@ -81,7 +87,7 @@ class Replay:
         return self
 
     def normalise(self, pixels):
-        scale = self.header["normalisation"]["scale"]
+        scale = self.header["data"]["scale"]
         x = (pixels / scale - self.tensors["normalisation/mean"]) / self.tensors["normalisation/std"]
         kernel = self.tensors.get("normalisation/kernel")
         return x if kernel is None else whitened(kernel, x)

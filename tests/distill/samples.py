@@ -13,6 +13,7 @@ import numpy as np
 from qdistill.data import Digits, Normalisation
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import InnerLoop, TrainingSet
+from qdistill.distill.record import Rerun, Rounding, RoundingCheck
 from qdistill.models import Architecture, LeNetArchitecture, named_weights
 
 
@@ -81,6 +82,10 @@ def random_bundle(
         "recipe": {"dataset": "mnist", "seed": seed, "compression": {"labels": "learned", "none": None}},
         "provenance": {"versions": {"jax": "0.10.2"}, "command": ["qdistill", "distill", "mnist"], "seconds": 1.5},
         "record": Record(test_accuracy=0.9375, n_test=10_000, validation_accuracy=0.95, n_validation=5000),
+        "rounding": RoundingCheck(
+            Rounding(5000, 0.95, Rerun(0.949, 6), (Rerun(0.95, 0), Rerun(0.949, 5))),
+            Rounding(10_000, 0.9375, Rerun(0.9374, 3), (Rerun(0.9375, 0), Rerun(0.9374, 2))),
+        ),
     }
     return DistilledDataset(**(fields | changes))
 

@@ -7,7 +7,8 @@ import errno
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
+from qdistill.data import RawDataset
 from qdistill.distill.bundle import DistilledDataset, Record
+from qdistill.distill.bundle_file import digest
 from qdistill.distill.inner import InnerLoop
+from qdistill.distill.record import RoundingCheck
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.models import ARCHITECTURES, LeNet, LeNetArchitecture, QuantumLeNetArchitecture, named_weights
 from qdistill.quantum import Circuit, Operation, feature, weight
@@ -102,7 +106,11 @@ def test_a_file_gives_back_the_bundle(data: st.DataObject, tmp_path: Path) -> No
         seed=integers(0, 1000),
         recipe=data.draw(st.dictionaries(st.text(), JSON_VALUES, max_size=3)),
         provenance=data.draw(st.dictionaries(st.text(), JSON_VALUES, max_size=3)),
-        dataset=data.draw(st.text()),
+        dataset=data.draw(st.text(st.characters(exclude_categories=["Cs"]))),
+        rounding=data.draw(st.sampled_from([None, RoundingCheck(), random_bundle().rounding])),
+        data_digest=data.draw(
+            st.none() | st.text("0123456789abcdef", min_size=64, max_size=64).map("sha256:{}".format)
+        ),
         record=Record(*data.draw(st.sampled_from([(None, None, None, 7), (1.0, 1, 1 / 3, 3), (0.1, 9)]))),
     )
     bundle.save(tmp_path / "bundle")
@@ -191,14 +199,43 @@ def test_a_step_size_for_each_weight_is_for_that_network_only() -> None:
         bundle.train(other)
 
 
+def raw_data(shape: tuple[int, int, int], class_names: Sequence[str]) -> RawDataset:
+    images, labels = np.zeros((1, *shape), np.uint8), np.zeros(1, np.int32)
+    return RawDataset("other", tuple(class_names), images, labels, images, labels, 255.0)
+
+
 def test_it_says_for_which_images_it_is() -> None:
     bundle = random_bundle(image_shape=(28, 20, 1))
     assert (bundle.image_shape, bundle.n_classes) == ((28, 20, 1), 3)
-    bundle.check_fits((28, 20, 1), 3)
+    bundle.check_fits(raw_data((28, 20, 1), bundle.class_names))
     for shape, n_classes in (((32, 32, 3), 3), ((28, 20, 1), 10)):
         with pytest.raises(BundleError, match=r"shape \(28, 20, 1\) in 3 classes") as caught:
-            bundle.check_fits(shape, n_classes)
+            bundle.check_fits(raw_data(shape, [f"class {k}" for k in range(n_classes)]))
         assert f"{shape} in {n_classes} classes" in str(caught.value)
+
+
+@given(
+    names=st.permutations([f"class {k}" for k in range(3)]) | st.lists(st.text(), min_size=3, max_size=3, unique=True)
+)
+def test_classes_in_another_order_are_another_problem(names: list[str]) -> None:
+    bundle = random_bundle()
+    raw = raw_data(bundle.image_shape, names)
+    if tuple(names) == bundle.class_names:
+        bundle.check_fits(raw)
+        return
+    with pytest.raises(
+        BundleError, match="another order" if set(names) == set(bundle.class_names) else "other names"
+    ) as e:
+        bundle.check_fits(raw)
+    assert "class 0, class 1, class 2" in str(e.value)
+    assert ", ".join(names) in str(e.value)
+
+
+def test_it_knows_the_data_that_it_was_made_from() -> None:
+    raw = raw_data((8, 8, 1), [f"class {k}" for k in range(3)])
+    assert random_bundle().made_from(raw) is None
+    assert random_bundle(data_digest=raw.digest).made_from(raw)
+    assert random_bundle(data_digest="sha256:" + "0" * 64).made_from(raw) is False
 
 
 def test_images_as_pixels_are_clipped() -> None:
@@ -320,11 +357,6 @@ REFUSED: dict[str, tuple[Callable[[DistilledDataset], DistilledDataset], str]] =
         lambda b: eqx.tree_at(lambda b: b.data.schedule, b, b.data.schedule + 1),
         "`schedule` must be integers from 0 to 2",
     ),
-    "a recipe that is not JSON": (
-        lambda b: dataclasses.replace(b, recipe={"seed": np.int64(3)}),
-        "must be plain JSON",
-    ),
-    "a recipe with NaN": (lambda b: dataclasses.replace(b, recipe={"x": float("nan")}), "must be plain JSON"),
     "no weights": (
         lambda b: dataclasses.replace(b, architecture=None, initial_weights={}),
         "there are no initial weights",
@@ -340,6 +372,41 @@ def test_nothing_is_written_that_could_not_be_read(case: str, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+NOT_JSON = st.one_of(
+    st.sampled_from([float("nan"), float("inf"), np.int64(3), 1j, b"x", {1, 2}, 10**40, -(10**400), "\ud800"]),
+    st.sampled_from([{None: 1}, {"\udfff": 1}, {("a",): 1}]),
+    st.dictionaries(st.integers(), st.none(), min_size=1, max_size=2),
+)
+
+
+@given(
+    value=st.recursive(NOT_JSON, lambda inner: st.lists(inner, min_size=1, max_size=2) | st.tuples(st.none(), inner)),
+    field=st.sampled_from(["recipe", "provenance"]),
+)
+def test_what_no_file_can_hold_is_known_at_once(value: Any, field: str) -> None:
+    with pytest.raises(ArgumentError, match=f"`{field}` must be plain JSON, but {field}"):
+        random_bundle(**{field: {"outer": value}})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"class_names": (1, 2, 3)}, r"`class_names` must be strings, one a class, but was \(1, 2, 3\)"),
+        ({"class_names": ("a", "b", "a")}, "`class_names` must be different, but 'a' is there twice"),
+        ({"class_names": ("a", "b", "\ud800")}, "`class_names` must be strings"),
+        ({"class_names": np.array(["a", "b", "c"])}, "`class_names` must be strings"),
+        ({"class_names": "abc"}, "`class_names` must be strings"),
+        ({"dataset": 3}, "`dataset` must be a string, but was 3"),
+        ({"data_digest": "sha256:1"}, "`data_digest` must be 'sha256:' and 64"),
+        ({"data_digest": 3}, "`data_digest` must be"),
+        ({"recipe": []}, r"`recipe` must be a dict, but was \[\]"),
+    ],
+)
+def test_fields_without_meaning_are_known_at_once(fields: dict[str, Any], message: str, unchecked: None) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        random_bundle(**fields)
+
+
 # What is refused.
 
 
@@ -349,6 +416,16 @@ def refusal(path: Path) -> str:
         DistilledDataset.load(path)
     assert str(path) in str(caught.value)
     return str(caught.value)
+
+
+def forge(path: Path, header: Header | str, tensors: Tensors, **metadata: str) -> Path:
+    """A file whose digest is right, where tensors of their types have one, whatever else is in it."""
+    text = header if isinstance(header, str) else json.dumps(header)
+    known = all(tensor.dtype in (np.float32, np.int32, np.uint8) for tensor in tensors.values())
+    of_both = digest(text, tensors) if known else ""
+    plain = {"format": "qdistill-bundle", "format_version": "5", "header": text, "digest": of_both}
+    path.write_bytes(save(tensors, metadata=plain | metadata))
+    return path
 
 
 def header_end(content: bytes) -> int:
@@ -394,63 +471,95 @@ def test_safetensors_of_another_project(tmp_path: Path) -> None:
         assert "not a bundle of qdistill" in refusal(tmp_path / "foreign")
 
 
-def test_a_filter_comes_back_and_makes_another_version(tmp_path: Path) -> None:
+def test_a_filter_comes_back(tmp_path: Path) -> None:
     plain = random_bundle(image_shape=(8, 9, 2))
     kernel = jnp.asarray(np.random.default_rng(0).normal(size=(3, 3, 2, 2)), jnp.float32)
     whitened = dataclasses.replace(plain, normalisation=dataclasses.replace(plain.normalisation, kernel=kernel))
-    for bundle, version in ((plain, "1"), (whitened, "4"), (whitened.in_eight_bits(), "4")):
+    for bundle in (plain, whitened, whitened.in_eight_bits()):
         bundle.save(tmp_path / "file")
-        assert f'"format_version":"{version}"'.encode() in (tmp_path / "file").read_bytes()
         assert_equal_bundles(DistilledDataset.load(tmp_path / "file"), bundle)
 
 
-def test_a_field_that_came_later_is_written_only_where_it_matters(tmp_path: Path) -> None:
-    for wires, version in ((1, "1"), (2, "3")):
-        random_bundle(QuantumLeNetArchitecture(n_qubits=2, n_layers=1, observable_wires=wires)).save(tmp_path / "file")
-        header, _ = read_bundle(tmp_path / "file")
-        content = (tmp_path / "file").read_bytes()
-        assert f'"format_version":"{version}"'.encode() in content
-        assert header["architecture"]["fields"].get("observable_wires", 1) == wires
-        assert ("observable_wires" in header["architecture"]["fields"]) == (wires > 1)
+def test_every_field_of_an_architecture_is_written(tmp_path: Path) -> None:
+    architecture = QuantumLeNetArchitecture(n_qubits=2, n_layers=1)
+    random_bundle(architecture).save(tmp_path / "file")
+    header, _ = read_bundle(tmp_path / "file")
+    assert header["architecture"]["fields"] == dataclasses.asdict(architecture)
 
 
 @pytest.mark.parametrize(
     ("version", "message"),
-    [("5", "version 5.*newer"), ("10", "newer"), ("0", "which is none"), ("one", "none"), ("", "none")],
+    [
+        *((version, f"version {version}, and this qdistill reads 5 only.$") for version in "1234"),
+        ("6", "version 6.*newer"),
+        ("10", "newer"),
+        *((version, "which is none") for version in ("0", "one", "", "5 ", "\u0665", "9" * 5000)),
+    ],
 )
 def test_other_versions(version: str, message: str, good: Path, tmp_path: Path) -> None:
-    header, tensors = read_bundle(good)
-    metadata = {"format": "qdistill-bundle", "format_version": version, "header": json.dumps(header)}
-    (tmp_path / "other").write_bytes(save(tensors, metadata=metadata))
+    forge(tmp_path / "other", *read_bundle(good), format_version=version)
     with pytest.raises(BundleError, match=message):
         DistilledDataset.load(tmp_path / "other")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"scale": NaN}', "[" * 100_000, '"\ud800"'])
-def test_a_header_that_is_none(text: str, good: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        *((text, "not JSON") for text in ("", "{", '{"scale": NaN}', "[" * 100_000, "1e999", "9" * 400)),
+        *((text, "not JSON") for text in (r'"\ud800"', r'{"\udfff": 1}', r'[["a\udc00b"]]')),
+        ('{"record": 1, "record": 2}', "not JSON .*'record' twice"),
+        ('{"recipe": [{"a": {"b": 1, "b": 1}}]}', "not JSON .*'b' twice"),
+        *((text, "must be an object") for text in ("[]", "null", "3")),
+    ],
+)
+def test_a_header_that_is_none(text: str, message: str, good: Path, tmp_path: Path) -> None:
     _, tensors = read_bundle(good)
-    metadata = {"format": "qdistill-bundle", "format_version": "1", "header": "@"}
-    escaped = json.dumps(text).encode()
-    content = save(tensors, metadata=metadata)
+    assert re.search(message, refusal(forge(tmp_path / "bad", text, tensors)))
+
+
+def test_a_key_twice_beside_the_header(good: Path, tmp_path: Path) -> None:
+    content = good.read_bytes()
     end = header_end(content)
-    front = content[8:end].rstrip().replace(b'"@"', escaped)
-    front += b" " * (-len(front) % 8)
-    (tmp_path / "bad").write_bytes(len(front).to_bytes(8, "little") + front + content[end:])
-    refusal(tmp_path / "bad")
+    front = content[8:end].rstrip()
+    for twice in (b'"format":"other","format":', b'"digest":"","digest":'):
+        key = twice.split(b",")[1]
+        assert front.count(key) == 1
+        changed = front.replace(key, twice)
+        changed += b" " * (-len(changed) % 8)
+        (tmp_path / "bad").write_bytes(len(changed).to_bytes(8, "little") + changed + content[end:])
+        assert "twice" in refusal(tmp_path / "bad")
+
+
+def test_a_header_of_absurd_size_is_not_read(good: Path, tmp_path: Path) -> None:
+    with (tmp_path / "huge").open("wb") as file:
+        file.write((1 << 40).to_bytes(8, "little") + b"{")
+        file.truncate(1 << 40)  # takes no space
+    assert "of 1,099,511,627,776 bytes" in refusal(tmp_path / "huge")
+    with pytest.raises(BundleError, match=r"Cannot write .* its header is of"):
+        random_bundle(provenance={"notes": "x" * (1 << 24)}).save(tmp_path / "large")
+
+
+def test_other_metadata(good: Path, tmp_path: Path) -> None:
+    header, tensors = read_bundle(good)
+    assert "its metadata must be" in refusal(forge(tmp_path / "bad", header, tensors, comment="x"))
+    assert "it is damaged, or was changed" in refusal(forge(tmp_path / "bad", header, tensors, digest="sha256:0"))
 
 
 @given(data=st.data())
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_changed_byte_is_an_error_or_another_bundle(data: st.DataObject, good: Path, tmp_path: Path) -> None:
+def test_a_changed_byte_is_an_error(data: st.DataObject, good: Path, tmp_path: Path) -> None:
     content = bytearray(good.read_bytes())
-    place = data.draw(st.integers(0, header_end(content) - 1))
-    content[place] = data.draw(st.integers(0, 255).filter(lambda byte: byte != content[place]))
+    place = data.draw(st.integers(0, header_end(content) - 1) | st.integers(0, len(content) - 1))
+    before = content[place]
+    content[place] ^= 1 << data.draw(st.integers(0, 7))
     (tmp_path / "changed").write_bytes(content)
     try:
         bundle = DistilledDataset.load(tmp_path / "changed")
     except BundleError:
         return
-    assert bundle.image_shape == (8, 8, 1)
+    # One white space for another changes nothing.
+    assert bytes([before, content[place]]).isspace()
+    assert_equal_bundles(bundle, DistilledDataset.load(good))
 
 
 def change_tensor(name: str, change: Callable[[np.ndarray], Any]) -> Callable[[Header, Tensors], None]:
@@ -538,7 +647,10 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Header, Tensors], None], str]] = {
     "weight named twice": (change_header("weight_names", to=lambda names: [*names, names[0]]), "tensors that its"),
     "weights in another order": (swap_names, "in the network's order"),
     "names that are no strings": (change_header("weight_names", to=[1]), "`weight_names` of the header"),
-    "class names as a string": (change_header("class_names", to="abc"), "`class_names` of the header"),
+    "class names as a string": (change_header("data", "class_names", to="abc"), "`class_names` of `data`"),
+    "class names that are numbers": (change_header("data", "class_names", to=[1, 2, 3]), "`class_names` of `data`"),
+    "a class name twice": (change_header("data", "class_names", to=["a", "a", "b"]), "'a' is there twice"),
+    "a digest that is none": (change_header("data", "digest", to="md5:0"), "`data_digest` must be"),
     # The header.
     "field missing": (drop("record"), r"missing: \['record'\]"),
     "field too many": (lambda h, t: h.update(comment="x"), "foreign"),
@@ -557,12 +669,21 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Header, Tensors], None], str]] = {
     "steps as a boolean": (change_header("inner", "steps", to=True), "must not be True"),
     "other steps": (change_header("inner", "steps", to=3), "as the inner loop says"),
     "own images as a string": (change_header("inner", "own_images", to="no"), "must not be 'no'"),
-    "scale as a string": (change_header("normalisation", "scale", to="255"), "must be a number"),
-    "scale of 0": (change_header("normalisation", "scale", to=0), "scale must be finite and above 0"),
-    "huge scale": (change_header("normalisation", "scale", to=10**400), "must be a number"),
-    "dataset as a number": (change_header("dataset", to=3), "`dataset` of the header"),
+    "scale as a string": (change_header("data", "scale", to="255"), "must not be '255'"),
+    "scale of 0": (change_header("data", "scale", to=0), "`scale` must be finite and above 0"),
+    "huge scale": (change_header("data", "scale", to=10**40), "not JSON .an integer has 41 digits"),
+    "dataset as a number": (change_header("data", "name", to=3), "`name` of `data`"),
     "recipe as a list": (change_header("recipe", to=[]), "`recipe` of the header"),
     "percent": (change_header("record", "test_accuracy", to=93.75), "must be a fraction"),
+    "rounding as a number": (change_header("rounding", to=1), "`rounding` must be an object"),
+    "more changed than there are": (
+        change_header("rounding", "test", "float64", "changed", to=10**9),
+        "must be at most the 10000 images",
+    ),
+    "a changed number as a string": (
+        change_header("rounding", "test", "perturbed", to=[{"accuracy": 0.5, "changed": "1"}]),
+        "`changed` of `rounding.test.perturbed.0.` must not be '1'",
+    ),
     "accuracy without its number": (change_header("record", "n_test", to=None), "`n_test` must be given"),
 }
 
@@ -572,8 +693,7 @@ def test_a_file_that_contradicts_itself(case: str, good: Path, tmp_path: Path) -
     change, message = CONTRADICTIONS[case]
     header, tensors = read_bundle(good)
     change(header, tensors)
-    metadata = {"format": "qdistill-bundle", "format_version": "1", "header": json.dumps(header)}
-    (tmp_path / "bad").write_bytes(save(tensors, metadata=metadata))
+    forge(tmp_path / "bad", header, tensors)
     with pytest.raises(BundleError, match=message):
         DistilledDataset.load(tmp_path / "bad")
     refusal(tmp_path / "bad")
@@ -581,8 +701,39 @@ def test_a_file_that_contradicts_itself(case: str, good: Path, tmp_path: Path) -
 
 def test_other_types_of_tensors(good: Path, tmp_path: Path) -> None:
     header, tensors = read_bundle(good)
-    metadata = {"format": "qdistill-bundle", "format_version": "1", "header": json.dumps(header)}
     for dtype in (np.float16, np.int64, np.bool_, np.uint8):
         changed = tensors | {"schedule": np.zeros_like(tensors["schedule"], dtype)}
-        (tmp_path / "bad").write_bytes(save(changed, metadata=metadata))
-        assert re.search("`schedule` (has|must be of) the type", refusal(tmp_path / "bad"))
+        assert re.search("`schedule` (has|must be of) the type", refusal(forge(tmp_path / "bad", header, changed)))
+
+
+SIZES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "layers": ({}, {"n_layers": 10**7}),
+    "layers beyond 64 bits": ({}, {"n_layers": 10**30}),
+    "qubits": ({}, {"n_qubits": 10**7}),
+    "qubits beyond 64 bits": ({}, {"n_qubits": 10**30}),
+    "qubits, angle embedding": ({"embedding": "angle", "skip": "none"}, {"n_qubits": 10**7}),
+    "layers of basic entanglers": ({"ansatz": "basic_entangling"}, {"n_layers": 10**7}),
+    "qubits of a removed branch": ({"branch": "removed"}, {"n_qubits": 10**7}),
+    "qubits of a frozen branch": ({"branch": "frozen"}, {"n_qubits": 30}),
+    "qubits of a dense branch": ({"branch": "dense"}, {"n_qubits": 10**7}),
+    "quanvolution layers": ({"quanvolution_layers": 1}, {"quanvolution_layers": 10**7}),
+}
+
+
+@pytest.mark.parametrize("case", SIZES)
+def test_shapes_are_compared_before_a_circuit_is_built(case: str, tmp_path: Path) -> None:
+    fields, changes = SIZES[case]
+    random_bundle(QuantumLeNetArchitecture(**({"n_qubits": 2, "n_layers": 1} | fields))).save(tmp_path / "good")
+    header, tensors = read_bundle(tmp_path / "good")
+    header["architecture"]["fields"] |= changes
+    started = time.process_time()
+    assert "must have the shape" in refusal(forge(tmp_path / "bad", header, tensors))
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("branch", ["removed", "dense"])
+def test_no_circuit_is_built_that_the_network_does_not_have(branch: Any) -> None:
+    started = time.process_time()
+    architecture = QuantumLeNetArchitecture(branch=branch, n_qubits=2, n_layers=10**6)
+    eqx.filter_eval_shape(architecture.build, (8, 8, 1), 3, key=jax.random.key(0))
+    assert time.process_time() - started < 1

@@ -9,7 +9,8 @@ import pytest
 
 from qdistill.cli import main
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.distill.zoo import named_or_path, network_of, zoo_names, zoo_path
+from qdistill.distill.in_words import network_of
+from qdistill.distill.zoo import named_or_path, zoo_names, zoo_path
 from qdistill.errors import ArgumentError
 from qdistill.experiments.recipe import Recipe
 from qdistill.files import shipped

@@ -135,7 +135,7 @@ def export_training(bundle: DistilledDataset, target: TrainingTarget, folder: Pa
     """
     if target not in TRAINING_TARGETS:
         raise ArgumentError.unknown("target", target, TRAINING_TARGETS)
-    bundle.check_fits(raw.test_images.shape[1:], len(raw.class_names))
+    bundle.check_fits(raw)
     data, normalisation = bundle.data, bundle.normalisation
     arrays = {
         "images": data.images,

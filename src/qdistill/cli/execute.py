@@ -111,7 +111,7 @@ def execute(
     # What can be wrong is found before anything is paid for.
     execution.check(folder, resume=resume)
     raw = source(loaded.dataset).load(data_dir)
-    loaded.check_fits(raw.test_images.shape[1:], len(raw.class_names))
+    loaded.check_fits(raw)
     made = {measured: evaluator(measured, backend, shots) for measured in execution.measured}
     measuring = {measured: one for measured, (one, _) in made.items()}
     missing = execution.circuits_left(folder)

@@ -8,95 +8,31 @@ or inconsistent gives a `BundleError` that says what is wrong.
 from __future__ import annotations
 
 import dataclasses
-import json
-import typing
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from qdistill.data import Normalisation
-from qdistill.distill.eight_bit import on_levels, quantised, restored
-from qdistill.distill.inner import InnerLoop, TrainingSet, train
+from qdistill.data import Normalisation, RawDataset
+from qdistill.distill.bundle_check import AXES, KERNEL, WEIGHTS, check_arrays, structure_of
+from qdistill.distill.bundle_file import pack, unpack
+from qdistill.distill.bundle_header import DataOrigin, Header
+from qdistill.distill.eight_bit import on_levels, packed, shared_axes, unpacked
+from qdistill.distill.inner import InnerLoop, TrainingSet, first_step_not_finite, train
+from qdistill.distill.record import Record, RoundingCheck
 from qdistill.distill.zoo import named_or_path
-from qdistill.errors import ArgumentError, BundleError, CircuitError, RunError
+from qdistill.errors import ArgumentError, BundleError, DivergenceError, RunError
 from qdistill.files import write_whole
-from qdistill.models import (
-    ARCHITECTURES,
-    HOW_TO_ADD,
-    Architecture,
-    Model,
-    fields_from_json,
-    fields_to_json,
-    has_added_fields,
-    named_weights,
-    with_weights,
-)
+from qdistill.models import Architecture, Model, named_weights, with_weights
 from qdistill.quantum import ideal
 
-FORMAT = "qdistill-bundle"
-"""What the file's metadata says of its kind."""
-
-FORMAT_VERSION = 4
-"""Counts up whenever a reader of the version before would misread the file; the lowest that does is written."""
-
-_WEIGHTS, _KERNEL = "weights/", "normalisation/kernel"
-_LARGEST = float(np.finfo(np.float64).max)
-_AXES = {
-    "images": ("n", "height", "width", "channels"),
-    "labels": ("n", "classes"),
-    "step_sizes": ("steps", "groups"),
-    "schedule": ("steps", "images a step"),
-    "normalisation/mean": ("channels",),
-    "normalisation/std": ("channels",),
-    _KERNEL: ("side", "side", "channels", "channels"),
-}
-"""Of all tensors but the weights; the kernel is the only one that a file may lack."""
-_HEADER_FIELDS = (
-    "architecture", "class_names", "dataset", "inner", "normalisation", "provenance", "recipe", "record",
-    "weight_names",
-)  # fmt: skip
+__all__ = ["DistilledDataset", "Record", "RoundingCheck"]
 
 # Compiled once for each network and shape, however many bundles are replayed.
 _train = eqx.filter_jit(train)
-
-Fields = TypeVar("Fields")
-
-
-@dataclass(frozen=True)
-class Record:
-    """What a replay was measured to give.
-
-    Args:
-        test_accuracy: share of the test images classified right, in [0, 1]; None where it was not measured.
-        n_test: how many test images that were.
-        validation_accuracy: the same on the validation images, by which the data was chosen.
-        n_validation: how many validation images that were.
-    """
-
-    test_accuracy: float | None = None
-    n_test: int | None = None
-    validation_accuracy: float | None = None
-    n_validation: int | None = None
-
-    def __post_init__(self) -> None:
-        """Check that every accuracy is a fraction and comes with its number of images."""
-        for part in ("test", "validation"):
-            accuracy, n = getattr(self, f"{part}_accuracy"), getattr(self, f"n_{part}")
-            if accuracy is not None and not 0 <= accuracy <= 1:
-                raise ArgumentError(f"Argument `{part}_accuracy` must be a fraction in [0, 1], but was {accuracy}.")
-            if n is not None and n < 1:
-                raise ArgumentError(f"Argument `n_{part}` must be at least 1, but was {n}.")
-            if accuracy is not None and n is None:
-                raise ArgumentError(f"Argument `n_{part}` must be given with `{part}_accuracy`, but was None.")
 
 
 class DistilledDataset(eqx.Module):
@@ -109,14 +45,19 @@ class DistilledDataset(eqx.Module):
             None stands for a network of the user's own: `initial_model` and `train` then need it as an argument.
         inner: how the network trains.
         normalisation: raw pixels -> what the network takes.
-        class_names: what each label means.
+        class_names: what each label means: label i is `class_names[i]`.
         dataset: name of the dataset that was distilled.
         recipe: how the data came to be; plain JSON.
         provenance: versions, machine, seed and what else tells where it came from; plain JSON.
         record: the accuracy that the replay gives.
+        rounding: how much of that hangs on rounding; None where it was not checked, see `distill.rounding`.
+        data_digest: of the dataset that was distilled, `RawDataset.digest`; None where it is not known.
         eight_bit: images and initial weights are stored with a byte a number; see `in_eight_bits`.
         weight_names: the names of `initial_weights` in the order of the step sizes' columns; a dict loses its own on
             the way through JAX. By default that of the dict.
+
+    Raises:
+        ArgumentError: a field that no file could hold or that has no meaning, such as class names that are no strings.
 
     Example:
         >>> bundle = DistilledDataset.load("runs/demo/bundle.safetensors")  # doctest: +SKIP
@@ -134,13 +75,16 @@ class DistilledDataset(eqx.Module):
     recipe: dict[str, Any]
     provenance: dict[str, Any]
     record: Record = eqx.field(static=True)
+    rounding: RoundingCheck | None = eqx.field(static=True, default=None)
+    data_digest: str | None = eqx.field(static=True, default=None)
     eight_bit: bool = eqx.field(static=True, default=False)
     weight_names: tuple[str, ...] = eqx.field(static=True, default=())
 
     def __post_init__(self) -> None:
-        """Keep the order of the weights; where others took their place, take theirs."""
+        """Keep the order of the weights, or take that of others in their place; check all that is no array."""
         if set(self.weight_names) != set(self.initial_weights):
             self.weight_names = tuple(self.initial_weights)
+        self._header(self.weight_names)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -153,22 +97,29 @@ class DistilledDataset(eqx.Module):
         """The number of classes."""
         return int(self.data.labels.shape[1])
 
-    def check_fits(self, image_shape: tuple[int, ...], n_classes: int) -> None:
+    def check_fits(self, raw: RawDataset) -> None:
         """Make sure that the trained network can be used on a dataset.
-
-        Args:
-            image_shape: (height, width, channels) of that dataset's images.
-            n_classes: its number of classes.
 
         Raises:
             BundleError: the bundle is for other images or classes.
         """
-        if tuple(image_shape) != self.image_shape or n_classes != self.n_classes:
+        shape, names = tuple(raw.test_images.shape[1:]), tuple(raw.class_names)
+        if shape != self.image_shape or len(names) != self.n_classes:
             raise BundleError(
                 f"The bundle was distilled from {self.dataset!r} and is for images of shape "
                 f"{self.image_shape} in {self.n_classes} classes, but was to be used on images of shape "
-                f"{tuple(image_shape)} in {n_classes} classes."
+                f"{shape} in {len(names)} classes."
             )
+        if names != self.class_names:
+            what = "in another order" if set(names) == set(self.class_names) else "of other names"
+            raise BundleError(
+                f"The bundle is for the classes {', '.join(self.class_names)}, but was to be used on {raw.name!r} with "
+                f"classes {what}: {', '.join(names)}."
+            )
+
+    def made_from(self, raw: RawDataset) -> bool | None:
+        """Whether the bundle was made from exactly this dataset; None where it does not say what from."""
+        return None if self.data_digest is None else self.data_digest == raw.digest
 
     def images_as_pixels(self) -> Float[np.ndarray, "n height width channels"]:
         """The images as one looks at them: 0 is black, 1 is white, and what lies outside is clipped."""
@@ -193,7 +144,7 @@ class DistilledDataset(eqx.Module):
                     "The bundle is for a network that its file does not describe: give the network as `structure`, to "
                     "`replay`, or to `initial_model` and what that returns to `train`."
                 )
-            structure = _structure(self, self.architecture)
+            structure = structure_of(self.architecture, self.initial_weights, self.image_shape, self.n_classes)
         try:
             return with_weights(structure, self.initial_weights)
         except ArgumentError as error:
@@ -212,6 +163,7 @@ class DistilledDataset(eqx.Module):
         Raises:
             BundleError: the bundle has no architecture and no model is given, or it has one step size for each
                 weight of another network.
+            DivergenceError: a weight is not finite after one of the steps.
         """
         if model is None:
             model = self.initial_model()
@@ -221,12 +173,18 @@ class DistilledDataset(eqx.Module):
                 "Only bundles with shared step sizes train networks of another kind."
             )
         trained: Model = _train(model, self.data, self.inner, key=key)
+        if not all(np.isfinite(weight).all() for weight in named_weights(trained).values()):
+            step = first_step_not_finite(model, self.data, self.inner, key=key)
+            raise DivergenceError(
+                f"The training on the bundle's images is no longer finite after step {step} of "
+                f"{self.inner.total_steps}, so there is no network to be measured."
+            )
         return trained
 
     def in_eight_bits(self, seed: int | None = None) -> DistilledDataset:
         """The bundle with 256 levels for the numbers of each image and of each initial weight tensor.
 
-        Its file is a third of the size or less. It is another training, so its record is empty: measure it again.
+        Its file is a third of the size or less. It is another training, so nothing is known of it: measure it again.
 
         Args:
             seed: decides where the levels begin and end, within half of one: each seed is another rounding, as near.
@@ -238,11 +196,13 @@ class DistilledDataset(eqx.Module):
         rng = None if seed is None else np.random.default_rng(seed)
 
         def rounded(name: str, array: Array) -> Array:
-            return jnp.asarray(on_levels(np.asarray(array), _shared_axes(name, array.ndim), rng))
+            return jnp.asarray(on_levels(np.asarray(array), shared_axes(name, array.ndim), rng))
 
-        weights = {name: rounded(_WEIGHTS + name, weight) for name, weight in self.initial_weights.items()}
+        weights = {name: rounded(WEIGHTS + name, weight) for name, weight in self.initial_weights.items()}
         data = eqx.tree_at(lambda d: d.images, self.data, rounded("images", self.data.images))
-        return dataclasses.replace(self, data=data, initial_weights=weights, record=Record(), eight_bit=True)
+        return dataclasses.replace(
+            self, data=data, initial_weights=weights, record=Record(), rounding=None, eight_bit=True
+        )
 
     def check(self) -> None:
         """Make sure that the bundle could be written.
@@ -250,7 +210,7 @@ class DistilledDataset(eqx.Module):
         Raises:
             BundleError: it is not one that `load` would take back.
         """
-        _encode(self)
+        self._content()
 
     def save(self, path: Path | str) -> None:
         """Write the bundle; the same bundle gives the same bytes.
@@ -267,7 +227,7 @@ class DistilledDataset(eqx.Module):
         if path.is_dir():
             raise BundleError(f"Cannot write the bundle {path}: it is a folder.")
         try:
-            content = _encode(self)
+            content = self._content()
         except BundleError as error:
             raise BundleError(f"Cannot write the bundle {path}: {error}") from error
         try:
@@ -287,323 +247,90 @@ class DistilledDataset(eqx.Module):
         """
         path = named_or_path(path)
         try:
-            return _decode(path)
+            return cls._from_content(*unpack(path))
         except BundleError as error:
             raise BundleError(f"Cannot read the bundle {path}: {error}") from error
 
-
-def _shared_axes(name: str, ndim: int) -> tuple[int, ...]:
-    """The axes that share 256 levels: an image's own, or all of a weight tensor's."""
-    return tuple(range(1 if name == "images" else 0, ndim))
-
-
-def _structure(bundle: DistilledDataset, architecture: Architecture) -> Model:
-    """A network of the architecture with zeros as weights, after the bundle's were found to fit it."""
-
-    def build() -> tuple[Model, dict[str, Array]]:
-        model = architecture.build(bundle.image_shape, bundle.n_classes, key=jax.random.key(0))
-        return model, named_weights(model)
-
-    try:
-        # The shapes alone: to draw weights only to replace them would take seconds of compilation.
-        shapes, own = eqx.filter_eval_shape(build)
-    except (ValueError, TypeError, ArithmeticError) as error:
-        raise BundleError(
-            f"the architecture cannot be built for images of shape {bundle.image_shape}: {error}"
-        ) from error
-    given = bundle.initial_weights
-    if set(own) != set(given):
-        missing, foreign = sorted(set(own) - set(given)), sorted(set(given) - set(own))
-        raise BundleError(f"the weights are not the network's; missing: {missing}, foreign: {foreign}.")
-    for name, leaf in own.items():
-        if given[name].shape != leaf.shape:
-            raise BundleError(f"`{_WEIGHTS}{name}` must have the shape {leaf.shape}, but has {given[name].shape}.")
-
-    def zeros(leaf: Any) -> Any:
-        if not isinstance(leaf, jax.ShapeDtypeStruct):
-            return leaf
-        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
-            raise BundleError("the network has arrays of integers, which are no weights and not in a bundle.")
-        return jnp.zeros(leaf.shape, leaf.dtype)
-
-    model: Model = jax.tree.map(zeros, shapes)
-    return model
-
-
-def _check(arrays: Mapping[str, np.ndarray], inner: InnerLoop, scale: float, class_names: Sequence[str]) -> None:
-    """Raise an error for the first thing that is wrong with a bundle's tensors."""
-    tensors = {name: arrays[name] for name in _AXES if name in arrays}
-    sizes: dict[str, int] = {}
-    for name, array in tensors.items():
-        axes = _AXES[name]
-        if array.ndim != len(axes) or not all(array.shape):
-            raise BundleError(f"`{name}` must have the shape ({', '.join(axes)}), but has {array.shape}.")
-        for axis, size in zip(axes, array.shape, strict=True):
-            if sizes.setdefault(axis, size) != size:
-                raise BundleError(
-                    f"`{name}` has the shape {array.shape}, but its axis '{axis}' must be of size {sizes[axis]}, "
-                    "as in the tensors before it."
-                )
-    for name, array in arrays.items():
-        if name != "schedule" and array.dtype != np.float32:
-            raise BundleError(f"`{name}` must be of the type float32, but is {array.dtype}.")
-        if not np.isfinite(array).all():
-            raise BundleError(f"`{name}` holds values that are not finite.")
-
-    n_weights = len(arrays) - len(tensors)
-    if not n_weights:
-        raise BundleError("there are no initial weights.")
-    expected = (inner.total_steps, 1 if inner.step_sizes == "shared" else n_weights)
-    if (sizes["steps"], sizes["groups"]) != expected:
-        raise BundleError(
-            f"`step_sizes` must have the shape {expected}, as the inner loop says, but has "
-            f"{tensors['step_sizes'].shape}."
-        )
-    n, schedule = sizes["n"], tensors["schedule"]
-    if schedule.dtype.kind != "i" or schedule.min() < 0 or schedule.max() >= n:
-        raise BundleError(f"`schedule` must be integers from 0 to {n - 1}, the numbers of the {n} images.")
-    if not inner.own_images and not np.array_equal(schedule, inner.schedule(n)):
-        raise BundleError("`schedule` must list all images in each step, for `own_images` is false.")
-    if (tensors["step_sizes"] < 0).any():
-        raise BundleError("`step_sizes` must not be negative.")
-    if not (tensors["normalisation/std"] > 0).all():
-        raise BundleError("`normalisation/std` must be above 0.")
-    side = sizes.get("side", 1)
-    if side % 2 == 0 or side // 2 >= min(sizes["height"], sizes["width"]):
-        raise BundleError(
-            f"`{_KERNEL}` must have an odd number of rows and a margin within the {sizes['height']}x{sizes['width']} "
-            f"images, but has {side} rows."
-        )
-    if not (np.isfinite(scale) and scale > 0):
-        raise BundleError(f"the normalisation's scale must be finite and above 0, but is {scale}.")
-    if len(class_names) != sizes["classes"]:
-        raise BundleError(
-            f"`labels` must have one column a class, but has {sizes['classes']} and there are "
-            f"{len(class_names)} class names."
+    def _header(self, weight_names: tuple[str, ...]) -> Header:
+        """All but the arrays."""
+        return Header(
+            architecture=self.architecture,
+            data=DataOrigin(self.dataset, self.class_names, self.normalisation.scale, self.data_digest),
+            inner=self.inner,
+            record=self.record,
+            rounding=self.rounding,
+            recipe=self.recipe,
+            provenance=self.provenance,
+            weight_names=weight_names,
         )
 
-
-def _encode(bundle: DistilledDataset) -> bytes:
-    """The file's content."""
-    data, normalisation = bundle.data, bundle.normalisation
-    arrays = {
-        "images": np.asarray(data.images),
-        "labels": np.asarray(data.labels),
-        "step_sizes": np.asarray(data.step_sizes),
-        "schedule": np.asarray(data.schedule),
-        "normalisation/mean": np.asarray(normalisation.mean),
-        "normalisation/std": np.asarray(normalisation.std),
-    }
-    if normalisation.kernel is not None:
-        arrays[_KERNEL] = np.asarray(normalisation.kernel)
-    arrays |= {_WEIGHTS + name: np.asarray(weight) for name, weight in bundle.initial_weights.items()}
-    _check(arrays, bundle.inner, normalisation.scale, bundle.class_names)
-    arrays["schedule"] = arrays["schedule"].astype(np.int32)
-    architecture, names = None, list(bundle.weight_names)
-    if bundle.architecture is not None:
-        kind = type(bundle.architecture)
-        if ARCHITECTURES.get(kind.__name__) is not kind:
-            raise BundleError(
-                f"the architecture {kind.__name__} is not one of {', '.join(sorted(ARCHITECTURES))}. Register it "
-                "in `qdistill.models.ARCHITECTURES`, or write the bundle with `architecture=None`."
-            )
-        architecture = {"name": kind.__name__, "fields": fields_to_json(bundle.architecture)}
+    def _content(self) -> bytes:
+        """The file's content, after it was checked as a reader checks it."""
+        arrays = self._arrays()
+        check_arrays(arrays, self.inner, len(self.class_names))
+        arrays["schedule"] = arrays["schedule"].astype(np.int32)
         # The network has an order of its own.
-        names = list(named_weights(bundle.initial_model()))
-    header = {
-        "architecture": architecture,
-        "class_names": bundle.class_names,
-        "dataset": bundle.dataset,
-        "inner": _plain(bundle.inner),
-        "normalisation": {"scale": normalisation.scale},
-        "provenance": bundle.provenance,
-        "recipe": bundle.recipe,
-        "record": _plain(bundle.record),
-        "weight_names": names,
-    }
-    try:
-        text = json.dumps(header, sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise BundleError(f"the recipe, provenance and other fields must be plain JSON: {error}.") from error
-    if bundle.eight_bit:
-        for name in ["images", *(_WEIGHTS + name for name in names)]:
-            codes, low, step = quantised(arrays[name], _shared_axes(name, arrays[name].ndim))
-            if not np.array_equal(restored(codes, low, step), arrays[name]):
-                raise BundleError(f"`{name}` has other values than its 256 levels; `in_eight_bits` gives it those.")
-            arrays |= {name: codes, f"{name}/low": low, f"{name}/step": step}
-    metadata = {"format": FORMAT, "format_version": _lowest_version(bundle), "header": text}
-    content = save({name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}, metadata=metadata)
-    # The library writes the metadata in the order of a hash table, which differs from one call to the next.
-    start = 8 + int.from_bytes(content[:8], "little")
-    ordered = json.dumps(json.loads(content[8:start]), sort_keys=True, separators=(",", ":")).encode()
-    ordered += b" " * (-len(ordered) % 8)
-    return len(ordered).to_bytes(8, "little") + ordered + content[start:]
+        names = self.weight_names if self.architecture is None else tuple(named_weights(self.initial_model()))
+        header = self._header(names).to_json()
+        if self.eight_bit:
+            arrays = packed(arrays, ["images", *(WEIGHTS + name for name in names)])
+        return pack(header, arrays)
 
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """All arrays by their names in the file."""
+        data, normalisation = self.data, self.normalisation
+        arrays = {
+            "images": data.images,
+            "labels": data.labels,
+            "step_sizes": data.step_sizes,
+            "schedule": data.schedule,
+            "normalisation/mean": normalisation.mean,
+            "normalisation/std": normalisation.std,
+            **({} if normalisation.kernel is None else {KERNEL: normalisation.kernel}),
+            **{WEIGHTS + name: weight for name, weight in self.initial_weights.items()},
+        }
+        return {name: np.asarray(array) for name, array in arrays.items()}
 
-def _decode(path: Path) -> DistilledDataset:
-    header, arrays = _read(path)
-    header = _only(header, _HEADER_FIELDS, "header")
-    inner = _parse(InnerLoop, header["inner"], "inner")
-    scale = _only(header["normalisation"], ("scale",), "normalisation")["scale"]
-    if not _is(scale, float):
-        raise BundleError(f"Field `scale` of `normalisation` must be a number, but is {scale!r}.")
-    names = header["weight_names"]
-    for field in ("class_names", "weight_names"):
-        if not isinstance(header[field], list) or not all(isinstance(name, str) for name in header[field]):
-            raise BundleError(f"Field `{field}` of the header must be a list of strings.")
-    if not isinstance(header["dataset"], str):
-        raise BundleError("Field `dataset` of the header must be a string.")
-    for field in ("recipe", "provenance"):
-        if not isinstance(header[field], dict):
-            raise BundleError(f"Field `{field}` of the header must be an object.")
-    expected = {*_AXES, *(_WEIGHTS + name for name in names)} - ({_KERNEL} - set(arrays))
-    eight_bit = arrays["images"].dtype == np.uint8 if "images" in arrays else False
-    if eight_bit:
-        arrays = _restore(arrays, ["images", *(_WEIGHTS + name for name in names)])
-    if set(arrays) != expected or len(set(names)) != len(names):
-        missing, foreign = sorted(expected - set(arrays)), sorted(set(arrays) - expected)
-        raise BundleError(f"it must hold the tensors that its header names; missing: {missing}, foreign: {foreign}.")
-    for name, array in arrays.items():
-        wanted = np.int32 if name == "schedule" else np.float32
-        if array.dtype != wanted:
-            raise BundleError(f"`{name}` must be of the type {wanted.__name__}, but is {array.dtype.name}.")
-    _check(arrays, inner, float(scale), header["class_names"])
-    tensors = {name: jnp.asarray(array) for name, array in arrays.items() if name != "schedule"}
-    bundle = DistilledDataset(
-        data=TrainingSet(tensors["images"], tensors["labels"], tensors["step_sizes"], arrays["schedule"]),
-        initial_weights={name: tensors[_WEIGHTS + name] for name in names},
-        architecture=_architecture(header["architecture"]),
-        inner=inner,
-        normalisation=Normalisation(
-            float(scale), tensors["normalisation/mean"], tensors["normalisation/std"], tensors.get(_KERNEL)
-        ),
-        class_names=tuple(header["class_names"]),
-        dataset=header["dataset"],
-        recipe=header["recipe"],
-        provenance=header["provenance"],
-        record=_parse(Record, header["record"], "record"),
-        eight_bit=eight_bit,
-    )
-    if bundle.architecture is not None and names != list(named_weights(bundle.initial_model())):
-        raise BundleError("Field `weight_names` of the header must be in the network's order.")
-    return bundle
-
-
-def _restore(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """The arrays with values in place of codes and levels; what does not fit together is left to be found."""
-    found = dict(arrays)
-    for name in names:
-        codes, low, step = (found.get(part) for part in (name, f"{name}/low", f"{name}/step"))
-        if codes is None or low is None or step is None or codes.dtype != np.uint8:
-            continue
-        shared = _shared_axes(name, codes.ndim)
-        shape = tuple(1 if axis in shared else size for axis, size in enumerate(codes.shape))
-        for part, array in ((f"{name}/low", low), (f"{name}/step", step)):
-            if array.dtype != np.float32 or array.shape != shape:
-                raise BundleError(f"`{part}` must be of the type float32 and of the shape {shape}.")
-            del found[part]
-        found[name] = restored(codes, low, step)
-    return found
-
-
-def _read(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
-    """The JSON header and all tensors, with nothing known of them but that they are a bundle's."""
-    if path.is_dir():
-        raise BundleError("it is a folder.")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise BundleError("it is a safetensors file, but not a bundle of qdistill.")
-            version = metadata.get("format_version", "")
-            if not (version.isdecimal() and len(version) < 10 and int(version) >= 1):
-                raise BundleError(f"its format version is {version!r}, which is none.")
-            if int(version) > FORMAT_VERSION:
-                raise BundleError(
-                    f"it has the format version {version}, and this qdistill reads up to {FORMAT_VERSION}. "
-                    "Install a newer one."
-                )
-            header = json.loads(metadata.get("header", ""), parse_constant=_reject)
-            for name in file.keys():  # noqa: SIM118 - not a dict
-                kind = file.get_slice(name).get_dtype()
-                if kind not in ("F32", "I32", "U8"):
-                    raise BundleError(f"`{name}` has the type {kind}; a bundle holds F32, I32 and U8 only.")
-            arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise BundleError(f"it is damaged, cut short or no safetensors file ({error}).") from error
-    except OSError as error:
-        raise BundleError(f"{error.strerror or error}.") from error
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"its header is not JSON ({error}).") from error
-    return header, arrays
-
-
-def _reject(constant: str) -> None:
-    raise ValueError(f"{constant} is not in the JSON standard")
-
-
-def _architecture(plain: Any) -> Architecture | None:
-    if plain is None:
-        return None
-    plain = _only(plain, ("name", "fields"), "architecture")
-    if not isinstance(plain["name"], str) or plain["name"] not in ARCHITECTURES:
-        raise BundleError(
-            f"its architecture is {plain['name']!r}, and known are {', '.join(sorted(ARCHITECTURES))}. {HOW_TO_ADD}"
+    @classmethod
+    def _from_content(cls, plain: Any, arrays: dict[str, np.ndarray]) -> DistilledDataset:
+        """The bundle that a file's header and arrays are, after everything in them was checked."""
+        header = Header.from_json(plain)
+        names = header.weight_names
+        expected = {*AXES, *(WEIGHTS + name for name in names)} - ({KERNEL} - set(arrays))
+        eight_bit = "images" in arrays and arrays["images"].dtype == np.uint8
+        if eight_bit:
+            arrays = unpacked(arrays, ["images", *(WEIGHTS + name for name in names)])
+        if set(arrays) != expected or len(set(names)) != len(names):
+            missing, foreign = sorted(expected - set(arrays)), sorted(set(arrays) - expected)
+            raise BundleError(
+                f"it must hold the tensors that its header names; missing: {missing}, foreign: {foreign}."
+            )
+        for name, array in arrays.items():
+            wanted = np.int32 if name == "schedule" else np.float32
+            if array.dtype != wanted:
+                raise BundleError(f"`{name}` must be of the type {wanted.__name__}, but is {array.dtype.name}.")
+        check_arrays(arrays, header.inner, len(header.data.class_names))
+        tensors = {name: jnp.asarray(array) for name, array in arrays.items() if name != "schedule"}
+        bundle = cls(
+            data=TrainingSet(tensors["images"], tensors["labels"], tensors["step_sizes"], arrays["schedule"]),
+            initial_weights={name: tensors[WEIGHTS + name] for name in names},
+            architecture=header.architecture,
+            inner=header.inner,
+            normalisation=Normalisation(
+                float(header.data.scale),
+                tensors["normalisation/mean"],
+                tensors["normalisation/std"],
+                tensors.get(KERNEL),
+            ),
+            class_names=header.data.class_names,
+            dataset=header.data.name,
+            recipe=header.recipe,
+            provenance=header.provenance,
+            record=header.record,
+            rounding=header.rounding,
+            data_digest=header.data.digest,
+            eight_bit=eight_bit,
         )
-    kind, fields = ARCHITECTURES[plain["name"]], plain["fields"]
-    if isinstance(fields, dict):
-        try:
-            fields = fields_from_json(kind, fields)
-        except CircuitError as error:
-            raise BundleError(f"`{plain['name']}`: {error}") from error
-    return _parse(kind, fields, plain["name"])
-
-
-def _lowest_version(bundle: DistilledDataset) -> str:
-    if bundle.normalisation.kernel is not None:
-        return "4"
-    if bundle.architecture is not None and has_added_fields(bundle.architecture):
-        return "3"
-    return "2" if bundle.eight_bit else "1"
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-
-
-def _only(plain: Any, fields: tuple[str, ...], where: str) -> dict[str, Any]:
-    """An object with exactly these fields."""
-    if not isinstance(plain, dict):
-        raise BundleError(f"`{where}` must be an object, but is {plain!r}.")
-    if set(plain) != set(fields):
-        missing, foreign = sorted(set(fields) - set(plain)), sorted(set(plain) - set(fields))
-        raise BundleError(f"`{where}` must have its own fields and no others; missing: {missing}, foreign: {foreign}.")
-    return plain
-
-
-def _parse(kind: type[Fields], plain: Any, where: str) -> Fields:
-    """A frozen dataclass from the values of its fields, which must be of the annotated types."""
-    hints = typing.get_type_hints(kind)
-    names = tuple(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
-    values = _only(plain, names, where)
-    for name, value in values.items():
-        if not _is(value, hints[name]):
-            raise BundleError(f"Field `{name}` of `{where}` must not be {value!r}.")
-    try:
-        return kind(**values)
-    except (ValueError, TypeError) as error:
-        raise BundleError(f"`{where}`: {error}") from error
-
-
-def _is(value: Any, hint: Any) -> bool:
-    """Whether a JSON value is of an annotated type; true for types that JSON cannot tell."""
-    if typing.get_origin(hint) is Literal:
-        return value in typing.get_args(hint)
-    if typing.get_args(hint):
-        return any(_is(value, part) for part in typing.get_args(hint))
-    if hint is float:
-        # The comparison turns away NaN, infinity and integers that no float can hold.
-        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint) if isinstance(hint, type) else True
+        if bundle.architecture is not None and list(names) != list(named_weights(bundle.initial_model())):
+            raise BundleError("Field `weight_names` of the header must be in the network's order.")
+        return bundle

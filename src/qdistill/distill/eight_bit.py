@@ -6,12 +6,62 @@ product with a code is exact, and so that the levels of an array are found again
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from qdistill.errors import BundleError
 
 _LEVELS = 256
+
+
+def shared_axes(name: str, ndim: int) -> tuple[int, ...]:
+    """The axes of a bundle's tensor that share 256 levels: an image's own, or all of a weight tensor's."""
+    return tuple(range(1 if name == "images" else 0, ndim))
+
+
+def packed(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """A bundle's tensors with codes and levels in the place of some values.
+
+    Args:
+        arrays: all tensors.
+        names: of those that become codes.
+
+    Returns:
+        For each of `names` three tensors, its codes and `NAME/low` and `NAME/step`; the others as they are.
+
+    Raises:
+        BundleError: values that are not on 256 levels, as `on_levels` gives them.
+    """
+    result = dict(arrays)
+    for name in names:
+        codes, low, step = quantised(arrays[name], shared_axes(name, arrays[name].ndim))
+        if not np.array_equal(restored(codes, low, step), arrays[name]):
+            raise BundleError(f"`{name}` has other values than its 256 levels; `in_eight_bits` gives it those.")
+        result |= {name: codes, f"{name}/low": low, f"{name}/step": step}
+    return result
+
+
+def unpacked(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The tensors that `packed` was given; a tensor whose parts are not all there is left to be found by the caller.
+
+    Raises:
+        BundleError: levels of another type or shape than the codes need.
+    """
+    found = dict(arrays)
+    for name in names:
+        codes, low, step = (found.get(part) for part in (name, f"{name}/low", f"{name}/step"))
+        if codes is None or low is None or step is None or codes.dtype != np.uint8:
+            continue
+        shared = shared_axes(name, codes.ndim)
+        shape = tuple(1 if axis in shared else size for axis, size in enumerate(codes.shape))
+        for part, array in ((f"{name}/low", low), (f"{name}/step", step)):
+            if array.dtype != np.float32 or array.shape != shape:
+                raise BundleError(f"`{part}` must be of the type float32 and of the shape {shape}.")
+            del found[part]
+        found[name] = restored(codes, low, step)
+    return found
 
 
 def quantised(

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.ad_checkpoint import checkpoint_name
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from qdistill.distill.memory import segment_lengths
 from qdistill.errors import ArgumentError
@@ -333,6 +333,64 @@ def _bytes(tree: PyTree) -> int:
 def fraction(share: Float[Array, ""] | float, n: int) -> float:
     """The fraction of n that a float32 stands for, without float32's rounding: 0.576 and not 0.57600003."""
     return round(float(share) * n) / n
+
+
+def first_step_not_finite(model: Model, data: TrainingSet, inner: InnerLoop, *, key: Array | None = None) -> int | None:
+    """The first step, counted from 1, after which a weight of `train` is not finite; None where all are.
+
+    Args:
+        model: see `train`, as the others.
+        data: its synthetic data.
+        inner: its optimiser.
+        key: random key, consumed; the same as for `train`.
+    """
+    weights, static = eqx.partition(model, eqx.is_inexact_array)
+    gradient = loss_gradient(static)
+    keys = None if key is None else jax.random.split(key, inner.total_steps)
+
+    def step(carry: tuple[PyTree, PyTree], now: tuple[Array, Array, Array | None]) -> tuple[tuple[PyTree, PyTree], Any]:
+        sizes, picked, key = now
+        slopes = gradient(carry[0], data.images[picked], data.labels[picked], key)
+        weights, state = descend(inner, *carry, slopes, sizes)
+        return (weights, state), jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(weights)]))
+
+    carry = (weights, initial_state(inner, weights))
+    _, finite = jax.lax.scan(step, carry, (data.step_sizes, jnp.asarray(data.schedule), keys))
+    lost = np.flatnonzero(~np.asarray(finite))
+    return int(lost[0]) + 1 if lost.size else None
+
+
+def classify(
+    model: Model,
+    images: Numbers,
+    normalisation: Callable[[Array], Array],
+    *,
+    slice_size: int = 250,
+) -> tuple[Int[Array, " n"], Bool[Array, ""]]:
+    """Which class a network gives each real image; works inside jit.
+
+    Args:
+        model: the network.
+        images: raw pixels.
+        normalisation: raw pixels -> what the network takes.
+        slice_size: images evaluated at once.
+
+    Returns:
+        The number of the largest logit of each image, and whether all logits are finite.
+    """
+
+    def answers(images: Array) -> tuple[Array, Array]:
+        logits = predict(model, normalisation(images))
+        return jnp.argmax(logits, axis=-1), jnp.isfinite(logits).all()
+
+    whole = len(images) - len(images) % slice_size
+    parts = []
+    if whole:
+        parts.append(jax.lax.map(answers, images[:whole].reshape(-1, slice_size, *images.shape[1:])))
+    if whole < len(images):
+        parts.append(answers(images[whole:]))
+    classes, finite = (jnp.concatenate([jnp.ravel(part) for part in column]) for column in zip(*parts, strict=True))
+    return classes, finite.all()
 
 
 def measure(

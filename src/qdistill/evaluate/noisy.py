@@ -107,7 +107,7 @@ class _Replayer:
 
     def __init__(self, bundle: DistilledDataset, data_dir: Path | None) -> None:
         raw = source(bundle.dataset).load(data_dir)
-        bundle.check_fits(raw.test_images.shape[1:], len(raw.class_names))
+        bundle.check_fits(raw)
         self._bundle = bundle
         self._images, self._labels = jnp.asarray(raw.test_images), jnp.asarray(raw.test_labels)
         self._measure: Any = eqx.filter_jit(measure)

@@ -105,7 +105,7 @@ def replay(
         DataError: the dataset's files are missing or damaged.
     """
     raw = (source(bundle.dataset) if dataset is None else dataset).load(data_dir)
-    bundle.check_fits(raw.test_images.shape[1:], len(raw.class_names))
+    bundle.check_fits(raw)
     return Evaluation(
         test_accuracy=measure(bundle.train(bundle.initial_model(structure)), bundle, raw.test_images, raw.test_labels),
         recorded_test_accuracy=bundle.record.test_accuracy,
@@ -136,7 +136,7 @@ def replay_unknown(
     if bundle.architecture is None:
         raise BundleError("The bundle is for a network that its file does not describe, so no other can be drawn.")
     raw = source(bundle.dataset).load(data_dir)
-    bundle.check_fits(raw.test_images.shape[1:], len(raw.class_names))
+    bundle.check_fits(raw)
     accuracies = []
     for own in jax.random.split(key, initialisations):
         model = bundle.architecture.build(bundle.image_shape, bundle.n_classes, key=own)

@@ -24,7 +24,7 @@ from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import fraction
 from qdistill.distill.outer import Distiller, IterationReport, Learned, OuterState, Validation
 from qdistill.distill.seeds import SideBySide
-from qdistill.errors import BundleError, RunError
+from qdistill.errors import ArgumentError, BundleError, RunError
 from qdistill.evaluate.protocol import measure
 from qdistill.experiments.checkpoint import load_checkpoint, save_checkpoint
 from qdistill.experiments.recipe import Recipe
@@ -174,7 +174,7 @@ class Course:
         """
         try:
             _bundle(self.recipe, self.distiller, self.state, test=None).check()
-        except BundleError as error:
+        except (BundleError, ArgumentError) as error:
             raise BundleError(f"The bundle of this run could not be written: {error}") from error
 
     def save_bundle(self, *, final: bool) -> DistilledDataset:
@@ -306,6 +306,7 @@ def _bundle(recipe: Recipe, distiller: Distiller, state: OuterState, test: Split
         normalisation=splits.normalisation,
         class_names=splits.class_names,
         dataset=recipe.dataset,
+        data_digest=splits.digest,
         recipe=recipe.to_json(),
         provenance=provenance(recipe),
         record=Record(

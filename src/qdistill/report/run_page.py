@@ -304,7 +304,7 @@ def _replayed(
     shown["weights"] = _weights(before, after)
     try:
         raw = source(bundle.dataset).load(data_dir)
-        bundle.check_fits(raw.test_images.shape[1:], len(raw.class_names))
+        bundle.check_fits(raw)
     except (DataError, BundleError, ValueError) as error:
         missing["confusion"] = (
             f"The confusion matrix needs the test set of {bundle.dataset}, which is not at hand: {error} Fetch it with "

@@ -1,0 +1,37 @@
+"""What a network says of real images: which class each of them is."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from qdistill.data import Normalisation
+from qdistill.distill.inner import classify
+from qdistill.errors import DivergenceError
+from qdistill.models import Model
+
+_classify = eqx.filter_jit(classify)
+
+
+def answers(model: Model, normalisation: Normalisation, images: np.ndarray) -> Int[np.ndarray, " n"]:
+    """The class that a network gives each image.
+
+    Args:
+        model: the network.
+        normalisation: raw pixels -> what the network takes.
+        images: raw pixels, (n, height, width, channels).
+
+    Raises:
+        DivergenceError: a logit is not finite, so that the largest says nothing.
+    """
+    classes, finite = _classify(model, jnp.asarray(images), normalisation)
+    if not finite:
+        raise DivergenceError("The network gives real images logits that are not finite, so they are not scored.")
+    return np.asarray(classes)
+
+
+def share_right(answers: Int[np.ndarray, " n"], labels: Int[np.ndarray, " n"]) -> float:
+    """The share of answers that are the label."""
+    return int(np.sum(answers == labels)) / len(labels)
