@@ -77,7 +77,7 @@ def random_bundle(
             jnp.asarray(rng.uniform(0.1, 0.5, channels), jnp.float32),
             jnp.asarray(rng.uniform(0.2, 0.4, channels), jnp.float32),
         ),
-        "class_names": tuple(f"class {k}" for k in range(n_classes)),
+        "class_names": tuple(map(str, range(n_classes))),
         "dataset": "mnist",
         "recipe": {"dataset": "mnist", "seed": seed, "compression": {"labels": "learned", "none": None}},
         "provenance": {"versions": {"jax": "0.10.2"}, "command": ["qdistill", "distill", "mnist"], "seconds": 1.5},

@@ -188,7 +188,7 @@ def test_an_architecture_has_to_be_registered(tmp_path: Path, monkeypatch: pytes
     bundle.save(tmp_path / "bundle")
     assert DistilledDataset.load(tmp_path / "bundle").architecture == Own(width=4)
     monkeypatch.delitem(ARCHITECTURES, "Own")
-    with pytest.raises(BundleError, match=r"'Own', and known are.*registered"):
+    with pytest.raises(BundleError, match=r"`architecture.name` must be one of.*but was 'Own'.*registered"):
         DistilledDataset.load(tmp_path / "bundle")
 
 
@@ -210,13 +210,14 @@ def test_it_says_for_which_images_it_is() -> None:
     bundle.check_fits(raw_data((28, 20, 1), bundle.class_names))
     for shape, n_classes in (((32, 32, 3), 3), ((28, 20, 1), 10)):
         with pytest.raises(BundleError, match=r"shape \(28, 20, 1\) in 3 classes") as caught:
-            bundle.check_fits(raw_data(shape, [f"class {k}" for k in range(n_classes)]))
+            bundle.check_fits(raw_data(shape, [str(k) for k in range(n_classes)]))
         assert f"{shape} in {n_classes} classes" in str(caught.value)
 
 
-@given(
-    names=st.permutations([f"class {k}" for k in range(3)]) | st.lists(st.text(), min_size=3, max_size=3, unique=True)
-)
+OTHER_NAMES = st.lists(st.sampled_from(["0", "1", "2", "zero", "1 "]), min_size=3, max_size=3, unique=True)
+
+
+@given(names=st.permutations([str(k) for k in range(3)]) | OTHER_NAMES)
 def test_classes_in_another_order_are_another_problem(names: list[str]) -> None:
     bundle = random_bundle()
     raw = raw_data(bundle.image_shape, names)
@@ -227,12 +228,12 @@ def test_classes_in_another_order_are_another_problem(names: list[str]) -> None:
         BundleError, match="another order" if set(names) == set(bundle.class_names) else "other names"
     ) as e:
         bundle.check_fits(raw)
-    assert "class 0, class 1, class 2" in str(e.value)
+    assert "0, 1, 2" in str(e.value)
     assert ", ".join(names) in str(e.value)
 
 
 def test_it_knows_the_data_that_it_was_made_from() -> None:
-    raw = raw_data((8, 8, 1), [f"class {k}" for k in range(3)])
+    raw = raw_data((8, 8, 1), [str(k) for k in range(3)])
     assert random_bundle().made_from(raw) is None
     assert random_bundle(data_digest=raw.digest).made_from(raw)
     assert random_bundle(data_digest="sha256:" + "0" * 64).made_from(raw) is False
@@ -509,7 +510,7 @@ def test_other_versions(version: str, message: str, good: Path, tmp_path: Path) 
         *((text, "not JSON") for text in (r'"\ud800"', r'{"\udfff": 1}', r'[["a\udc00b"]]')),
         ('{"record": 1, "record": 2}', "not JSON .*'record' twice"),
         ('{"recipe": [{"a": {"b": 1, "b": 1}}]}', "not JSON .*'b' twice"),
-        *((text, "must be an object") for text in ("[]", "null", "3")),
+        *((text, "must be a table") for text in ("[]", "null", "3")),
     ],
 )
 def test_a_header_that_is_none(text: str, message: str, good: Path, tmp_path: Path) -> None:
@@ -646,43 +647,69 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Header, Tensors], None], str]] = {
     "weight missing": (lambda h, t: t.pop("weights/f3.bias"), r"missing: \['weights/f3.bias'\]"),
     "weight named twice": (change_header("weight_names", to=lambda names: [*names, names[0]]), "tensors that its"),
     "weights in another order": (swap_names, "in the network's order"),
-    "names that are no strings": (change_header("weight_names", to=[1]), "`weight_names` of the header"),
-    "class names as a string": (change_header("data", "class_names", to="abc"), "`class_names` of `data`"),
-    "class names that are numbers": (change_header("data", "class_names", to=[1, 2, 3]), "`class_names` of `data`"),
+    "names that are no strings": (change_header("weight_names", to=[1]), "`weight_names.0.` must be a string"),
+    "class names as a string": (change_header("data", "class_names", to="abc"), "`data.class_names` must be a list"),
+    "class names that are numbers": (
+        change_header("data", "class_names", to=[1, 2, 3]),
+        "`data.class_names.0.` must be a string",
+    ),
     "a class name twice": (change_header("data", "class_names", to=["a", "a", "b"]), "'a' is there twice"),
     "a digest that is none": (change_header("data", "digest", to="md5:0"), "`data_digest` must be"),
     # The header.
     "field missing": (drop("record"), r"missing: \['record'\]"),
+    "field left out for being at its default": (
+        drop("architecture", "fields", "initialiser"),
+        r"missing: \['initialiser'\]",
+    ),
+    "step sizes left out": (drop("inner", "step_sizes"), r"missing: \['step_sizes'\]"),
     "field too many": (lambda h, t: h.update(comment="x"), "foreign"),
-    "unknown architecture": (change_header("architecture", "name", to="AlexNet"), "'AlexNet', and known are"),
-    "architecture without a name": (change_header("architecture", "name", to=[]), "and known are"),
-    "architecture as a string": (change_header("architecture", to="LeNet"), "`architecture` must be an object"),
-    "other field value": (change_header("architecture", "fields", "initialiser", to="zeros"), "must not be 'zeros'"),
-    "field of another type": (change_header("architecture", "fields", "width", to="4"), "must not be '4'"),
+    "unknown architecture": (
+        change_header("architecture", "name", to="AlexNet"),
+        "`architecture.name` must be one of .* 'AlexNet'",
+    ),
+    "architecture without a name": (
+        change_header("architecture", "name", to=[]),
+        "`architecture.name` must be a string",
+    ),
+    "architecture as a string": (change_header("architecture", to="LeNet"), "`architecture` must be a table"),
+    "other field value": (
+        change_header("architecture", "fields", "initialiser", to="zeros"),
+        "one of kaiming_uniform, xavier_normal, but was 'zeros'",
+    ),
+    "field of another type": (
+        change_header("architecture", "fields", "width", to="4"),
+        "`architecture.width` must be an integer, but was '4'",
+    ),
     "other width": (change_header("architecture", "fields", "width", to=5), r"must have the shape \(3, 5\)"),
     "negative width": (change_header("architecture", "fields", "width", to=-5), "width"),
-    "huge width": (change_header("architecture", "fields", "width", to=10**30), "must have the shape"),
-    "unknown field": (change_header("architecture", "fields", to={"depth": 5}), r"foreign: \['depth'\]"),
-    "unknown optimiser": (change_header("inner", "optimiser", to="lion"), "must not be 'lion'"),
+    "huge width": (change_header("architecture", "fields", "width", to=10**18), "must have the shape"),
+    "unknown field": (change_header("architecture", "fields", to={"depth": 5}), "has no field 'depth'"),
+    "unknown optimiser": (
+        change_header("inner", "optimiser", to="lion"),
+        "`inner.optimiser` must be .*, but was 'lion'",
+    ),
     "no steps": (change_header("inner", "steps", to=0), "`steps` must be at least 1"),
     "more steps than memory": (change_header("inner", "steps", to=10**15), "as the inner loop says"),
-    "steps as a boolean": (change_header("inner", "steps", to=True), "must not be True"),
+    "steps as a boolean": (change_header("inner", "steps", to=True), "`inner.steps` must be an integer, but was True"),
     "other steps": (change_header("inner", "steps", to=3), "as the inner loop says"),
-    "own images as a string": (change_header("inner", "own_images", to="no"), "must not be 'no'"),
-    "scale as a string": (change_header("data", "scale", to="255"), "must not be '255'"),
+    "own images as a string": (
+        change_header("inner", "own_images", to="no"),
+        "`inner.own_images` must be true or false, but was 'no'",
+    ),
+    "scale as a string": (change_header("data", "scale", to="255"), "`data.scale` must be a number, but was '255'"),
     "scale of 0": (change_header("data", "scale", to=0), "`scale` must be finite and above 0"),
     "huge scale": (change_header("data", "scale", to=10**40), "not JSON .an integer has 41 digits"),
-    "dataset as a number": (change_header("data", "name", to=3), "`name` of `data`"),
-    "recipe as a list": (change_header("recipe", to=[]), "`recipe` of the header"),
+    "dataset as a number": (change_header("data", "name", to=3), "`data.name` must be a string"),
+    "recipe as a list": (change_header("recipe", to=[]), "`recipe` must be a table"),
     "percent": (change_header("record", "test_accuracy", to=93.75), "must be a fraction"),
-    "rounding as a number": (change_header("rounding", to=1), "`rounding` must be an object"),
+    "rounding as a number": (change_header("rounding", to=1), "`rounding` must be"),
     "more changed than there are": (
         change_header("rounding", "test", "float64", "changed", to=10**9),
         "must be at most the 10000 images",
     ),
     "a changed number as a string": (
         change_header("rounding", "test", "perturbed", to=[{"accuracy": 0.5, "changed": "1"}]),
-        "`changed` of `rounding.test.perturbed.0.` must not be '1'",
+        "`rounding.test.perturbed.0..changed` must be an integer",
     ),
     "accuracy without its number": (change_header("record", "n_test", to=None), "`n_test` must be given"),
 }
@@ -708,9 +735,9 @@ def test_other_types_of_tensors(good: Path, tmp_path: Path) -> None:
 
 SIZES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "layers": ({}, {"n_layers": 10**7}),
-    "layers beyond 64 bits": ({}, {"n_layers": 10**30}),
+    "layers of 60 bits": ({}, {"n_layers": 10**18}),
     "qubits": ({}, {"n_qubits": 10**7}),
-    "qubits beyond 64 bits": ({}, {"n_qubits": 10**30}),
+    "qubits of 60 bits": ({}, {"n_qubits": 10**18}),
     "qubits, angle embedding": ({"embedding": "angle", "skip": "none"}, {"n_qubits": 10**7}),
     "layers of basic entanglers": ({"ansatz": "basic_entangling"}, {"n_layers": 10**7}),
     "qubits of a removed branch": ({"branch": "removed"}, {"n_qubits": 10**7}),

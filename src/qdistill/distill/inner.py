@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.ad_checkpoint import checkpoint_name
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from qdistill.distill.memory import segment_lengths
 from qdistill.errors import ArgumentError
@@ -362,7 +362,7 @@ def first_step_not_finite(model: Model, data: TrainingSet, inner: InnerLoop, *, 
 
 def classify(
     model: Model,
-    images: Numbers,
+    images: Shaped[Array, "n height width channels"],
     normalisation: Callable[[Array], Array],
     *,
     slice_size: int = 250,
