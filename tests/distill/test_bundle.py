@@ -682,7 +682,7 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Header, Tensors], None], str]] = {
     ),
     "other width": (change_header("architecture", "fields", "width", to=5), r"must have the shape \(3, 5\)"),
     "negative width": (change_header("architecture", "fields", "width", to=-5), "width"),
-    "huge width": (change_header("architecture", "fields", "width", to=10**18), "must have the shape"),
+    "huge width": (change_header("architecture", "fields", "width", to=10**18), "cannot be built"),
     "unknown field": (change_header("architecture", "fields", to={"depth": 5}), "has no field 'depth'"),
     "unknown optimiser": (
         change_header("inner", "optimiser", to="lion"),
@@ -754,13 +754,14 @@ def test_shapes_are_compared_before_a_circuit_is_built(case: str, tmp_path: Path
     header, tensors = read_bundle(tmp_path / "good")
     header["architecture"]["fields"] |= changes
     started = time.process_time()
-    assert "must have the shape" in refusal(forge(tmp_path / "bad", header, tensors))
+    # Or no circuit may be as large as that.
+    assert re.search("must have the shape|at most", refusal(forge(tmp_path / "bad", header, tensors)))
     assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize("branch", ["removed", "dense"])
 def test_no_circuit_is_built_that_the_network_does_not_have(branch: Any) -> None:
     started = time.process_time()
-    architecture = QuantumLeNetArchitecture(branch=branch, n_qubits=2, n_layers=10**6)
+    architecture = QuantumLeNetArchitecture(branch=branch, n_qubits=2, n_layers=60_000)
     eqx.filter_eval_shape(architecture.build, (8, 8, 1), 3, key=jax.random.key(0))
     assert time.process_time() - started < 1

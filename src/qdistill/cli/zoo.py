@@ -55,7 +55,8 @@ def zoo(
 def _list() -> None:
     """Print a line of numbers for every bundle, and below it the network, within the width of the terminal."""
     from qdistill.distill.bundle import DistilledDataset
-    from qdistill.distill.zoo import network_of, zoo_names, zoo_path
+    from qdistill.distill.in_words import network_of
+    from qdistill.distill.zoo import zoo_names, zoo_path
 
     rows, networks = [("name", "dataset", "images", "steps", "test accuracy")], [""]
     for name in zoo_names():

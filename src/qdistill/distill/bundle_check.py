@@ -101,16 +101,16 @@ def structure_of(
     Raises:
         BundleError: the network cannot be built, or has other weights.
     """
-    if isinstance(architecture, KnowsShapes):
-        # First what takes no time: circuits of a million layers are written in a few bytes, but not built in a second.
-        for name, shape in architecture.known_shapes().items():
-            _check_shape(name, weights[name].shape if name in weights else None, shape)
 
     def build() -> tuple[Model, dict[str, Array]]:
         model = architecture.build(image_shape, n_classes, key=jax.random.key(0))
         return model, named_weights(model)
 
     try:
+        # First what takes no time: circuits of a million gates are written in a few bytes, but not built in a second.
+        known = architecture.known_shapes() if isinstance(architecture, KnowsShapes) else {}
+        for name, shape in known.items():
+            _check_shape(name, weights[name].shape if name in weights else None, shape)
         # The shapes alone: to draw weights only to replace them would take seconds of compilation.
         shapes, own = eqx.filter_eval_shape(build)
     except (ValueError, TypeError, ArithmeticError) as error:
