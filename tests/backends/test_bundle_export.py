@@ -46,12 +46,13 @@ MIXED = Circuit(
     (
         Operation("RX", (0,), (feature(2).scaled(0.5),)),
         Operation("Rot", (1,), (weight(0), feature(0), weight(1).scaled(-2.0))),
-        Operation("CRX", (0, 2), (weight(2),)),
+        Operation("CRX", (0, 2), (weight(2) * feature(1) * feature(1) / 8 + weight(0),)),
         Operation("H", (1,)),
         Operation("Unitary", (2,), matrix=((0.6j, 0.8 + 0j), (0.8 + 0j, 0.6j))),
         Operation("SWAP", (2, 0)),
         Operation("RY", (0,), (constant(0.3),)),
         Operation("CRZ", (1, 0), (feature(1),)),
+        Operation("RX", (1,), (0.1 * (3 - feature(0)) * (3 - feature(1)) - weight(0) * weight(0),)),
     ),
 )
 """Gates and angles of every kind, as a user's own circuit may have them."""
@@ -145,6 +146,7 @@ def test_layer_programs_of_every_embedding_and_observable(target: str, name: str
     assert main(["export", str(path), "--to", target]) == 0
     program = tmp_path / f"bundle-{target}" / "layer.py"
     names: dict[str, Any] = {"__name__": "imported", "__file__": str(program)}
+    assert "the file layer.npz beside" in program.read_text(encoding="utf-8")
     exec(compile(program.read_text(), "layer.py", "exec"), names)
     model: Any = bundle.train()
     features = model.features(bundle.data.images[0])

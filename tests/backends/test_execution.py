@@ -66,12 +66,13 @@ SHARED = Circuit(
     (
         Operation("RY", (0,), (feature(0),)),
         Operation("CRX", (0, 1), (weight(0).scaled(-2.0),)),
-        Operation("Rot", (0,), (weight(1), weight(0), feature(1).scaled(0.5))),
-        Operation("CRZ", (1, 0), (weight(1),)),
+        Operation("Rot", (0,), (weight(1), weight(0) * feature(0) + weight(1), feature(1) / 2)),
+        Operation("CRZ", (1, 0), (weight(1) - weight(0) * weight(0),)),
         Operation("H", (1,)),
+        Operation("RX", (1,), (0.1 * (3 - feature(0)) * (3 - feature(1)),)),
     ),
 )
-"""Weights that several gates read, controlled rotations, and features in the middle."""
+"""Weights that several gates read, controlled rotations, features in the middle, and angles that are polynomials."""
 
 
 class Layered(eqx.Module):

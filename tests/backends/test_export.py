@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from typing import Any
 
 import jax
@@ -62,8 +63,8 @@ def test_qiskit(case: Any, preparation: Any) -> None:
     assert relative_error(values, expected) < 1e-5
 
 
-def test_openqasm(case: Any) -> None:
-    layer, features, expected = case
+def openqasm_values(layer: QuantumLayer, features: np.ndarray) -> np.ndarray:
+    """The values of the text, read and simulated by Qiskit."""
     circuit = qiskit.qasm3.loads(to_openqasm(layer))
     read = np.asarray(embedded_features(layer.embedding, layer.circuit, jnp.asarray(features)), float)
     numbers = {"weights": np.asarray(layer.weights, float).ravel(), "features": read}
@@ -73,8 +74,12 @@ def test_openqasm(case: Any) -> None:
         values[parameter] = numbers[source][int(index)]
     # The text does not reverse the wires, and Qiskit's observables are for those that are reversed.
     state = Statevector(circuit.assign_parameters(values).reverse_bits())
-    actual = np.array([state.expectation_value(observable).real for observable in to_qiskit(layer).observables])
-    assert relative_error(actual, expected) < 1e-5
+    return np.array([state.expectation_value(observable).real for observable in to_qiskit(layer).observables])
+
+
+def test_openqasm(case: Any) -> None:
+    layer, features, expected = case
+    assert relative_error(openqasm_values(layer, features), expected) < 1e-5
 
 
 def features_layer() -> QuantumLayer:
@@ -89,6 +94,9 @@ def features_layer() -> QuantumLayer:
         Operation("CZ", (1, 2)),
         Operation("CRZ", (1, 0), (weight(0),)),
         Operation("RX", (1,), (weight(0),)),
+        Operation("RY", (0,), (weight(0) * feature(1) + weight(1),)),
+        Operation("CRZ", (2, 1), ((math.pi - feature(0)) * (math.pi - feature(2)) / 2,)),
+        Operation("Rot", (2,), (weight(2) - feature(3), -weight(1) * weight(1), 1 - feature(2) * feature(2) / 3)),
     )
     return QuantumLayer(
         AmplitudeEmbedding(3), Circuit(3, operations), jnp.array([0.4, -1.2, 2.0]), PauliZ(((0,), (1,), (2,)))
@@ -106,6 +114,15 @@ def test_circuits_that_read_features_and_all_gates(preparation: Any) -> None:
     state = Statevector(in_qiskit.bound(features))
     values = [state.expectation_value(observable).real for observable in in_qiskit.observables]
     assert relative_error(values, expected) < 1e-5
+    assert relative_error(openqasm_values(layer, features), expected) < 1e-5
+
+
+def test_angles_that_are_polynomials_stay_symbolic_in_qiskit() -> None:
+    circuit = to_qiskit(features_layer(), preparation="template").circuit
+    angles = [angle for instruction in circuit.data for angle in instruction.operation.params]
+    read = [{parameter.name for parameter in getattr(angle, "parameters", ())} for angle in angles]
+    assert {"weights[0]", "features[1]", "weights[1]"} in read
+    assert {"features[0]", "features[2]"} in read
 
 
 @pytest.mark.parametrize("preparation", PREPARATIONS)

@@ -8,7 +8,13 @@ import jax.numpy as jnp
 import pytest
 
 from qdistill.errors import ArgumentError
-from qdistill.evaluate.cost import circuits_per_gradient, depth, training_circuits, training_work
+from qdistill.evaluate.cost import (
+    circuits_per_gradient,
+    depth,
+    evaluations_per_gradient,
+    training_circuits,
+    training_work,
+)
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.quantum import (
     AmplitudeEmbedding,
@@ -33,6 +39,7 @@ def layer(*operations: Operation, n_weights: int, embedding: object = None, **fi
 ROTATION = Operation("Rot", (0,), (weight(0), weight(1), weight(2)))
 CONTROLLED = Operation("CRX", (0, 1), (weight(3),))
 CONSTANT = Operation("RX", (1,), (constant(0.5),))
+BOTH = Operation("CRY", (0, 1), (weight(0) * feature(0) + 1.0,))
 UPLOAD = Operation("RY", (1,), (feature(0),))
 
 
@@ -47,12 +54,27 @@ UPLOAD = Operation("RY", (1,), (feature(0),))
         (layer(ROTATION, UPLOAD, n_weights=3, embedding=NoEmbedding(2, 1)), 1 + 6 + 2),
         (layer(ROTATION, n_weights=3, observable=Hermitian(jnp.ones((2, 16)), ((1, 0), (0, 1)))), 9 * (1 + 6 + 6)),
         (layer(ROTATION, n_weights=3, trainable=False), 1 + 6),
+        # An angle that reads both is shifted once, and for its features alone where the weights are fixed.
+        (layer(BOTH, UPLOAD, n_weights=1, embedding=NoEmbedding(2, 1)), 1 + 4 + 2),
+        (layer(BOTH, UPLOAD, n_weights=1, embedding=NoEmbedding(2, 1), trainable=False), 1 + 4 + 2),
         (layer(ROTATION, n_weights=3, observable=Hermitian(jnp.ones((1, 4)), ((0,),))), 3 * (1 + 6 + 6)),
         (layer(ROTATION, n_weights=3, observable=Hermitian(jnp.ones((1, 16)), ((0, 1),))), 9 * (1 + 6 + 6)),
     ],
 )
 def test_circuits_of_one_gradient(made: QuantumLayer, expected: int) -> None:
     assert circuits_per_gradient(made) == expected
+
+
+def test_what_the_shifts_of_one_gradient_are_for() -> None:
+    made = layer(BOTH, UPLOAD, n_weights=1, embedding=NoEmbedding(2, 1))
+    assert evaluations_per_gradient(made) == {
+        "values": 1,
+        "gradient of the weights": 4,
+        "gradient of the features": 2,
+    }
+    without = evaluations_per_gradient(made, by_features=False)
+    assert without["gradient of the features"] == 0
+    assert sum(without.values()) == 5
 
 
 def test_circuits_of_a_training() -> None:

@@ -349,8 +349,13 @@ def test_bad_executions_are_refused():
             Operation("Rot", (0,), (feature(1), weight(0), feature(0).scaled(2.0))),
             Operation("CRZ", (1, 0), (feature(1),)),
         ),
+        (
+            Operation("CRY", (0, 1), (weight(0) * feature(1) - weight(1),)),
+            Operation("RX", (0,), ((math.pi - feature(0)) * (math.pi - feature(1)),)),
+            Operation("RZ", (1,), (weight(0) * weight(0) * weight(1),)),
+        ),
     ],
-    ids=["controlled", "shared and scaled", "features"],
+    ids=["controlled", "shared and scaled", "features", "polynomials"],
 )
 def test_shift_rules_hold_for_any_circuit(operations, embedding, device, monkeypatch):
     # With the probabilities themselves in place of frequencies nothing is random, and the gradient is the exact one.

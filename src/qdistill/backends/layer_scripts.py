@@ -85,7 +85,7 @@ OBSERVABLES = [
 
 
 def evaluate(features):
-    circuit = layer(features, ANGLES)
+    circuit = layer(np.asarray(features, dtype=float).tolist(), ANGLES)  # Qiskit multiplies parameters by floats only
     state = Statevector(circuit.assign_parameters({{ANGLES: ARRAYS["angles"].tolist()}}))
     return [state.expectation_value(observable).real for observable in OBSERVABLES]
 '''
