@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,24 @@ from hypothesis import given
 from qiskit.circuit import library
 from qiskit.quantum_info import Operator
 
-from qdistill.quantum import Circuit, NoEmbedding, Operation, PauliZ, QuantumLayer, feature, unitary, weight
+from qdistill.errors import CircuitError
+from qdistill.quantum import (
+    AmplitudeEmbedding,
+    Angle,
+    AngleEmbedding,
+    Circuit,
+    DeviceModel,
+    Execution,
+    NoEmbedding,
+    NoisyLayer,
+    Operation,
+    PauliZ,
+    QuantumLayer,
+    embedded_features,
+    feature,
+    unitary,
+    weight,
+)
 from qdistill.quantum.gates import shift_rule
 from qdistill.quantum.simulate import values_of_angles
 
@@ -94,6 +112,22 @@ def test_derivatives_are_finite_differences_and_those_of_shift_rules(circuit: Ci
         up, down = (both + sign * step * np.eye(len(both))[place] for sign in (1, -1))
         ends = [by_numpy(circuit, point[:N_WEIGHTS], point[N_WEIGHTS:]) for point in (up, down)]
         assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(slope, abs=1e-5)
+
+
+@pytest.mark.parametrize("angle", [feature(2), weight(0) * feature(2), weight(0) * feature(2) * feature(0)])
+@pytest.mark.parametrize("embedding", [AmplitudeEmbedding(2), AngleEmbedding(2), NoEmbedding(2, 3)])
+def test_features_that_are_missing_are_never_made_up(angle: Angle, embedding: Any) -> None:
+    """JAX takes the last entry of a vector for those beyond its end."""
+    circuit = Circuit(2, (Operation("RY", (0,), (angle,)), Operation("RZ", (0,), (weight(0),))))
+    layer = QuantumLayer(embedding, circuit, jnp.ones(1), PauliZ(((0,),)))
+    device = DeviceModel.uniform(2)
+    noisy = NoisyLayer(layer, Execution(device, preparation="ideal"))
+    sampled = NoisyLayer(layer, Execution(shots=5), jax.random.key(0))
+    for values in (layer, noisy, sampled, lambda x: embedded_features(embedding, circuit, x)):
+        with pytest.raises(CircuitError, match="`features` must have at least 3 entries, but had 2"):
+            values(jnp.ones(2))
+    with pytest.raises(CircuitError, match="`weights` must have at least 1 entries, but had 0"):
+        values_of_angles((angle + weight(0),), jnp.zeros(0), jnp.zeros(3))
 
 
 def test_a_batch_of_features_is_one_of_polynomials() -> None:

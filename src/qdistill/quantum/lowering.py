@@ -69,7 +69,8 @@ class AngleTable:
     """Maps from weights and features to an array of angles.
 
     Each angle is ``offset + weight_scale * weights[weight_index] + feature_scale * features[feature_index]``, which is
-    a gather an array and all that most circuits need, and what the products add where there are any.
+    a gather an array and all that most circuits need, and what the products add where there are any. `n_weights` and
+    `n_features` are how many entries have to be there.
     """
 
     offset: np.ndarray
@@ -78,6 +79,8 @@ class AngleTable:
     feature_scale: np.ndarray
     feature_index: np.ndarray
     products: Products | None
+    n_weights: int
+    n_features: int
 
     @classmethod
     def of(cls, angles: Sequence[Angle], shape: tuple[int, ...]) -> AngleTable:
@@ -103,6 +106,8 @@ class AngleTable:
             feature_scale=feature_scale.reshape(shape),
             feature_index=feature_index.reshape(shape),
             products=Products.of(products) if products else None,
+            n_weights=max((angle.weights[-1] + 1 for angle in angles if angle.weights), default=0),
+            n_features=max((angle.features[-1] + 1 for angle in angles if angle.features), default=0),
         )
 
 

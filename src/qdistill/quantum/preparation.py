@@ -143,11 +143,11 @@ def embedded_features(embedding: Embedding, circuit: Circuit, features: Numbers)
     Args:
         embedding: as given to `embedded`.
         circuit: as given to `embedded`.
-        features: one vector of at most as many as the embedding takes.
+        features: one vector of at most as many as the embedding takes, and at least as many as the circuit reads.
 
     Raises:
         ArgumentError: no real numbers.
-        CircuitError: more features than the embedding takes, or not one vector.
+        CircuitError: more features than the embedding takes, fewer than the circuit reads, or not one vector.
     """
     features = one_vector("features", features)
     n_features = features.size
@@ -155,6 +155,10 @@ def embedded_features(embedding: Embedding, circuit: Circuit, features: Numbers)
         raise CircuitError(
             f"Argument `features` must be at most {embedding.n_features} values for this embedding, but was "
             f"{n_features} values."
+        )
+    if n_features < circuit.n_features:
+        raise CircuitError(
+            f"Argument `features` must have at least {circuit.n_features} entries, but had {n_features}."
         )
     padded = jnp.pad(features, (0, embedding.n_features - n_features))
     if isinstance(embedding, AmplitudeEmbedding):

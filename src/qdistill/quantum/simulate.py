@@ -65,7 +65,13 @@ def _flat_table(angles: tuple[Angle, ...]) -> AngleTable:
 def angles_of(
     table: AngleTable, weights: Float[Array, " weights"], features: Float[Array, " features"] | None
 ) -> Float[Array, "..."]:
-    """The angles of a table, in radians."""
+    """The angles of a table, in radians.
+
+    Raises:
+        CircuitError: too few weights or features, of which JAX would take the last instead.
+    """
+    for name, values, least in (("weights", weights, table.n_weights), ("features", features, table.n_features)):
+        _check_size(name, 0 if values is None else values.size, least)
     angles = jnp.asarray(table.offset, weights.dtype)
     for source, scale, index in (
         (weights, table.weight_scale, table.weight_index),
@@ -214,9 +220,13 @@ def _as_vector(name: str, values: Numbers, least: int) -> Float[Array, " numbers
             f"Argument `{name}` must be one vector of {least} numbers, but had shape {numbers.shape}. For several "
             "vectors use `jax.vmap`."
         )
-    if numbers.size < least:
-        raise CircuitError(f"Argument `{name}` must have at least {least} entries, but had {numbers.size}.")
+    _check_size(name, numbers.size, least)
     return numbers.reshape(-1)
+
+
+def _check_size(name: str, size: int, least: int) -> None:
+    if size < least:
+        raise CircuitError(f"Argument `{name}` must have at least {least} entries, but had {size}.")
 
 
 def unitary(
