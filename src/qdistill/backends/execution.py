@@ -37,10 +37,11 @@ from qdistill.backends.shifts import Shifts, n_evaluations, parameter_shift, sps
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import cross_entropy, descend, initial_state
 from qdistill.errors import ArgumentError, BundleError, RunError
+from qdistill.fields import check_fields, check_seed
 from qdistill.files import read_json, write_json, write_whole
 from qdistill.models import Model
 from qdistill.quantum import QuantumLayer, answered, layer_calls
-from qdistill.quantum.gates import GRADIENTS, SPSA_DIRECTIONS, Gradient
+from qdistill.quantum.gates import SPSA_DIRECTIONS, Gradient
 
 EXECUTION, MEASURED = "execution.json", "measured"
 """What an execution runs, and the folder of what it has measured so far."""
@@ -96,15 +97,13 @@ class ExecutionSettings:
     batch: int = 300
 
     def __post_init__(self) -> None:
-        """Check what the types do not say."""
+        """Check the fields, and what their types do not say."""
+        check_fields(self)
+        check_seed(self.seed)
         if self.shots is not None and self.shots < 1:
             raise ArgumentError(
                 f"Argument `shots` must be at least 1, or left out for exact values, but was {self.shots}."
             )
-        if self.gradient not in GRADIENTS:
-            raise ArgumentError.unknown("gradient", self.gradient, GRADIENTS)
-        if self.seed < 0:
-            raise ArgumentError(f"Argument `seed` must be at least 0, but was {self.seed}.")
         if not 0 < self.perturbation < np.pi:
             raise ArgumentError(f"Argument `perturbation` must be between 0 and pi, but was {self.perturbation}.")
         for name in ("directions", "batch"):

@@ -14,6 +14,7 @@ from tyro.conf import arg
 from qdistill.cli.output import plain_console, tell, to_standard_output
 from qdistill.cli.shared import DataDir, call, free_folder
 from qdistill.errors import ArgumentError, RunError
+from qdistill.fields import check_seed
 from qdistill.files import write_json
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ def diagnose(
     folder = free_folder("diagnosis") if out is None else out
     if (folder / DIAGNOSIS).exists():
         raise RunError(f"The folder {folder} holds a diagnosis already. Choose another with --out.")
-    if seed < 0:
-        raise ArgumentError(f"Argument `seed` must be at least 0, but was {seed}.")
+    check_seed(seed)
     raw = source(dataset).load(data_dir)
     if not 1 <= images <= len(raw.train_images):
         raise ArgumentError(f"Argument `images` must be from 1 to {len(raw.train_images):,}, but was {images}.")

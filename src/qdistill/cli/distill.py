@@ -25,7 +25,8 @@ from qdistill.cli.shared import (
     use_compilation_cache,
     use_cores,
 )
-from qdistill.errors import ArgumentError, DivergenceError
+from qdistill.errors import ArgumentError, DivergenceError, shown
+from qdistill.fields import check_seed
 from qdistill.files import BUNDLE, SCORES, SEEDS, TRACE, parse_json, read_json, read_text
 from qdistill.run_files import SeedScores, read_profile, read_seeds
 
@@ -50,6 +51,8 @@ _MemoryBudget = Annotated[
         help_behavior_hint="(default: a quarter of the machine's)",
     ),
 ]
+_MOST_AT_ONCE = 1000
+"""Seeds in one program; each is a network, its images and a run folder."""
 _PROFILE_HELP = "first trace some iterations: a file that opens in Perfetto, and a summary of where the time goes."
 
 
@@ -277,14 +280,20 @@ def _parse_seeds(text: str) -> tuple[int, ...]:
     """Read ``"0:8"``, which are 0 to 7, or ``"0,2,5"``."""
     try:
         first, colon, end = text.partition(":")
-        seeds = tuple(range(int(first or 0), int(end))) if colon else tuple(int(part) for part in text.split(","))
+        if colon:
+            start = int(first or 0)
+            # One too many is enough to be refused.
+            seeds = tuple(range(start, min(int(end), start + _MOST_AT_ONCE + 1)))
+        else:
+            seeds = tuple(int(part) for part in text.split(","))
     except ValueError:
         seeds = ()
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+    if not 1 <= len(seeds) <= _MOST_AT_ONCE or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise ArgumentError(
-            f"Argument `seeds` must be a range such as 0:8, or different numbers such as 0,2,5, but was {text!r}."
+            f"Argument `seeds` must be a range such as 0:8, or different numbers such as 0,2,5, of at most "
+            f"{_MOST_AT_ONCE} seeds, but was {shown(text)}."
         )
-    return seeds
+    return tuple(check_seed(seed, "seeds") for seed in seeds)
 
 
 def _in_bytes(mebibytes: int | None) -> int | None:

@@ -20,6 +20,7 @@ from qdistill.cli.shared import (
     use_compilation_cache,
 )
 from qdistill.errors import ArgumentError
+from qdistill.fields import check_seed
 
 if TYPE_CHECKING:
     from jax import Array
@@ -82,6 +83,7 @@ def evaluate(
             raise ArgumentError(f"Argument `{name}` must be given together with `shots` or `device` only.")
     if seed is not None and not noisy and initialisations is None:
         raise ArgumentError("Argument `seed` must be given together with `shots`, `device` or `initialisations` only.")
+    drawn_by = check_seed(seed or 0)
     if preparation is not None and device is None:
         raise ArgumentError("Argument `preparation` must be given together with `device` only.")
     if curve and shots is not None and device is None:
@@ -97,7 +99,7 @@ def evaluate(
 
     loaded = DistilledDataset.load(path)
     if initialisations is not None:
-        return _unknown(loaded, path, initialisations, seed or 0, data_dir, as_json)
+        return _unknown(loaded, path, initialisations, drawn_by, data_dir, as_json)
     if not noisy:
         return _exact(loaded, path, data_dir, as_json)
     import jax
@@ -111,7 +113,7 @@ def evaluate(
     # Without a device a curve has all of its shots from the list.
     first = SHOTS[0] if curve and model is None else shots
     execution = Execution(model, first, preparation=preparation or "exact")
-    key = jax.random.key(seed or 0)
+    key = jax.random.key(drawn_by)
     if curve:
         out = home_of(bundle) / CURVE if out is None else out
         return _curve(loaded, path, out, execution, 3 if draws is None else draws, key, data_dir, as_json)

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qdistill.errors import ArgumentError
+from qdistill.fields import convert
 from qdistill.models import Model
 from qdistill.quantum import AmplitudeEmbedding, LayerCall, QuantumLayer, layer_calls
 from qdistill.quantum.circuit import Circuit
@@ -130,6 +131,7 @@ def work_of(
     directions: int = SPSA_DIRECTIONS,
 ) -> Work:
     """What one training runs, for several trainings of one network: it is traced once. As `training_work`."""
+    shots, directions = convert(shots, int, "shots"), convert(directions, int, "directions")
     for name, value in (("shots", shots), ("directions", directions)):
         if value < 1:
             raise ArgumentError(f"Argument `{name}` must be at least 1, but was {value}.")

@@ -22,11 +22,12 @@ from qdistill.data import Splits
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.objective import PerformanceMatching
 from qdistill.distill.outer import Distiller
-from qdistill.errors import ArgumentError, DivergenceError, RunError
+from qdistill.errors import ArgumentError, DivergenceError, RunError, shown
 from qdistill.evaluate.protocol import summary
 from qdistill.experiments.course import Course, Observer, Report, iterate, provenance
 from qdistill.experiments.profile import profile
 from qdistill.experiments.recipe import Recipe, recipe_of_run
+from qdistill.fields import check_seed
 from qdistill.files import BUNDLE, CHECKPOINT, DEVICE, PROVENANCE, RECIPE, SCORES, SEEDS, read_json, write_json
 from qdistill.models import Model
 from qdistill.quantum import DeviceModel, Execution, on_device
@@ -118,9 +119,9 @@ def run_seeds(
         DivergenceError: some seeds stopped; those that did not have ended as usual.
         RunError, BundleError, DataError, KeyboardInterrupt: see `run`.
     """
-    folder, seeds = Path(folder), [int(seed) for seed in seeds]
+    folder, seeds = Path(folder), [check_seed(seed, "seeds") for seed in seeds]
     if not seeds or len(set(seeds)) < len(seeds):
-        raise ArgumentError(f"Argument `seeds` must be different numbers, one at least, but was {seeds}.")
+        raise ArgumentError(f"Argument `seeds` must be different numbers, one at least, but was {shown(seeds)}.")
     recipes = [dataclasses.replace(recipe, seed=seed) for seed in seeds]
     folders = [folder / f"seed-{seed}" for seed in seeds]
     if not resume:
