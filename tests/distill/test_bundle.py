@@ -207,10 +207,10 @@ def raw_data(shape: tuple[int, int, int], class_names: Sequence[str]) -> RawData
 def test_it_says_for_which_images_it_is() -> None:
     bundle = random_bundle(image_shape=(28, 20, 1))
     assert (bundle.image_shape, bundle.n_classes) == ((28, 20, 1), 3)
-    bundle.check_fits(raw_data((28, 20, 1), bundle.class_names))
+    bundle.fitted(raw_data((28, 20, 1), bundle.class_names))
     for shape, n_classes in (((32, 32, 3), 3), ((28, 20, 1), 10)):
         with pytest.raises(BundleError, match=r"shape \(28, 20, 1\) in 3 classes") as caught:
-            bundle.check_fits(raw_data(shape, [str(k) for k in range(n_classes)]))
+            bundle.fitted(raw_data(shape, [str(k) for k in range(n_classes)]))
         assert f"{shape} in {n_classes} classes" in str(caught.value)
 
 
@@ -222,12 +222,12 @@ def test_classes_in_another_order_are_another_problem(names: list[str]) -> None:
     bundle = random_bundle()
     raw = raw_data(bundle.image_shape, names)
     if tuple(names) == bundle.class_names:
-        bundle.check_fits(raw)
+        bundle.fitted(raw)
         return
     with pytest.raises(
         BundleError, match="another order" if set(names) == set(bundle.class_names) else "other names"
     ) as e:
-        bundle.check_fits(raw)
+        bundle.fitted(raw)
     assert "0, 1, 2" in str(e.value)
     assert ", ".join(names) in str(e.value)
 

@@ -135,7 +135,7 @@ def export_training(bundle: DistilledDataset, target: TrainingTarget, folder: Pa
     """
     if target not in TRAINING_TARGETS:
         raise ArgumentError.unknown("target", target, TRAINING_TARGETS)
-    bundle.check_fits(raw)
+    raw = bundle.fitted(raw)
     data, normalisation = bundle.data, bundle.normalisation
     arrays = {
         "images": data.images,

@@ -54,7 +54,7 @@ def compress(
     if not loaded.recipe:
         raise BundleError("The bundle holds no recipe, so its validation part is not known.")
     n_validation = Recipe.from_json(loaded.recipe).n_validation
-    splits = split(source(loaded.dataset).load(data_dir), n_validation=n_validation)
+    splits = split(loaded.fitted(source(loaded.dataset).load(data_dir)), n_validation=n_validation)
     trained = []
     for seed in (None, *range(ROUNDINGS - 1)):
         rounded = loaded.in_eight_bits(seed)

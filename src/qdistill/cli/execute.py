@@ -110,8 +110,7 @@ def execute(
     folder = Path("runs") / f"{name}-on-{backend.replace(':', '-')}" if out is None else out
     # What can be wrong is found before anything is paid for.
     execution.check(folder, resume=resume)
-    raw = source(loaded.dataset).load(data_dir)
-    loaded.check_fits(raw)
+    raw = loaded.fitted(source(loaded.dataset).load(data_dir))
     made = {measured: evaluator(measured, backend, shots) for measured in execution.measured}
     measuring = {measured: one for measured, (one, _) in made.items()}
     missing = execution.circuits_left(folder)

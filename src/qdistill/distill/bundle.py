@@ -97,8 +97,8 @@ class DistilledDataset(eqx.Module):
         """The number of classes."""
         return int(self.data.labels.shape[1])
 
-    def check_fits(self, raw: RawDataset) -> None:
-        """Make sure that the trained network can be used on a dataset.
+    def fitted(self, raw: RawDataset) -> RawDataset:
+        """A dataset as the trained network takes it: its images at the scale of the bundle's normalisation.
 
         Raises:
             BundleError: the bundle is for other images or classes.
@@ -116,6 +116,7 @@ class DistilledDataset(eqx.Module):
                 f"The bundle is for the classes {', '.join(self.class_names)}, but was to be used on {raw.name!r} with "
                 f"classes {what}: {', '.join(names)}."
             )
+        return raw.at_scale(self.normalisation.scale)
 
     def made_from(self, raw: RawDataset) -> bool | None:
         """Whether the bundle was made from exactly this dataset; None where it does not say what from."""

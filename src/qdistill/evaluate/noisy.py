@@ -106,8 +106,7 @@ class _Replayer:
     """A bundle and its test set, loaded once."""
 
     def __init__(self, bundle: DistilledDataset, data_dir: Path | None) -> None:
-        raw = source(bundle.dataset).load(data_dir)
-        bundle.check_fits(raw)
+        raw = bundle.fitted(source(bundle.dataset).load(data_dir))
         self._bundle = bundle
         self._images, self._labels = jnp.asarray(raw.test_images), jnp.asarray(raw.test_labels)
         self._measure: Any = eqx.filter_jit(measure)

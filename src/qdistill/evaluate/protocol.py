@@ -104,8 +104,7 @@ def replay(
         BundleError: the bundle is for images of another shape or other classes than the dataset has.
         DataError: the dataset's files are missing or damaged.
     """
-    raw = (source(bundle.dataset) if dataset is None else dataset).load(data_dir)
-    bundle.check_fits(raw)
+    raw = bundle.fitted((source(bundle.dataset) if dataset is None else dataset).load(data_dir))
     return Evaluation(
         test_accuracy=measure(bundle.train(bundle.initial_model(structure)), bundle, raw.test_images, raw.test_labels),
         recorded_test_accuracy=bundle.record.test_accuracy,
@@ -135,8 +134,7 @@ def replay_unknown(
         raise ArgumentError(f"Argument `initialisations` must be at least 1, but was {initialisations}.")
     if bundle.architecture is None:
         raise BundleError("The bundle is for a network that its file does not describe, so no other can be drawn.")
-    raw = source(bundle.dataset).load(data_dir)
-    bundle.check_fits(raw)
+    raw = bundle.fitted(source(bundle.dataset).load(data_dir))
     accuracies = []
     for own in jax.random.split(key, initialisations):
         model = bundle.architecture.build(bundle.image_shape, bundle.n_classes, key=own)

@@ -303,8 +303,7 @@ def _replayed(
         return shown
     shown["weights"] = _weights(before, after)
     try:
-        raw = source(bundle.dataset).load(data_dir)
-        bundle.check_fits(raw)
+        raw = bundle.fitted(source(bundle.dataset).load(data_dir))
     except (DataError, BundleError, ValueError) as error:
         missing["confusion"] = (
             f"The confusion matrix needs the test set of {bundle.dataset}, which is not at hand: {error} Fetch it with "
