@@ -4,8 +4,11 @@ import dataclasses
 import json
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -236,13 +239,73 @@ def test_resuming_a_finished_run_changes_nothing(finished, capsys):
     assert (finished / "bundle.safetensors").read_bytes() == before
 
 
-def test_an_interruption_before_the_first_iteration_says_how_to_go_on(tmp_path, monkeypatch, fails):
+def test_an_interruption_before_anything_is_written_leaves_nothing(tmp_path, monkeypatch, fails):
     def interrupted(*_):
         raise KeyboardInterrupt
 
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("qdistill.data.Digits.load", interrupted)
-    message = fails("distill", "digits", "--out", tmp_path / "run", code=130)
-    assert message == f"To go on: qdistill distill --resume {tmp_path / 'run'}"
+    for options in ([], ["--out", tmp_path / "run"]):
+        assert fails("distill", "digits", *options, code=130) == "Stopped before anything was written."
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_to_type_next_is_quoted_for_the_shell(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "my runs" / "it's one"
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3)
+        assert main(["distill", "digits", *SHORT, "--out", str(folder)]) == 130
+    go_on = capsys.readouterr().err.splitlines()[-1].removeprefix("To go on: ")
+    assert shlex.split(go_on) == ["qdistill", "distill", "--resume", str(folder)]
+    assert main([*shlex.split(go_on)[1:], "--iterations", "4"]) == 0
+    out, err = capsys.readouterr()
+    assert "Distilling digits, 4 iterations from iteration 2" in err
+    assert shlex.split(out.splitlines()[-1].removeprefix("Next: ")) == ["qdistill", "evaluate", str(folder)]
+    change = {"iteration": 2, "name": "outer.iterations", "before": 6, "after": 4}
+    assert json.loads((folder / "provenance.json").read_text())["changes"] == [change]
+    assert DistilledDataset.load(folder / "bundle.safetensors").provenance["changes"] == [change]
+
+
+def test_the_folder_may_have_the_name_of_the_recipe_file(tmp_path, monkeypatch, fails):
+    monkeypatch.chdir(tmp_path)
+    Path("my.toml").write_text('dataset = "digits"\n')
+    asked = _parse_distill(["my.toml", "--out", "my.toml"])
+    assert (asked.recipe.dataset, asked.folder) == ("digits", Path("my.toml"))
+    assert _parse_distill(["--out", "my.toml", "my.toml"]).folder == Path("my.toml")
+    assert "my.toml exists already" in fails("distill", "my.toml", "--out", "my.toml", code=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["my.toml"]
+
+
+TOGETHER = """
+import os, sys
+os.environ["XDG_CACHE_HOME"] = sys.argv[1]
+from qdistill.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.slow
+def test_runs_that_start_together_do_not_mix(cache, tmp_path):
+    def start(*arguments):
+        command = [sys.executable, "-c", TOGETHER, str(cache), "distill", "digits", *SHORT, *map(str, arguments)]
+        return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    apart = [start("--seed", seed) for seed in (0, 1)]
+    alike = [start("--seed", seed, "--out", "same") for seed in (2, 3)]
+    told = [process.communicate() for process in (*apart, *alike)]
+    assert [process.returncode for process in apart] == [0, 0], told
+    found = {json.loads((tmp_path / "runs" / f"digits-{n}" / "recipe.json").read_text())["seed"] for n in (1, 2)}
+    assert found == {0, 1}
+    assert sorted(process.returncode for process in alike) == [0, 1], told
+    ((won, (_, _)), (_, (_, refusal))) = sorted(zip(alike, told[2:], strict=True), key=lambda pair: pair[0].returncode)
+    assert "same is being written to by process" in refusal or "same exists already" in refusal
+    seed = json.loads((tmp_path / "same" / "scores.json").read_text())["seed"]
+    assert seed == 2 + alike.index(won)
+    for folder in (tmp_path / "runs" / "digits-1", tmp_path / "runs" / "digits-2", tmp_path / "same"):
+        recipe, scores = (json.loads((folder / name).read_text()) for name in ("recipe.json", "scores.json"))
+        bundle = DistilledDataset.load(folder / "bundle.safetensors")
+        assert recipe["seed"] == scores["seed"] == bundle.recipe["seed"]
+        assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
 
 
 def test_a_diverged_run_fails_and_leaves_its_pictures(finished, tmp_path, monkeypatch, fails):
@@ -304,6 +367,7 @@ def test_a_profiled_run_says_where_its_time_went(tmp_path, capsys):
         (["digits", "--seeds", "a few"], "but was 'a few'"),
         (["digits", "--seeds", "0:2", "--seed", "5"], "Argument `seed` must not be given together with `seeds`."),
         (["digits", "--seeds", "0:2", "--profile"], "Argument `profile` must not be given together with `seeds`"),
+        (["digits", "--iterations", "9"], "Argument `iterations` must be given together with --resume only"),
         (["digits", "--memory-budget", "0"], "Argument `memory_budget` must be at least 1 (MiB), but was 0."),
         (["digits", "mnist"], "mnist"),
         (["digits", "--architecture", "lenett"], "Did you mean 'lenet'?"),
@@ -359,7 +423,7 @@ def test_a_run_never_overwrites_another(finished, fails):
 
 def test_a_folder_that_cannot_be_made(finished, fails):
     message = fails("distill", "digits", "--out", finished / "scores.json" / "run", code=1)
-    assert "Cannot create the run folder" in message
+    assert "Cannot create the folder" in message
 
 
 DEVICE = """n_wires = 2
@@ -757,6 +821,28 @@ def test_an_unexpected_error_is_one_line(monkeypatch, capsys, fails, tmp_path):
     assert "--debug" in message
     assert main(["show", str(tmp_path / "x.safetensors"), "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+WAITING = """
+import signal, sys, threading, time
+from qdistill import cli
+def stopped(arguments):
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    raise KeyboardInterrupt
+cli._dispatch = stopped
+sys.argv = ["qdistill", "execute"]
+sys.exit(cli.main())
+"""
+
+
+def test_a_second_ctrl_c_ends_what_is_still_waited_for_without_a_traceback():
+    with subprocess.Popen([sys.executable, "-c", WAITING], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline() == "Stopped.\n"
+        while process.poll() is None:  # until it is past the line that it printed
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        assert process.returncode in (-signal.SIGINT, 130)
+        assert "Traceback" not in process.stderr.read()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a closed pipe is another error elsewhere")

@@ -11,6 +11,8 @@ The names are imported when they are first used: `qdistill --help` need not wait
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from qdistill.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from qdistill.backends.from_pennylane import from_pennylane
     from qdistill.backends.from_qiskit import from_openqasm, from_qiskit
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from qdistill.experiments.run import run, run_seeds
     from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
     from qdistill.quantum import QuantumLayer
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Compression": "distill.outer",

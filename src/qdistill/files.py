@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 from qdistill.errors import ArgumentError, RunError
 from qdistill.fields import parse
+from qdistill.processes import is_gone, machine
 
 BUNDLE, CHECKPOINT, METRICS = "bundle.safetensors", "checkpoints/latest.safetensors", "metrics.jsonl"
 """Where a run folder keeps its result, the state to go on from, and its course."""
@@ -74,7 +77,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     # Beside the file, so that both are on one file system, and opened in the usual way, so that it has the
     # usual permissions: those of the `tempfile` module would keep a result from everyone else.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = _temporary(path)
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -86,6 +89,48 @@ def write_whole(path: Path, content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    """A name beside a file that no other write has, and that says whose it is."""
+    return path.with_name(f".qdistill-{machine()}-{os.getpid()}-{next(_numbers)}.tmp")
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that `write_whole` has not finished."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+_numbers = itertools.count()
+_TEMPORARY = re.compile(r"\.qdistill-(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-\d+\.tmp")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes of this machine that were killed had not finished, in a folder and the folders in it."""
+    for path in itertools.chain(folder.glob(".qdistill-*.tmp"), folder.glob("*/.qdistill-*.tmp")):
+        found = _TEMPORARY.fullmatch(path.name)
+        if found and found["machine"] == machine() and is_gone(int(found["process"])):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def check_writable(path: Path) -> None:
+    """Make sure, before anything is computed, that a file can be written.
+
+    Args:
+        path: of the file, which need not be there; nothing is left in its place.
+
+    Raises:
+        RunError: there is a folder of its name, or its own folder is not there or takes no files.
+    """
+    if path.is_dir():
+        raise RunError(f"Cannot write {path}: Is a directory.")
+    trial = _temporary(path)
+    try:
+        trial.touch(exist_ok=False)
+        trial.unlink()
+    except OSError as error:
+        raise RunError(f"Cannot write {path}: {error.strerror or error}.") from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -169,15 +214,28 @@ def check_shape(plain: Any, shape: Any, place: str, *, finite: bool = False) -> 
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a file that is still being written: those up to the first that is cut short.
+    """The objects in the lines of a file that is still being written; a last line that is cut short is left out.
 
     A file that is not there yet has no lines.
+
+    Raises:
+        RunError: the file cannot be read, or another line holds no object.
     """
-    lines: list[dict[str, Any]] = []
-    if path.exists():
-        for text in read_text(path).splitlines():
-            try:
-                lines.append(parse_json(text))
-            except ValueError:
+    if not path.exists():
+        return []
+    try:
+        *whole, last = read_text(path).split("\n")
+    except (OSError, ValueError) as error:
+        raise RunError(f"Cannot read {path}: {error}.") from error
+    lines = []
+    for number, text in enumerate([*whole, last], 1):
+        try:
+            line = parse_json(text)
+        except ValueError as error:
+            if number > len(whole):
                 break
+            raise RunError(f"Cannot read {path}: line {number} is damaged: {error}.") from error
+        if not isinstance(line, dict):
+            raise RunError(f"Cannot read {path}: line {number} is damaged: it is no JSON object.")
+        lines.append(line)
     return lines

@@ -26,10 +26,10 @@ from qiskit_ibm_runtime import SamplerV2
 from qiskit_ibm_runtime.exceptions import RuntimeJobNotFound
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
-from qdistill.backends import execution as execution_module
 from qdistill.backends.evaluators import evaluator
-from qdistill.backends.execution import Call, Execution, ExecutionSettings
-from qdistill.backends.execution import _Answers as Answers
+from qdistill.backends.execution import Execution
+from qdistill.backends.execution_answers import Answers, Call
+from qdistill.backends.execution_plan import MEASURED, ExecutionSettings
 from qdistill.backends.measured import Evaluator, MeasuredCircuit, measured_circuit
 from qdistill.backends.pennylane_evaluator import LOCAL
 from qdistill.backends.shifts import n_evaluations, parameter_shift, spsa
@@ -534,7 +534,7 @@ def test_values_that_are_none(tmp_path: Path) -> None:
     execution.open(tmp_path)
     with pytest.raises(RunError, match="finite ones of shape"):
         execution.train(dict.fromkeys(execution.measured, Silent()), tmp_path)
-    assert not list((tmp_path / execution_module.MEASURED).iterdir())
+    assert not list((tmp_path / MEASURED).iterdir())
 
 
 @pytest.mark.parametrize(
@@ -756,7 +756,7 @@ def test_ctrl_c_says_how_to_go_on(saved: Path, tmp_path: Path, capsys: Any, monk
         assert [program, *again] == ["qdistill", *arguments, "--resume"]
         assert not (out / "scores.json").exists()
     monkeypatch.undo()
-    stored = len(list((out / execution_module.MEASURED).iterdir()))
+    stored = len(list((out / MEASURED).iterdir()))
     assert stored == 4
     assert main(again) == 0
     assert json.loads((out / "scores.json").read_text())["steps"] == 2

@@ -14,11 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from qdistill.distill.outer import Learned, OuterState
 from qdistill.errors import RunError
-from qdistill.experiments.checkpoint import load_checkpoint, save_checkpoint
+from qdistill.experiments import checkpoint
+from qdistill.experiments.checkpoint import Belonging, load_checkpoint, read_belonging
+from qdistill.experiments.provenance import Change
 
 
 def make_state(seed: int = 0, *, steps: int = 3, optimiser: Any = None) -> OuterState:
@@ -53,6 +57,18 @@ def make_state(seed: int = 0, *, steps: int = 3, optimiser: Any = None) -> Outer
 def bits(state: OuterState) -> list[tuple[Any, ...]]:
     leaves = jax.tree_util.tree_flatten_with_path(state)[0]
     return [(key, leaf.dtype, leaf.shape, leaf.weak_type, np.asarray(leaf).tobytes()) for key, leaf in leaves]
+
+
+BELONGING = Belonging(
+    {"seed": 3, "outer": {"iterations": 9}, "model": {"name": "Own", "fields": {"width": 2}}},
+    "sha256:00",
+    None,
+    (Change(4, "outer.iterations", 6, 9),),
+)
+
+
+def save_checkpoint(path: Path, state: OuterState) -> None:
+    checkpoint.save_checkpoint(path, state, BELONGING)
 
 
 @pytest.fixture
@@ -113,11 +129,11 @@ def test_a_checkpoint_of_another_recipe_is_named(path: Path) -> None:
 
 def test_a_checkpoint_without_an_array_or_with_one_of_another_type_is_named(path: Path) -> None:
     save_checkpoint(path, make_state())
-    arrays = load_file(path)
-    save_file({name: array for name, array in arrays.items() if name != "best_accuracy"}, path)
+    arrays, metadata = load_file(path), {"format": "qdistill-checkpoint"}
+    save_file({name: array for name, array in arrays.items() if name != "best_accuracy"}, path, metadata)
     with pytest.raises(RunError, match="best_accuracy does not fit"):
         load_checkpoint(path, make_state())
-    save_file(arrays | {"learned.labels": arrays["learned.labels"].astype(np.float64)}, path)
+    save_file(arrays | {"learned.labels": arrays["learned.labels"].astype(np.float64)}, path, metadata)
     with pytest.raises(RunError, match=r"learned\.labels does not fit"):
         load_checkpoint(path, make_state())
 
@@ -147,3 +163,31 @@ def test_a_state_of_the_same_form_is_all_that_is_needed(path: Path) -> None:
     save_checkpoint(path, state)
     blank = eqx.tree_at(lambda s: s.learned, state, jax.tree.map(jnp.zeros_like, state.learned))
     assert bits(load_checkpoint(path, dataclasses.replace(blank, iteration=jnp.zeros((), jnp.int32)))) == bits(state)
+
+
+def test_what_a_state_belongs_to_comes_back(path: Path) -> None:
+    save_checkpoint(path, make_state())
+    assert read_belonging(path) == BELONGING
+
+
+def test_what_is_another_is_told_by_name() -> None:
+    other = Belonging(
+        {"seed": 4, "outer": {"iterations": 9}, "model": {"name": "Own", "fields": {"width": 5}}}, "x", "y"
+    )
+    assert BELONGING.differences(BELONGING) == {}
+    assert other.differences(BELONGING) == {
+        "seed": (4, 3), "model.width": (5, 2), "data": ("x", "sha256:00"), "device": ("y", None),
+    }  # fmt: skip
+
+
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_no_bit_of_a_checkpoint_can_turn_unnoticed(
+    tmp_path_factory: pytest.TempPathFactory, place: float, bit: int
+) -> None:
+    path = tmp_path_factory.mktemp("turned") / "latest.safetensors"
+    save_checkpoint(path, make_state())
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1 << bit
+    path.write_bytes(content)
+    with pytest.raises(RunError, match="checkpoint"):
+        load_checkpoint(path, make_state())

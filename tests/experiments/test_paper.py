@@ -111,7 +111,7 @@ def test_a_training_on_all_images_of_another_kind_is_an_error(folder: Path) -> N
     changed = dataclasses.replace(TABLE_OF_DIGITS.rows[2], full=dataclasses.replace(FULL, epochs=2.0))
     with pytest.raises(RunError, match="is of another recipe or training"):
         run_table(dataclasses.replace(TABLE_OF_DIGITS, rows=(changed,)), folder)
-    assert read_json(folder / "full" / "seed-0" / PROVENANCE)["versions"]["jax"] == jax.__version__
+    assert read_json(folder / "full" / "seed-0" / PROVENANCE)["sessions"][0]["versions"]["jax"] == jax.__version__
 
 
 def test_a_run_that_diverges_costs_the_table_one_seed_only(

@@ -8,7 +8,7 @@ import re
 import pytest
 from rich.console import Console
 
-from qdistill.experiments.course import Report
+from qdistill.experiments.metrics import Report
 from qdistill.experiments.progress import ProgressDisplay
 from qdistill.experiments.recipe import default_recipe
 

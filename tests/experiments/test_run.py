@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -32,12 +33,16 @@ from qdistill.distill.seeds import SideBySide
 from qdistill.errors import ArgumentError, BundleError, DivergenceError, RunError
 from qdistill.evaluate.protocol import measure, replay
 from qdistill.experiments import course as course_module
-from qdistill.experiments import run as run_module
+from qdistill.experiments import folder as folder_module
+from qdistill.experiments import loop as loop_module
+from qdistill.experiments import provenance as provenance_module
 from qdistill.experiments.checkpoint import load_checkpoint
-from qdistill.experiments.course import Course, Report, read_metrics
+from qdistill.experiments.course import Course
+from qdistill.experiments.metrics import Report, read_metrics
 from qdistill.experiments.recipe import Device, Recipe
 from qdistill.experiments.run import make_distiller, run, run_seeds
 from qdistill.files import BUNDLE, CHECKPOINT, METRICS, PROFILE, SEEDS, TRACE
+from qdistill.folders import LOCK, holding
 from qdistill.models import QuantumLeNetArchitecture, named_weights
 from qdistill.quantum import DeviceModel
 
@@ -139,10 +144,12 @@ def test_a_run_folder_is_complete(finished: Finished) -> None:
     }  # fmt: skip
     assert Recipe.from_json(json.loads((finished.folder / "recipe.json").read_text())) == RECIPE
     provenance = json.loads((finished.folder / "provenance.json").read_text())
-    assert provenance["versions"]["qdistill"] == qdistill.__version__
-    assert provenance["versions"]["jax"] == jax.__version__
-    assert provenance["seed"] == 3
-    assert provenance["command"] == sys.argv
+    (session,) = provenance["sessions"]
+    assert session["versions"]["qdistill"] == qdistill.__version__
+    assert session["versions"]["jax"] == jax.__version__
+    assert (session["iteration"], session["host"]) == (0, socket.gethostname())
+    assert session["command"] == sys.argv
+    assert (provenance["seed"], provenance["changes"]) == (3, [])
 
 
 def test_metrics_have_a_line_for_every_look_at_the_validation_part(finished: Finished) -> None:
@@ -203,7 +210,7 @@ def test_the_checkpoint_is_of_the_last_iteration(finished: Finished) -> None:
 
 def test_a_run_does_not_overwrite(finished: Finished, tmp_path: Path) -> None:
     before = {name: (finished.folder / name).read_bytes() for name in files(finished.folder)}
-    with pytest.raises(RunError, match=r"exists already\. Choose another \(--out\), or go on with it \(--resume"):
+    with pytest.raises(RunError, match=r"exists already\. Choose another, or resume the run in it"):
         run(RECIPE, finished.folder)
     assert before == {name: (finished.folder / name).read_bytes() for name in files(finished.folder)}
     (tmp_path / "file").write_text("mine")
@@ -216,7 +223,7 @@ def test_a_run_does_not_overwrite(finished: Finished, tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "else")
-    with pytest.raises(RunError, match="Cannot create the run folder"):
+    with pytest.raises(RunError, match="Cannot create the folder"):
         run(RECIPE, tmp_path / name)
 
 
@@ -255,10 +262,12 @@ def test_a_run_goes_on_with_the_device_that_it_began_with(tmp_path: Path) -> Non
     file = tmp_path / "device.toml"
     DeviceModel.uniform(2, two_qubit_error=0.01).save(file)
     recipe = dataclasses.replace(RECIPE, device=Device(str(file), shots=50, preparation="ideal"))
-    run_module._create(tmp_path / "run", recipe)
-    began_with = run_module._execution(recipe)
+    (tmp_path / "run").mkdir()
+    folder_module.begin(tmp_path / "run", recipe)
+    began_with = recipe.device.execution(recipe.n_wires)
     DeviceModel.uniform(2, two_qubit_error=0.2).save(file)
-    assert run_module._execution(recipe, tmp_path / "run") == began_with != run_module._execution(recipe)
+    kept = folder_module.execution_of(tmp_path / "run", recipe)
+    assert kept == began_with != recipe.device.execution(recipe.n_wires)
 
 
 def test_only_a_run_folder_can_be_resumed(tmp_path: Path) -> None:
@@ -285,6 +294,147 @@ def test_a_run_is_resumed_with_its_own_recipe_only(finished: Finished, other: Re
         run(other, finished.folder, resume=True)
 
 
+def edited(folder: Path, **changes: Any) -> Recipe:
+    """The folder's recipe after somebody has changed `recipe.json`."""
+    path = folder / "recipe.json"
+    plain = json.loads(path.read_text())
+    for name, value in changes.items():
+        *parents, own = name.split("__")
+        part = plain
+        for parent in parents:
+            part = part[parent]
+        part[own] = value
+    path.write_text(json.dumps(plain))
+    return Recipe.from_json(plain)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seed": 4}, r"seed is 4 and was 3\."),
+        ({"outer__learning_rate": 0.01}, r"outer\.learning_rate is 0\.01 and was 0\.05\."),
+        ({"outer__iterations": 8}, r"outer\.iterations is 8 and was 6\..*--iterations"),
+        ({"n_validation": 90, "seed": 1}, r"n_validation is 90 and was 100; seed is 1 and was 3\."),
+        ({"model__fields__angle_range": 1.0}, r"model\.angle_range is 1\.0 and was 6\.28"),
+    ],
+)
+def test_an_edited_recipe_is_refused_by_what_was_edited(
+    finished: Finished, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    folder = finished.copy_to(tmp_path / "run")
+    recipe = edited(folder, **changes)
+    before = {name: (folder / name).read_bytes() for name in files(folder)}
+    with pytest.raises(RunError, match=rf"cannot go on from its checkpoint: {said}"):
+        run(recipe, folder, resume=True)
+    assert before == {name: (folder / name).read_bytes() for name in files(folder)}
+
+
+@pytest.mark.parametrize("part", ["train_images", "train_labels", "test_images", "order"])
+def test_other_data_under_the_same_name_are_refused(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    folder, raw = finished.copy_to(tmp_path / "run"), source("digits").load()
+    if part == "order":
+        other = dataclasses.replace(raw, train_images=raw.train_images[::-1], train_labels=raw.train_labels[::-1])
+    else:
+        values = getattr(raw, part).copy()
+        values.flat[300] = (values.flat[300] + 1) % 10
+        other = dataclasses.replace(raw, **{part: values})
+    monkeypatch.setattr("qdistill.data.Digits.load", lambda *_: other)
+    with pytest.raises(RunError, match="the images or labels of its dataset are others than those it began with"):
+        run(RECIPE, folder, resume=True)
+
+
+def test_another_device_in_the_folder_is_refused(finished: Finished, tmp_path: Path) -> None:
+    folder = finished.copy_to(tmp_path / "run")
+    (folder / CHECKPOINT).unlink()
+    splits = split(source("digits").load(), n_validation=100)
+    DeviceModel.uniform(2, two_qubit_error=0.01).save(folder / "device.toml")
+    course = Course(RECIPE, folder, make_distiller(RECIPE, splits))
+    course._save_checkpoint()
+    DeviceModel.uniform(2, two_qubit_error=0.02).save(folder / "device.toml")
+    with pytest.raises(RunError, match="its device is another than the one it began with"):
+        Course(RECIPE, folder, make_distiller(RECIPE, splits))
+
+
+def test_more_iterations_are_an_option_that_is_recorded(finished: Finished, tmp_path: Path) -> None:
+    """With a constant learning rate, going on to more of them is a run of so many, to the bit."""
+    constant = dataclasses.replace(RECIPE, outer=dataclasses.replace(RECIPE.outer, schedule="constant"))
+    shorter = dataclasses.replace(constant, outer=dataclasses.replace(constant.outer, iterations=4))
+    whole = run(constant, tmp_path / "whole")
+    run(shorter, tmp_path / "run")
+    bundle = run(shorter, tmp_path / "run", resume=True, iterations=6)
+    for name in ("images", "labels", "step_sizes"):
+        assert np.asarray(getattr(bundle.data, name)).tobytes() == np.asarray(getattr(whole.data, name)).tobytes()
+    assert (tmp_path / "run" / METRICS).read_text() == (tmp_path / "whole" / METRICS).read_text()
+    assert Recipe.from_json(json.loads((tmp_path / "run" / "recipe.json").read_text())) == constant
+    change = {"iteration": 4, "name": "outer.iterations", "before": 4, "after": 6}
+    made = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert made["changes"] == [change]
+    assert [session["iteration"] for session in made["sessions"]] == [0, 4]
+    loaded = DistilledDataset.load(tmp_path / "run" / BUNDLE)
+    assert loaded.provenance["changes"] == [change]
+    assert "sessions" not in loaded.provenance, "both were made by the same versions on the same machine"
+    assert Recipe.from_json(loaded.recipe) == constant
+    # From now on the run is one of so many, and can be gone on with as such only.
+    assert run(constant, tmp_path / "run", resume=True).provenance["changes"] == [change]
+    with pytest.raises(ArgumentError, match=r"`iterations` must be at least the 6 that are done in .*run, but was 5"):
+        run(constant, tmp_path / "run", resume=True, iterations=5)
+    with pytest.raises(ArgumentError, match="`iterations` must be left out without `resume`"):
+        run(constant, tmp_path / "other", iterations=5)
+
+
+def test_a_cosine_goes_on_where_that_of_a_longer_run_is(finished: Finished, tmp_path: Path) -> None:
+    folder = finished.copy_to(tmp_path / "run")
+    longer = dataclasses.replace(RECIPE.outer, iterations=8)
+    splits = split(source("digits").load(), n_validation=100)
+    recipe = dataclasses.replace(RECIPE, outer=longer)
+    course = Course(recipe, folder, make_distiller(recipe, splits), change_iterations=True)
+    before, (state, _) = course.state, course.distiller.iterate(course.state)
+    # Adam moves no entry by much more than the learning rate; a cosine of 6 iterations would be at 0.
+    rate = float(longer.learning_rates()(6))
+    assert rate == pytest.approx(0.05 * (1 + np.cos(np.pi * 6 / 8)) / 2)
+    moved = np.abs(np.asarray(state.learned.images - before.learned.images)).max()
+    assert 0.1 * rate < moved < 3 * rate
+
+
+def test_a_run_that_goes_on_elsewhere_says_so(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = finished.copy_to(tmp_path / "run")
+    monkeypatch.setattr(provenance_module, "_processor", lambda: "another processor")
+    bundle = run(RECIPE, folder, resume=True)
+    made = json.loads((folder / "provenance.json").read_text())
+    assert [session["machine"].endswith("another processor") for session in made["sessions"]] == [False, True]
+    assert [session["iteration"] for session in bundle.provenance["sessions"]] == [0, 6]
+    assert "host" not in bundle.provenance["sessions"][0], "bundles are given away"
+    assert bundle.provenance["machine"] == made["sessions"][1]["machine"]
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "said"),
+    [
+        (METRICS, lambda text: text.replace('"loss"', "'loss'", 1), r"Cannot read .*metrics\.jsonl: line 1 is damaged"),
+        (METRICS, lambda text: "3\n" + text, r"metrics\.jsonl: line 1 is damaged: it is no JSON object"),
+        (METRICS, lambda text: text.replace("iteration", "iteratio"), "each line must have the iteration"),
+        (METRICS, lambda text: text.replace('"iteration": 6', '"iteration": "6"'), "each line must have the iteration"),
+        (METRICS, lambda text: "", "it has no line of iteration 6, where the checkpoint stands"),
+        ("time.json", lambda text: text[:10], r"Cannot read .*time\.json"),
+        ("time.json", lambda text: "[1]", r"Cannot read .*time\.json"),
+        ("time.json", lambda text: '{"seconds": "a few"}', r"Cannot read .*time\.json"),
+        ("provenance.json", lambda text: "{}", r"provenance\.json: it must hold a list of sessions"),
+        ("provenance.json", lambda text: '{"sessions": [{}]}', r"provenance\.json: it must hold a list of sessions"),
+    ],
+)
+def test_damaged_files_of_a_run_are_named(
+    finished: Finished, tmp_path: Path, name: str, damage: Callable[[str], str], said: str
+) -> None:
+    folder = finished.copy_to(tmp_path / "run")
+    (folder / name).write_text(damage((folder / name).read_text()))
+    with pytest.raises(RunError, match=said):
+        run(RECIPE, folder, resume=True)
+
+
 def test_a_finished_run_can_be_resumed(finished: Finished, tmp_path: Path) -> None:
     folder, watch = finished.copy_to(tmp_path / "run"), Watch()
     # A crash in the middle of a line, and before that between a line and its checkpoint.
@@ -300,41 +450,138 @@ def test_a_finished_run_can_be_resumed(finished: Finished, tmp_path: Path) -> No
 
 
 KILLED = """
-import os, signal, sys
+import json, os, signal, sys
 from pathlib import Path
 from qdistill.experiments.recipe import Recipe
 from qdistill.experiments.run import run
-import json
+
+how = sys.argv[3]
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
 
 class Kill:
     def begin(self, recipe, iteration, n_seeds): pass
     def iterated(self, iteration, loss):
-        if iteration == 5:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if how == "between" and iteration == 5:
+            kill()
     def reported(self, reports): pass
     def end(self, message): pass
 
+replace, written = Path.replace, []
+
+def replaced(self, target):
+    written.append(Path(target).name)
+    # The metrics have the line of iteration 4 by now, the time that of iteration 2.
+    if how == "in the checkpoint" and written.count("latest.safetensors") == 2:
+        kill()
+    result = replace(self, target)
+    if how == "after the checkpoint" and written.count("latest.safetensors") == 2:
+        kill()
+    return result
+
+Path.replace = replaced
 run(Recipe.from_json(json.loads(sys.argv[1])), Path(sys.argv[2]), observer=Kill())
 """
 
 
-def test_a_run_that_was_killed_ends_alike(finished: Finished, compiled: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "lines", "goes_on_from"),
+    [("between", [2, 4], 4), ("in the checkpoint", [2, 4], 2), ("after the checkpoint", [2, 4], 4)],
+)
+def test_a_run_that_was_killed_ends_alike(
+    finished: Finished, compiled: Path, tmp_path: Path, how: str, lines: list[int], goes_on_from: int
+) -> None:
     folder = tmp_path / "run"
     environment = os.environ | {
         "JAX_COMPILATION_CACHE_DIR": str(compiled),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
     }
-    command = [sys.executable, "-c", KILLED, json.dumps(RECIPE.to_json()), str(folder)]
+    command = [sys.executable, "-c", KILLED, json.dumps(RECIPE.to_json()), str(folder), how]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
-    assert [line["iteration"] for line in read_metrics(folder)] == [2, 4]
+    assert [line["iteration"] for line in read_metrics(folder)] == lines
     assert BUNDLE not in files(folder)
+    assert any(name.endswith(".tmp") for name in files(folder)) == (how == "in the checkpoint")
 
     watch = Watch()
     run(RECIPE, folder, resume=True, observer=watch)
-    assert watch.told[:2] == [("begin", 4), ("iterated", 5)]
+    assert watch.told[:2] == [("begin", goes_on_from), ("iterated", goes_on_from + 1)]
     assert_same_end(folder, finished)
+
+
+BEGUN = """
+import json, os, signal, sys
+from pathlib import Path
+from qdistill.experiments.folder import begin
+from qdistill.experiments.recipe import Recipe
+from qdistill.folders import holding
+
+name, left = sys.argv[3], int(sys.argv[4])
+original = getattr(os, name)
+
+def counted(*arguments, **options):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*arguments, **options)
+
+recipe = Recipe.from_json(json.loads(sys.argv[1]))
+setattr(os, name, counted)
+with holding(Path(sys.argv[2])):
+    begin(Path(sys.argv[2]), recipe)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "left"), [("ftruncate", 0), ("fsync", 0), ("fsync", 1), ("replace", 0), ("unlink", 0)]
+)
+def test_a_folder_whose_making_was_killed_is_free_or_a_run(tmp_path: Path, name: str, left: int) -> None:
+    command = [sys.executable, "-c", BEGUN, json.dumps(RECIPE.to_json()), str(tmp_path / "run"), name, str(left)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    folder = tmp_path / "run"
+    begun = folder_module.is_begun(folder)
+    assert begun == (name == "unlink"), "where only the lock was left to be removed"
+    with holding(folder):
+        if begun:
+            folder_module.check_begun(folder, RECIPE)
+        else:
+            folder_module.begin(folder, RECIPE)
+    assert files(folder) == {"recipe.json"}
+
+
+def test_ctrl_c_where_exceptions_are_lost_still_stops_a_run(finished: Finished, tmp_path: Path) -> None:
+    class Swallows:
+        """Python goes on after what is raised here, as JAX does after what is raised in its callbacks."""
+
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    watch = Watch(3, lambda: Swallows() and None)
+    with pytest.raises(KeyboardInterrupt):
+        run(RECIPE, tmp_path / "run", observer=watch)
+    assert watch.told[-2:] == [("iterated", 3), ("end", "stopped")]
+    assert DistilledDataset.load(tmp_path / "run" / BUNDLE).record.test_accuracy is None
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    run(RECIPE, tmp_path / "run", resume=True)
+    assert_same_end(tmp_path / "run", finished)
+
+
+def test_a_run_whose_folder_was_taken_over_writes_nothing_more(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def taken() -> None:
+        (folder / LOCK).write_text('{"host": "far-away", "process": 1, "since": "now"}')
+
+    with pytest.raises(RunError, match=r"was taken over by process 1 on far-away since now.*nothing more is written"):
+        run(RECIPE, folder, observer=Watch(3, taken))
+    assert [line["iteration"] for line in read_metrics(folder)] == [2]
+    assert BUNDLE not in files(folder)
 
 
 def test_an_interrupted_run_leaves_its_best_and_ends_alike(finished: Finished, tmp_path: Path) -> None:
@@ -444,7 +691,8 @@ def test_seeds_side_by_side_are_the_runs_alone(finished: Finished, tmp_path: Pat
     watch = Watch()
     bundles = run_seeds(RECIPE, [5, 3, 4], tmp_path / "set", observer=watch)
     assert files(tmp_path / "set") == {
-        *(f"seed-{seed}/{name}" for seed in (3, 4, 5) for name in files(finished.folder)), SEEDS, "scores.json",
+        *(f"seed-{seed}/{name}" for seed in (3, 4, 5) for name in files(finished.folder)),
+        *(SEEDS, "recipe.json", "scores.json"),
     }  # fmt: skip
     assert [kind for kind, _ in watch.told[:5]] == ["begin", "iterated", "iterated", "reported", "reported"]
     tensors = load_file(tmp_path / "set" / "seed-3" / BUNDLE)
@@ -523,7 +771,7 @@ def test_a_seed_that_diverges_does_not_stop_the_others(tmp_path: Path, monkeypat
             return super().join([broken, *states[1:]])
 
     shared: list[tuple[int, int]] = []
-    monkeypatch.setattr(course_module, "SideBySide", Poisoned)
+    monkeypatch.setattr(loop_module, "SideBySide", Poisoned)
     monkeypatch.setattr(Course, "share_with", lambda course, n: shared.append((course.recipe.seed, n)))
     recipe = dataclasses.replace(RECIPE, outer=dataclasses.replace(RECIPE.outer, max_rejected=3))
     with pytest.raises(DivergenceError, match=r"3 iterations in a row.*seed-3/bundle\.safetensors \(iteration 3\)"):

@@ -18,6 +18,7 @@ from qdistill.cli.report import command_of
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.experiments.recipe import Recipe, default_recipe
 from qdistill.quantum import Circuit
+from qdistill.report import run_page
 from qdistill.report.page import write_report
 from qdistill.report.run_page import CIRCUIT_FILE
 
@@ -139,3 +140,22 @@ def test_a_huge_provenance_is_counted_and_not_shown(tmp_path):
     assert "and 19,800 more" in page
     assert page.count("<tr>") < 1000
     assert DistilledDataset.load(tmp_path / "b.safetensors").provenance == bundle.provenance
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            [{"iteration": 4, "name": "outer.iterations", "before": 6, "after": 9}],
+            ["first 6", "qdistill distill --resume RUN --iterations 9  # from iteration 4"],
+        ),
+        (None, ["first 9"]),
+        ("foreign", ["first 9"]),
+        ([{"iteration": 4}], ["first 9"]),
+    ],
+)
+def test_a_run_that_went_on_to_more_iterations_says_so(changes, expected):
+    recipe = {"outer": {"iterations": 9}}
+    shown = run_page._commands(lambda r: f"first {r['outer']['iterations']}", recipe, {"changes": changes}, None)
+    assert shown.splitlines() == expected
+    assert recipe == {"outer": {"iterations": 9}}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -85,6 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     encode_whatever_comes()
     forget_plugins()
     code = _answer([argument for argument in arguments if argument != "--debug"], debug)
+    if code == INTERRUPTED and argv is None:
+        # Threads of other libraries may still be waited for. Another Ctrl-C ends that, without their tracebacks.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         with to_standard_output():
             return code

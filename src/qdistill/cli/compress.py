@@ -12,6 +12,8 @@ from tyro.conf import Positional, arg
 from qdistill.cli.output import tell
 from qdistill.cli.shared import BundlePath, Cache, DataDir, accuracies, bundle_file, call, use_compilation_cache
 from qdistill.errors import BundleError, RunError
+from qdistill.files import check_writable
+from qdistill.lock import hold
 
 ROUNDINGS = 16
 """Of which the one with the best validation accuracy is taken: trainings are sensitive to the last bits."""
@@ -41,10 +43,22 @@ def compress(
         compilation_cache: keep compiled programs in the user's cache folder.
     """
     path = bundle_file(bundle)
-    if file.exists():
-        raise RunError(f"The file {file} exists already. Choose another.")
+    _check_new(file)
+    check_writable(file)
     if compilation_cache:
         use_compilation_cache()
+    with hold(file.with_name(f".{file.name}.lock"), file):
+        _check_new(file)
+        _compress(path, file, data_dir)
+    return 0
+
+
+def _check_new(file: Path) -> None:
+    if file.exists():
+        raise RunError(f"The file {file} exists already. Choose another.")
+
+
+def _compress(path: Path, file: Path, data_dir: Path | None) -> None:
     from qdistill.data import source, split
     from qdistill.distill.bundle import DistilledDataset, Record
     from qdistill.evaluate.protocol import measure
@@ -76,4 +90,3 @@ def compress(
     worst = min(accuracy for accuracy, _, _ in trained)
     tell(f"{ROUNDINGS} roundings had validation accuracies of {worst:.2%} to {best:.2%}")
     tell(f"Written: {file}")
-    return 0

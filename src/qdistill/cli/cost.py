@@ -22,7 +22,8 @@ from qdistill.cli.shared import (
     use_compilation_cache,
 )
 from qdistill.errors import ArgumentError, BundleError
-from qdistill.files import write_json
+from qdistill.files import check_writable, write_json
+from qdistill.lock import hold
 
 if TYPE_CHECKING:
     from qdistill.evaluate.savings import Training
@@ -91,7 +92,9 @@ def cost(
         if compilation_cache:
             use_compilation_cache()
         record = home_of(bundle) / f"full-{path.stem}.json"
-        write_json(record, _measure(loaded, data_dir))
+        check_writable(record)
+        with hold(record.with_name(f".{record.name}.lock"), record):
+            write_json(record, _measure(loaded, data_dir))
         say(f"Written: {record}")
     known = None
     if steps is None:

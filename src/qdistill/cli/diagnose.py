@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import platform
 import time
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 from qdistill.cli.output import plain_console, tell, to_standard_output
-from qdistill.cli.shared import DataDir, call, free_folder
+from qdistill.cli.shared import DataDir, call
 from qdistill.errors import ArgumentError, RunError
 from qdistill.fields import check_seed
 from qdistill.files import write_json
+from qdistill.folders import holding, new_folder
 
 if TYPE_CHECKING:
     from qdistill.evaluate.gradients import Point
@@ -72,9 +74,8 @@ def diagnose(
     from qdistill.models import QuantumLeNetArchitecture
     from qdistill.report.diagnosis import DIAGNOSIS_PICTURE, draw_diagnosis
 
-    folder = free_folder("diagnosis") if out is None else out
-    if (folder / DIAGNOSIS).exists():
-        raise RunError(f"The folder {folder} holds a diagnosis already. Choose another with --out.")
+    if out is not None:
+        _check_free(out)
     check_seed(seed)
     raw = source(dataset).load(data_dir)
     if not 1 <= images <= len(raw.train_images):
@@ -92,8 +93,6 @@ def diagnose(
         draws=draws,
         key=jax.random.key(seed),
     )
-    started = time.monotonic()
-    points = _watched(measuring, len(qubits) * len(layers))
     settings = {
         "dataset": dataset,
         "whiten": whiten,
@@ -105,25 +104,30 @@ def diagnose(
         "coefficient_scale": coefficient_scale,
         "seed": seed,
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"Cannot create the folder {folder}: {error.strerror or error}.") from error
-    decays = gradients.decays(points)
-    plain = {
-        "settings": settings,
-        "same_at_start": {name: same for name, same in gradients.OBSERVABLES.items() if name != same},
-        "points": gradients.as_plain(points),
-        "decay_per_qubit": decays,
-        "versions": _versions(),
-        "seconds": round(time.monotonic() - started, 1),
-    }
-    write_json(folder / DIAGNOSIS, plain)
     title = f"Gradients at the start of training: {dataset}, {images} images, {draws} draws"
-    picture = draw_diagnosis(points, title, folder / DIAGNOSIS_PICTURE)
-    _print_table(points, decays)
-    tell(f"Written: {folder / DIAGNOSIS}, {picture}")
+    with new_folder("diagnosis") if out is None else contextlib.nullcontext(out) as folder, holding(folder):
+        _check_free(folder)
+        started = time.monotonic()
+        points = _watched(measuring, len(qubits) * len(layers))
+        decays = gradients.decays(points)
+        plain = {
+            "settings": settings,
+            "same_at_start": {name: same for name, same in gradients.OBSERVABLES.items() if name != same},
+            "points": gradients.as_plain(points),
+            "decay_per_qubit": decays,
+            "versions": _versions(),
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        write_json(folder / DIAGNOSIS, plain)
+        picture = draw_diagnosis(points, title, folder / DIAGNOSIS_PICTURE)
+        _print_table(points, decays)
+        tell(f"Written: {folder / DIAGNOSIS}, {picture}")
     return 0
+
+
+def _check_free(folder: Path) -> None:
+    if (folder / DIAGNOSIS).exists():
+        raise RunError(f"The folder {folder} holds a diagnosis already. Choose another with --out.")
 
 
 def _watched(measuring: Any, total: int) -> list[Point]:

@@ -20,18 +20,18 @@ from qdistill.cli.shared import (
     DataDir,
     accuracies,
     accuracy,
-    free_folder,
-    program,
+    again,
     use_compilation_cache,
     use_cores,
 )
 from qdistill.errors import ArgumentError, DivergenceError, shown
 from qdistill.fields import check_seed
-from qdistill.files import BUNDLE, SCORES, SEEDS, TRACE, parse_json, read_json, read_text
+from qdistill.files import BUNDLE, RECIPE, SCORES, SEEDS, TRACE, parse_json, read_json, read_text
+from qdistill.folders import new_folder
 from qdistill.run_files import SeedScores, read_profile, read_seeds
 
 if TYPE_CHECKING:
-    from qdistill.distill.bundle import Record
+    from qdistill.distill.bundle import DistilledDataset, Record
     from qdistill.experiments.recipe import Device, Recipe
     from qdistill.models import QuantumLeNetArchitecture
 
@@ -51,6 +51,14 @@ _MemoryBudget = Annotated[
         help_behavior_hint="(default: a quarter of the machine's)",
     ),
 ]
+_Iterations = Annotated[
+    int | None,
+    arg(
+        metavar="N",
+        help="with --resume: go on to so many iterations, with the learning rates of a run of so many.",
+        help_behavior_hint="(default: the recipe's)",
+    ),
+]
 _MOST_AT_ONCE = 1000
 """Seeds in one program; each is a network, its images and a run folder."""
 _PROFILE_HELP = "first trace some iterations: a file that opens in Perfetto, and a summary of where the time goes."
@@ -61,13 +69,14 @@ class _Run:
     """What the command line asks `run` or `run_seeds` for."""
 
     recipe: Recipe
-    folder: Path
+    folder: Path | None
     resume: bool
     seeds: tuple[int, ...] | None
     data_dir: Path | None
     compilation_cache: bool
     memory_budget: int | None
     profile: bool = False
+    iterations: int | None = None
 
 
 def run(arguments: list[str]) -> int:
@@ -80,10 +89,16 @@ def run(arguments: list[str]) -> int:
     if asked.seeds is not None:
         use_cores(len(asked.seeds))
 
+    if asked.folder is not None:
+        return _distill(asked, asked.folder)
+    with new_folder(asked.recipe.dataset) as folder:
+        return _distill(asked, folder)
+
+
+def _distill(asked: _Run, folder: Path) -> int:
     from qdistill.experiments import run as experiment
     from qdistill.experiments.progress import ProgressDisplay
 
-    folder = asked.folder
     if asked.profile:
         say("Some iterations are compiled and traced first, which takes about half a minute.")
     try:
@@ -91,6 +106,7 @@ def run(arguments: list[str]) -> int:
             options: dict[str, Any] = {
                 "data_dir": asked.data_dir,
                 "resume": asked.resume,
+                "iterations": asked.iterations,
                 "observer": display,
                 "memory_budget": asked.memory_budget,
             }
@@ -102,11 +118,19 @@ def run(arguments: list[str]) -> int:
         _draw(folder)
         raise
     except KeyboardInterrupt:
+        if not (folder / RECIPE).exists():
+            say("Stopped before anything was written.")
+            return INTERRUPTED
         pictures = _draw(folder)
         if pictures:
             say(f"The best images so far are in {folder}, drawn in {_listed(pictures)}.")
-        say(f"To go on: {program()} distill --resume {folder}")
+        say(f"To go on: {again('distill', '--resume', folder)}")
         return INTERRUPTED
+    _print_result(asked, folder, bundles)
+    return 0
+
+
+def _print_result(asked: _Run, folder: Path, bundles: Sequence[DistilledDataset]) -> None:
     pictures = _draw(folder)
     if asked.profile:
         _print_profile(folder)
@@ -119,8 +143,7 @@ def run(arguments: list[str]) -> int:
     shown = pictures if asked.seeds is None else [pictures[0], folder / "seed-*" / "*.png"]
     for name, value in [*rows, ("pictures", _listed(shown))]:
         tell(f"  {name:<20} {value}")
-    tell(f"Next: {program()} evaluate {folder if asked.seeds is None else folder / f'seed-{asked.seeds[0]}'}")
-    return 0
+    tell(f"Next: {again('evaluate', folder if asked.seeds is None else folder / f'seed-{asked.seeds[0]}')}")
 
 
 def _listed(paths: Sequence[Path]) -> str:
@@ -138,10 +161,11 @@ def _parse_distill(arguments: list[str]) -> _Run:
     from qdistill.models import QuantumLeNetArchitecture
     from qdistill.quantum import Circuit
 
-    what = _find_dataset(arguments, DATASETS)
-    if what is not None and what.endswith(".toml"):
+    place = _find_dataset(arguments, DATASETS)
+    what = None if place is None else arguments[place]
+    if place is not None and what is not None and what.endswith(".toml"):
         default = read_recipe(Path(what))
-        arguments = [default.dataset if argument == what else argument for argument in arguments]
+        arguments = [*arguments[:place], default.dataset, *arguments[place + 1 :]]
     else:
         default = default_recipe("mnist" if what is None else what)
     kinds = architecture_options()
@@ -171,6 +195,7 @@ def _parse_distill(arguments: list[str]) -> _Run:
         ),
         ("out", _option("FOLDER", "run folder to make.", "(default: runs/DATASET-1, -2, ...)"), None),
         ("resume", _option("RUN", "go on with this run, by its own recipe and no other option of it.", ""), None),
+        ("iterations", _Iterations, None),
         ("seeds", _Seeds, None),
         ("data_dir", Annotated[DataDir, arg(help="where the dataset's files lie.")], None),
         ("compilation_cache", Cache, True),
@@ -204,14 +229,17 @@ def _parse_distill(arguments: list[str]) -> _Run:
         chosen["model"] = QuantumLeNetArchitecture(**values)
     chosen["device"] = Device(given.device.name, given.device.shots, given.device.preparation)
     recipe = Recipe(**chosen)
+    if given.iterations is not None:
+        raise ArgumentError(
+            "Argument `iterations` must be given together with --resume only: a new run has --outer.iterations."
+        )
     seeds = None if given.seeds is None else _parse_seeds(given.seeds)
     if seeds is not None and any(argument.partition("=")[0] == "--seed" for argument in arguments):
         raise ArgumentError("Argument `seed` must not be given together with `seeds`.")
     if seeds is not None and given.profile:
         raise ArgumentError("Argument `profile` must not be given together with `seeds`: profile one seed alone.")
-    folder = free_folder(recipe.dataset) if given.out is None else given.out
     budget = _in_bytes(given.memory_budget)
-    return _Run(recipe, folder, False, seeds, given.data_dir, given.compilation_cache, budget, given.profile)
+    return _Run(recipe, given.out, False, seeds, given.data_dir, given.compilation_cache, budget, given.profile)
 
 
 def _with_circuit_option(architecture: QuantumLeNetArchitecture) -> tuple[type, QuantumLeNetArchitecture]:
@@ -309,19 +337,20 @@ def _parse_resume(arguments: list[str]) -> _Run:
     given, others = tyro.cli(_ResumeOptions, args=arguments, prog="qdistill distill", return_unknown_args=True)
     if others:
         raise ArgumentError(
-            f"Argument `{others[0]}` must not be given with --resume: a run goes on by its own recipe. Leave it "
-            "out, or start a new run."
+            f"Argument `{others[0]}` must not be given with --resume: a run goes on by its own recipe, of which only "
+            "the number of iterations can be changed, by --iterations. Leave it out, or start a new run."
         )
     seeds = tuple(read_seeds(given.resume)) if (given.resume / SEEDS).exists() else None
-    own = given.resume if seeds is None else given.resume / f"seed-{seeds[0]}"
-    recipe = recipe_of_run(own)
+    recipe = recipe_of_run(given.resume)
     if given.dataset not in (None, recipe.dataset):
         raise ArgumentError(
             f"Argument `dataset` must be {recipe.dataset!r}, which the run {given.resume} distils, or be left out "
             f"with --resume, but was {given.dataset!r}."
         )
     budget = _in_bytes(given.memory_budget)
-    return _Run(recipe, given.resume, True, seeds, given.data_dir, given.compilation_cache, budget)
+    return _Run(
+        recipe, given.resume, True, seeds, given.data_dir, given.compilation_cache, budget, iterations=given.iterations
+    )
 
 
 @dataclass(frozen=True)
@@ -329,6 +358,7 @@ class _ResumeOptions:
     """Go on with a run."""
 
     resume: Path
+    iterations: int | None = None
     dataset: Annotated[str | None, Positional] = None
     data_dir: DataDir = None
     compilation_cache: Cache = True
@@ -338,15 +368,15 @@ class _ResumeOptions:
 _BEFORE_PATHS = ("--out", "--data-dir", "--device", "--device.name")
 
 
-def _find_dataset(arguments: list[str], known: Iterable[str]) -> str | None:
-    """The dataset or recipe file that the arguments name, wherever it stands."""
+def _find_dataset(arguments: list[str], known: Iterable[str]) -> int | None:
+    """The place of the dataset or recipe file among the arguments, wherever it stands."""
     before = ""
-    for argument in arguments:
+    for place, argument in enumerate(arguments):
         if (argument in known or argument.endswith(".toml")) and before not in _BEFORE_PATHS:
-            return argument
+            return place
         before = argument
     # What stands first can be nothing but a dataset, if a misspelled one.
-    return arguments[0] if arguments and not arguments[0].startswith("-") else None
+    return 0 if arguments and not arguments[0].startswith("-") else None
 
 
 def _find_value(arguments: list[str], option: str, default: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,14 +20,15 @@ from qdistill.cli.shared import (
     Directions,
     Rates,
     accuracy,
+    again,
     bundle_file,
     call,
-    program,
     spsa_directions,
     use_compilation_cache,
 )
 from qdistill.errors import ArgumentError, RunError
 from qdistill.files import SCORES, write_json, write_whole
+from qdistill.folders import holding
 
 if TYPE_CHECKING:
     from qdistill.distill.bundle import DistilledDataset
@@ -44,8 +44,7 @@ def run(arguments: list[str]) -> int:
     """Parse and call; where Ctrl-C ended the training, say how to go on."""
     code = call(execute, arguments)
     if code == INTERRUPTED:
-        again = arguments if "--resume" in arguments else [*arguments, "--resume"]
-        say(f"To go on: {program()} {shlex.join(['execute', *again])}")
+        say(f"To go on: {again('execute', *arguments, *([] if '--resume' in arguments else ['--resume']))}")
     return code
 
 
@@ -97,7 +96,8 @@ def execute(
     from safetensors.numpy import save
 
     from qdistill.backends.evaluators import evaluator
-    from qdistill.backends.execution import Execution, ExecutionSettings
+    from qdistill.backends.execution import Execution
+    from qdistill.backends.execution_plan import ExecutionSettings
     from qdistill.data import source
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.evaluate.protocol import measure
@@ -137,7 +137,7 @@ def execute(
     reached = measure(model, loaded, raw.test_images, raw.test_labels)
     exact = measure(_exact(loaded, execution.n_steps).train(), loaded, raw.test_images, raw.test_labels)
     n = len(raw.test_labels)
-    write_whole(folder / WEIGHTS, save({key: np.asarray(array) for key, array in named_weights(model).items()}))
+    weights = save({key: np.asarray(array) for key, array in named_weights(model).items()})
     scores: dict[str, Any] = {
         "test_accuracy": reached,
         "exact_test_accuracy": exact,
@@ -150,7 +150,9 @@ def execute(
         "seconds": lasted,
         **dataclasses.asdict(execution.settings),
     }
-    write_json(folder / SCORES, scores)
+    with holding(folder):
+        write_whole(folder / WEIGHTS, weights)
+        write_json(folder / SCORES, scores)
     tell(f"{path} on {backend}, {execution.n_steps} of {loaded.inner.total_steps} steps")
     tell(f"  test accuracy      {accuracy(reached, n)}")
     tell(f"  exact simulation   {accuracy(exact, n)}")

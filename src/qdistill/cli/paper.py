@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from qdistill.cli.output import say, tell
-from qdistill.cli.shared import INTERRUPTED, Cache, DataDir, call, use_compilation_cache, use_cores
+from qdistill.cli.shared import INTERRUPTED, Cache, DataDir, again, call, use_compilation_cache, use_cores
 from qdistill.errors import ArgumentError, DivergenceError
 from qdistill.files import read_text
+from qdistill.folders import holding
 
 if TYPE_CHECKING:
     from qdistill.evaluate.protocol import Evaluation
@@ -21,7 +21,7 @@ def run(arguments: list[str]) -> int:
     """Parse and call; where Ctrl-C stopped it, the same command goes on."""
     code = call(paper, arguments)
     if code == INTERRUPTED:
-        say(f"Stopped. To go on: {shlex.join(['qdistill', 'paper', *arguments])}")
+        say(f"Stopped. To go on: {again('paper', *arguments)}")
     return code
 
 
@@ -56,7 +56,7 @@ def paper(
         use_cores()
     from qdistill.experiments import paper as papers
     from qdistill.experiments.progress import ProgressDisplay
-    from qdistill.report.table import GROUPS, write_table
+    from qdistill.report.table import GROUPS
 
     asked = papers.read_table(dataset)
     if list_rows:
@@ -72,27 +72,35 @@ def paper(
         return 0
     command = f"qdistill paper {table} --dataset {dataset}" + (" --from-zoo" if from_zoo else "")
     folder = out or Path("runs", f"{asked.name}-zoo" if from_zoo else asked.name)
+    if from_zoo:
+        with holding(folder):
+            _print_table(papers.replay_zoo(asked, folder, command, data_dir, told=_say_replayed), folder)
+        return 0
     interrupted = False
     diverged: DivergenceError | None = None
-    if from_zoo:
-        content = papers.replay_zoo(asked, folder, command, data_dir, told=_say_replayed)
-    else:
-        try:
-            with ProgressDisplay() as display:
-                papers.run_table(asked, folder, rows=rows, data_dir=data_dir, observer=display, told=say)
-        except KeyboardInterrupt:
-            interrupted = True
-        except DivergenceError as error:
-            # After the table of all other runs.
-            diverged = error
-        content = papers.gather(asked, folder, command)
+    try:
+        with ProgressDisplay() as display:
+            papers.run_table(asked, folder, rows=rows, data_dir=data_dir, observer=display, told=say)
+    except KeyboardInterrupt:
+        interrupted = True
+    except DivergenceError as error:
+        # After the table of all other runs.
+        diverged = error
+    # Other machines may run other rows of it, and gather what there is when they end.
+    with holding(folder, patience=60.0):
+        _print_table(papers.gather(asked, folder, command), folder)
+    if diverged is not None:
+        raise diverged
+    return INTERRUPTED if interrupted else 0
+
+
+def _print_table(content: dict[str, Any], folder: Path) -> None:
+    from qdistill.report.table import write_table
+
     if content["rows"]:
         paths = write_table(folder)
         tell(*read_text(folder / "table.md").splitlines())
         tell("Written: " + ", ".join(str(path) for path in paths))
-    if diverged is not None:
-        raise diverged
-    return INTERRUPTED if interrupted else 0
 
 
 def _say_replayed(name: str, result: Evaluation) -> None:

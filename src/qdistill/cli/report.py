@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from tyro.conf import Positional, arg
 
 from qdistill.cli.output import tell
 from qdistill.cli.plugins import PLUGINS
-from qdistill.cli.shared import Cache, DataDir, call, program, say_which, use_compilation_cache
+from qdistill.cli.shared import Cache, DataDir, again, call, say_which, use_compilation_cache
 from qdistill.errors import ArgumentError
 
 _CIRCUIT_OPTION = "model.ansatz"
@@ -74,7 +73,7 @@ def command_of(plain: Mapping[str, Any], seeds: Sequence[int] = ()) -> str:
     if seeds:
         recipe = dataclasses.replace(recipe, seed=default_recipe(recipe.dataset).seed)
     default = default_recipe(recipe.dataset)
-    words = [*shlex.split(program()), "distill", recipe.dataset]
+    words = ["distill", recipe.dataset]
     if type(recipe.model) is not type(default.model):
         try:
             default = dataclasses.replace(default, model=type(recipe.model)())
@@ -91,7 +90,7 @@ def command_of(plain: Mapping[str, Any], seeds: Sequence[int] = ()) -> str:
         if given is None:
             return _program(seeds)
         words += given
-    return shlex.join([*words, "--seeds", ",".join(str(seed) for seed in seeds)] if seeds else words)
+    return again(*words, *(("--seeds", ",".join(str(seed) for seed in seeds)) if seeds else ()))
 
 
 def _as_words(name: str, value: Any) -> list[str] | None:

@@ -58,9 +58,10 @@ def call(function: Callable[..., int], arguments: list[str]) -> int:
     return tyro.cli(function, args=arguments, prog=f"qdistill {function.__name__}")
 
 
-def program() -> str:
-    """How this program was called, up to the command."""
-    return shlex.join(["qdistill", *(word for path in PLUGINS for word in ("--plugin", str(path)))])
+def again(*words: object) -> str:
+    """A command line to go on with, which a shell takes as it stands, with the plugins of this one."""
+    plugins = [word for path in PLUGINS for word in ("--plugin", str(path))]
+    return shlex.join(["qdistill", *plugins, *(str(word) for word in words)])
 
 
 def use_compilation_cache() -> None:
@@ -94,14 +95,6 @@ def use_cores(most: int | None = None) -> None:
     with contextlib.suppress(RuntimeError):
         n_devices = cores if most is None else min(cores, most)
         jax.config.update("jax_num_cpu_devices", n_devices)  # type: ignore[no-untyped-call]
-
-
-def free_folder(name: str) -> Path:
-    """The first of runs/NAME-1, -2, ... that is not there yet."""
-    number = 1
-    while (folder := Path("runs", f"{name}-{number}")).exists():
-        number += 1
-    return folder
 
 
 def say_which(path: Path) -> None:

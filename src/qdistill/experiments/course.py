@@ -1,122 +1,107 @@
-"""One seed's run from its checkpoint to its end: the loop over its iterations, and what it writes on its way."""
+"""One seed's run from its checkpoint to its end: where it stands, and what it writes on its way."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import datetime
-import importlib.metadata
-import json
-import os
-import platform
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import numpy as np
 
-import qdistill
 from qdistill.data import Splits
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import fraction
 from qdistill.distill.outer import Distiller, IterationReport, Learned, OuterState, Validation
-from qdistill.distill.seeds import SideBySide
 from qdistill.errors import ArgumentError, BundleError, RunError
 from qdistill.evaluate.protocol import measure
-from qdistill.experiments.checkpoint import load_checkpoint, save_checkpoint
+from qdistill.experiments.checkpoint import Belonging, load_checkpoint, read_belonging, save_checkpoint
+from qdistill.experiments.folder import device_digest
+from qdistill.experiments.metrics import Report, append_metrics, cut_metrics
+from qdistill.experiments.provenance import Change, of_bundle, read_sessions, session, write_sessions
 from qdistill.experiments.recipe import Recipe
-from qdistill.files import (
-    BUNDLE,
-    CHECKPOINT,
-    METRICS,
-    SCORES,
-    TIME,
-    read_json,
-    read_json_lines,
-    write_json,
-    write_text,
-)
+from qdistill.files import BUNDLE, CHECKPOINT, RECIPE, SCORES, TIME, read_json, write_json
 from qdistill.models import named_weights
 from qdistill.quantum import ideal
+from qdistill.run_files import read_time
 
-_PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
-
-
-@dataclass(frozen=True)
-class Report:
-    """One line of `metrics.jsonl`.
-
-    Args:
-        iteration: iterations done.
-        loss: mean meta-objective over the accepted iterations since the last line.
-        gradient_norm: mean norm of the meta-gradient over the same.
-        validation_accuracy: of a network trained on the averaged images, a fraction.
-        validation_loss: its mean cross-entropy.
-        coefficient_norm: the norm of the coefficients of all its Hermitians; None without Hermitians.
-        best_validation_accuracy: the highest so far.
-        rejected: rejected iterations so far.
-        step_sizes: of the averaged data, one row a step.
-    """
-
-    iteration: int
-    loss: float | None
-    gradient_norm: float | None
-    validation_accuracy: float
-    validation_loss: float
-    coefficient_norm: float | None
-    best_validation_accuracy: float
-    rejected: int
-    step_sizes: list[list[float]]
-
-
-@runtime_checkable
-class Observer(Protocol):
-    """What watches a run, such as a progress display; where seeds run side by side, all of them at once."""
-
-    def begin(self, recipe: Recipe, iteration: int, n_seeds: int) -> None:
-        """The run begins, or goes on, at this iteration."""
-        ...
-
-    def iterated(self, iteration: int, loss: float) -> None:
-        """An iteration ended; the loss is the mean over the seeds."""
-        ...
-
-    def reported(self, reports: Sequence[Report]) -> None:
-        """A line of metrics was written for each seed that is still going."""
-        ...
-
-    def end(self, message: str) -> None:
-        """The run ended."""
-        ...
+_ITERATIONS = "outer.iterations"
 
 
 class Course:
-    """One seed on its way: its folder, its problem, and where it stands.
+    """One seed on its way: its folder, its problem, and where it stands. Nothing is written before `begin`.
 
     Args:
         recipe: what it follows.
         folder: its run folder.
         distiller: its problem.
         n_courses: how many there are, itself among them: they share the process's time equally.
+        change_iterations: whether the number of iterations may be another than the checkpoint's.
+
+    Raises:
+        RunError: the checkpoint or another file of the folder is damaged, or the checkpoint is of another recipe, other
+            data or another device.
+        ArgumentError: more iterations are done than the recipe has.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, distiller: Distiller, n_courses: int = 1) -> None:
+    def __init__(
+        self, recipe: Recipe, folder: Path, distiller: Distiller, n_courses: int = 1, *, change_iterations: bool = False
+    ) -> None:
         self.recipe, self.folder, self.distiller = recipe, folder, distiller
         self._share, self._started = 1 / n_courses, _now()
         self._earlier = dict.fromkeys(self._started, 0.0)
         if (folder / TIME).exists():
-            self._earlier |= read_json(folder / TIME)
+            self._earlier |= read_time(folder)
         self.state = distiller.start()
+        self._belonging = Belonging(recipe.to_json(), distiller.splits.ordered_digest, device_digest(folder))
+        self._is_changed = False
         if (folder / CHECKPOINT).exists():
-            self.state = load_checkpoint(folder / CHECKPOINT, self.state)
+            self._restore(change_iterations)
         self.iteration = int(self.state.iteration)
+        self._sessions = [*read_sessions(folder), session(self.iteration)]
         self._rejected = int(self.state.rejected)
         self._losses: list[float] = []
         self._norms: list[float] = []
-        _cut_metrics(folder / METRICS, self.iteration)
+
+    def _restore(self, change_iterations: bool) -> None:
+        path = self.folder / CHECKPOINT
+        before = read_belonging(path)
+        different = self._belonging.differences(before)
+        change = different.pop(_ITERATIONS, None) if change_iterations else None
+        if different:
+            raise RunError(_why_not(self.folder, different))
+        self.state = load_checkpoint(path, self.state)
+        changes = before.changes
+        if change is not None:
+            now, then = change
+            done = int(self.state.iteration)
+            if now < done:
+                raise ArgumentError(
+                    f"Argument `iterations` must be at least the {done} that are done in {self.folder}, but was {now}."
+                )
+            changes, self._is_changed = (*changes, Change(done, _ITERATIONS, then, now)), True
+        self._belonging = dataclasses.replace(self._belonging, changes=changes)
+
+    def begin(self) -> None:
+        """Write down that the run goes on from here.
+
+        Raises:
+            RunError: the metrics are damaged, or the folder cannot be written.
+        """
+        (self.folder / CHECKPOINT).parent.mkdir(exist_ok=True)
+        cut_metrics(self.folder, self.iteration)
+        if self._is_changed:
+            self._save_checkpoint()
+        if read_json(self.folder / RECIPE) != self._belonging.recipe:
+            write_json(self.folder / RECIPE, self._belonging.recipe)
+        if not self.ended:
+            # What came out of fewer iterations.
+            (self.folder / SCORES).unlink(missing_ok=True)
+        write_sessions(self.folder, self.recipe.seed, self._sessions, self._belonging.changes)
+
+    def _save_checkpoint(self) -> None:
+        save_checkpoint(self.folder / CHECKPOINT, self.state, self._belonging)
 
     @property
     def diverged(self) -> bool:
@@ -145,8 +130,8 @@ class Course:
         """Measure the state on the validation part, and write a line of metrics and the checkpoint."""
         self.state, measured = self.distiller.validate(self.state)
         line = _report(self.distiller, self.state, measured, self._losses, self._norms)
-        _append(self.folder / METRICS, line)
-        save_checkpoint(self.folder / CHECKPOINT, self.state)
+        append_metrics(self.folder, line)
+        self._save_checkpoint()
         write_json(self.folder / TIME, self.time)
         self._losses, self._norms = [], []
         return line
@@ -173,15 +158,19 @@ class Course:
             BundleError: it cannot.
         """
         try:
-            _bundle(self.recipe, self.distiller, self.state, test=None).check()
+            self._bundle(test=None).check()
         except (BundleError, ArgumentError) as error:
             raise BundleError(f"The bundle of this run could not be written: {error}") from error
 
     def save_bundle(self, *, final: bool) -> DistilledDataset:
         """Write the best images so far; where this is final, also measured on the test set."""
-        bundle = _bundle(self.recipe, self.distiller, self.state, test=self.distiller.splits if final else None)
+        bundle = self._bundle(test=self.distiller.splits if final else None)
         bundle.save(self.folder / BUNDLE)
         return bundle
+
+    def _bundle(self, test: Splits | None) -> DistilledDataset:
+        made = of_bundle(self.recipe.seed, self._sessions, self._belonging.changes)
+        return _bundle(self.recipe, self.distiller, self.state, made, test)
 
     def write_scores(self, bundle: DistilledDataset) -> None:
         """Write what came out, and what it took."""
@@ -201,79 +190,30 @@ def _now() -> dict[str, float]:
     return clocks if jax.default_backend() == "cpu" else clocks | {"gpu_seconds": clocks["seconds"]}
 
 
-def iterate(courses: Sequence[Course], observer: Observer) -> None:
-    """Advance all courses to their ends; an interruption leaves each in the last state that it reached."""
-    program: _Program = _Alone(courses) if len(courses) == 1 else _Together(courses)
-    n_going = len(courses)
-    try:
-        while going := [course for course in courses if not course.ended]:
-            if len(going) < n_going:
-                n_going = len(going)
-                for course in going:
-                    course.share_with(n_going)
-            # After a crash between two checkpoints, the seeds that lag behind catch up first.
-            now = min(course.iteration for course in going)
-            moving = [not course.ended and course.iteration == now for course in courses]
-            reports = program.advance(moving)
-            losses = [float(report.loss) for report, moves in zip(reports, moving, strict=True) if moves]
-            observer.iterated(now + 1, float(np.mean(losses)))
-            looked = [course for course, moves in zip(courses, moving, strict=True) if moves and course.is_due]
-            if looked:
-                program.fetch()
-                observer.reported([course.look() for course in looked])
-                program.store()
-    finally:
-        program.fetch()
+def check_data(folder: Path, splits: Splits) -> None:
+    """Make sure that a run that has ended is of the same data, before its numbers are put beside others.
+
+    Raises:
+        RunError: it is of others.
+    """
+    if (folder / CHECKPOINT).exists() and read_belonging(folder / CHECKPOINT).data != splits.ordered_digest:
+        raise RunError(f"The run in {folder} is of other images or labels of its dataset. Choose a new folder.")
 
 
-class _Program(Protocol):
-    """What advances the courses; their states are their own between `fetch` and `store`."""
-
-    def advance(self, moving: Sequence[bool]) -> Sequence[IterationReport]: ...
-    def fetch(self) -> None: ...
-    def store(self) -> None: ...
-
-
-class _Alone:
-    """A single course, whose state needs no joining."""
-
-    def __init__(self, courses: Sequence[Course]) -> None:
-        (self._course,) = courses
-
-    def advance(self, moving: Sequence[bool]) -> Sequence[IterationReport]:
-        self._course.state, report = self._course.distiller.iterate(self._course.state)
-        self._course.took(report)
-        return [report]
-
-    def fetch(self) -> None:
-        pass
-
-    def store(self) -> None:
-        pass
-
-
-class _Together:
-    """Several courses in one program."""
-
-    def __init__(self, courses: Sequence[Course]) -> None:
-        self._courses = courses
-        self._side_by_side = SideBySide([course.distiller for course in courses])
-        self._joined: OuterState
-        self.store()
-
-    def advance(self, moving: Sequence[bool]) -> Sequence[IterationReport]:
-        self._joined, reports = self._side_by_side.iterate(self._joined, moving)
-        for course, report, moves in zip(self._courses, reports, moving, strict=True):
-            if moves:
-                course.took(report)
-        return reports
-
-    def fetch(self) -> None:
-        for course, state in zip(self._courses, self._side_by_side.part(self._joined), strict=True):
-            course.state = state
-
-    def store(self) -> None:
-        self._joined = self._side_by_side.join([course.state for course in self._courses])
+def _why_not(folder: Path, different: dict[str, tuple[Any, Any]]) -> str:
+    """Which of the things that decide a run were changed under its checkpoint, and what to do."""
+    said = {
+        "data": "the images or labels of its dataset are others than those it began with",
+        "device": "its device is another than the one it began with",
+    }
+    texts = [said.get(name, f"{name} is {now!r} and was {then!r}") for name, (now, then) in sorted(different.items())]
+    text = (
+        f"The run in {folder} cannot go on from its checkpoint: {'; '.join(texts)}. Put that back as it was, or begin "
+        "a new run in another folder."
+    )
+    if _ITERATIONS in different:
+        text += " The number of iterations can be changed: by `iterations`, or --iterations."
+    return text
 
 
 def _report(
@@ -293,7 +233,9 @@ def _report(
     )
 
 
-def _bundle(recipe: Recipe, distiller: Distiller, state: OuterState, test: Splits | None) -> DistilledDataset:
+def _bundle(
+    recipe: Recipe, distiller: Distiller, state: OuterState, provenance: dict[str, Any], test: Splits | None
+) -> DistilledDataset:
     """The best images so far; with `test`, also replayed and measured on the test set."""
     splits = distiller.splits
     looked = bool(state.best_accuracy >= 0)
@@ -308,7 +250,7 @@ def _bundle(recipe: Recipe, distiller: Distiller, state: OuterState, test: Split
         dataset=recipe.dataset,
         data_digest=splits.digest,
         recipe=recipe.to_json(),
-        provenance=provenance(recipe),
+        provenance=provenance,
         record=Record(
             test_accuracy=None,
             n_test=None,
@@ -321,48 +263,3 @@ def _bundle(recipe: Recipe, distiller: Distiller, state: OuterState, test: Split
     accuracy = measure(bundle.train(), bundle, test.test.images, test.test.labels)
     record = dataclasses.replace(bundle.record, test_accuracy=accuracy, n_test=len(test.test))
     return dataclasses.replace(bundle, record=record)
-
-
-def provenance(recipe: Recipe) -> dict[str, Any]:
-    """Where a result comes from: versions, machine, seed."""
-    return {
-        "versions": {
-            "qdistill": qdistill.__version__,
-            **{name: importlib.metadata.version(name) for name in _PACKAGES},
-        },
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {_processor()}",
-        "device": jax.devices()[0].device_kind,
-        "backend": jax.default_backend(),
-        "seed": recipe.seed,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-    }
-
-
-def _processor() -> str:
-    """What the processor calls itself: two machines of as many cores may differ in speed."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "processor unknown"
-
-
-def _append(path: Path, report: Report) -> None:
-    try:
-        with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(json.dumps(dataclasses.asdict(report)) + "\n")
-            file.flush()
-    except OSError as error:
-        raise RunError(f"Cannot write {path}: {error.strerror or error}.") from error
-
-
-def _cut_metrics(path: Path, iteration: int) -> None:
-    """Drop lines that were written after the checkpoint, and a last one that a crash cut short."""
-    kept = [json.dumps(line) + "\n" for line in read_metrics(path.parent) if line["iteration"] <= iteration]
-    write_text(path, "".join(kept))
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's metrics so far; a last line that was cut short is left out."""
-    return read_json_lines(folder / METRICS)

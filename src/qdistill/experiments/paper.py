@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +22,13 @@ from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.baselines import FullTraining, score_full_trainings
 from qdistill.evaluate.cost import training_circuits, work_of
 from qdistill.evaluate.protocol import Evaluation, accuracy_interval, interval, replay
-from qdistill.experiments.course import Observer, provenance
+from qdistill.experiments.loop import Observer
+from qdistill.experiments.provenance import environment, in_a_line, read_sessions, session, write_sessions
 from qdistill.experiments.recipe import Recipe, read_recipe, recipe_of_run
 from qdistill.experiments.run import run_missing
 from qdistill.fields import from_table
 from qdistill.files import (
     FULL_TRAINING,
-    PROVENANCE,
     RECIPE,
     SCORES,
     TABLE,
@@ -39,6 +38,7 @@ from qdistill.files import (
     shipped,
     write_json,
 )
+from qdistill.folders import holding
 from qdistill.models import structure
 from qdistill.quantum import layer_calls
 from qdistill.run_files import read_final_scores, read_results, read_time
@@ -186,27 +186,27 @@ def _run_full(
     told: Callable[[str], None],
 ) -> None:
     """Train on all images, measure, and write the scores; a folder that has them is left alone."""
-    missing = []
     for recipe, folder in zip(recipes, folders, strict=True):
         if not (folder / SCORES).exists():
-            missing.append((recipe, folder))
             continue
         found = (recipe_of_run(folder), from_table(FullTraining, read_json(folder / FULL_TRAINING), FULL_TRAINING))
         if found != (recipe, training):
             raise RunError(f"The folder {folder} is of another recipe or training. Delete it, or choose a new folder.")
+    missing = [(r, f) for r, f in zip(recipes, folders, strict=True) if not (f / SCORES).exists()]
     if not missing:
         return
     first = missing[0][0]
     splits = first.splits(data_dir)
-    many = f"{len(missing)} seeds, {training.steps(len(splits.train)):,} steps each"
-    told(f"Training on all {len(splits.train):,} images of {first.dataset}, {many}...")
-    scores = score_full_trainings(first.model, splits, training, seeds=[recipe.seed for recipe, _ in missing])
-    for (recipe, folder), score in zip(missing, scores, strict=True):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / RECIPE, recipe.to_json())
-        write_json(folder / FULL_TRAINING, dataclasses.asdict(training))
-        write_json(folder / PROVENANCE, {**provenance(recipe), "command": sys.argv})
-        write_json(folder / SCORES, {**dataclasses.asdict(score), "n_test": len(splits.test), "seed": recipe.seed})
+    with holding(*(folder for _, folder in missing)) as locks:
+        many = f"{len(missing)} seeds, {training.steps(len(splits.train)):,} steps each"
+        told(f"Training on all {len(splits.train):,} images of {first.dataset}, {many}...")
+        scores = score_full_trainings(first.model, splits, training, seeds=[recipe.seed for recipe, _ in missing])
+        for (recipe, folder), score, lock in zip(missing, scores, locks, strict=True):
+            lock.check()
+            write_json(folder / RECIPE, recipe.to_json())
+            write_json(folder / FULL_TRAINING, dataclasses.asdict(training))
+            write_sessions(folder, recipe.seed, [session()])
+            write_json(folder / SCORES, {**dataclasses.asdict(score), "n_test": len(splits.test), "seed": recipe.seed})
 
 
 def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
@@ -239,14 +239,7 @@ def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
 
 def made_with(folders: Sequence[Path]) -> list[str]:
     """The machines and versions of some runs, each combination once."""
-    found = [read_json(folder / PROVENANCE) for folder in folders if (folder / PROVENANCE).exists()]
-    return sorted({_in_a_line(one) for one in found})
-
-
-def _in_a_line(made: Mapping[str, Any]) -> str:
-    """A provenance's machine and versions."""
-    versions = [f"{name} {version}" for name, version in made["versions"].items()]
-    return ", ".join([made["machine"], f"Python {made['python']}", *versions])
+    return sorted({in_a_line(one) for folder in folders for one in read_sessions(folder)})
 
 
 def _scores(row: Row, folder: Path) -> dict[int, dict[str, Any]]:
@@ -394,7 +387,7 @@ def replay_zoo(
         "name": table.name,
         "command": command,
         "note": _ZOO_NOTE,
-        "made_with": [_in_a_line(provenance(table.rows[0].recipe))],
+        "made_with": [in_a_line(environment())],
         "rows": rows,
         # The bundles are of different recipes, so that they do not show what the number of steps does.
         "by_steps": [],

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
-from qdistill.experiments.course import Report
+from qdistill.experiments.metrics import Report
 from qdistill.experiments.recipe import Recipe
 
 _WINDOW = 200  # iterations over which the speed is measured

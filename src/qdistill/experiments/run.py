@@ -9,9 +9,9 @@ run side by side have a folder each, `seed-0`, `seed-1`, ..., in one that holds 
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import equinox as eqx
@@ -24,13 +24,20 @@ from qdistill.distill.objective import PerformanceMatching
 from qdistill.distill.outer import Distiller
 from qdistill.errors import ArgumentError, DivergenceError, RunError, shown
 from qdistill.evaluate.protocol import summary
-from qdistill.experiments.course import Course, Observer, Report, iterate, provenance
+from qdistill.experiments.course import Course, check_data
+from qdistill.experiments.folder import begin, check_begun, check_free, execution_of, is_begun
+from qdistill.experiments.loop import Observer, iterate
+from qdistill.experiments.metrics import Report
 from qdistill.experiments.profile import profile
-from qdistill.experiments.recipe import Recipe, recipe_of_run
+from qdistill.experiments.recipe import Recipe
 from qdistill.fields import check_seed
-from qdistill.files import BUNDLE, CHECKPOINT, DEVICE, PROVENANCE, RECIPE, SCORES, SEEDS, read_json, write_json
+from qdistill.files import BUNDLE, RECIPE, SCORES, SEEDS, write_json
+from qdistill.folders import holding
+from qdistill.interrupts import ctrl_c_noted
+from qdistill.lock import Lock
 from qdistill.models import Model
-from qdistill.quantum import DeviceModel, Execution, on_device
+from qdistill.quantum import Execution, on_device
+from qdistill.run_files import read_seeds
 
 
 class _Silent:
@@ -55,6 +62,7 @@ def run(
     *,
     data_dir: Path | None = None,
     resume: bool = False,
+    iterations: int | None = None,
     observer: Observer | None = None,
     memory_budget: int | None = None,
     with_profile: bool = False,
@@ -67,6 +75,10 @@ def run(
         data_dir: where the dataset's files lie; see `qdistill.data`.
         resume: go on from the folder's last checkpoint. The result is that of an uninterrupted run, to the bit
             on the same machine with as many cores.
+        iterations: with `resume`: go on to so many instead of the recipe's. From the checkpoint on the learning rate is
+            that of a run of so many at the same iteration: a cosine schedule that had come to its end rises again to
+            where the longer one is. The folder's recipe is changed, and its provenance and the bundle say from which
+            iteration on.
         observer: is told how it goes.
         memory_budget: bytes for the weights that a long unroll keeps for its meta-gradient (see `distill.memory`);
             by default a share of the machine's memory.
@@ -76,17 +88,26 @@ def run(
         The bundle, as it was saved in the folder.
 
     Raises:
-        RunError: the folder exists, is of another recipe, or cannot be written.
+        RunError: the folder exists, is being written to by another process, is of another recipe, data or device, is
+            damaged, or cannot be written.
+        ArgumentError: `iterations` are fewer than are done, or were given without `resume`.
         BundleError: the bundle cannot be written; the checkpoint is there to resume from.
         DataError: the dataset's files are missing or damaged.
         DivergenceError: too many iterations in a row were not finite; the best bundle so far is in the folder.
         KeyboardInterrupt: passed on after the best bundle so far was saved.
     """
     folder = Path(folder)
-    if not resume:
-        _check_new(folder)
-    how = _How(data_dir, resume, memory_budget, with_profile)
-    (bundle,) = _run([recipe], [folder], how, observer or _Silent())
+    _check_iterations(iterations, resume)
+    check: Callable[[], None] = partial(check_begun, folder, recipe) if resume else partial(check_free, folder)
+    check()
+    splits = recipe.splits(data_dir)  # before the folder is made, so that a run without data leaves nothing behind
+    with holding(folder) as locks:
+        if resume:
+            check()
+        else:
+            begin(folder, recipe)
+        how = _How(splits, locks, observer or _Silent(), iterations, memory_budget, with_profile)
+        (bundle,) = _follow([recipe], [folder], how)
     return bundle
 
 
@@ -97,6 +118,7 @@ def run_seeds(
     *,
     data_dir: Path | None = None,
     resume: bool = False,
+    iterations: int | None = None,
     observer: Observer | None = None,
     memory_budget: int | None = None,
 ) -> list[DistilledDataset]:
@@ -108,6 +130,7 @@ def run_seeds(
         folder: where to; each seed has a run folder of its own in it, as if it had run alone.
         data_dir: see `run`.
         resume: go on from the last checkpoints.
+        iterations: see `run`.
         observer: is told how all of them go.
         memory_budget: bytes, shared by the seeds; see `run`.
 
@@ -122,21 +145,32 @@ def run_seeds(
     folder, seeds = Path(folder), [check_seed(seed, "seeds") for seed in seeds]
     if not seeds or len(set(seeds)) < len(seeds):
         raise ArgumentError(f"Argument `seeds` must be different numbers, one at least, but was {shown(seeds)}.")
+    _check_iterations(iterations, resume)
     recipes = [dataclasses.replace(recipe, seed=seed) for seed in seeds]
     folders = [folder / f"seed-{seed}" for seed in seeds]
     if not resume:
-        _check_new(folder)
-    elif read_json(folder / SEEDS) != seeds:
+        check_free(folder)
+    elif read_seeds(folder) != seeds:
         raise RunError(f"The folder {folder} is of other seeds. Resume it with its own, or choose a new folder.")
-
-    def note() -> None:
-        _make_folder(folder)
-        write_json(folder / SEEDS, seeds)
-
-    how = _How(data_dir, resume, memory_budget)
-    bundles = _run(recipes, folders, how, observer or _Silent(), note)
-    accuracies = [bundle.record.test_accuracy for bundle in bundles]
-    write_json(folder / SCORES, {"seeds": seeds, **summary([a for a in accuracies if a is not None])})
+    else:
+        check_begun(folder, recipe)
+    splits = recipe.splits(data_dir)
+    with holding(folder) as whole:
+        if not resume:
+            check_free(folder)
+            write_json(folder / SEEDS, seeds)
+            begin(folder, recipe)
+        with holding(*folders) as locks:
+            for each, own in zip(recipes, folders, strict=True):
+                # The process may have been killed before it had begun all of them.
+                _begin_or_check(own, each)
+            how = _How(splits, [*whole, *locks], observer or _Silent(), iterations, memory_budget)
+            if iterations is not None:
+                write_json(folder / RECIPE, _with_iterations(recipe, iterations).to_json())
+                (folder / SCORES).unlink(missing_ok=True)
+            bundles = _follow(recipes, folders, how)
+        accuracies = [bundle.record.test_accuracy for bundle in bundles]
+        write_json(folder / SCORES, {"seeds": seeds, **summary([a for a in accuracies if a is not None])})
     return bundles
 
 
@@ -160,58 +194,88 @@ def run_missing(
         RunError, BundleError, DataError, DivergenceError, KeyboardInterrupt: see `run`.
     """
     for recipe, folder in zip(recipes, folders, strict=True):
-        if (folder / RECIPE).exists():
-            _check_recipe(folder, recipe)
-        else:
-            _create(folder, recipe)
+        if is_begun(folder):
+            check_begun(folder, recipe)
     missing = [(r, f) for r, f in zip(recipes, folders, strict=True) if not (f / SCORES).exists()]
-    if missing:
-        _run([r for r, _ in missing], [f for _, f in missing], _How(data_dir, True, None), observer or _Silent())
+    if not missing:
+        return
+    splits = missing[0][0].splits(data_dir)
+    for folder in folders:
+        if (folder / SCORES).exists():
+            check_data(folder, splits)
+    recipes, folders = [recipe for recipe, _ in missing], [folder for _, folder in missing]
+    with holding(*folders) as locks:
+        for recipe, folder in zip(recipes, folders, strict=True):
+            _begin_or_check(folder, recipe)
+        _follow(recipes, folders, _How(splits, locks, observer or _Silent()))
+
+
+def _begin_or_check(folder: Path, recipe: Recipe) -> None:
+    if is_begun(folder):
+        check_begun(folder, recipe)
+    else:
+        begin(folder, recipe)
+
+
+def _check_iterations(iterations: int | None, resume: bool) -> None:
+    if iterations is not None and not resume:
+        raise ArgumentError("Argument `iterations` must be left out without `resume`: a new run has its recipe's.")
+
+
+def _with_iterations(recipe: Recipe, iterations: int | None) -> Recipe:
+    if iterations is None:
+        return recipe
+    return dataclasses.replace(recipe, outer=dataclasses.replace(recipe.outer, iterations=iterations))
 
 
 @dataclass(frozen=True)
 class _How:
-    """What `run` and its like are asked for beside the recipe."""
+    """What `run` and its like have beside recipes and folders."""
 
-    data_dir: Path | None
-    resume: bool
-    memory_budget: int | None
+    splits: Splits
+    locks: Sequence[Lock]
+    observer: Observer
+    iterations: int | None = None
+    memory_budget: int | None = None
     with_profile: bool = False
 
+    def check_locks(self) -> None:
+        """Make sure that the folders are still this process's."""
+        for lock in self.locks:
+            lock.check()
 
-def _run(
-    recipes: Sequence[Recipe],
-    folders: Sequence[Path],
-    how: _How,
-    observer: Observer,
-    note: Callable[[], None] = lambda: None,
-) -> list[DistilledDataset]:
-    """Follow recipes that differ in their seed only, each into its folder."""
-    if how.resume:
-        for recipe, folder in zip(recipes, folders, strict=True):
-            _check_recipe(folder, recipe)
-    splits = recipes[0].splits(how.data_dir)
-    if not how.resume:  # only now, so that a run without data leaves nothing behind
-        note()
-        for recipe, folder in zip(recipes, folders, strict=True):
-            _create(folder, recipe)
-    execution = _execution(recipes[0], folders[0])
-    distillers = make_distillers(recipes, splits, execution=execution, memory_budget=how.memory_budget)
-    n_courses = len(recipes)
-    courses = [Course(*parts, n_courses) for parts in zip(recipes, folders, distillers, strict=True)]
+
+def _follow(recipes: Sequence[Recipe], folders: Sequence[Path], how: _How) -> list[DistilledDataset]:
+    """Follow recipes that differ in their seed only, each in its folder, which is begun and held."""
+    recipes = [_with_iterations(recipe, how.iterations) for recipe in recipes]
+    execution = execution_of(folders[0], recipes[0])
+    distillers = make_distillers(recipes, how.splits, execution=execution, memory_budget=how.memory_budget)
+    courses = [
+        Course(*parts, len(recipes), change_iterations=how.iterations is not None)
+        for parts in zip(recipes, folders, distillers, strict=True)
+    ]
     for course in courses:
         course.check()
+    for course in courses:
+        course.begin()
+    with ctrl_c_noted() as stop:
+        if how.with_profile:
+            profile(courses[0].distiller, courses[0].state, folders[0])
+        how.observer.begin(recipes[0], min(course.iteration for course in courses), len(courses))
+        try:
+            stop.look()
+            iterate(courses, how.observer, between=stop.look, before_writing=how.check_locks)
+        except KeyboardInterrupt:
+            for course in courses:
+                course.save_bundle(final=False)
+            how.observer.end("stopped")
+            raise KeyboardInterrupt from None
+        how.check_locks()
+        return _end(courses, how.observer)
 
-    if how.with_profile:
-        profile(courses[0].distiller, courses[0].state, folders[0])
-    observer.begin(recipes[0], min(course.iteration for course in courses), len(courses))
-    try:
-        iterate(courses, observer)
-    except KeyboardInterrupt:
-        for course in courses:
-            course.save_bundle(final=False)
-        observer.end("stopped")
-        raise KeyboardInterrupt from None
+
+def _end(courses: Sequence[Course], observer: Observer) -> list[DistilledDataset]:
+    """Write what came out."""
     bundles = [course.save_bundle(final=not course.diverged) for course in courses]
     for course, bundle in zip(courses, bundles, strict=True):
         if not course.diverged:
@@ -221,8 +285,8 @@ def _run(
     if diverged:
         places = ", ".join(f"{course.folder / BUNDLE} (iteration {course.iteration})" for course in diverged)
         raise DivergenceError(
-            f"{recipes[0].outer.max_rejected} iterations in a row had a loss or meta-gradient that was not finite, "
-            f"so the run stopped. The best images so far are in {places}. Lower `outer.learning_rate` or "
+            f"{diverged[0].recipe.outer.max_rejected} iterations in a row had a loss or meta-gradient that was not "
+            f"finite, so the run stopped. The best images so far are in {places}. Lower `outer.learning_rate` or "
             "`compression.step_size`, or take fewer `inner.steps`."
         )
     return bundles
@@ -230,7 +294,8 @@ def _run(
 
 def make_distiller(recipe: Recipe, splits: Splits) -> Distiller:
     """The bilevel problem of a recipe."""
-    (distiller,) = make_distillers([recipe], splits, execution=_execution(recipe))
+    execution = None if recipe.device.is_exact else recipe.device.execution(recipe.n_wires)
+    (distiller,) = make_distillers([recipe], splits, execution=execution)
     return distiller
 
 
@@ -267,46 +332,3 @@ def make_distillers(
             )
         )
     return distillers
-
-
-def _execution(recipe: Recipe, folder: Path | None = None) -> Execution | None:
-    """How a recipe's circuits are executed: on the device as the run folder has it, where it has one."""
-    if recipe.device.is_exact:
-        return None
-    if folder is not None and (folder / DEVICE).exists():
-        kept = DeviceModel.from_toml(folder / DEVICE)
-        return Execution(kept, recipe.device.shots, "gaussian", recipe.device.preparation)
-    return recipe.device.execution(recipe.n_wires)
-
-
-def _check_new(folder: Path) -> None:
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise RunError(
-                f"The run folder {folder} exists already. Choose another (--out), or go on with it (--resume, or "
-                "`resume=True`)."
-            )
-    except OSError as error:
-        raise RunError(f"Cannot create the run folder {folder}: {error.strerror or error}.") from error
-
-
-def _check_recipe(folder: Path, recipe: Recipe) -> None:
-    if recipe_of_run(folder) != recipe:
-        raise RunError(f"The run folder {folder} is of another recipe. Resume it with its own, or choose a new folder.")
-
-
-def _create(folder: Path, recipe: Recipe) -> None:
-    _make_folder((folder / CHECKPOINT).parent)
-    write_json(folder / RECIPE, recipe.to_json())
-    execution = _execution(recipe)
-    if execution is not None and execution.device is not None:
-        # The numbers themselves: a name or a file may mean others tomorrow.
-        execution.device.save(folder / DEVICE)
-    write_json(folder / PROVENANCE, {**provenance(recipe), "command": sys.argv})
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"Cannot create the run folder {folder}: {error.strerror or error}.") from error

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from qdistill.distill.zoo import named_or_path
 from qdistill.errors import RunError
-from qdistill.files import BUNDLE, RECIPE, SEEDS, TABLE, write_text
+from qdistill.files import BUNDLE, RECIPE, SEEDS, TABLE, check_writable, write_text
 from qdistill.report import run_page, seeds_page, table_page
 from qdistill.text import printable
 
@@ -48,19 +48,20 @@ def write_report(
         BundleError: the bundle is damaged.
     """
     given, path = Path(path), named_or_path(path)
-    if (path / TABLE).exists():
-        template, context = "table.html.jinja", table_page.gather(path)
-    elif (path / SEEDS).exists():
-        template, context = "seeds.html.jinja", seeds_page.gather(path, command_of)
-    elif path.is_file() or any((path / name).exists() for name in (RECIPE, BUNDLE)):
-        template, context = "run.html.jinja", run_page.gather(path, command_of, data_dir)
-    else:
+    if not path.is_file() and not any((path / name).exists() for name in (TABLE, SEEDS, RECIPE, BUNDLE)):
         raise RunError(
             f"There is nothing to report in {path}: it holds no {RECIPE}, {BUNDLE}, {SEEDS} or {TABLE}. "
             "Name the folder of a run, of several seeds or of a table, or a bundle file."
         )
     if out is None:
         out = Path(f"{given}.html") if path != given else path.with_suffix(".html") if path.is_file() else path / PAGE
+    check_writable(Path(out))
+    if (path / TABLE).exists():
+        template, context = "table.html.jinja", table_page.gather(path)
+    elif (path / SEEDS).exists():
+        template, context = "seeds.html.jinja", seeds_page.gather(path, command_of)
+    else:
+        template, context = "run.html.jinja", run_page.gather(path, command_of, data_dir)
     write_text(Path(out), render(template, context))
     return Path(out)
 

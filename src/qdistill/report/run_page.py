@@ -90,7 +90,7 @@ def gather(path: Path, command_of: Callable[..., str], data_dir: Path | None) ->
         "curves": _curves(lines),
         "recipe": flat(recipe),
         "provenance": flat(provenance),
-        "command": _commands(command_of(recipe), bundle) if recipe else None,
+        "command": _commands(command_of, recipe, provenance, bundle) if recipe else None,
         "circuit": circuit_of(recipe),
         "missing": {"curves": _why_no_curves(folder)},
     }
@@ -103,9 +103,31 @@ def gather(path: Path, command_of: Callable[..., str], data_dir: Path | None) ->
     return context | _replayed(bundle, context["missing"], data_dir, distillation_seconds(file))
 
 
-def _commands(command: str, bundle: DistilledDataset | None) -> str:
-    """What makes the bundle: the distillation, and the rounding where there was one."""
-    return f"{command}\nqdistill compress RUN SMALL.safetensors" if bundle is not None and bundle.eight_bit else command
+def _commands(
+    command_of: Callable[..., str],
+    recipe: dict[str, Any],
+    provenance: Mapping[str, Any],
+    bundle: DistilledDataset | None,
+) -> str:
+    """What makes the bundle: the distillation, other numbers of iterations later on, and a rounding."""
+    changes = _changes(provenance)
+    if changes:
+        recipe = recipe | {"outer": recipe["outer"] | {"iterations": changes[0][1]}}
+    lines = [command_of(recipe)]
+    lines += [f"qdistill distill --resume RUN --iterations {now}  # from iteration {at}" for at, _, now in changes]
+    if bundle is not None and bundle.eight_bit:
+        lines.append("qdistill compress RUN SMALL.safetensors")
+    return "\n".join(lines)
+
+
+def _changes(provenance: Mapping[str, Any]) -> list[tuple[int, int, int]]:
+    """From which iteration on a run had another number of iterations, the number before and the number after."""
+    found = provenance.get("changes")
+    names = ("iteration", "before", "after")
+    whole = isinstance(found, list) and all(
+        isinstance(change, dict) and all(isinstance(change.get(name), int) for name in names) for change in found
+    )
+    return [(change["iteration"], change["before"], change["after"]) for change in found or ()] if whole else []
 
 
 def flat(plain: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -121,6 +143,8 @@ def _rows(plain: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
             yield prefix + name, f"a circuit of {len(value['operations']):,} operations on {value['n_wires']} wires"
         elif isinstance(value, dict) and value:
             yield from _rows(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
+            yield from _rows({str(number): part for number, part in enumerate(value, 1)}, f"{prefix}{name}.")
         else:
             shown = " ".join(str(part) for part in value) if isinstance(value, list) else value
             yield printable(prefix + name, 200), printable(shown, 500)

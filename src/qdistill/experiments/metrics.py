@@ -1,0 +1,90 @@
+"""The course of a run in numbers: `metrics.jsonl`, a line for each look at the validation part."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qdistill.errors import RunError
+from qdistill.files import METRICS, read_json_lines, write_text
+
+
+@dataclass(frozen=True)
+class Report:
+    """One line of `metrics.jsonl`.
+
+    Args:
+        iteration: iterations done.
+        loss: mean meta-objective over the accepted iterations since the last line.
+        gradient_norm: mean norm of the meta-gradient over the same.
+        validation_accuracy: of a network trained on the averaged images, a fraction.
+        validation_loss: its mean cross-entropy.
+        coefficient_norm: the norm of the coefficients of all its Hermitians; None without Hermitians.
+        best_validation_accuracy: the highest so far.
+        rejected: rejected iterations so far.
+        step_sizes: of the averaged data, one row a step.
+    """
+
+    iteration: int
+    loss: float | None
+    gradient_norm: float | None
+    validation_accuracy: float
+    validation_loss: float
+    coefficient_norm: float | None
+    best_validation_accuracy: float
+    rejected: int
+    step_sizes: list[list[float]]
+
+
+def append_metrics(folder: Path, report: Report) -> None:
+    """Write another line.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    path = folder / METRICS
+    try:
+        with path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(dataclasses.asdict(report)) + "\n")
+            file.flush()
+            # The checkpoint that is written next must not be there without its line, whatever fails.
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RunError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics so far; a last line that was cut short is left out.
+
+    Raises:
+        RunError: another line is damaged.
+    """
+    return read_json_lines(folder / METRICS)
+
+
+def cut_metrics(folder: Path, iteration: int) -> None:
+    """Drop the lines that were written after the checkpoint, and a last one that a crash cut short.
+
+    Args:
+        folder: the run folder.
+        iteration: of the checkpoint; 0 where there is none.
+
+    Raises:
+        RunError: a line is damaged, or that of the checkpoint is missing.
+    """
+    path = folder / METRICS
+    lines = read_metrics(folder)
+    places: list[Any] = [line.get("iteration") for line in lines]
+    if not all(isinstance(place, int) for place in places):
+        raise RunError(f"Cannot read {path}: each line must have the iteration that it was written at.")
+    if iteration and iteration not in places:
+        raise RunError(
+            f"Cannot go on with {path}: it has no line of iteration {iteration}, where the checkpoint stands, so it is "
+            "another run's or was changed. Put it back, or begin a new run in another folder."
+        )
+    kept = [json.dumps(line) + "\n" for line, place in zip(lines, places, strict=True) if place <= iteration]
+    write_text(path, "".join(kept))
