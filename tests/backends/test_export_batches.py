@@ -71,3 +71,24 @@ def test_a_circuit_of_qiskits_is_bound_to_one_vector(preparation: Any) -> None:
     exported = to_qiskit(make(AmplitudeEmbedding(2), OBSERVABLES["pauli_z"]), preparation=preparation)
     with pytest.raises(CircuitError, match=r"`features` must be one vector, but had shape \(4, 4\)"):
         exported.bound(np.ones((4, 4)))
+
+
+@pytest.mark.parametrize("preparation", ["template", "gates"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"features": np.ones(5)}, "`features` must be at most 4 values for this embedding, but was 5"),
+        ({"features": np.ones((3, 1))}, "`features` must have at least 2 entries, but had 1"),
+        ({"angles": np.ones(2)}, r"`angles` must have shape \(1,\), but had \(2,\)"),
+        ({"coefficients": np.ones((1, 4))}, r"`coefficients` must have shape \(2, 4\), but had \(1, 4\)"),
+    ],
+)
+def test_arrays_of_another_length_are_refused_by_name(
+    preparation: Any, arguments: dict[str, Any], message: str
+) -> None:
+    reading = Circuit(2, (Operation("RY", (0,), (feature(1),)), Operation("RX", (1,), (weight(0),))))
+    layer = QuantumLayer(AmplitudeEmbedding(2), reading, np.ones(1), OBSERVABLES["hermitian"])
+    exported = to_pennylane(layer, preparation=preparation)
+    qnode = qml.QNode(exported.function, qml.device("default.qubit", wires=2))
+    with pytest.raises(CircuitError, match=message):
+        qnode(**{"features": np.ones(4), **exported.weights, **arguments})

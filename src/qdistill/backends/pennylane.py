@@ -21,7 +21,7 @@ from qdistill.quantum.embedding import AmplitudeEmbedding
 from qdistill.quantum.gates import UNITARY
 from qdistill.quantum.layer import QuantumLayer
 from qdistill.quantum.observable import PauliZ, pauli_strings
-from qdistill.quantum.preparation import embedded, embedded_features
+from qdistill.quantum.preparation import check_n_features, embedded, embedded_features
 
 Preparation = Literal["template", "gates"]
 """How amplitudes are prepared: by the framework's own template, or as RY and CNOT gates."""
@@ -80,6 +80,10 @@ def to_pennylane(layer: QuantumLayer, *, preparation: Preparation = "template") 
         features, angles = _given(qml, "features", features, (1, 2)), _given(qml, "angles", angles, (1,))
         if not isinstance(layer.observable, PauliZ):
             coefficients = _given(qml, "coefficients", coefficients, (2,))
+        _check_shape(qml, "angles", angles, (layer.circuit.n_weights,))
+        if coefficients is not None:
+            _check_shape(qml, "coefficients", coefficients, (len(groups), len(strings)))
+        check_n_features(layer.embedding, layer.circuit, qml.math.shape(features)[-1])
         if template:
             qml.AmplitudeEmbedding(features, wires=range(n), pad_with=0.0, normalize=True)
             read = features
@@ -141,6 +145,12 @@ def _given(qml: Any, name: str, values: Any, axes: tuple[int, ...]) -> Any:
         expected = " or ".join(map(str, axes)) + (" axis" if axes == (1,) else " axes")
         raise CircuitError(f"Argument `{name}` must have {expected}, but had shape {tuple(qml.math.shape(values))}.")
     return values
+
+
+def _check_shape(qml: Any, name: str, values: Any, shape: tuple[int, ...]) -> None:
+    """Raise a CircuitError for an array of another shape than the layer's own."""
+    if tuple(qml.math.shape(values)) != shape:
+        raise CircuitError(f"Argument `{name}` must have shape {shape}, but had {tuple(qml.math.shape(values))}.")
 
 
 def check_preparation(preparation: str) -> None:

@@ -150,7 +150,15 @@ def embedded_features(embedding: Embedding, circuit: Circuit, features: Numbers)
         CircuitError: more features than the embedding takes, fewer than the circuit reads, or not one vector.
     """
     features = one_vector("features", features)
-    n_features = features.size
+    check_n_features(embedding, circuit, features.size)
+    padded = jnp.pad(features, (0, embedding.n_features - features.size))
+    if isinstance(embedding, AmplitudeEmbedding):
+        return jnp.concatenate([preparation_angles(padded), padded[: circuit.n_features]])
+    return padded
+
+
+def check_n_features(embedding: Embedding, circuit: Circuit, n_features: int) -> None:
+    """Raise a CircuitError for more features than an embedding takes, or fewer than its circuit reads."""
     if n_features > embedding.n_features:
         raise CircuitError(
             f"Argument `features` must be at most {embedding.n_features} values for this embedding, but was "
@@ -160,10 +168,6 @@ def embedded_features(embedding: Embedding, circuit: Circuit, features: Numbers)
         raise CircuitError(
             f"Argument `features` must have at least {circuit.n_features} entries, but had {n_features}."
         )
-    padded = jnp.pad(features, (0, embedding.n_features - n_features))
-    if isinstance(embedding, AmplitudeEmbedding):
-        return jnp.concatenate([preparation_angles(padded), padded[: circuit.n_features]])
-    return padded
 
 
 @lru_cache
