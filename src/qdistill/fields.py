@@ -55,7 +55,7 @@ def check_seed(seed: Any, name: str = "seed") -> int:
     return value
 
 
-def from_table(kind: type, table: Any, name: str, *, default: Any = None) -> Any:
+def from_table(kind: type, table: Any, name: str, *, default: Any = None, whole: bool = False) -> Any:
     """A dataclass from a table of its fields, as TOML and JSON have them.
 
     Args:
@@ -63,6 +63,7 @@ def from_table(kind: type, table: Any, name: str, *, default: Any = None) -> Any
         table: the fields by their names.
         name: of the table, which goes before the names of the fields in errors; empty for a whole file.
         default: has the values of the fields that are left out; by default the class has them.
+        whole: no field may be left out, because the table records what was done and a default may be another by now.
 
     Raises:
         ArgumentError: it is no table, or a field is unknown, missing or has a bad value.
@@ -79,7 +80,7 @@ def from_table(kind: type, table: Any, name: str, *, default: Any = None) -> Any
     with under(name):
         if default is None:
             for field in fields.values():
-                if field.name not in table and _is_required(field):
+                if field.name not in table and (whole or _is_required(field)):
                     raise ArgumentError(f"Argument `{field.name}` must be given, but is missing.")
         # Before the class is made: a check of its own, such as a comparison, may fail on a value of another type.
         values = {key: convert(value, hints[key], key, finite=False) for key, value in table.items()}

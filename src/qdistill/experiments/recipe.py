@@ -157,15 +157,14 @@ class Recipe:
         Raises:
             ArgumentError: a field is unknown, missing or has a bad value.
         """
-        # Recipes of version 0.1.0 have no device.
-        values = {"device": {}, **as_table(plain, "recipe")}
+        values = as_table(plain, "recipe")
         for name in ("model", *_PARTS):
             if name not in values:
                 raise ArgumentError(f"Argument `{name}` must be given, but is missing.")
         values["model"] = architecture_from_json(values["model"])
         for name, part in _PARTS.items():
-            values[name] = from_table(part, values[name], name)
-        recipe: Recipe = from_table(cls, values, "")
+            values[name] = from_table(part, values[name], name, whole=True)
+        recipe: Recipe = from_table(cls, values, "", whole=True)
         return recipe
 
 

@@ -68,5 +68,5 @@ def architecture_from_json(plain: Any) -> Architecture:
     kind = ARCHITECTURES[name]
     with under("model"):
         fields = fields_from_json(kind, as_table(table["fields"], "fields"))
-    architecture: Architecture = from_table(kind, fields, "model")
+    architecture: Architecture = from_table(kind, fields, "model", whole=True)
     return architecture
