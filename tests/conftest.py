@@ -22,6 +22,12 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long random damage is tried, and from which seed."""
+    parser.addoption("--fuzz-seconds", type=float, default=60.0, help="for all of tests/test_fuzz.py together")
+    parser.addoption("--fuzz-seed", type=int, default=0)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def few_programs() -> Iterator[None]:
     """Forgets compiled programs after a file, before they are too many.
