@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from qdistill.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from qdistill.backends.from_openqasm import from_openqasm
     from qdistill.backends.from_pennylane import from_pennylane
-    from qdistill.backends.from_qiskit import from_openqasm, from_qiskit
+    from qdistill.backends.from_qiskit import from_qiskit
     from qdistill.backends.openqasm import to_openqasm
     from qdistill.backends.pennylane import to_pennylane
     from qdistill.backends.qiskit import to_qiskit
@@ -45,7 +46,7 @@ _HOMES = {
     "Recipe": "experiments.recipe",
     "TrainingSet": "distill.inner",
     "default_recipe": "experiments.recipe",
-    "from_openqasm": "backends.from_qiskit",
+    "from_openqasm": "backends.from_openqasm",
     "from_pennylane": "backends.from_pennylane",
     "from_qiskit": "backends.from_qiskit",
     "replay": "evaluate.protocol",

@@ -1,8 +1,7 @@
 """A PennyLane quantum function as a `Circuit`.
 
-The function is traced: it is called with JAX arrays that stand for any weights and features, and the angles of the
-gates it queues become one function from those to numbers. Its values and derivatives at a few points say whether each
-angle is ``scale * entry + offset`` of one entry, and with which numbers.
+The function is traced: it is called once with JAX arrays that stand for any weights and features. The gates that it
+queues are taken apart while their angles are traced; how the angles are computed says which polynomials they are.
 """
 
 from __future__ import annotations
@@ -10,58 +9,56 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import operator
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from qdistill.backends.blocks import Block
 from qdistill.backends.extras import require
-from qdistill.backends.standard_gates import standard_gate, unsupported
-from qdistill.errors import ArgumentError, CircuitError
-from qdistill.quantum.angle import Angle, constant, feature, weight
+from qdistill.backends.jaxpr_polynomials import polynomials
+from qdistill.backends.pennylane_gates import GateReader, not_unitary, shown
+from qdistill.backends.polynomials import OUTSIDE, Entry, Unreadable, as_coefficients
+from qdistill.backends.refusals import Place, angle_refused
+from qdistill.errors import ArgumentError, CircuitError, QDistillError
+from qdistill.quantum.angle import Angle, constant
 from qdistill.quantum.circuit import Circuit, Operation
-from qdistill.quantum.gates import UNITARY
-
-_NAMES = {
-    "Hadamard": "h", "PauliX": "x", "PauliY": "y", "PauliZ": "z", "CNOT": "cx", "SX": "sx", "Adjoint(S)": "sdg",
-    "Adjoint(T)": "tdg", "Adjoint(SX)": "sxdg", "PhaseShift": "p", "U1": "u1", "U2": "u2", "U3": "u3",
-    "ControlledPhaseShift": "cp", "CY": "cy", "CH": "ch", "IsingXX": "rxx", "IsingYY": "ryy", "IsingZZ": "rzz",
-    "ISWAP": "iswap", "Toffoli": "ccx", "CCZ": "ccz", "CSWAP": "cswap",
-} | {name: name.lower() for name in ("RX", "RY", "RZ", "Rot", "S", "T", "CZ", "SWAP", "CRX", "CRY", "CRZ")}  # fmt: skip
-"""PennyLane's names for `STANDARD_GATES`. `U2` and `U3` take their angles in the same order as Qiskit's."""
-
-_SILENT = ("Identity", "Barrier", "GlobalPhase", "Snapshot", "WireCut")
-_STATES = ("StatePrep", "AmplitudeEmbedding", "BasisState", "QubitDensityMatrix")
-_POINTS = 3
-"""Random points at which an angle must be what the first point says."""
-
-
-@dataclass(frozen=True)
-class _Queued:
-    """A gate that was queued: its standard name or its matrix, and where it came from."""
-
-    name: str
-    wires: tuple[int, ...]
-    n_angles: int
-    matrix: Any
-    source: str
 
 
 @dataclass(frozen=True)
 class _Arguments:
     """How a quantum function takes its weights and features."""
 
-    weight_shape: tuple[int, ...] | Mapping[str, tuple[int, ...]]
+    shapes: tuple[tuple[int, ...], ...]
+    names: tuple[str, ...] | None
     n_features: int
     features: str | None
 
-    @property
-    def shapes(self) -> list[tuple[int, ...]]:
-        """Of the arrays of weights, in order."""
-        return list(self.weight_shape.values()) if isinstance(self.weight_shape, Mapping) else [self.weight_shape]
+    @classmethod
+    def of(cls, weight_shape: Any, n_features: Any, features: Any) -> _Arguments:
+        """Check and convert what the caller gave."""
+        named = isinstance(weight_shape, Mapping)
+        shapes = tuple(map(_shape, weight_shape.values() if named else [weight_shape]))
+        names = tuple(weight_shape) if named else None
+        if names and not all(isinstance(name, str) for name in names):
+            raise ArgumentError(f"Argument `weight_shape` must have the names of arguments, but has {names}.")
+        (count,) = _sizes([n_features], "n_features", n_features)
+        if features is not None and not isinstance(features, str):
+            raise ArgumentError(f"Argument `features` must be the name of an argument, but was {features!r}.")
+        if features is not None and not count:
+            raise ArgumentError(f"Argument `features` must be given with `n_features` only, but was {features!r}.")
+        if count and features is None and named:
+            raise ArgumentError(
+                "Argument `features` must be the name of the argument that takes the features where `weight_shape` "
+                "has names, but was None."
+            )
+        if names and features in names:
+            raise ArgumentError(f"Argument `features` must be no name of `weight_shape`, but was {features!r}.")
+        return cls(shapes, names, count, features)
 
     @property
     def n_weights(self) -> int:
@@ -69,23 +66,15 @@ class _Arguments:
         return sum(math.prod(shape) for shape in self.shapes)
 
     def check(self, function: Callable[..., Any]) -> None:
-        """Raise an ArgumentError where the sizes are none, or the function cannot be called so."""
-        if self.n_features < 0 or any(size < 0 for shape in self.shapes for size in shape):
+        """Raise an ArgumentError where the function cannot be called so."""
+        if not callable(function):
             raise ArgumentError(
-                f"Argument `weight_shape` must be sizes and `n_features` at least 0, but were {self.weight_shape} and "
-                f"{self.n_features}."
-            )
-        if self.features is not None and not self.n_features:
-            raise ArgumentError(f"Argument `features` must be given with `n_features` only, but was {self.features!r}.")
-        if self.n_features and self.features is None and isinstance(self.weight_shape, Mapping):
-            raise ArgumentError(
-                "Argument `features` must be the name of the argument that takes the features where `weight_shape` "
-                "has names, but was None."
+                f"Argument `quantum_function` must be a function that queues gates, or a QNode, but was {function!r}."
             )
         arrays, named = self.split(np.zeros(self.n_weights + self.n_features))
         try:
             inspect.signature(function).bind(*arrays, **named)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             shown = ", ".join([*("weights", "features")[: len(arrays)], *(f"{name}=..." for name in named)])
             raise ArgumentError(
                 f"Argument `quantum_function` must take the arguments ({shown}), but: {error}. `weight_shape` and "
@@ -100,8 +89,8 @@ class _Arguments:
             arrays.append(vector[used : used + size].reshape(shape))
             used += size
         named = {}
-        if isinstance(self.weight_shape, Mapping):
-            named, arrays = dict(zip(self.weight_shape, arrays, strict=True)), []
+        if self.names is not None:
+            named, arrays = dict(zip(self.names, arrays, strict=True)), []
         if self.n_features and self.features is None:
             arrays.append(vector[used:])
         elif self.features is not None:
@@ -109,36 +98,56 @@ class _Arguments:
         return arrays, named
 
 
+def _shape(value: Any) -> tuple[int, ...]:
+    """A shape; an integer is one of one axis."""
+    return _sizes(value if np.iterable(value) and not isinstance(value, str) else [value], "weight_shape", value)
+
+
+def _sizes(values: Any, name: str, given: Any) -> tuple[int, ...]:
+    """Integers of at least 0."""
+    try:
+        sizes = tuple(operator.index(value) for value in values if not isinstance(value, bool))
+    except TypeError:
+        sizes = ()
+    if len(sizes) != len(values) or any(size < 0 for size in sizes):
+        expected = "sizes such as (2, 3)" if name == "weight_shape" else "an integer of at least 0"
+        raise ArgumentError(f"Argument `{name}` must be {expected}, but was {given!r}.")
+    return sizes
+
+
 def from_pennylane(
     quantum_function: Callable[..., Any],
     n_wires: int,
     *,
-    weight_shape: tuple[int, ...] | Mapping[str, tuple[int, ...]],
+    weight_shape: int | Iterable[int] | Mapping[str, int | Iterable[int]],
     n_features: int = 0,
     features: str | None = None,
 ) -> Circuit:
     """Read a quantum function or a QNode as a circuit.
 
     It is called as ``f(weights)``, or as ``f(weights, features)`` where it reads features, or with these by name.
-    Every angle must be a number, or an affine expression such as ``2 * weights[0, 1] + 0.1`` of one entry. Gates
-    beyond the package's own are taken apart (see `standard_gates`), by PennyLane where it can; templates such as
-    ``qml.StronglyEntanglingLayers`` too. Global phases are left out, and so are the measurements that the function
-    returns: what is measured is the observable of the layer that takes the circuit.
+    Every angle must be a polynomial of the weights and features, such as ``2 * weights[0, 1] * features[0] + 0.1``: how
+    it is computed decides, not its values. Gates beyond the package's own are taken apart (see `standard_gates`), by
+    PennyLane where it can; templates such as ``qml.StronglyEntanglingLayers`` too. The global phase is left out, and so
+    are the measurements that the function returns: what is measured is the observable of the layer that takes the
+    circuit.
 
     Args:
-        quantum_function: queues gates on the wires 0 to n_wires - 1. Of a QNode the function is read, not the
-            device, the shots or the transforms.
+        quantum_function: queues gates on the wires 0 to n_wires - 1. Of a QNode, or a `qml.qnn.TorchLayer` of one, the
+            function is read, not the device, the shots or the transforms. It is called once, with arrays of JAX.
         n_wires: number of qubits.
-        weight_shape: shape of the array of weights that the function takes first. Or the shapes of several arrays by
-            the names of their arguments, as `qml.qnn.TorchLayer` takes them: ``{"weights": (2, 3), "bias": (3,)}``.
-            The circuit's weights are the arrays in that order, each in C order, up to the last entry that is read.
+        weight_shape: shape of the array of weights that the function takes first; an integer for one axis. Or the
+            shapes of several arrays by the names of their arguments, as `qml.qnn.TorchLayer` takes them:
+            ``{"weights": (2, 3), "bias": (3,)}``. The circuit's weights are the arrays in that order, each in C order,
+            up to the last entry that is read.
         n_features: length of the vector of features; 0 for a function of the weights alone.
         features: name of the argument that takes the features; by default they are the second.
 
     Raises:
         MissingExtraError: PennyLane is not installed.
         ArgumentError: sizes that are none, or arguments that the function does not take.
-        CircuitError: a gate, a wire or an angle that a circuit cannot have, or a measurement before the end.
+        CircuitError: a gate, a wire or an angle that a circuit cannot have, a measurement before the end, or a function
+            that fails or asks for the values of its arguments.
 
     Example:
         >>> def ansatz(weights):  # doctest: +SKIP
@@ -150,138 +159,112 @@ def from_pennylane(
         ... )
     """
     qml = require("pennylane", "pennylane")
-    function = quantum_function.func if isinstance(quantum_function, qml.QNode) else quantum_function
-    arguments = _Arguments(weight_shape, n_features, features)
+    function = _function(quantum_function)
+    arguments = _Arguments.of(weight_shape, n_features, features)
     arguments.check(function)
-    n_weights = arguments.n_weights
-    gates: list[_Queued] = []
+    reader = GateReader(qml, Circuit(n_wires).n_wires)
+    blocks: list[Block] = []
 
-    def angles(vector: jax.Array) -> jax.Array:
-        arrays, named = arguments.split(vector)
-        with qml.queuing.AnnotatedQueue() as queue:
-            function(*arrays, **named)
-        operations, _ = qml.queuing.process_queue(queue)
-        gates.clear()
-        values: list[Any] = []
-        for place, operation in enumerate(operations):
-            for gate, parameters in _flatten(qml, operation, place, n_wires):
-                gates.append(gate)
-                values += parameters
-        return jnp.stack([jnp.asarray(v, vector.dtype) for v in values]) if values else jnp.zeros(0, vector.dtype)
+    def numbers(vector: jax.Array) -> list[jax.Array]:
+        operations = _queued(qml, function, arguments, vector)
+        blocks.extend(reader.read(operation, number) for number, operation in enumerate(operations))
+        return reader.traced
 
-    def with_slopes(vector: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return angles(vector), jax.jacfwd(angles)(vector)
-
-    size = n_weights + n_features
-    points = np.random.default_rng(0).normal(scale=3.0, size=(_POINTS, size))
-    _check_indices(qml, function, arguments)
-    with jax.enable_x64(True), _explained():
-        values, slopes = jax.jit(jax.vmap(with_slopes))(jnp.asarray(np.vstack([np.zeros(size), points])))
-    read = _affine(np.asarray(values), np.asarray(slopes), points, gates, n_weights)
-    operations: list[Operation] = []
-    for gate in gates:
-        own, read = read[: gate.n_angles], read[gate.n_angles :]
-        if gate.matrix is not None:
-            operations.append(Operation(UNITARY, gate.wires, matrix=gate.matrix))
-        else:
-            operations += standard_gate(gate.name, gate.wires, own)
+    with _explained():
+        entries = polynomials(numbers, arguments.n_weights + arguments.n_features)
+    for index in reader.zeros:
+        if entries[index]:
+            raise not_unitary(reader.places[index])
+    angles = _Angles(entries, reader.places, arguments)
+    operations = [angles.put_into(operation) for block in blocks for operation in block.operations]
     return Circuit(n_wires, tuple(operations))
 
 
-def _check_indices(qml: Any, function: Callable[..., Any], arguments: _Arguments) -> None:
-    """Refuse a function that reads beyond its arguments: NumPy says so, where JAX takes the last entry instead."""
-    arrays, named = arguments.split(np.full(arguments.n_weights + arguments.n_features, 0.5))
-    try:
-        with qml.queuing.AnnotatedQueue():
-            function(*arrays, **named)
-    except IndexError as error:
-        raise CircuitError(
-            f"Argument `quantum_function` must read no more than weights of the shape {arguments.weight_shape} and "
-            f"{arguments.n_features} features, but {error}."
-        ) from error
-    except Exception:
-        return  # what else goes wrong is told where the function is traced, or is a function for JAX arrays alone
+def _function(quantum_function: Any) -> Any:
+    """The function of a QNode, or of the QNode in a TorchLayer."""
+    node = quantum_function.qnode if type(quantum_function).__name__ == "TorchLayer" else quantum_function
+    return node.func if hasattr(node, "func") and hasattr(node, "device") else node
 
 
-def _flatten(qml: Any, operation: Any, place: int, n_wires: int) -> Iterator[tuple[_Queued, list[Any]]]:
-    """An operation as standard gates with their parameters."""
-    source = f"{place}, {operation.name} on wires {operation.wires.tolist()}"
-    todo = [operation]
-    while todo:
-        now = todo.pop()
-        if now.name in _SILENT:
-            continue
-        if "Measure" in now.name or type(now).__name__ == "Conditional":
-            raise CircuitError(
-                f"Operation {source}, is a mid-circuit measurement or depends on one: a circuit here is unitary, and "
-                "is measured at its end alone."
-            )
-        if now.name in _STATES:
-            raise CircuitError(
-                f"Operation {source}, sets a state. Leave it out, and choose the layer's embedding instead."
-            )
-        wires = now.wires.tolist()
-        if any(type(wire) is not int or not 0 <= wire < n_wires for wire in wires):
-            raise CircuitError(f"Operation {source}, must be on the wires 0 to {n_wires - 1}.")
-        name = _NAMES.get(now.name, "rzz" if now.name == "MultiRZ" else None)
-        if name is not None:
-            yield _Queued(name, tuple(wires), len(now.data), None, source), list(now.data)
-        elif now.name == "QubitUnitary" and len(wires) == 1 and not isinstance(now.data[0], jax.core.Tracer):
-            rows = np.asarray(now.data[0], dtype=complex).tolist()
-            yield _Queued(UNITARY, tuple(wires), 0, tuple(tuple(row) for row in rows), source), []
-        else:
-            todo += reversed(_parts(qml, now, operation, place))
-
-
-def _parts(qml: Any, operation: Any, whole: Any, place: int) -> list[Any]:
-    """What PennyLane takes an operation apart into."""
-    why = ""
-    if operation.has_decomposition:
+def _queued(qml: Any, function: Callable[..., Any], arguments: _Arguments, vector: jax.Array) -> list[Any]:
+    """The operations that a function queues, without the measurements at its end."""
+    arrays, named = arguments.split(vector)
+    operations: list[Any] = []
+    measured = False
+    with qml.queuing.AnnotatedQueue() as queue:
         try:
-            with qml.queuing.QueuingManager.stop_recording():
-                parts: list[Any] = operation.decomposition()
-                return parts
-        except CircuitError:
-            raise
-        except Exception as error:  # whatever a decomposition does that cannot be traced
-            why = f"PennyLane cannot take it apart: {type(error).__name__}"
-    known = [*_NAMES, "MultiRZ", "QubitUnitary on one wire"]
-    raise unsupported(whole.name, place, f"wires {whole.wires.tolist()}", known, why)
+            function(*arrays, **named)
+        except Exception as error:
+            raise _failure(function, error, queue.queue) from error
+    for item in queue.queue:
+        if isinstance(item, qml.measurements.MeasurementProcess):
+            measured = True
+            continue
+        where = f"Operation {Place(len(operations), (shown(item) if hasattr(item, 'wires') else repr(item),))},"
+        if not isinstance(item, qml.operation.Operator):
+            raise CircuitError(f"{where} must be an operation of PennyLane's, but was {type(item).__name__}.")
+        if measured:
+            raise CircuitError(f"{where} must come before the measurements, which end the circuit.")
+        operations.append(item)
+    return operations
+
+
+def _failure(function: Callable[..., Any], error: Exception, queued: list[Any]) -> Exception:
+    """Say what a function did that cannot be traced, and where."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code is code]
+    where = f"in line {lines[-1]} " if lines else ""
+    where += f"after {len(queued)} operations" if queued else "before the first operation"
+    said = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+    if isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError):
+        return CircuitError(
+            "Argument `quantum_function` must queue the same gates whatever its weights and features, and compute "
+            f"angles from them with Python's arithmetic or jax.numpy, but {where} it needs their values ({said})."
+        )
+    return CircuitError(
+        "Argument `quantum_function` must run with arrays of JAX for its weights and features, and compute angles from "
+        f"them with Python's arithmetic or jax.numpy, but {where} it raised {said}"
+    )
 
 
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
-    """Say what a function did that cannot be traced."""
+    """Say what was queued where JAX traces on its own."""
     try:
         yield
-    except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
+    except QDistillError:
+        raise
+    except RecursionError as error:
         raise CircuitError(
-            "Argument `quantum_function` must queue the same gates whatever its weights and features, and compute "
-            "angles from them with Python's arithmetic or jax.numpy, but it needs their values: "
-            f"{str(error).splitlines()[0]}"
+            "Argument `quantum_function` must queue operations that are not so deeply nested."
+        ) from error
+    except (jax.errors.UnexpectedTracerError, jax.errors.JAXTypeError) as error:
+        raise CircuitError(
+            "Argument `quantum_function` must queue its gates outside of functions that JAX traces on its own, such as "
+            "those under jax.jit, jax.vmap or jax.lax.scan; use loops of Python."
         ) from error
 
 
-def _affine(
-    values: np.ndarray, slopes: np.ndarray, points: np.ndarray, gates: list[_Queued], n_weights: int
-) -> list[Angle]:
-    """The angles, from their values and derivatives at zero (the first row) and at the points."""
-    sources = [gate.source for gate in gates for _ in range(gate.n_angles)]
-    angles = []
-    for place, source in enumerate(sources):
-        offset, slope = float(values[0, place]), slopes[0, place]
-        predicted = points @ slope + offset
-        used = np.flatnonzero(slope)
-        same = np.array_equal(slopes[1:, place], np.broadcast_to(slope, points.shape))
-        if len(used) > 1 or not same or not np.allclose(values[1:, place], predicted, rtol=1e-9, atol=1e-9):
+@dataclass(frozen=True)
+class _Angles:
+    """What the numbers are that stand in the blocks as weights."""
+
+    entries: list[Entry]
+    places: list[Place]
+    arguments: _Arguments
+
+    def __getitem__(self, index: int) -> Angle:
+        entry = self.entries[index]
+        if entry is OUTSIDE:
             raise CircuitError(
-                f"Operation {source}, must have angles of the form scale * entry + offset with one entry of the "
-                "weights or of the features, but one of its angles is another function of them."
+                f"Argument `quantum_function` must read no more than weights of the shapes {self.arguments.shapes} and "
+                f"{self.arguments.n_features} features, but operation {self.places[index]}, reads an entry beyond them."
             )
-        if not used.size:
-            angles.append(constant(offset))
-            continue
-        index = int(used[0])
-        entry = weight(index) if index < n_weights else feature(index - n_weights)
-        angles.append(float(slope[index]) * entry + offset)
-    return angles
+        if isinstance(entry, Unreadable):
+            raise angle_refused(self.places[index], entry.reason)
+        return Angle.of(as_coefficients(entry, self.arguments.n_weights))
+
+    def put_into(self, operation: Operation) -> Operation:
+        """The operation with the angles that it reads."""
+        angles = (angle.value(self, ()) for angle in operation.angles)
+        return replace(operation, angles=tuple(a if isinstance(a, Angle) else constant(a) for a in angles))

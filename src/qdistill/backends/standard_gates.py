@@ -1,7 +1,6 @@
 """The gates that other frameworks have and a `Circuit` has not, written in its own.
 
-Every rule is exact; some leave out a global phase, which no expectation value sees. Qiskit's names are the keys,
-because OpenQASM shares them.
+Every rule is exact, global phase included. Qiskit's names are the keys, because OpenQASM shares them.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from qdistill.errors import CircuitError
+from qdistill.backends.blocks import Block, block, joined, toffoli
 from qdistill.quantum.angle import Angle, constant
 from qdistill.quantum.circuit import Operation
 from qdistill.quantum.gates import UNITARY
 
 Wires = tuple[int, ...]
 Angles = tuple[Angle, ...]
-Rule = Callable[[Wires, Angles], list[Operation]]
+Rule = Callable[[Wires, Angles], Block]
 
 
 @dataclass(frozen=True)
@@ -31,104 +30,77 @@ class StandardGate:
 
 
 def _own(name: str) -> Rule:
-    return lambda wires, angles: [Operation(name, wires, angles)]
+    return lambda wires, angles: block(Operation(name, wires, angles))
 
 
 def _fixed(*rows: tuple[complex, complex]) -> Rule:
     first, second = rows
-    return lambda wires, angles: [Operation(UNITARY, wires, matrix=(first, second))]
+    return lambda wires, angles: block(Operation(UNITARY, wires, matrix=(first, second)))
 
 
-def _named(name: str, *wires: int) -> list[Operation]:
+def _named(name: str, *wires: int) -> Block:
     return standard_gate(name, wires, ())
 
 
-def _u(wires: Wires, angles: Angles) -> list[Operation]:
+def _u(wires: Wires, angles: Angles) -> Block:
     """U(theta, phi, lambda) = exp(i (phi + lambda) / 2) RZ(phi) RY(theta) RZ(lambda)."""
     theta, phi, lam = angles
-    return [Operation("Rot", wires, (lam, theta, phi))]
+    return Block((Operation("Rot", wires, (lam, theta, phi)),), (phi + lam) / 2)
 
 
-def _u2(wires: Wires, angles: Angles) -> list[Operation]:
+def _u2(wires: Wires, angles: Angles) -> Block:
     return _u(wires, (constant(math.pi / 2), *angles))
 
 
-def _phase(wires: Wires, angles: Angles) -> list[Operation]:
+def _phase(wires: Wires, angles: Angles) -> Block:
     """P(lambda) = exp(i lambda / 2) RZ(lambda)."""
-    return [Operation("RZ", wires, angles)]
+    return Block((Operation("RZ", wires, angles),), angles[0] / 2)
 
 
-def _controlled_phase(wires: Wires, angles: Angles) -> list[Operation]:
+def _controlled_phase(wires: Wires, angles: Angles) -> Block:
     """CP(lambda): the phase lambda / 2 of CRZ(lambda) given back to the control."""
-    (angle,) = angles
-    return [Operation("RZ", wires[:1], (angle.scaled(0.5),)), Operation("CRZ", wires, angles)]
+    return _phase(wires[:1], (angles[0] / 2,)).then(block(Operation("CRZ", wires, angles)))
 
 
-def _between(before: list[Operation], core: list[Operation], after: list[Operation]) -> list[Operation]:
-    return [*before, *core, *after]
+def _controlled(rule: Rule) -> Rule:
+    return lambda wires, angles: rule(wires[1:], angles).controlled(wires[:1])
 
 
-def _rzz(wires: Wires, angles: Angles) -> list[Operation]:
+def _cu(wires: Wires, angles: Angles) -> Block:
+    """U(theta, phi, lambda) with a phase gamma of its own, under a control."""
+    *turns, gamma = angles
+    return Block((), gamma).then(_u(wires[1:], tuple(turns))).controlled(wires[:1])
+
+
+def _rzz(wires: Wires, angles: Angles) -> Block:
     """exp(-i theta / 2 Z...Z): the parity of the wires is gathered on the last, turned and taken back."""
     chain = [Operation("CNOT", pair) for pair in itertools.pairwise(wires)]
-    return _between(chain, [Operation("RZ", wires[-1:], angles)], chain[::-1])
+    return block(*chain, Operation("RZ", wires[-1:], angles), *reversed(chain))
 
 
-def _rxx(wires: Wires, angles: Angles) -> list[Operation]:
+def _rxx(wires: Wires, angles: Angles) -> Block:
     """H turns Z into X."""
-    basis = [Operation("H", (wire,)) for wire in wires]
-    return _between(basis, _rzz(wires, angles), basis)
+    basis = block(*(Operation("H", (wire,)) for wire in wires))
+    return basis.then(_rzz(wires, angles), basis)
 
 
-def _ryy(wires: Wires, angles: Angles) -> list[Operation]:
+def _ryy(wires: Wires, angles: Angles) -> Block:
     """RX(pi / 2) turns Y into Z."""
-    quarter = [Operation("RX", (wire,), (constant(math.pi / 2),)) for wire in wires]
-    back = [Operation("RX", (wire,), (constant(-math.pi / 2),)) for wire in wires]
-    return _between(quarter, _rzz(wires, angles), back)
+    basis = block(*(Operation("RX", (wire,), (constant(math.pi / 2),)) for wire in wires))
+    return basis.then(_rzz(wires, angles), basis.inverse())
 
 
-def _rzx(wires: Wires, angles: Angles) -> list[Operation]:
-    basis = [Operation("H", wires[1:])]
-    return _between(basis, _rzz(wires, angles), basis)
+def _rzx(wires: Wires, angles: Angles) -> Block:
+    basis = block(Operation("H", wires[1:]))
+    return basis.then(_rzz(wires, angles), basis)
 
 
-def _cy(wires: Wires, angles: Angles) -> list[Operation]:
-    target = wires[1]
-    return _between(_named("sdg", target), _named("cx", *wires), _named("s", target))
+def _iswap(wires: Wires, angles: Angles) -> Block:
+    return joined([*(_named("s", wire) for wire in wires), _named("cz", *wires), _named("swap", *wires)])
 
 
-def _ch(wires: Wires, angles: Angles) -> list[Operation]:
-    """H = RY(pi / 4) Z RY(-pi / 4)."""
-    turns = [[Operation("RY", wires[1:], (constant(sign * math.pi / 4),))] for sign in (-1, 1)]
-    return _between(turns[0], _named("cz", *wires), turns[1])
-
-
-def _iswap(wires: Wires, angles: Angles) -> list[Operation]:
-    phases = [operation for wire in wires for operation in _named("s", wire)]
-    return [*phases, *_named("cz", *wires), *_named("swap", *wires)]
-
-
-def _ccz(wires: Wires, angles: Angles) -> list[Operation]:
-    """Nielsen and Chuang, figure 4.9, without the target's Hadamards."""
-    a, b, c = wires
-    order = [("cx", b, c), ("tdg", c), ("cx", a, c), ("t", c), ("cx", b, c), ("tdg", c), ("cx", a, c), ("t", b),
-             ("t", c), ("cx", a, b), ("t", a), ("tdg", b), ("cx", a, b)]  # fmt: skip
-    return [operation for name, *on in order for operation in _named(str(name), *(int(w) for w in on))]
-
-
-def _ccx(wires: Wires, angles: Angles) -> list[Operation]:
-    basis = _named("h", wires[2])
-    return _between(basis, _ccz(wires, angles), basis)
-
-
-def _cswap(wires: Wires, angles: Angles) -> list[Operation]:
-    control, first, second = wires
-    swap = _named("cx", second, first)
-    return _between(swap, _ccx((control, first, second), angles), swap)
-
-
-def _nothing(wires: Wires, angles: Angles) -> list[Operation]:
-    return []
+def _nothing(wires: Wires, angles: Angles) -> Block:
+    return Block()
 
 
 _T = complex(math.sqrt(0.5), -math.sqrt(0.5))
@@ -162,21 +134,23 @@ STANDARD_GATES: dict[str, StandardGate] = {
     "u": StandardGate(1, 3, _u),
     "cp": StandardGate(2, 1, _controlled_phase),
     "cu1": StandardGate(2, 1, _controlled_phase),
-    "cy": StandardGate(2, 0, _cy),
-    "ch": StandardGate(2, 0, _ch),
+    "cy": StandardGate(2, 0, _controlled(_own("Y"))),
+    "ch": StandardGate(2, 0, _controlled(_own("H"))),
     "rxx": StandardGate(2, 1, _rxx),
     "ryy": StandardGate(2, 1, _ryy),
     "rzz": StandardGate(2, 1, _rzz),
     "rzx": StandardGate(2, 1, _rzx),
     "iswap": StandardGate(2, 0, _iswap),
-    "ccx": StandardGate(3, 0, _ccx),
-    "ccz": StandardGate(3, 0, _ccz),
-    "cswap": StandardGate(3, 0, _cswap),
+    "ccx": StandardGate(3, 0, lambda wires, angles: block(*toffoli(*wires))),
+    "ccz": StandardGate(3, 0, _controlled(_own("CZ"))),
+    "cswap": StandardGate(3, 0, _controlled(_own("SWAP"))),
+    "cu3": StandardGate(2, 3, _controlled(_u)),
+    "cu": StandardGate(2, 4, _cu),
 }
 
 
-def standard_gate(name: str, wires: Iterable[int], angles: Iterable[Angle]) -> list[Operation]:
-    """The operations that a gate stands for, up to a global phase.
+def standard_gate(name: str, wires: Iterable[int], angles: Iterable[Angle]) -> Block:
+    """The operations that a gate stands for.
 
     Args:
         name: a key of `STANDARD_GATES`.
@@ -184,19 +158,3 @@ def standard_gate(name: str, wires: Iterable[int], angles: Iterable[Angle]) -> l
         angles: in the gate's own order.
     """
     return STANDARD_GATES[name].rule(tuple(wires), tuple(angles))
-
-
-def unsupported(gate: str, place: int, wires: object, known: Iterable[str], why: str = "") -> CircuitError:
-    """The error for a gate that cannot be imported.
-
-    Args:
-        gate: what the framework calls it.
-        place: which operation of the circuit it is, counted from 0.
-        wires: what it acts on.
-        known: the names that would have been accepted.
-        why: what the framework said against taking it apart, if anything.
-    """
-    return CircuitError(
-        f"Operation {place}, {gate} on {wires}, cannot be imported{why and f' ({why})'}. The gates that can are "
-        f"{', '.join(sorted(known))}, and what the framework itself takes apart into them."
-    )
