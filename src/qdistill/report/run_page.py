@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from matplotlib.image import imsave
 
 from qdistill.data import source
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.errors import BundleError, DataError, DivergenceError
+from qdistill.errors import ArgumentError, BundleError, DataError, DivergenceError, RunError
 from qdistill.evaluate.change import changes
 from qdistill.evaluate.confusion import confusion
 from qdistill.evaluate.executions import count_executions
@@ -83,6 +83,7 @@ def gather(path: Path, command_of: Callable[..., str], data_dir: Path | None) ->
     if bundle is not None:
         recipe, provenance = recipe or bundle.recipe, provenance or bundle.provenance
     scores = {} if folder is None else read_scores(folder) or {}
+    of = folder / RECIPE if folder is not None and (folder / RECIPE).exists() else file
     context: dict[str, Any] = {
         "title": f"{printable(recipe.get('dataset', 'unknown dataset'), 60)}, {name}",
         "lead": _lead(bundle),
@@ -90,7 +91,7 @@ def gather(path: Path, command_of: Callable[..., str], data_dir: Path | None) ->
         "curves": _curves(lines),
         "recipe": flat(recipe),
         "provenance": flat(provenance),
-        "command": _commands(command_of, recipe, provenance, bundle) if recipe else None,
+        "command": _commands(naming(command_of, of), recipe, provenance, bundle) if recipe else None,
         "circuit": circuit_of(recipe),
         "missing": {"curves": _why_no_curves(folder)},
     }
@@ -111,7 +112,7 @@ def _commands(
 ) -> str:
     """What makes the bundle: the distillation, other numbers of iterations later on, and a rounding."""
     changes = _changes(provenance)
-    if changes:
+    if changes and isinstance(recipe.get("outer"), dict):
         recipe = recipe | {"outer": recipe["outer"] | {"iterations": changes[0][1]}}
     lines = [command_of(recipe)]
     lines += [f"qdistill distill --resume RUN --iterations {now}  # from iteration {at}" for at, _, now in changes]
@@ -128,6 +129,18 @@ def _changes(provenance: Mapping[str, Any]) -> list[tuple[int, int, int]]:
         isinstance(change, dict) and all(isinstance(change.get(name), int) for name in names) for change in found
     )
     return [(change["iteration"], change["before"], change["after"]) for change in found or ()] if whole else []
+
+
+def naming(command_of: Callable[..., str], of: Path) -> Callable[..., str]:
+    """The same, but with the file named where it holds no recipe of this version: a RunError."""
+
+    def named(recipe: Mapping[str, Any], seeds: Sequence[int] = ()) -> str:
+        try:
+            return command_of(recipe, seeds)
+        except ArgumentError as error:
+            raise RunError(f"Cannot read {of}: {error}") from error
+
+    return named
 
 
 def flat(plain: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -8,11 +8,12 @@ from typing import Any
 
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.evaluate.protocol import summary
-from qdistill.files import BUNDLE
+from qdistill.files import BUNDLE, RECIPE
 from qdistill.report.panels import draw_seed_curves
-from qdistill.report.run_page import circuit_of, flat, picture_groups
+from qdistill.report.run_page import circuit_of, flat, naming, picture_groups
 from qdistill.report.style import as_svg, panel
 from qdistill.run_files import read_course, read_recipe_and_provenance, read_scores, read_seeds
+from qdistill.text import printable
 
 
 def gather(folder: Path, command_of: Callable[..., str]) -> dict[str, Any]:
@@ -31,9 +32,10 @@ def gather(folder: Path, command_of: Callable[..., str]) -> dict[str, Any]:
     recipe, provenance = read_recipe_and_provenance(own[0])
     rows = [_row(seed, each) for seed, each in zip(seeds, own, strict=True)]
     scores = summary([row["test_accuracy"] for row in rows if row["test_accuracy"] is not None])
+    dataset = printable(recipe.get("dataset", "unknown dataset"), 60)
     return {
-        "title": f"{recipe['dataset']}, {folder.resolve().name}",
-        "lead": f"{len(seeds)} runs of one recipe on {recipe['dataset']}, which differ in their seed only: in the "
+        "title": f"{dataset}, {folder.resolve().name}",
+        "lead": f"{len(seeds)} runs of one recipe on {dataset}, which differ in their seed only: in the "
         "initial weights, the initial images and the batches.",
         "facts": _facts(scores, rows),
         "rows": rows,
@@ -41,7 +43,7 @@ def gather(folder: Path, command_of: Callable[..., str]) -> dict[str, Any]:
         "images": _images(rows, own),
         "recipe": flat({name: value for name, value in recipe.items() if name != "seed"}),
         "provenance": flat(provenance),
-        "command": command_of(recipe, seeds),
+        "command": naming(command_of, own[0] / RECIPE)(recipe, seeds),
         "circuit": circuit_of(recipe),
         "missing": {
             "curves": "Not every seed has looked at its validation part yet.",
