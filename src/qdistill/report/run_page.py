@@ -340,12 +340,18 @@ def _replayed(
         return shown
     shown["weights"] = _weights(before, after)
     try:
-        raw = bundle.fitted(source(bundle.dataset).load(data_dir))
-    except (DataError, BundleError, ValueError) as error:
+        raw = source(bundle.dataset).load(data_dir)
+    except (DataError, ValueError) as error:
+        dataset, why = printable(bundle.dataset, 60), printable(error, 500)
         missing["confusion"] = (
-            f"The confusion matrix needs the test set of {bundle.dataset}, which is not at hand: {error} Fetch it with "
-            f"`qdistill data {bundle.dataset}`, or name its folder with `--data-dir`, and write the report again."
+            f"The confusion matrix needs the test set of {dataset}, which is not at hand: {why} Fetch it "
+            f"with `qdistill data {dataset}`, or name its folder with `--data-dir`, and write the report again."
         )
+        return shown
+    try:
+        raw = bundle.fitted(raw)
+    except BundleError as error:
+        missing["confusion"] = f"There is no confusion matrix on the test set at hand. {printable(error, 500)}"
         return shown
     counts = confusion(after, bundle, raw.test_images, raw.test_labels)
     return shown | {"confusion": _confusion(counts, bundle)}
