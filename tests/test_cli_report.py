@@ -103,6 +103,7 @@ def test_diagnose_writes_the_numbers_and_a_figure(tmp_path, capsys):
     assert written["same_at_start"] == {"fixed_hermitian": "hermitian"}
     assert (folder / "diagnosis.png").read_bytes().startswith(b"\x89PNG")
     assert "Hermitian, trained or fixed, no residual" in out
+    assert "Variances over the draws" in out
     assert f"x {written['decay_per_qubit'][0]['weights']:.2f}" in out
     assert "2/2: 2 qubits, 1 layers" in err
     assert main(["diagnose", *sizes, "--out", str(folder)]) == 1

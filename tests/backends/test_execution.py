@@ -515,6 +515,37 @@ def test_damaged_results(damage: Callable[[bytes], bytes], tmp_path: Path) -> No
     trained(execution, tmp_path, resume=True)
 
 
+def pickled(good: bytes) -> bytes:
+    """A file whose values would run a program when they are loaded."""
+    with np.load(io.BytesIO(good)) as file:
+        return array_file(parameters=file["parameters"], terms=np.array([{"a": 1}], dtype=object))
+
+
+def with_values(value: Any) -> Callable[[bytes], bytes]:
+    """The file with this in the place of every value."""
+
+    def damage(good: bytes) -> bytes:
+        with np.load(io.BytesIO(good)) as file:
+            return array_file(parameters=file["parameters"], terms=np.full(file["terms"].shape, value))
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [pickled, lambda good: b"foreign", with_values(np.nan), with_values(np.inf), with_values("1"), with_values(1j)],
+    ids=["pickled", "text", "nan", "inf", "strings", "complex"],
+)
+def test_damaged_results_are_no_reason_to_load_them_unsafely(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    execution = Execution(small("hermitian"), settings())
+    trained(execution, tmp_path)
+    first = tmp_path / next(execution.jobs()).file
+    first.write_bytes(damage(first.read_bytes()))
+    with pytest.raises(RunError, match=r"Cannot read .*Delete it to measure it again") as refused:
+        trained(execution, tmp_path, resume=True)
+    assert "pickle" not in str(refused.value)
+
+
 def test_results_of_other_circuits(tmp_path: Path) -> None:
     execution = Execution(small("hermitian"), settings())
     trained(execution, tmp_path)
@@ -650,6 +681,8 @@ def test_the_command(saved: Path, tmp_path: Path, capsys: Any) -> None:
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     circuits = scores["circuits"]
     assert f"{circuits:,} of 50 shots" in out
+    assert "after all 2 steps" in out
+    assert "To go on: the same with --resume, and without --steps" in out
     assert f"{circuits:,} circuits of 50 shots, {circuits * 0.01:,.2f} at 0.01 a circuit" in err
     assert f"{circuits:,} circuits done, 0 left, {circuits * 0.01:,.2f} of {circuits * 0.01:,.2f}, 0 s to go" in err
     assert scores["steps"] == 1

@@ -86,14 +86,19 @@ def read_batch(path: Path, name: str, parameters: np.ndarray, shape: tuple[int, 
     """
     if not path.exists():
         return None
+    again = "Delete it to measure it again."
     try:
         # Opened here, because NumPy leaves a file open that is cut short.
-        with path.open("rb") as opened, np.load(opened) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             before, value = file["parameters"], np.asarray(file[name])
         # What led to these angles was computed again, maybe on another machine.
         same = before.shape == parameters.shape and np.allclose(before, parameters, atol=1e-3)
     except _DAMAGED as error:
-        raise RunError(f"Cannot read {path}: {error}. Delete it to measure it again.") from error
+        # Not in NumPy's words, which advise to load pickles, and so to run what is in them.
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is damaged"
+        raise RunError(f"Cannot read {path}: {why}. {again}") from error
+    if value.dtype.kind not in ("U" if name == "job" else "fiu") or (name != "job" and not np.isfinite(value).all()):
+        raise RunError(f"Cannot read {path}: it holds values that no backend measured. {again}")
     if not same or value.shape != shape:
         raise RunError(f"The results in {path} are of other circuits than those of this execution.")
     return value

@@ -149,6 +149,7 @@ def _print_table(points: Sequence[Point], decays: Sequence[dict[str, Any]]) -> N
     from rich.table import Table
 
     few, many = min(point.n_qubits for point in points), max(point.n_qubits for point in points)
+    tell("Variances over the draws: of the gradient by one of the circuit's weights, and by one of its features.")
     by_case = {(p.observable, p.skip, p.n_layers, p.n_qubits): p for p in points}
     for observable, skip in dict.fromkeys((row["observable"], row["skip"]) for row in decays):
         table = Table(title=f"{_SHOWN[observable]}, {skip}", title_justify="left", box=None, pad_edge=False)

@@ -156,9 +156,12 @@ def execute(
     tell(f"{path} on {backend}, {execution.n_steps} of {loaded.inner.total_steps} steps")
     tell(f"  test accuracy      {accuracy(reached, n)}")
     tell(f"  exact simulation   {accuracy(exact, n)}")
-    tell(f"  recorded           {accuracy(loaded.record.test_accuracy, loaded.record.n_test)}")
+    recorded, total = accuracy(loaded.record.test_accuracy, loaded.record.n_test), loaded.inner.total_steps
+    tell(f"  recorded           {recorded}" + (f" after all {total} steps" if execution.n_steps < total else ""))
     tell(f"  circuits           {execution.circuits:,} of {_shots(shots)}")
     tell(f"  scores             {folder / SCORES}")
+    if execution.n_steps < total:
+        tell("To go on: the same with --resume, and without --steps or with more of them. What is measured is kept.")
     return 0
 
 
