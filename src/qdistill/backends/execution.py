@@ -31,7 +31,7 @@ from qdistill.backends.execution_plan import ExecutionPlan, Job
 from qdistill.backends.measured import Evaluator, MeasuredCircuit
 from qdistill.backends.shifts import Shifts, parameter_shift, spsa
 from qdistill.distill.inner import descend, initial_state
-from qdistill.errors import RunError
+from qdistill.errors import DivergenceError, RunError
 from qdistill.folders import holding
 from qdistill.interrupts import ctrl_c_noted
 from qdistill.models import Model
@@ -108,6 +108,7 @@ class Execution(ExecutionPlan):
         Raises:
             RunError: the backend failed, another process writes to the folder, or its results are damaged or of other
                 circuits. All batches before are kept, and so is the id of a job that a `RemoteEvaluator` has sent.
+            DivergenceError: a weight is not finite after one of the steps.
         """
         with holding(folder) as (lock,), ctrl_c_noted(at_once=True) as stop:
             # Of this very execution, and no longer being begun by another process.
@@ -136,6 +137,11 @@ class Execution(ExecutionPlan):
                 results = (*results, result)
             gradient = gradient_of(weights, static, self.calls, results, images, labels)
             weights, state = descend(inner, weights, state, gradient, data.step_sizes[step])
+            if not all(np.isfinite(weight).all() for weight in jax.tree.leaves(weights)):
+                # Before anything more is paid for.
+                raise DivergenceError(
+                    f"The training is no longer finite after step {step + 1} of {inner.total_steps}, so it was stopped."
+                )
         trained: Model = eqx.combine(weights, static)
         return trained
 

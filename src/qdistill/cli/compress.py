@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from operator import itemgetter
 from pathlib import Path
@@ -11,7 +12,7 @@ from tyro.conf import Positional, arg
 
 from qdistill.cli.output import tell
 from qdistill.cli.shared import BundlePath, Cache, DataDir, accuracies, bundle_file, call, use_compilation_cache
-from qdistill.errors import BundleError, RunError
+from qdistill.errors import BundleError, DivergenceError, RunError
 from qdistill.files import check_writable
 from qdistill.lock import hold
 
@@ -62,19 +63,28 @@ def _compress(path: Path, file: Path, data_dir: Path | None) -> None:
     from qdistill.data import source, split
     from qdistill.distill.bundle import DistilledDataset, Record
     from qdistill.evaluate.protocol import measure
-    from qdistill.experiments.recipe import Recipe
+    from qdistill.evaluate.rounding import checked
 
     loaded = DistilledDataset.load(path)
-    if not loaded.recipe:
-        raise BundleError("The bundle holds no recipe, so its validation part is not known.")
-    n_validation = Recipe.from_json(loaded.recipe).n_validation
-    splits = split(loaded.fitted(source(loaded.dataset).load(data_dir)), n_validation=n_validation)
+    n_validation = loaded.record.n_validation
+    if n_validation is None:
+        raise BundleError("The bundle does not say how many images its validation part has, by which to choose.")
+    raw = source(loaded.dataset).load(data_dir)
+    if loaded.made_from(raw) is False:
+        raise BundleError(
+            f"The bundle was made from other data than {loaded.dataset} now is, so it cannot be measured as it was."
+        )
+    splits = split(loaded.fitted(raw), n_validation=n_validation)
     trained = []
     for seed in (None, *range(ROUNDINGS - 1)):
         rounded = loaded.in_eight_bits(seed)
-        model = rounded.train()
-        accuracy = measure(model, rounded, splits.validation.images, splits.validation.labels)
-        trained.append((accuracy, rounded, model))
+        # Another training may leave what is finite though the bundle's own does not.
+        with contextlib.suppress(DivergenceError):
+            model = rounded.train()
+            accuracy = measure(model, rounded, splits.validation.images, splits.validation.labels)
+            trained.append((accuracy, rounded, model))
+    if not trained:
+        raise DivergenceError(f"The training on none of {ROUNDINGS} roundings stays finite.")
     best, small, model = max(trained, key=itemgetter(0))
     record = Record(
         test_accuracy=measure(model, small, splits.test.images, splits.test.labels),
@@ -82,11 +92,13 @@ def _compress(path: Path, file: Path, data_dir: Path | None) -> None:
         validation_accuracy=best,
         n_validation=len(splits.validation),
     )
-    dataclasses.replace(small, record=record).save(file)
+    checked(dataclasses.replace(small, record=record), splits.validation, splits.test).save(file)
     for name, where, each in (("before", path, loaded.record), ("now", file, record)):
         tell(f"{name}: {where.stat().st_size / 1024:,.0f} KiB")
         for what, value in accuracies(each):
             tell(f"  {what:<20} {value}")
     worst = min(accuracy for accuracy, _, _ in trained)
-    tell(f"{ROUNDINGS} roundings had validation accuracies of {worst:.2%} to {best:.2%}")
+    tell(
+        f"{len(trained)} of {ROUNDINGS} roundings stay finite, with validation accuracies of {worst:.2%} to {best:.2%}"
+    )
     tell(f"Written: {file}")

@@ -17,6 +17,7 @@ from qdistill.cli.shared import (
     bundle_file,
     call,
     home_of,
+    rerun,
     use_compilation_cache,
 )
 from qdistill.errors import ArgumentError
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.evaluate.noisy import NoisyPoint
-    from qdistill.evaluate.protocol import Evaluations
+    from qdistill.evaluate.protocol import Evaluation, Evaluations
     from qdistill.quantum import DeviceModel, Execution
+
+NOT_REPRODUCED = 3
+"""The exit code of a replay that misses its record by more than its tolerance."""
 
 CURVE = "noise.png"
 """Where the figure of a curve goes, beside the bundle."""
@@ -48,6 +52,7 @@ def evaluate(
     preparation: Literal["exact", "approximate", "ideal"] | None = None,
     draws: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 10, of a curve 3)")] = None,
     seed: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 0)")] = None,
+    float64: Annotated[bool, FlagCreatePairsOff] = False,
     curve: Annotated[bool, FlagCreatePairsOff] = False,
     out: Annotated[
         Path | None, arg(metavar="FILE.png", help_behavior_hint="(default: noise.png, with --curve)")
@@ -61,6 +66,8 @@ def evaluate(
     With --shots or --device, the whole replay is executed with noise: every expectation value of the training, of the
     shifted circuits that its gradients take on hardware, and of the test.
 
+    The exit code is 3 where the replay gives another accuracy than was recorded, by more than rounding can.
+
     Args:
         bundle: a bundle file, the folder of a run, or a name of the zoo.
         initialisations: replay from so many random initial networks that the bundle was not distilled for.
@@ -69,6 +76,7 @@ def evaluate(
         preparation: noise of the state preparation on the device; exact by default, approximate is faster.
         draws: independent replays, each with shots of its own.
         seed: decides the shots, or the initial networks.
+        float64: replay in double precision too, and say how many test images get another class there.
         curve: draw the accuracy against the shots and, with a device, against a factor on its error rates.
         out: where to draw the curve.
         data_dir: where the dataset's files lie.
@@ -76,6 +84,10 @@ def evaluate(
         compilation_cache: keep compiled programs in the user's cache folder.
     """
     noisy = shots is not None or device is not None or curve
+    if float64 and (noisy or initialisations is not None):
+        raise ArgumentError(
+            "Argument `float64` must be left out with `shots`, `device`, `curve` and `initialisations`."
+        )
     if initialisations is not None and noisy:
         raise ArgumentError("Argument `initialisations` must be left out with `shots`, `device` and `curve`.")
     for name, value in {"preparation": preparation, "draws": draws}.items():
@@ -100,6 +112,8 @@ def evaluate(
     loaded = DistilledDataset.load(path)
     if initialisations is not None:
         return _unknown(loaded, path, initialisations, drawn_by, data_dir, as_json)
+    if float64:
+        return _in_float64(loaded, path, data_dir, as_json)
     if not noisy:
         return _exact(loaded, path, data_dir, as_json)
     import jax
@@ -134,13 +148,54 @@ def _exact(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_json:
 
     result = replay(loaded, data_dir=data_dir)
     if as_json:
-        tell_json({"bundle": str(path), "dataset": loaded.dataset, **dataclasses.asdict(result)})
+        plain = {"bundle": str(path), "dataset": loaded.dataset, "reproduced": result.reproduced}
+        tell_json({**plain, **dataclasses.asdict(result)})
+    else:
+        tell(f"{path} on the test set of {loaded.dataset}")
+        tell(f"  test accuracy      {accuracy(result.test_accuracy, result.n_test)}")
+        tell(f"  recorded           {accuracy(result.recorded_test_accuracy, loaded.record.n_test)}")
+    return _compared(result)
+
+
+def _compared(result: Evaluation) -> int:
+    """Say, beside the result, whether the record was met; the exit code."""
+    if result.same_data is False:
+        say(
+            "This is not the data that the bundle was made from: images, labels, classes or their number differ. The "
+            "recorded accuracy is of the other data and not compared."
+        )
+    if result.reproduced is not False:
         return 0
-    recorded = result.recorded_test_accuracy
-    tell(f"{path} on the test set of {loaded.dataset}")
-    tell(f"  test accuracy      {accuracy(result.test_accuracy, result.n_test)}")
-    tell(f"  recorded           {accuracy(recorded, loaded.record.n_test)}")
-    return 0
+    say(
+        f"The replay does not give the recorded accuracy: {result.test_accuracy:.2%} instead of "
+        f"{result.recorded_test_accuracy:.2%}, where up to {result.tolerance:.2%} to either side could be rounding."
+    )
+    return NOT_REPRODUCED
+
+
+def _in_float64(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_json: bool) -> int:
+    from qdistill.data import Labelled, source
+    from qdistill.evaluate.protocol import Evaluation, tolerance_of
+    from qdistill.evaluate.rounding import rounding
+
+    raw = source(loaded.dataset).load(data_dir)
+    test = Labelled(loaded.fitted(raw).test_images, raw.test_labels)
+    (found,) = rounding(loaded, test, draws=0)
+    recorded, checked = loaded.record, None if loaded.rounding is None else loaded.rounding.test
+    same = loaded.made_from(raw)
+    result = Evaluation(found.accuracy, recorded.test_accuracy, found.n, same, tolerance_of(loaded))
+    if as_json:
+        plain = {"bundle": str(path), "dataset": loaded.dataset, "reproduced": result.reproduced}
+        then = {"float64": dataclasses.asdict(found.float64)}
+        before = None if checked is None else dataclasses.asdict(checked.float64)
+        tell_json({**plain, **dataclasses.asdict(result), **then, "recorded_float64": before})
+    else:
+        tell(f"{path} on the test set of {loaded.dataset}")
+        tell(f"  test accuracy      {accuracy(found.accuracy, found.n)}")
+        tell(f"  recorded           {accuracy(recorded.test_accuracy, recorded.n_test)}")
+        tell(f"  in float64         {rerun(found.float64, found.n)}")
+        tell(f"  recorded           {'not measured' if checked is None else rerun(checked.float64, checked.n)}")
+    return _compared(result)
 
 
 def _unknown(loaded: DistilledDataset, path: Path, count: int, seed: int, data_dir: Path | None, as_json: bool) -> int:
@@ -228,9 +283,13 @@ def _shots(shots: int | None) -> str:
 
 
 def _spread(result: Evaluations) -> str:
-    draws = len(result.test_accuracies)
+    draws, lost = len(result.test_accuracies), ""
+    if result.diverged:
+        lost = f"{result.diverged} of {draws + result.diverged} trainings did not stay finite and are left out"
+    if result.mean is None:
+        return f"none: {lost.removesuffix(' and are left out')}"
     text = f"{result.mean:.2%} (n = {result.n_test:,}" + (f", {draws} draws" if draws > 1 else "")
-    if result.interval is None:
-        return text + ")"
-    low, high = result.interval
-    return f"{text}, 95 % interval {low:.2%} to {high:.2%})"
+    if result.interval is not None:
+        low, high = result.interval
+        text += f", 95 % interval {low:.2%} to {high:.2%}"
+    return f"{text}){f'; {lost}' if lost else ''}"

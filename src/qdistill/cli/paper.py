@@ -104,4 +104,5 @@ def _print_table(content: dict[str, Any], folder: Path) -> None:
 
 
 def _say_replayed(name: str, result: Evaluation) -> None:
-    say(f"{name}: {result.test_accuracy:.2%}, recorded {result.recorded_test_accuracy:.2%}")
+    missed = ", which is more than rounding" if result.reproduced is False else ""
+    say(f"{name}: {result.test_accuracy:.2%}, recorded {result.recorded_test_accuracy:.2%}{missed}")

@@ -20,7 +20,7 @@ from qdistill.errors import ArgumentError, RunError, did_you_mean
 from qdistill.files import BUNDLE, SEEDS
 
 if TYPE_CHECKING:
-    from qdistill.distill.bundle import Record
+    from qdistill.distill.record import Record, Rerun
 
 INTERRUPTED = 130
 """What a shell reports of a program that Ctrl-C ended."""
@@ -147,3 +147,9 @@ def accuracies(record: Record) -> list[tuple[str, str]]:
         ("test accuracy", accuracy(record.test_accuracy, record.n_test)),
         ("validation accuracy", accuracy(record.validation_accuracy, record.n_validation)),
     ]
+
+
+def rerun(found: Rerun, n: int) -> str:
+    """What a replay in another precision, or from slightly other numbers, gave."""
+    changed = "1 image gets" if found.changed == 1 else f"{found.changed:,} images get"
+    return f"{accuracy(found.accuracy, n)}, {changed} another class"

@@ -101,7 +101,7 @@ class DistilledDataset(eqx.Module):
         """A dataset as the trained network takes it: its images at the scale of the bundle's normalisation.
 
         Raises:
-            BundleError: the bundle is for other images or classes.
+            BundleError: the bundle is for other images or classes, or for the classes in another order.
         """
         shape, names = tuple(raw.test_images.shape[1:]), tuple(raw.class_names)
         if shape != self.image_shape or len(names) != self.n_classes:

@@ -321,7 +321,8 @@ class Distiller:
         # Each look has the same random numbers for its shots, so that looks differ by the data alone.
         key = self._shots_key(self._key_start) if self.takes_shots else None
         measured, loss, norm = self._measure(self.model, state.averaged, jnp.asarray(images), jnp.asarray(labels), key)
-        if measured > state.best_accuracy:
+        # What a network says that is not finite is no answer, whatever share of it looks right.
+        if jnp.isfinite(loss) and measured > state.best_accuracy:
             state = eqx.tree_at(
                 lambda s: (s.best, s.best_accuracy, s.best_iteration),
                 state,

@@ -32,6 +32,6 @@ def answers(model: Model, normalisation: Normalisation, images: np.ndarray) -> I
     return np.asarray(classes)
 
 
-def share_right(answers: Int[np.ndarray, " n"], labels: Int[np.ndarray, " n"]) -> float:
+def fraction_right(answers: Int[np.ndarray, " n"], labels: Int[np.ndarray, " n"]) -> float:
     """The share of answers that are the label."""
     return int(np.sum(answers == labels)) / len(labels)

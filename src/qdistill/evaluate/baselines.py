@@ -17,8 +17,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qdistill.data import Splits
-from qdistill.distill.inner import InnerLoop, TrainingSet, fraction, measure, train
+from qdistill.distill.inner import InnerLoop, TrainingSet, train
 from qdistill.errors import ArgumentError
+from qdistill.evaluate.answers import answers, fraction_right
 from qdistill.fields import check_fields
 from qdistill.models import Architecture, Model
 
@@ -200,7 +201,10 @@ def measure_trained(
 
 
 def share_right(model: Model, splits: Splits, part: Literal["validation", "test"]) -> float:
-    """The accuracy of a network on the validation or the test part, a fraction."""
+    """The accuracy of a network on the validation or the test part, a fraction.
+
+    Raises:
+        DivergenceError: what the network says is not finite.
+    """
     images, labels = getattr(splits, part).images, getattr(splits, part).labels
-    share, _ = eqx.filter_jit(measure)(model, jnp.asarray(images), jnp.asarray(labels), splits.normalisation)
-    return fraction(share, len(labels))
+    return fraction_right(answers(model, splits.normalisation, images), labels)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Int
 
-from qdistill.data import Normalisation
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.models import Model, predict
-
-_SLICE = 250  # images evaluated at once, as `distill.inner.accuracy` does
+from qdistill.evaluate.answers import answers
+from qdistill.models import Model
 
 
 def confusion(
@@ -27,14 +23,10 @@ def confusion(
 
     Returns:
         Counts: the row is the true class and the column the network's, so the diagonal is what it gets right.
+
+    Raises:
+        DivergenceError: what the network says is not finite.
     """
     counts = np.zeros((bundle.n_classes, bundle.n_classes), np.int64)
-    for start in range(0, len(labels), _SLICE):
-        given = _classify(model, jnp.asarray(images[start : start + _SLICE]), bundle.normalisation)
-        np.add.at(counts, (labels[start : start + _SLICE], np.asarray(given)), 1)
+    np.add.at(counts, (labels, answers(model, bundle.normalisation, images)), 1)
     return counts
-
-
-@eqx.filter_jit
-def _classify(model: Model, images: Array, normalisation: Normalisation) -> Array:
-    return jnp.argmax(predict(model, normalisation(images)), axis=-1)

@@ -11,12 +11,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from qdistill.data import source
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import fraction, measure
-from qdistill.errors import ArgumentError
+from qdistill.errors import ArgumentError, DivergenceError
 from qdistill.evaluate.protocol import Evaluations
 from qdistill.models import Model
 from qdistill.quantum import Execution, NoisyLayer, on_device
@@ -122,13 +123,18 @@ class _Replayer:
                 "Argument `bundle` must be of a network with a quantum layer to be executed with noise or shots, but "
                 "it has none."
             )
-        accuracies = []
-        for each in jax.random.split(key, draws):
-            key_train, key_test = jax.random.split(each)
-            trained = self._bundle.train(model, key=key_train)
-            share, _ = self._measure(trained, self._images, self._labels, self._bundle.normalisation, key=key_test)
-            accuracies.append(fraction(share, len(self._labels)))
+        accuracies = [self._accuracy(model, each) for each in jax.random.split(key, draws)]
         return Evaluations.of(accuracies, len(self._labels))
+
+    def _accuracy(self, model: Model, key: Array) -> float | None:
+        """Of one replay; None where it does not stay finite."""
+        key_train, key_test = jax.random.split(key)
+        try:
+            trained = self._bundle.train(model, key=key_train)
+        except DivergenceError:
+            return None
+        share, loss = self._measure(trained, self._images, self._labels, self._bundle.normalisation, key=key_test)
+        return fraction(share, len(self._labels)) if np.isfinite(loss) else None
 
 
 def has_noisy_layer(model: Model) -> bool:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from qdistill.data import Source, source
-from qdistill.distill import inner
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.errors import ArgumentError, BundleError
+from qdistill.errors import ArgumentError, BundleError, DivergenceError
+from qdistill.evaluate.answers import answers, fraction_right
 from qdistill.models import Model
 from qdistill.numbers import Numbers, integers, real_as_given
+
+LEAST_TOLERANCE = 0.001
+"""Share of the test images by which a replay may miss its record anywhere: additions in another order."""
+
+UNCHECKED_TOLERANCE = 0.005
+"""The same for a bundle of which it was not measured how much hangs on rounding."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,38 @@ class Evaluation:
         test_accuracy: share of test images classified right, in [0, 1].
         recorded_test_accuracy: what the bundle says; None where it was never measured.
         n_test: number of test images.
+        same_data: whether the bundle was made from this dataset; None where it does not say what from.
+        tolerance: how far from its record a replay may be, see `tolerance_of`.
     """
 
     test_accuracy: float
     recorded_test_accuracy: float | None
     n_test: int
+    same_data: bool | None
+    tolerance: float
+
+    @property
+    def reproduced(self) -> bool | None:
+        """Whether the replay gave the recorded accuracy, to within the tolerance.
+
+        None where they are not compared: nothing was recorded, or the record is of other data.
+        """
+        if self.recorded_test_accuracy is None or self.same_data is False:
+            return None
+        # Fractions of whole numbers of images, with room for the last bit.
+        return abs(self.test_accuracy - self.recorded_test_accuracy) <= self.tolerance + 1e-9
+
+
+def tolerance_of(bundle: DistilledDataset) -> float:
+    """How far from its recorded test accuracy a replay may be, on any platform.
+
+    A thousandth or, where that is more, twice the share of test images that rounding was measured to give another class
+    (`RoundingCheck`); half a hundredth where it was not measured.
+    """
+    checked = None if bundle.rounding is None else bundle.rounding.test
+    if checked is None:
+        return UNCHECKED_TOLERANCE
+    return max(LEAST_TOLERANCE, 2 * checked.most_changed / checked.n, 1 / checked.n)
 
 
 @dataclass(frozen=True)
@@ -42,22 +74,26 @@ class Evaluations:
     """What several replays gave.
 
     Args:
-        test_accuracies: one a replay, fractions.
-        mean: their mean.
+        test_accuracies: one a replay that stayed finite, fractions.
+        mean: their mean; None where there is none.
         interval: its 95 % interval by Student's t, within [0, 1]; None for fewer than three replays.
         n_test: number of test images.
+        diverged: replays that did not stay finite, which have no accuracy and are in no mean.
     """
 
     test_accuracies: tuple[float, ...]
-    mean: float
+    mean: float | None
     interval: tuple[float, float] | None
     n_test: int
+    diverged: int = 0
 
     @classmethod
-    def of(cls, test_accuracies: Sequence[float], n_test: int) -> Evaluations:
-        """Those of one replay at least."""
-        accuracies = tuple(test_accuracies)
-        return cls(accuracies, statistics.mean(accuracies), accuracy_interval(accuracies), n_test)
+    def of(cls, test_accuracies: Sequence[float | None], n_test: int) -> Evaluations:
+        """Those of some replays; None stands for one that did not stay finite."""
+        accuracies = tuple(accuracy for accuracy in test_accuracies if accuracy is not None)
+        mean = statistics.mean(accuracies) if accuracies else None
+        diverged = len(test_accuracies) - len(accuracies)
+        return cls(accuracies, mean, accuracy_interval(accuracies), n_test, diverged)
 
 
 def measure(model: Model, bundle: DistilledDataset, images: Numbers, labels: Numbers) -> float:
@@ -74,6 +110,7 @@ def measure(model: Model, bundle: DistilledDataset, images: Numbers, labels: Num
 
     Raises:
         ArgumentError: images that are no real numbers, or labels that are not one class number for each of them.
+        DivergenceError: what the network says is not finite.
     """
     images, labels = np.asarray(real_as_given("images", images)), np.asarray(integers("labels", labels))
     if labels.size and not 0 <= labels.min() <= labels.max() < bundle.n_classes:
@@ -81,8 +118,7 @@ def measure(model: Model, bundle: DistilledDataset, images: Numbers, labels: Num
             f"Argument `labels` must be class numbers from 0 to {bundle.n_classes - 1}, but reached from "
             f"{labels.min()} to {labels.max()}."
         )
-    share, _ = eqx.filter_jit(inner.measure)(model, jnp.asarray(images), jnp.asarray(labels), bundle.normalisation)
-    return inner.fraction(share, len(labels))
+    return fraction_right(answers(model, bundle.normalisation, images), labels)
 
 
 def replay(
@@ -101,14 +137,19 @@ def replay(
         data_dir: where the dataset's files lie; see `qdistill.data`.
 
     Raises:
-        BundleError: the bundle is for images of another shape or other classes than the dataset has.
+        BundleError: the bundle is for images of another shape, other classes or another order of them than the
+            dataset has.
         DataError: the dataset's files are missing or damaged.
+        DivergenceError: the training is no longer finite.
     """
-    raw = bundle.fitted((source(bundle.dataset) if dataset is None else dataset).load(data_dir))
+    raw = (source(bundle.dataset) if dataset is None else dataset).load(data_dir)
+    images, labels = bundle.fitted(raw).test_images, raw.test_labels
     return Evaluation(
-        test_accuracy=measure(bundle.train(bundle.initial_model(structure)), bundle, raw.test_images, raw.test_labels),
+        test_accuracy=measure(bundle.train(bundle.initial_model(structure)), bundle, images, labels),
         recorded_test_accuracy=bundle.record.test_accuracy,
-        n_test=len(raw.test_labels),
+        n_test=len(labels),
+        same_data=bundle.made_from(raw),
+        tolerance=tolerance_of(bundle),
     )
 
 
@@ -135,10 +176,12 @@ def replay_unknown(
     if bundle.architecture is None:
         raise BundleError("The bundle is for a network that its file does not describe, so no other can be drawn.")
     raw = bundle.fitted(source(bundle.dataset).load(data_dir))
-    accuracies = []
+    accuracies: list[float | None] = []
     for own in jax.random.split(key, initialisations):
         model = bundle.architecture.build(bundle.image_shape, bundle.n_classes, key=own)
-        accuracies.append(measure(bundle.train(model), bundle, raw.test_images, raw.test_labels))
+        accuracies.append(None)
+        with contextlib.suppress(DivergenceError):
+            accuracies[-1] = measure(bundle.train(model), bundle, raw.test_images, raw.test_labels)
     return Evaluations.of(accuracies, len(raw.test_labels))
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Array, PyTree
 from qdistill.data import Labelled
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.record import Rerun, Rounding, RoundingCheck
-from qdistill.evaluate.answers import answers, share_right
+from qdistill.evaluate.answers import answers, fraction_right
 from qdistill.models import Model, with_weights
 
 DRAWS = 8
@@ -27,13 +27,16 @@ NOISE = 2.0**-22
 """The largest relative change of a number: what a handful of roundings to float32, each of up to 2^-24, add up to."""
 
 
-def rounding(bundle: DistilledDataset, *parts: Labelled, structure: Model | None = None) -> list[Rounding]:
+def rounding(
+    bundle: DistilledDataset, *parts: Labelled, structure: Model | None = None, draws: int = DRAWS
+) -> list[Rounding]:
     """Replay a bundle in float32, in float64, and in float32 with noise; compare what they say.
 
     Args:
         bundle: what to replay.
         parts: real images, raw, with their labels.
         structure: see `DistilledDataset.initial_model`.
+        draws: of the noise.
 
     Returns:
         What was found on each of the parts.
@@ -44,19 +47,19 @@ def rounding(bundle: DistilledDataset, *parts: Labelled, structure: Model | None
     initial = bundle.initial_model(structure)
     own = _answers(bundle, initial, parts)
     noisy = []
-    for draw in range(DRAWS):
+    for draw in range(draws):
         noised = _with_noise(bundle, draw)
         noisy.append(_answers(noised, with_weights(initial, noised.initial_weights), parts))
     with jax.enable_x64(True):
         exact = _answers(_in_float64(bundle), _in_float64(initial), parts)
 
     def rerun(given: list[np.ndarray], place: int) -> Rerun:
-        return Rerun(share_right(given[place], parts[place].labels), int(np.sum(given[place] != own[place])))
+        return Rerun(fraction_right(given[place], parts[place].labels), int(np.sum(given[place] != own[place])))
 
     return [
         Rounding(
             n=len(part),
-            accuracy=share_right(own[place], part.labels),
+            accuracy=fraction_right(own[place], part.labels),
             float64=rerun(exact, place),
             perturbed=tuple(rerun(given, place) for given in noisy),
         )

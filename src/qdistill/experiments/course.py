@@ -16,6 +16,7 @@ from qdistill.distill.inner import fraction
 from qdistill.distill.outer import Distiller, IterationReport, Learned, OuterState, Validation
 from qdistill.errors import ArgumentError, BundleError, RunError
 from qdistill.evaluate.protocol import measure
+from qdistill.evaluate.rounding import checked
 from qdistill.experiments.checkpoint import Belonging, load_checkpoint, read_belonging, save_checkpoint
 from qdistill.experiments.folder import device_digest
 from qdistill.experiments.metrics import Report, append_metrics, cut_metrics
@@ -158,19 +159,27 @@ class Course:
             BundleError: it cannot.
         """
         try:
-            self._bundle(test=None).check()
+            self._bundle().check()
         except (BundleError, ArgumentError) as error:
             raise BundleError(f"The bundle of this run could not be written: {error}") from error
 
     def save_bundle(self, *, final: bool) -> DistilledDataset:
-        """Write the best images so far; where this is final, also measured on the test set."""
-        bundle = self._bundle(test=self.distiller.splits if final else None)
+        """Write the best images so far; where this is final, also measured on the test set.
+
+        Raises:
+            BundleError: the bundle cannot be written.
+            DivergenceError: it is written, but its training is no longer finite, so that it was not measured.
+        """
+        bundle = self._bundle()
         bundle.save(self.folder / BUNDLE)
+        if final:
+            bundle = _measured(bundle, self.distiller.splits)
+            bundle.save(self.folder / BUNDLE)
         return bundle
 
-    def _bundle(self, test: Splits | None) -> DistilledDataset:
+    def _bundle(self) -> DistilledDataset:
         made = of_bundle(self.recipe.seed, self._sessions, self._belonging.changes)
-        return _bundle(self.recipe, self.distiller, self.state, made, test)
+        return _bundle(self.recipe, self.distiller, self.state, made)
 
     def write_scores(self, bundle: DistilledDataset) -> None:
         """Write what came out, and what it took."""
@@ -233,14 +242,12 @@ def _report(
     )
 
 
-def _bundle(
-    recipe: Recipe, distiller: Distiller, state: OuterState, provenance: dict[str, Any], test: Splits | None
-) -> DistilledDataset:
-    """The best images so far; with `test`, also replayed and measured on the test set."""
+def _bundle(recipe: Recipe, distiller: Distiller, state: OuterState, provenance: dict[str, Any]) -> DistilledDataset:
+    """The best images so far."""
     splits = distiller.splits
     looked = bool(state.best_accuracy >= 0)
     best: Learned = state.best if looked else state.averaged
-    bundle = DistilledDataset(
+    return DistilledDataset(
         data=distiller.training_set(best),
         initial_weights=named_weights(ideal(distiller.model)),
         architecture=recipe.model,
@@ -258,8 +265,10 @@ def _bundle(
             n_validation=len(splits.validation),
         ),
     )
-    if test is None:
-        return bundle
-    accuracy = measure(bundle.train(), bundle, test.test.images, test.test.labels)
-    record = dataclasses.replace(bundle.record, test_accuracy=accuracy, n_test=len(test.test))
-    return dataclasses.replace(bundle, record=record)
+
+
+def _measured(bundle: DistilledDataset, splits: Splits) -> DistilledDataset:
+    """The bundle replayed, measured on the test set, and checked against rounding."""
+    accuracy = measure(bundle.train(), bundle, splits.test.images, splits.test.labels)
+    record = dataclasses.replace(bundle.record, test_accuracy=accuracy, n_test=len(splits.test))
+    return checked(dataclasses.replace(bundle, record=record), splits.validation, splits.test)

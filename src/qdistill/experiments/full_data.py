@@ -21,6 +21,7 @@ import numpy as np
 
 from qdistill.data import Splits
 from qdistill.data.preprocess import Labelled
+from qdistill.errors import DivergenceError
 from qdistill.evaluate.baselines import FullTraining, measure_trained, share_right
 from qdistill.experiments.recipe import Recipe
 from qdistill.models import Model
@@ -118,6 +119,14 @@ def measure_full_training(
     }
 
 
+def _validated(model: Model, splits: Splits) -> float:
+    """The validation accuracy; a network that a training has left without finite weights gives no right answer."""
+    try:
+        return share_right(model, splits, "validation")
+    except DivergenceError:
+        return 0.0
+
+
 def search(recipe: Recipe, splits: Splits, seen: int, seeds: Sequence[int]) -> _Trial:
     """The training on so many images that is best on the validation part, over all seeds.
 
@@ -131,7 +140,7 @@ def search(recipe: Recipe, splits: Splits, seen: int, seeds: Sequence[int]) -> _
             splits,
             training,
             seeds=seeds,
-            of=lambda model: (share_right(model, splits, "validation"), model),
+            of=lambda model: (_validated(model, splits), model),
         )
         return _Trial(training, [share for share, _ in measured], [model for _, model in measured])
 

@@ -47,7 +47,7 @@ def draw_noise(points: Sequence[NoisyPoint], noiseless: float, title: str, path:
         panels,
         strict=True,
     ):
-        means = np.array([point.evaluation.mean for point in shown])
+        means = np.array([point.evaluation.mean for point in shown], float)  # not a number where all diverged
         bounds = np.array([point.evaluation.interval or (np.nan, np.nan) for point in shown])
         for place, point in zip(places, shown, strict=True):
             draws = point.evaluation.test_accuracies

@@ -54,11 +54,6 @@ _MOST_ROWS = 200
 NO_BUNDLE = f"This run has no {BUNDLE} yet: it has neither ended nor been stopped. Write the report again then."
 LOST_BUNDLE = f"This run has ended, but its {BUNDLE} is not in the folder. The command below makes it again."
 
-NOT_FINITE = (
-    "The training on these images ends in weights that are not finite, so there is no network to show. The bundle is "
-    "damaged, or its step sizes are too large."
-)
-
 
 def gather(path: Path, command_of: Callable[..., str], data_dir: Path | None) -> dict[str, Any]:
     """Everything that the template `run.html.jinja` names.
@@ -333,8 +328,6 @@ def _replayed(
     shown: dict[str, Any] = {"cost": _cost(bundle, core_seconds)}
     try:
         after = bundle.train()
-        if not all(np.isfinite(array).all() for array in named_weights(after).values()):
-            raise DivergenceError(NOT_FINITE)
     except DivergenceError as error:
         missing |= dict.fromkeys(("confusion", "weights"), str(error))
         return shown
@@ -349,12 +342,13 @@ def _replayed(
         )
         return shown
     try:
-        raw = bundle.fitted(raw)
-    except BundleError as error:
+        counts = confusion(after, bundle, bundle.fitted(raw).test_images, raw.test_labels)
+    except (BundleError, DivergenceError) as error:
         missing["confusion"] = f"There is no confusion matrix on the test set at hand. {printable(error, 500)}"
         return shown
-    counts = confusion(after, bundle, raw.test_images, raw.test_labels)
-    return shown | {"confusion": _confusion(counts, bundle)}
+    # The record of other data says nothing of this.
+    recorded = None if bundle.made_from(raw) is False else bundle.record.test_accuracy
+    return shown | {"confusion": _confusion(counts, bundle, recorded)}
 
 
 def _cost(bundle: DistilledDataset, core_seconds: float | None) -> dict[str, Any]:
@@ -366,7 +360,7 @@ def _cost(bundle: DistilledDataset, core_seconds: float | None) -> dict[str, Any
     return cost | {"figure": as_svg(figure, "executions", "Test accuracy against the circuits of one training")}
 
 
-def _confusion(counts: np.ndarray, bundle: DistilledDataset) -> dict[str, Any]:
+def _confusion(counts: np.ndarray, bundle: DistilledDataset, recorded: float | None) -> dict[str, Any]:
     totals = counts.sum(axis=1)
     names = class_names(bundle)
     rows = [
@@ -380,7 +374,7 @@ def _confusion(counts: np.ndarray, bundle: DistilledDataset) -> dict[str, Any]:
         }
         for i, (row, n) in enumerate(zip(counts, totals, strict=True))
     ]
-    accuracy, recorded = float(np.trace(counts) / counts.sum()), bundle.record.test_accuracy
+    accuracy = float(np.trace(counts) / counts.sum())
     wrong = [(int(counts[i, j]), i, j) for i, j in np.argwhere(counts > 0) if i != j]
     most = [f"{names[i]} as {names[j]} ({n:,})" for n, i, j in sorted(wrong, key=lambda w: (-w[0], *w[1:]))[:3]]
     return {

@@ -1,0 +1,185 @@
+"""Replays: whether they are of the bundle's own data, whether they meet its record, and what is not finite."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qdistill.cli import main
+from qdistill.data import Arrays, Digits, Labelled
+from qdistill.distill.bundle import DistilledDataset, Record
+from qdistill.distill.inner import InnerLoop
+from qdistill.distill.record import Rerun, Rounding, RoundingCheck
+from qdistill.errors import BundleError, DivergenceError
+from qdistill.evaluate.confusion import confusion
+from qdistill.evaluate.protocol import Evaluations, measure, replay, replay_unknown, tolerance_of
+from qdistill.evaluate.rounding import rounding
+from qdistill.models import LeNetArchitecture, named_weights, predict
+
+from ..distill.numpy_replay import Replay
+from ..distill.samples import digits_bundle
+
+ARCHITECTURE, INNER = LeNetArchitecture(width=12), InnerLoop(steps=4, step_sizes="shared")
+
+
+@pytest.fixture(scope="module")
+def bundle() -> DistilledDataset:
+    """Of the digits, with a record that is right."""
+    unmeasured = dataclasses.replace(digits_bundle(ARCHITECTURE, INNER), data_digest=Digits().load().digest)
+    record = Record(replay(unmeasured).test_accuracy, 500, None, 200)
+    return dataclasses.replace(unmeasured, record=record, rounding=None)
+
+
+def digits(**changes: Any) -> Arrays:
+    raw = Digits().load()
+    fields = {
+        name: getattr(raw, name)
+        for name in ("train_images", "train_labels", "test_images", "test_labels", "class_names", "scale")
+    }
+    return Arrays(**(fields | {"name": "own"} | changes))
+
+
+def test_a_replay_meets_its_record(bundle: DistilledDataset) -> None:
+    result = replay(bundle)
+    assert result.same_data is True
+    assert result.reproduced is True
+    assert replay(dataclasses.replace(bundle, data_digest=None)).same_data is None
+
+
+@pytest.mark.parametrize("scale", [1.0, 16.0, 65535.0])
+def test_the_same_images_on_another_scale_give_the_same(bundle: DistilledDataset, scale: float) -> None:
+    raw = Digits().load().at_scale(scale)
+    own = digits(train_images=raw.train_images, test_images=raw.test_images, scale=scale)
+    result = replay(bundle, dataset=own)
+    assert abs(result.test_accuracy - replay(bundle).test_accuracy) <= 1 / result.n_test
+    # To their digest they are the same where they are whole steps of a byte.
+    assert result.reproduced is True
+
+
+def test_other_data_is_not_compared_with_the_record(bundle: DistilledDataset) -> None:
+    raw = Digits().load()
+    result = replay(bundle, dataset=digits(test_images=255 - raw.test_images))
+    assert result.same_data is False
+    assert abs(result.test_accuracy - result.recorded_test_accuracy) > result.tolerance  # type: ignore[operator]
+    assert result.reproduced is None
+
+
+def test_classes_in_another_order_are_refused_wherever_a_bundle_is_replayed(bundle: DistilledDataset) -> None:
+    with pytest.raises(BundleError, match="in another order: 9, 8"):
+        replay(bundle, dataset=digits(class_names=tuple("9876543210")))
+
+
+def test_a_missed_record_is_told(bundle: DistilledDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    accuracy = bundle.record.test_accuracy
+    assert accuracy is not None
+    wrong = dataclasses.replace(bundle, record=Record(accuracy - 0.05, 500))
+    wrong.save(tmp_path / "wrong.safetensors")
+    assert replay(wrong).reproduced is False
+    assert main(["evaluate", str(tmp_path / "wrong.safetensors")]) == 3
+    assert f"{accuracy:.2%} instead of {accuracy - 0.05:.2%}" in capsys.readouterr().err
+    other = dataclasses.replace(wrong, data_digest="sha256:" + "0" * 64)
+    other.save(tmp_path / "other.safetensors")
+    assert main(["evaluate", str(tmp_path / "other.safetensors")]) == 0
+    assert "not the data that the bundle was made from" in capsys.readouterr().err
+
+
+@given(n=st.integers(1, 10_000), changed=st.integers(0, 10_000))
+def test_the_tolerance_is_what_rounding_was_measured_to_change(n: int, changed: int) -> None:
+    changed = min(changed, n)
+    checked = RoundingCheck(test=Rounding(n, 0.5, Rerun(0.5, 0), (Rerun(0.5, changed), Rerun(0.5, 0))))
+    tolerance = tolerance_of(dataclasses.replace(_SOME, rounding=checked))
+    assert tolerance >= max(0.001, 1 / n, 2 * changed / n)
+    assert tolerance_of(dataclasses.replace(_SOME, rounding=None)) == 0.005
+
+
+_SOME = digits_bundle(ARCHITECTURE, INNER)
+
+
+# What is not finite.
+
+
+def with_step_size(bundle: DistilledDataset, step: int, size: float) -> DistilledDataset:
+    return eqx.tree_at(lambda b: b.data.step_sizes, bundle, bundle.data.step_sizes.at[step - 1].set(size))
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_training_that_is_not_finite_names_its_step(bundle: DistilledDataset, step: int) -> None:
+    # The weights of a step of 1e30 are finite; the next gradient is not.
+    diverging = with_step_size(bundle, step, 1e30)
+    with pytest.raises(DivergenceError, match=rf"no longer finite after step {step + 1} of 4"):
+        diverging.train()
+    with pytest.raises(DivergenceError):
+        replay(diverging)
+
+
+def test_logits_that_are_not_finite_are_not_scored(bundle: DistilledDataset) -> None:
+    raw = Digits().load()
+    # After the last step nobody computes a gradient, so all weights are finite.
+    trained = with_step_size(bundle, 4, 1e30).train()
+    assert all(np.isfinite(weight).all() for weight in named_weights(trained).values())
+    with pytest.raises(DivergenceError, match="logits that are not finite"):
+        measure(trained, bundle, raw.test_images, raw.test_labels)
+    with pytest.raises(DivergenceError, match="logits that are not finite"):
+        confusion(trained, bundle, raw.test_images, raw.test_labels)
+
+
+def test_the_command_line_says_so(bundle: DistilledDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with_step_size(bundle, 1, 1e30).save(tmp_path / "bad.safetensors")
+    for command in (["evaluate"], ["compress"]):
+        more = [str(tmp_path / "small.safetensors")] if command == ["compress"] else []
+        assert main([*command, str(tmp_path / "bad.safetensors"), *more]) == 1
+        assert "finite" in capsys.readouterr().err
+    assert not (tmp_path / "small.safetensors").exists()
+
+
+def test_diverged_replays_are_counted_and_not_averaged(bundle: DistilledDataset) -> None:
+    some = Evaluations.of([0.5, None, 0.7, None], 100)
+    assert (some.test_accuracies, some.mean, some.diverged) == ((0.5, 0.7), pytest.approx(0.6), 2)
+    none = replay_unknown(with_step_size(bundle, 1, 1e30), initialisations=2, key=jax.random.key(0))
+    assert (none.test_accuracies, none.mean, none.interval, none.diverged) == ((), None, None, 2)
+
+
+# Rounding.
+
+
+def test_float64_is_that_of_numpy(bundle: DistilledDataset, tmp_path: Path) -> None:
+    bundle.save(tmp_path / "bundle")
+    raw = Digits().load()
+    test = Labelled(raw.test_images, raw.test_labels)
+    (found,) = rounding(bundle, test, draws=1)
+    by_numpy = Replay(tmp_path / "bundle").train().logits(raw.test_images).argmax(axis=1)
+    assert found.float64.accuracy == np.mean(by_numpy == raw.test_labels)
+    images = bundle.normalisation(jnp.asarray(raw.test_images))
+    own = np.asarray(predict(bundle.train(), images)).argmax(axis=1)
+    assert found.float64.changed == np.sum(by_numpy != own)
+    assert found.accuracy == bundle.record.test_accuracy
+    assert len(found.perturbed) == 1
+
+
+def at_kinks(bundle: DistilledDataset) -> DistilledDataset:
+    """The bundle with every unit of F1 at ReLU's corner for one of its images, to within float32's resolution."""
+    features = bundle.initial_model().features  # type: ignore[attr-defined]
+    weights = dict(bundle.initial_weights)
+    maps = [features.c2(features.c1(jnp.pad(image, ((2, 2), (2, 2), (0, 0))))) for image in bundle.data.images]
+    before = np.stack([np.asarray(weights["features.f1.weight"], float) @ np.asarray(m, float).ravel() for m in maps])
+    picked = before[np.arange(before.shape[1]) % len(before), np.arange(before.shape[1])]
+    weights["features.f1.bias"] = jnp.asarray(-picked, jnp.float32)
+    return dataclasses.replace(bundle, initial_weights=weights)
+
+
+def test_images_at_a_kink_are_found(bundle: DistilledDataset) -> None:
+    raw = Digits().load()
+    test = Labelled(raw.test_images, raw.test_labels)
+    (smooth,), (rough,) = rounding(bundle, test), rounding(at_kinks(bundle), test)
+    assert smooth.most_changed <= 1
+    assert rough.most_changed > 5
+    assert rough.reruns[0] is rough.float64
