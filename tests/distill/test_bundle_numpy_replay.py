@@ -11,7 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
+from qdistill.data import RawDataset, split
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
 from qdistill.models import LeNetArchitecture, Model, QuantumLeNetArchitecture, named_weights, predict
@@ -150,10 +154,28 @@ def test_it_makes_no_difference_how_equal_maxima_share_their_derivative(tmp_path
     assert_same_weights(even, bundle.train(), 1e-4)
 
 
-def test_the_document_reads_the_file(tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+def programs() -> dict[str, Any]:
+    """What the document's programs define."""
     namespace: dict[str, Any] = {}
-    exec(code, namespace)
+    for code in re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL):
+        exec(code, namespace)
+    return namespace
+
+
+@given(
+    labels=arrays(np.int32, st.integers(8, 60), elements=st.integers(0, 3)).filter(lambda a: len(set(a)) == 4),
+    share=st.floats(0.05, 0.9),
+)
+def test_the_document_says_which_images_are_the_validation_part(labels: np.ndarray, share: float) -> None:
+    images = np.arange(len(labels), dtype=np.float32).reshape(-1, 1, 1, 1)
+    raw = RawDataset("any", tuple("abcd"), images, labels, images, labels, 255.0)
+    n_validation = max(1, int(share * len(labels)))
+    chosen = programs()["is_validation"](labels, n_validation)
+    np.testing.assert_array_equal(images[chosen], split(raw, n_validation=n_validation).validation.images)
+
+
+def test_the_document_reads_the_file(tmp_path: Path) -> None:
+    namespace = programs()
     random_bundle().save(tmp_path / "bundle.safetensors")
     header, tensors = namespace["read_bundle"](tmp_path / "bundle.safetensors")
     own_header, own_tensors = read_bundle(tmp_path / "bundle.safetensors")
@@ -171,7 +193,8 @@ def test_the_document_names_everything_in_a_file(tmp_path: Path) -> None:
         header, tensors = read_bundle(tmp_path / "bundle")
         for name in tensors:
             assert f"`{name.removeprefix('weights/')}`" in text
-        fields = [name for part in ("inner", "record") for name in header[part]]
+        fields = [name for part in ("data", "inner", "record") for name in header[part]]
+        fields += [name for part in header["rounding"].values() for name in part]
         values = [value for value in header["architecture"]["fields"].values() if isinstance(value, str)]
         for name in (*header, *header["architecture"]["fields"], *fields, *values, header["inner"]["optimiser"]):
             assert re.search(rf'[`".]{name}[`"]', text), name
