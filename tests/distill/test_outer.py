@@ -420,6 +420,14 @@ def test_validation_keeps_the_best_averaged_data(splits: Splits, plain: Distille
     assert int(plain.validate(tied)[0].best_iteration) == 50
 
 
+def test_what_is_not_finite_is_never_the_best(plain: Distiller) -> None:
+    start = plain.start()
+    lost = eqx.tree_at(lambda s: s.averaged.images, start, start.averaged.images.at[0].set(jnp.nan))
+    after, validation = plain.validate(lost)
+    assert not np.isfinite(validation.loss)
+    assert after.best_accuracy == start.best_accuracy == -1
+
+
 def test_validation_accuracy_is_that_of_a_network_trained_by_hand(splits: Splits, plain: Distiller) -> None:
     state, _ = several(plain, plain.start(), 5)
     _, validation = plain.validate(state)

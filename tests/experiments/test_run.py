@@ -185,6 +185,15 @@ def test_scores_and_bundle_tell_what_the_replay_gives(finished: Finished) -> Non
     assert result.test_accuracy == result.recorded_test_accuracy == scores["test_accuracy"]
     validation = split(source("digits").load(), n_validation=100).validation
     assert measure(loaded.train(), loaded, validation.images, validation.labels) == best["validation_accuracy"]
+    assert result.reproduced
+    assert result.same_data
+    rounding = loaded.rounding
+    assert rounding is not None
+    assert rounding.test is not None
+    assert rounding.validation is not None
+    assert (rounding.test.n, rounding.validation.n) == (500, 100)
+    assert rounding.test.accuracy == scores["test_accuracy"]
+    assert rounding.validation.accuracy == best["validation_accuracy"]
 
 
 def test_an_observer_is_told_everything(finished: Finished) -> None:

@@ -75,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; those of the process by default.
 
     Returns:
-        The exit code: 0, 2 for wrong usage, 1 for every other error, 130 after Ctrl-C.
+        The exit code: 0, 2 for wrong usage, 1 for every other error, 3 for a replay that misses its record, 130 after
+        Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
