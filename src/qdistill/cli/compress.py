@@ -98,7 +98,7 @@ def _compress(path: Path, file: Path, data_dir: Path | None) -> None:
         for what, value in accuracies(each):
             tell(f"  {what:<20} {value}")
     worst = min(accuracy for accuracy, _, _ in trained)
-    tell(
-        f"{len(trained)} of {ROUNDINGS} roundings stay finite, with validation accuracies of {worst:.2%} to {best:.2%}"
-    )
+    lost = ROUNDINGS - len(trained)
+    rest = f"; with {lost} the training did not stay finite" if lost else ""
+    tell(f"{len(trained)} roundings had validation accuracies of {worst:.2%} to {best:.2%}{rest}")
     tell(f"Written: {file}")
