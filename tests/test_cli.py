@@ -23,7 +23,7 @@ from qdistill.cli import COMMANDS, main
 from qdistill.cli.distill import _parse_distill
 from qdistill.cli.evaluate import say_what_is_left_out
 from qdistill.data import DATASETS, MNIST, Arrays, source
-from qdistill.distill.bundle import DistilledDataset
+from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.zoo import zoo_path
 from qdistill.errors import DivergenceError
@@ -544,8 +544,10 @@ def test_compress_measures_what_it_writes(finished, tmp_path, capsys, fails):
     assert f"{recorded.test_accuracy:.2%}" in capsys.readouterr().out
     assert (recorded.n_test, recorded.n_validation) == (500, 100)
     assert "exists already" in fails("compress", finished, file, code=1)
-    random_bundle(recipe={}).save(tmp_path / "bare")
-    assert "holds no recipe" in fails("compress", tmp_path / "bare", tmp_path / "other", code=1)
+    random_bundle(record=Record()).save(tmp_path / "bare")
+    assert "does not say how many images its validation part has" in fails(
+        "compress", tmp_path / "bare", tmp_path / "other", code=1
+    )
 
 
 @pytest.fixture(scope="module")

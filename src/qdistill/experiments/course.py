@@ -236,7 +236,7 @@ def _report(
         validation_accuracy=measured.accuracy,
         validation_loss=measured.loss,
         coefficient_norm=measured.coefficient_norm,
-        best_validation_accuracy=fraction(state.best_accuracy, len(distiller.splits.validation)),
+        best_validation_accuracy=max(0.0, fraction(state.best_accuracy, len(distiller.splits.validation))),
         rejected=int(state.rejected_total),
         step_sizes=np.asarray(step_sizes, np.float64).round(7).tolist(),
     )

@@ -24,7 +24,7 @@ class Report:
         validation_accuracy: of a network trained on the averaged images, a fraction.
         validation_loss: its mean cross-entropy.
         coefficient_norm: the norm of the coefficients of all its Hermitians; None without Hermitians.
-        best_validation_accuracy: the highest so far.
+        best_validation_accuracy: the highest so far of a network that was finite; 0 without one.
         rejected: rejected iterations so far.
         step_sizes: of the averaged data, one row a step.
     """
