@@ -43,9 +43,10 @@ def test_an_unknown_name() -> None:
 def test_list_and_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["zoo", "list"]) == 0
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("mnist-10-qlenet-no-residual ")]
-    for shown in ("mnist", "10", "10,000", "no residual, trainable Hermitian"):
-        assert shown in line
+    lines = capsys.readouterr().out.splitlines()
+    (place,) = [k for k, line in enumerate(lines) if line.startswith("mnist-10-qlenet-no-residual ")]
+    assert lines[place].split()[1:] == ["mnist", "10", "10", "97.54%"]
+    assert lines[place + 1] == "  quantum LeNet, no residual, trainable Hermitian; n = 10,000"
     assert main(["zoo", "get", "mnist-10-qlenet"]) == 0
     assert Path("mnist-10-qlenet.safetensors").read_bytes() == zoo_path("mnist-10-qlenet").read_bytes()
     assert main(["zoo", "get", "mnist-10-qlenet"]) == 1
