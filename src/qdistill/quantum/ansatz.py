@@ -59,7 +59,7 @@ class StronglyEntangling:
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
-        """(n_layers, n_wires, 3): the three angles of each Rot, in radians."""
+        """(n_layers, n_wires, 3), the three angles of each Rot in radians."""
         return (self.n_layers, self.n_wires, 3)
 
     def circuit(self) -> Circuit:
@@ -101,7 +101,7 @@ class BasicEntangling:
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
-        """(n_layers, n_wires): the angle of each rotation, in radians."""
+        """(n_layers, n_wires), the angle of each rotation in radians."""
         return (self.n_layers, self.n_wires)
 
     def circuit(self) -> Circuit:

@@ -63,21 +63,25 @@ def choose_form(circuit: Circuit, embedding: Embedding, observable: Observable, 
         observable: what is measured.
         batch: feature vectors evaluated at once with the same weights.
     """
+    costs = form_costs(circuit, embedding, observable, batch)
+    return min(costs, key=lambda form: costs[form])
+
+
+def form_costs(circuit: Circuit, embedding: Embedding, observable: Observable, batch: int) -> dict[Form, float]:
+    """What each form that a layer can take costs in a gradient, in multiply-adds of a gate; see `choose_form`."""
     n, size = circuit.n_wires, 2**circuit.n_wires
+    groups = [min(GROUP, n - first) for first in range(0, n, GROUP)]
+    gates = 4 * n_moments(circuit) * size * sum(2**group for group in groups)
+    costs: dict[Form, float] = {"states": batch * gates * (SPILL if batch * size > CACHE else 1.0)}
     real = isinstance(embedding, AmplitudeEmbedding) or (
         isinstance(embedding, AngleEmbedding) and embedding.rotation == "Y"
     )
     if circuit.n_features or not real:
-        return "states"
-    groups = [min(GROUP, n - first) for first in range(0, n, GROUP)]
-    gates = 4 * n_moments(circuit) * size * sum(2**group for group in groups)
+        return costs
     settings = 1 if isinstance(observable, PauliZ) or len(observable.wires[0]) > 1 else 3
-    costs: dict[Form, float] = {
-        "states": batch * gates * (SPILL if batch * size > CACHE else 1.0),
-        "unitary": size * gates + SETTING_COST * batch * settings * size**2,
-        "heisenberg": size * gates + observable.n_outputs * (BUILD_COST * size**3 + FORM_COST * batch * size**2),
-    }
-    return min(costs, key=lambda form: costs[form])
+    costs["unitary"] = size * gates + SETTING_COST * batch * settings * size**2
+    costs["heisenberg"] = size * gates + observable.n_outputs * (BUILD_COST * size**3 + FORM_COST * batch * size**2)
+    return costs
 
 
 class QuantumLayer(eqx.Module):

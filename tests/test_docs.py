@@ -1,0 +1,34 @@
+"""The tutorials run as they stand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pytest
+
+from qdistill.data import DATASETS
+
+TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
+CELL = re.compile(r"^```\{code-cell\}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(path.stem for path in TUTORIALS.glob("*.md") if path.stem != "index"))
+def test_a_tutorial_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mpl.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    before = dict(DATASETS)
+    text = (TUTORIALS / f"{name}.md").read_text(encoding="utf-8")
+    cells = CELL.findall(text)
+    assert len(cells) >= 3
+    names: dict[str, Any] = {"__name__": name}
+    try:
+        for number, cell in enumerate(cells):
+            exec(compile(cell, f"{name}.md, cell {number}", "exec"), names)
+    finally:
+        DATASETS.clear()
+        DATASETS.update(before)
+    assert not list(tmp_path.iterdir()), "a reader's folder is left as it was"
