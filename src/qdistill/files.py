@@ -30,6 +30,9 @@ TIME = "time.json"
 TABLE = "table.json"
 """In a folder of a table: what its rows gave."""
 
+RUNS = "runs.jsonl"
+"""In a folder of a table: its runs in one file, see `experiments.archive`."""
+
 DEVICE = "device.toml"
 """What the device was like that a run's training is executed on, where there is one."""
 

@@ -296,17 +296,17 @@ OLDER = ("97.19", "96.02", "98.36")
 """Of the recipe that the zoo's `mnist-10-qlenet` is by, which is in no table."""
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/results/README.md"])
-def test_what_is_said_of_the_tables_is_what_they_hold(document: str) -> None:
+@pytest.mark.parametrize(("document", "numbers"), [("README.md", 4), ("docs/results.md", 10)])
+def test_what_is_said_of_the_tables_is_what_they_hold(document: str, numbers: int) -> None:
     root = Path(__file__).parents[2]
     text = " ".join((root / document).read_text().split())
-    tables = [read_json(root / f"docs/results/table1-{dataset}" / TABLE) for dataset in table_names()]
+    tables = [read_json(root / f"results/table1-{dataset}" / TABLE) for dataset in table_names()]
     means = {OLDER, *(_in_percent("{:.2f}", row) for table in tables for row in table["rows"])}
     gains = {_in_percent("{:+.1f}", difference) for table in tables for difference in table["differences"]}
     said = re.findall(r"(\d\d\.\d\d) %(?:,| \() ?(\d\d\.\d\d) to (\d\d\.\d\d)", text)
     compared = re.findall(r"\(([+-]\d\.\d)(?: points)?, (?:95 % interval )?([+-]\d\.\d) to ([+-]\d\.\d)", text)
-    assert len(said) >= 10
-    assert compared
+    assert len(said) >= numbers
+    assert compared or document == "README.md"
     assert set(said) <= means
     assert set(compared) <= gains
 

@@ -2,9 +2,9 @@
 
 A table is a TOML file among the recipes: its rows, each with a recipe file of its own, how many seeds, and the paper's
 number; and the differences between rows that answer a question. A table's folder holds a folder for each row, with a
-run folder for each seed in it, and `table.json`, which `report` draws and writes out. Seeds 0, 1, 2, ... of all rows
-share their initial images and batches, and their initial classical weights where those have the same shape (without the
-residual F3 is smaller), so that differences are taken seed by seed.
+run folder for each seed in it; `table.json`, which `report` draws and writes out; and `runs.jsonl`, the runs in one
+file. Seeds 0, 1, 2, ... of all rows share their initial images and batches, and their initial classical weights where
+those have the same shape (without the residual F3 is smaller), so that differences are taken seed by seed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.baselines import FullTraining, score_full_trainings
 from qdistill.evaluate.cost import training_circuits, work_of
 from qdistill.evaluate.protocol import Evaluation, accuracy_interval, interval, replay
+from qdistill.experiments.archive import pack, unpack
 from qdistill.experiments.loop import Observer
 from qdistill.experiments.provenance import environment, in_a_line, read_sessions, session, write_sessions
 from qdistill.experiments.recipe import Recipe, read_recipe, recipe_of_run
@@ -163,6 +164,7 @@ def run_table(
         DivergenceError: some rows stopped; all others have ended.
         RunError, DataError, KeyboardInterrupt: see `qdistill.run`.
     """
+    unpack(folder)
     stopped = []
     for row in table.rows if rows is None else [table.row(name) for name in rows]:
         recipes = [dataclasses.replace(row.recipe, seed=seed) for seed in row.seeds]
@@ -210,7 +212,7 @@ def _run_full(
 
 
 def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
-    """What a table's folder says by now, written as `table.json` there.
+    """What a table's folder says by now, written as `table.json` there, with its runs in `runs.jsonl`.
 
     Args:
         table: what was asked for; rows without a result are left out.
@@ -234,6 +236,7 @@ def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
         "differences": [difference for difference in differences if difference is not None],
     }
     write_json(folder / TABLE, content)
+    pack(folder)
     return content
 
 
