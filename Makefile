@@ -16,7 +16,7 @@ unexport PIP_PREFIX PIP_ROOT PIP_TARGET PYTHONHOME PYTHONPATH
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench docs clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -39,8 +39,12 @@ lint: $(VENV)/.test  ## Run the checks that do not execute the code: ruff, mypy,
 bench: $(VENV)/.bench  ## Measure the speed, beside every peer; half an hour, writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/all.py
 
+docs: $(VENV)/.docs  ## Build the documentation into docs/_build; its tutorials run where they have changed
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
+	@echo "Open docs/_build/index.html"
+
 clean:  ## Remove the environment, caches and builds; results under runs/ stay
-	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/_build .jupyter_cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The build backend is installed first and used without isolation, so that installing again when everything is
@@ -65,3 +69,7 @@ $(VENV)/.bench: $(VENV)/.created pyproject.toml constraints.txt
 	$(PIP) hatchling
 	$(PIP) --no-build-isolation -e '.[bench]'
 	@touch $(VENV)/.core $@
+
+$(VENV)/.docs: $(VENV)/.test
+	$(PIP) --no-build-isolation -e '.[docs,test]'
+	@touch $@
