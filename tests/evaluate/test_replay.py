@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,20 @@ def test_images_at_a_kink_are_found(bundle: DistilledDataset) -> None:
     assert smooth.most_changed <= 1
     assert rough.most_changed > 5
     assert rough.reruns[0] is rough.float64
+
+
+def test_float64_on_the_command_line(
+    bundle: DistilledDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = Digits().load()
+    (found,) = rounding(bundle, Labelled(raw.test_images, raw.test_labels), draws=0)
+    known = dataclasses.replace(bundle, rounding=RoundingCheck(test=found))
+    known.save(tmp_path / "known.safetensors")
+    assert main(["evaluate", str(tmp_path / "known.safetensors"), "--float64", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["float64"] == said["recorded_float64"] == dataclasses.asdict(found.float64)
+    assert said["test_accuracy"] == bundle.record.test_accuracy
+    assert main(["show", str(tmp_path / "known.safetensors")]) == 0
+    shown = capsys.readouterr().out
+    assert f"in float64           {found.float64.accuracy:.2%} (n = 500)" in " ".join(shown.split(" "))
+    assert main(["evaluate", str(tmp_path / "known.safetensors"), "--float64", "--shots", "3"]) == 2

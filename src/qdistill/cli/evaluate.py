@@ -19,6 +19,7 @@ from qdistill.cli.shared import (
     home_of,
     rerun,
     use_compilation_cache,
+    with_noise,
 )
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_seed
@@ -195,6 +196,8 @@ def _in_float64(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_
         tell(f"  recorded           {accuracy(recorded.test_accuracy, recorded.n_test)}")
         tell(f"  in float64         {rerun(found.float64, found.n)}")
         tell(f"  recorded           {'not measured' if checked is None else rerun(checked.float64, checked.n)}")
+        if checked is not None:
+            tell(f"  with noise         {with_noise(checked)} (recorded)")
     return _compared(result)
 
 

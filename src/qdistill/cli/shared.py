@@ -20,7 +20,7 @@ from qdistill.errors import ArgumentError, RunError, did_you_mean
 from qdistill.files import BUNDLE, SEEDS
 
 if TYPE_CHECKING:
-    from qdistill.distill.record import Record, Rerun
+    from qdistill.distill.record import Record, Rerun, Rounding
 
 INTERRUPTED = 130
 """What a shell reports of a program that Ctrl-C ended."""
@@ -153,3 +153,12 @@ def rerun(found: Rerun, n: int) -> str:
     """What a replay in another precision, or from slightly other numbers, gave."""
     changed = "1 image gets" if found.changed == 1 else f"{found.changed:,} images get"
     return f"{accuracy(found.accuracy, n)}, {changed} another class"
+
+
+def with_noise(found: Rounding) -> str:
+    """What replays from numbers with rounding noise gave."""
+    if not found.perturbed:
+        return "not measured"
+    accuracies, most = [one.accuracy for one in found.perturbed], max(one.changed for one in found.perturbed)
+    span = f"{min(accuracies):.2%} to {max(accuracies):.2%}"
+    return f"{span} in {len(accuracies)} draws, up to {most:,} images get another class"

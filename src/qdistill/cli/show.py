@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 from qdistill.cli.output import say, tell, tell_rows
-from qdistill.cli.shared import BundlePath, accuracies, bundle_file, call, home_of, rerun
+from qdistill.cli.shared import BundlePath, accuracies, bundle_file, call, home_of, rerun, with_noise
 from qdistill.errors import ArgumentError, RunError
 from qdistill.files import BUNDLE
 from qdistill.text import listed, printable
@@ -86,7 +86,7 @@ def _describe(bundle: DistilledDataset, path: Path) -> list[tuple[str, str]]:
         network = f"{type(architecture).__name__}: " + ", ".join(f"{k} {_short(v)}" for k, v in values.items())
     rows = [
         ("dataset", f"{printable(bundle.dataset, 80)} (classes {listed(bundle.class_names, 100)})"),
-        ("of the digest", bundle.data_digest or "not known"),
+        ("data digest", bundle.data_digest or "not known"),
         ("network", network),
         ("initial weights", f"{sum(array.size for array in weights.values()):,} in {len(weights)} arrays"),
         ("images", f"{n}, {' x '.join(str(size) for size in images.shape[1:])}"),
@@ -105,12 +105,7 @@ def _rounding(bundle: DistilledDataset) -> list[tuple[str, str]]:
     test = None if bundle.rounding is None else bundle.rounding.test
     if test is None:
         return [("rounding", "not checked")]
-    noise = "not measured"
-    if test.perturbed:
-        accuracies, most = [one.accuracy for one in test.perturbed], max(one.changed for one in test.perturbed)
-        span = f"{min(accuracies):.2%} to {max(accuracies):.2%}"
-        noise = f"{span} in {len(accuracies)} draws, up to {most:,} test images get another class"
-    return [("in float64", rerun(test.float64, test.n)), ("with rounding noise", noise)]
+    return [("in float64", rerun(test.float64, test.n)), ("with rounding noise", with_noise(test))]
 
 
 def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
