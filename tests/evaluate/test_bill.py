@@ -247,14 +247,14 @@ def test_the_bill_says_what_the_distillation_took(tmp_path: Path, capsys: pytest
 
 
 def test_full_training_is_measured_until_it_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(full_data, "FEWEST", 50)
     monkeypatch.setattr(full_data, "SUBSETS", {10: 60})
     monkeypatch.setattr(full_data, "FINEST", 1.5)
     one_each = {"batch": (10, 500), "step_size": (0.004,), "warm_up": (0.0,), "schedule": ("linear", "cosine")}
-    monkeypatch.setattr(full_data, "SEARCH", one_each)
     recipe = Recipe("digits", model=LeNetArchitecture(width=20), n_validation=200)
     told: list[str] = []
-    measured = full_data.measure_full_training(recipe, (0,), goals=(0.3, 0.5), told=told.append)
+    measured = full_data.measure_full_training(
+        recipe, (0,), goals=(0.3, 0.5), fewest=50, varied=one_each, told=told.append
+    )
     (subset,) = measured["subsets"]
     assert (subset["images"], subset["seen"]) == (10, 60)
     seen = [row["seen"] for row in measured["full"]]

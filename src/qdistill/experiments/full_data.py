@@ -27,7 +27,7 @@ from qdistill.experiments.recipe import Recipe
 from qdistill.models import Model
 
 FEWEST, MOST = 500, 512_000
-"""Images seen: doubled from the fewest until every seed is as good as asked, or until the most."""
+"""Images seen: doubled from the fewest (by default) until every seed is as good as asked, or until the most."""
 
 FINEST = 1.1
 """Between two such numbers the accuracy asked for is sought by halving, until they differ by this factor at most."""
@@ -41,7 +41,7 @@ SEARCH: dict[str, tuple[Any, ...]] = {
     "warm_up": (0.0, 0.1),
     "schedule": ("linear", "cosine"),
 }
-"""What is varied for each number of images."""
+"""What is varied for each number of images, by default."""
 
 FINALISTS = 3
 """Batches with step sizes that are tried from every seed, picked from all by the first seed."""
@@ -66,6 +66,8 @@ def measure_full_training(
     *,
     data_dir: Path | None = None,
     goals: Sequence[float] = (1.0,),
+    fewest: int = FEWEST,
+    varied: Mapping[str, tuple[Any, ...]] = SEARCH,
     told: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Train the recipe's network on real images, for more and more of them.
@@ -75,6 +77,8 @@ def measure_full_training(
         seeds: of the initial weights and the order of the images.
         data_dir: where the dataset's files lie.
         goals: validation accuracies; how many images each takes is measured to a factor of `FINEST`.
+        fewest: images seen in the shortest training.
+        varied: the values of `SEARCH` that are tried.
         told: is given a line for each number of images.
 
     Returns:
@@ -85,8 +89,8 @@ def measure_full_training(
     splits = recipe.splits(data_dir)
 
     def row(splits: Splits, seen: int) -> dict[str, Any]:
-        found = search(recipe, splits, seen, seeds)
-        how = {name: getattr(found.training, name) for name in SEARCH}
+        found = search(recipe, splits, seen, seeds, varied)
+        how = {name: getattr(found.training, name) for name in varied}
         told(
             f"{len(splits.train):,} images, {seen:,} seen: validation accuracy {found.mean:.2%} with "
             + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in how.items())
@@ -100,7 +104,7 @@ def measure_full_training(
         }
 
     subsets = [row(_subset(splits, size), seen) for size, seen in SUBSETS.items()]
-    full = {FEWEST: row(splits, FEWEST)}
+    full = {fewest: row(splits, fewest)}
     while min(full[max(full)]["validation"]) < max(goals) and 2 * max(full) <= MOST:
         full[2 * max(full)] = row(splits, 2 * max(full))
     for goal in goals:
@@ -111,7 +115,7 @@ def measure_full_training(
         "whiten": recipe.whiten,
         "model": recipe.to_json()["model"],
         "seeds": list(seeds),
-        "search": {"optimiser": "adam", **{name: list(values) for name, values in SEARCH.items()}},
+        "search": {"optimiser": "adam", **{name: list(values) for name, values in varied.items()}},
         "n_validation": recipe.n_validation,
         "n_test": len(splits.test),
         "full": [full[seen] for seen in sorted(full)],
@@ -127,7 +131,9 @@ def _validated(model: Model, splits: Splits) -> float:
         return 0.0
 
 
-def search(recipe: Recipe, splits: Splits, seen: int, seeds: Sequence[int]) -> _Trial:
+def search(
+    recipe: Recipe, splits: Splits, seen: int, seeds: Sequence[int], varied: Mapping[str, tuple[Any, ...]] = SEARCH
+) -> _Trial:
     """The training on so many images that is best on the validation part, over all seeds.
 
     Every batch with every step size is tried from the first seed; the `FINALISTS` from all; the best of these with
@@ -156,11 +162,11 @@ def search(recipe: Recipe, splits: Splits, seen: int, seeds: Sequence[int]) -> _
             mirror=recipe.outer.mirror,
         )
 
-    batches = [batch for batch in SEARCH["batch"] if batch <= min(seen, len(splits.train))]
-    screened = [tried(named(*pair), seeds[:1]) for pair in itertools.product(batches, SEARCH["step_size"])]
+    batches = [batch for batch in varied["batch"] if batch <= min(seen, len(splits.train))]
+    screened = [tried(named(*pair), seeds[:1]) for pair in itertools.product(batches, varied["step_size"])]
     finalists = sorted(screened, key=lambda trial: -trial.mean)[:FINALISTS]
     best = max((tried(trial.training, seeds) for trial in finalists), key=lambda trial: trial.mean)
-    for warm_up, schedule in itertools.product(SEARCH["warm_up"], SEARCH["schedule"]):
+    for warm_up, schedule in itertools.product(varied["warm_up"], varied["schedule"]):
         other = dataclasses.replace(best.training, warm_up=warm_up, schedule=schedule)
         if other != best.training:
             best = max(best, tried(other, seeds), key=lambda trial: trial.mean)
