@@ -160,6 +160,24 @@ def test_a_gate_of_the_users_own_with_a_standard_name_is_not_mistaken() -> None:
     assert from_pennylane(lambda w: RX(wires=0), 1, weight_shape=0).operations == (Operation("X", (0,)),)
 
 
+@pytest.mark.parametrize("name", ["Barrier", "Identity", "Snapshot", "PauliMeasure", "StatePrep", "GlobalPhase"])
+def test_gates_of_ones_own_with_any_name(name: str) -> None:
+    def decomposition(wires: Any) -> list[Any]:
+        return [qml.X(wires)]
+
+    own = type(
+        name,
+        (qml.operation.Operation,),
+        {"num_wires": 1, "num_params": 0, "compute_decomposition": staticmethod(decomposition)},
+    )
+    assert from_pennylane(lambda w: own(wires=0), 1, weight_shape=0).operations == (Operation("X", (0,)),)
+
+
+def test_more_operations_than_a_circuit_may_have() -> None:
+    with pytest.raises(QDistillError, match="at most 262,144 operations"):
+        from_pennylane(lambda w: qml.pow(qml.Rot(*w, wires=0), 10**12), 1, weight_shape=(3,))
+
+
 def test_a_gate_that_is_a_part_of_itself() -> None:
     class Endless(qml.operation.Operation):  # type: ignore[misc, name-defined]
         num_wires = 1

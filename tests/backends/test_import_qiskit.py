@@ -296,6 +296,28 @@ def test_qiskit_refuses_measurements_on_the_way(case: str) -> None:
         from_qiskit(circuit)
 
 
+@pytest.mark.parametrize(
+    "name", ["measure", "barrier", "reset", "delay", "global_phase", "initialize", "if_else", "unitary"]
+)
+def test_gates_of_ones_own_with_any_name(name: str) -> None:
+    inner = QuantumCircuit(1, name=name)
+    inner.x(0)
+    circuit = QuantumCircuit(1)
+    circuit.append(inner.to_gate(), [0])
+    circuit.append(inner.to_gate(), [0])
+    assert from_qiskit(circuit) == Circuit(1, (Operation("X", (0,)),) * 2)
+
+
+def test_more_turns_than_a_circuit_may_have() -> None:
+    circuit, power = QuantumCircuit(1), QuantumCircuit(1)
+    with circuit.for_loop(range(10**12)):
+        circuit.x(0)
+    power.append(AnnotatedOperation(library.XGate(), PowerModifier(10**12)), [0])
+    for endless in (circuit, power):
+        with pytest.raises(CircuitError, match="at most 262,144 operations"):
+            from_qiskit(endless)
+
+
 def test_qiskit_refuses_states() -> None:
     circuit = QuantumCircuit(1)
     circuit.initialize([0, 1])

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from qdistill.quantum.angle import Angle, constant
+from qdistill.quantum.bounds import check_operations
 from qdistill.quantum.circuit import Operation
 from qdistill.quantum.gates import GATES, UNITARY, euler_angles
 
@@ -46,7 +47,12 @@ class Block:
         return Block(tuple(_inverse(operation) for operation in reversed(self.operations)), -self.phase)
 
     def repeated(self, times: int) -> Block:
-        """This block so many times, or its inverse where the number is negative."""
+        """This block so many times, or its inverse where the number is negative.
+
+        Raises:
+            CircuitError: these are more operations than a circuit may have.
+        """
+        check_operations(len(self.operations) * abs(times), f"a power of {times}")
         once = self if times >= 0 else self.inverse()
         return Block(once.operations * abs(times), once.phase * abs(times))
 

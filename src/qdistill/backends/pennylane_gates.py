@@ -63,16 +63,17 @@ class GateReader:
         qml, name = self.qml, operation.name
         if len(place.names) > _MAX_DEPTH:
             raise gate_refused(place, PENNYLANE_GATES, _WAY_OUT, "PennyLane takes it apart without end")
-        if "Measure" in name or isinstance(operation, qml.ops.Conditional):
+        own = type(operation).__module__.startswith("pennylane.")  # a gate of the user's may have any name
+        if (own and "Measure" in name) or isinstance(operation, qml.ops.Conditional):
             raise measurement_refused(place)
-        if name in _STATES or (isinstance(operation, qml.BasisState) and _is_traced(operation.data)):
+        if (own and name in _STATES) or (isinstance(operation, qml.BasisState) and _is_traced(operation.data)):
             raise state_refused(place)
         wires = self._wires(operation, place)
-        if name in _SILENT:
+        if own and name in _SILENT:
             return Block()
         if isinstance(operation, qml.GlobalPhase):  # exp(-i angle)
             return Block((), -self._angle(operation.data[0], place))
-        if name in PENNYLANE_GATES and type(operation).__module__.startswith("pennylane."):
+        if own and name in PENNYLANE_GATES:
             angles = [self._angle(value, place) for value in operation.data]
             return standard_gate(PENNYLANE_GATES[name], wires, angles)
         if isinstance(operation, qml.BasisState):
@@ -101,11 +102,14 @@ class GateReader:
 
     def _taken_apart(self, operation: Any, place: Place) -> Block:
         """What PennyLane takes an operation apart into, or what its matrix says."""
+        is_power = isinstance(operation, self.qml.ops.Pow)
+        if is_power and isinstance(operation.z, int) and type(operation.base).pow is self.qml.operation.Operator.pow:
+            return self._part(operation.base, place).repeated(operation.z)  # as PennyLane does, but bounded
         try:
             with self.qml.queuing.QueuingManager.stop_recording():
-                parts = operation.decomposition()
+                parts = operation.base.pow(operation.z) if is_power else operation.decomposition()
         except Exception as error:  # whatever a decomposition does that cannot be traced
-            if isinstance(operation, self.qml.ops.Pow) and isinstance(operation.z, int):
+            if is_power and isinstance(operation.z, int):
                 return self._part(operation.base, place).repeated(operation.z)
             return self._from_matrix(operation, place, error)
         return joined(self._part(part, place) for part in parts)

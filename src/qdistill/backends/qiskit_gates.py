@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from qdistill.backends.qiskit_parameters import Variables
 from qdistill.backends.refusals import Place, gate_refused, measurement_refused, state_refused
 from qdistill.backends.standard_gates import STANDARD_GATES, standard_gate
 from qdistill.errors import CircuitError, QDistillError
+from qdistill.quantum.bounds import check_operations
 from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.gates import UNITARY
 
-_SILENT = ("barrier", "delay")
-_DEPENDING = ("measure", "reset", "if_else", "while_loop", "switch_case", "break_loop", "continue_loop", "store")
+_SILENT = ("Barrier", "Delay")
+_DEPENDING = ("Measure", "Reset", "IfElseOp", "WhileLoopOp", "SwitchCaseOp", "BreakLoopOp", "ContinueLoopOp", "Store")
 _BASIS = ("rx", "ry", "rz", "h", "x", "cx", "cz")
 _KNOWN = [*STANDARD_GATES, "unitary"]
 _WAY_OUT = f"`qiskit.transpile(circuit, basis_gates={list(_BASIS)})` may write it in gates that can."
@@ -47,9 +49,9 @@ def _final_measurements(circuit: Any) -> set[int]:
     places = set()
     for place in reversed(range(len(circuit.data))):
         instruction = circuit.data[place]
-        if instruction.operation.name == "measure" and not used & set(instruction.qubits):
+        if _kind(instruction.operation) == "Measure" and not used & set(instruction.qubits):
             places.add(place)
-        elif instruction.operation.name not in _SILENT:
+        elif _kind(instruction.operation) not in _SILENT:
             used |= set(instruction.qubits)
     return places
 
@@ -84,14 +86,14 @@ class _Reader:
         return Block((), self.variables.angle(circuit.global_phase, place)).then(*parts)
 
     def _block(self, gate: Any, wires: tuple[int, ...], place: Place) -> Block:
-        name, kind = gate.name, type(gate).__name__
-        if name in _SILENT:
+        name, kind = gate.name, _kind(gate)
+        if kind in _SILENT:
             return Block()
-        if name in _DEPENDING or getattr(gate, "condition", None) is not None:
+        if kind in _DEPENDING:
             raise measurement_refused(place)
-        if name == "initialize":
+        if kind == "Initialize":
             raise state_refused(place)
-        if name == "global_phase" and kind == "GlobalPhaseGate":
+        if kind == "GlobalPhaseGate":
             return Block((), self.variables.angle(gate.params[0], place))
         if name in STANDARD_GATES and gate.base_class is _class_of(name):
             return self._standard(gate, wires, place)
@@ -118,6 +120,7 @@ class _Reader:
     def _loop(self, gate: Any, wires: tuple[int, ...], place: Place) -> Block:
         """A loop over numbers that are known, turn by turn."""
         indices, parameter, body = gate.params
+        check_operations(len(indices) * len(body.data), f"{gate.name} of {len(indices)} turns")
         turns = [body if parameter is None else body.assign_parameters({parameter: index}) for index in indices]
         return joined(self._inner(turn, wires, place) for turn in turns)
 
@@ -154,6 +157,11 @@ class _Reader:
         return self._inner(definition, wires, place)
 
 
+def _kind(gate: Any) -> str:
+    """The name of an instruction's class: a gate of the user's own may have any name."""
+    return getattr(gate, "base_class", type(gate)).__name__
+
+
 def _is_fully_controlled(gate: Any) -> bool:
     """Whether a gate is another one under controls that must all be 1; of an X, Qiskit's own definition is shorter."""
     return (
@@ -164,8 +172,9 @@ def _is_fully_controlled(gate: Any) -> bool:
     )
 
 
+@functools.cache
 def _class_of(name: str) -> Any:
-    """The class of a standard gate of Qiskit: a gate of the user's own may have the same name."""
+    """The class of a standard gate of Qiskit."""
     gates = require("qiskit.circuit.library.standard_gates", "qiskit").get_standard_gate_name_mapping()
     return gates[name].base_class if name in gates else None
 
