@@ -41,7 +41,8 @@ class ArgumentError(QDistillError, ValueError):
             value: what was given.
             known: the values that would have been accepted.
         """
-        known, meant = sorted(known), did_you_mean(value, known)
+        known = sorted(known)
+        meant = did_you_mean(value, known)
         choices = ", ".join(known) if len(known) <= 16 else f"{len(known)} names from {known[0]} to {known[-1]}"
         if meant and len(known) > 8:
             # Before the list, where it is seen.
