@@ -659,7 +659,7 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Header, Tensors], None], str]] = {
     "field missing": (drop("record"), r"missing: \['record'\]"),
     "field left out for being at its default": (
         drop("architecture", "fields", "initialiser"),
-        r"missing: \['initialiser'\]",
+        "`architecture.initialiser` must be given, but is missing",
     ),
     "step sizes left out": (drop("inner", "step_sizes"), r"missing: \['step_sizes'\]"),
     "field too many": (lambda h, t: h.update(comment="x"), "foreign"),
