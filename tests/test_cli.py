@@ -617,7 +617,7 @@ def test_evaluate_draws_a_curve(quantum, tmp_path, capsys, monkeypatch):
         (["--curve", "--out", "nowhere/x.png"], "`out` must lie in a folder that exists"),
         (["--shots", "8", "--out", "x.png"], "`out` must end in .png and be given with `curve`"),
         (["--shots", "0"], "`shots` must be at least 1, but was 0"),
-        (["--device", "fake_nowhere"], "`device` must be one of"),
+        (["--device", "fake_nowhere"], "`device` must be a known name, but was 'fake_nowhere'"),
         (["--device", "nowhere.toml"], "Cannot read the device nowhere.toml"),
     ],
 )

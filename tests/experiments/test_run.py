@@ -286,7 +286,7 @@ def test_only_a_run_folder_can_be_resumed(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"Cannot read .*recipe\.json"):
         run(RECIPE, tmp_path, resume=True)
     (tmp_path / "recipe.json").write_text('{"dataset": "digits"}')
-    with pytest.raises(ArgumentError, match="must be a recipe's fields"):
+    with pytest.raises(ArgumentError, match="`model` must be given, but is missing"):
         run(RECIPE, tmp_path, resume=True)
 
 

@@ -136,7 +136,9 @@ def _given(qml: Any, name: str, values: Any, axes: tuple[int, ...]) -> Any:
         known = hasattr(values, "dtype") and not isinstance(values, np.ma.MaskedArray)
         dtype = qml.math.get_dtype_name(values) if known else ""
         if isinstance(values, np.ndarray | np.generic) or not known:
-            values = values if dtype in _COMPUTED else real_numpy(name, values)
+            # Arrays of another byte order are computed in by NumPy, but JAX does not know them.
+            ready = dtype in _COMPUTED and values.dtype.isnative
+            values = values if ready else real_numpy(name, values)
         elif dtype.startswith("complex"):
             raise ArgumentError(f"Argument `{name}` must be real numbers, but was {dtype}.")
         elif dtype not in _COMPUTED:
