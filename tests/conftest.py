@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -14,6 +15,9 @@ from jaxtyping import install_import_hook
 # The hook sees only what is imported after it.
 assert "qdistill" not in sys.modules, "qdistill was imported before its annotations could be checked"
 install_import_hook("qdistill", "beartype.beartype")
+
+# A process that was started in the background ignores Ctrl-C, and the tests of that would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The first example compiles, which is slower than all others together: a deadline would only punish that.
 settings.register_profile("local", deadline=None)

@@ -70,7 +70,7 @@ UNIT = ((1 + 0j, 0j), (0j, 1 + 0j))
 SHEAR = ((1 + 0j, 1 + 0j), (0j, 1 + 0j))
 
 WRONG_OPERATIONS: list[tuple[dict[str, Any], str]] = [
-    ({"gate": "CNTO", "wires": (0, 1)}, r"`gate` must be a known name, but was 'CNTO'. Did you mean 'CNOT'\? Known are "),
+    ({"gate": "CNTO", "wires": (0, 1)}, r"`gate` must be a known name, but was 'CNTO'. Did you mean 'CNOT'\? Known"),
     ({"gate": "unitary", "wires": (0,)}, r"but was 'unitary'. Did you mean 'Unitary'\?"),
     ({"gate": "1234", "wires": (0,)}, r"but was '1234'\.$"),
     ({"gate": "CNOT", "wires": (0,)}, r"`wires` must be 2 different wires for the gate 'CNOT', but was \(0,\)"),
