@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import shlex
 
 import pytest
@@ -14,7 +15,10 @@ from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression
 from qdistill.errors import ArgumentError
 from qdistill.experiments.recipe import Recipe, default_recipe
+from qdistill.lock import hold
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
+
+from .distill.samples import random_bundle
 
 RECIPES = [
     default_recipe("digits"),
@@ -70,7 +74,7 @@ def test_report_writes_a_page_and_says_where(tmp_path, capsys):
         (["diagnose", "--out", "{}", "--images", "0"], 2, "`images` must be from 1 to"),
         (["diagnose", "--out", "{}", "--draws", "2"], 2, "`draws` must be at least 3"),
         (["diagnose", "--out", "{}", "--qubits", "0"], 2, "`qubits` must be at least 1"),
-        (["diagnose", "--out", "{}", "--seed", "-1"], 2, "`seed` must be at least 0"),
+        (["diagnose", "--out", "{}", "--seed", "-1"], 2, "`seed` must be from 0 to"),
     ],
 )
 def test_mistakes_are_named(arguments, code, complaint, tmp_path, capsys):
@@ -79,6 +83,57 @@ def test_mistakes_are_named(arguments, code, complaint, tmp_path, capsys):
     assert out == ""
     assert complaint in " ".join(err.split())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "bundle.safetensors"
+    random_bundle(QuantumLeNetArchitecture(n_qubits=2, n_layers=1), InnerLoop(steps=1)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["report", "{bundle}", "--out", "{folder}/gone/page.html"], "page.html: No such file or directory"),
+        (["report", "{bundle}", "--out", "{folder}/folder.html"], "folder.html: Is a directory"),
+        (["compress", "{bundle}", "{folder}/gone/small"], "small: No such file or directory"),
+        (["compress", "{bundle}", "{bundle}/small"], "small: Not a directory"),
+        (["diagnose", "--out", "{bundle}/folder"], "Cannot create the folder"),
+        (["cost", "{bundle}", "--measure"], "full-bundle.json: Is a directory"),
+    ],
+)
+def test_what_cannot_be_written_is_found_before_it_is_computed(arguments, named, saved, tmp_path, capsys, monkeypatch):
+    def computed(*_, **__):
+        raise AssertionError("computed in vain")
+
+    for name in ("report.run_page.gather", "distill.bundle.DistilledDataset.train", "evaluate.gradients.diagnose"):
+        monkeypatch.setattr(
+            f"qdistill.{name}", computed if "diagnose" not in name else lambda *_, **__: lazily(computed)
+        )
+    monkeypatch.setattr("qdistill.cli.cost._measure", computed)
+    (tmp_path / "folder.html").mkdir()
+    (tmp_path / "full-bundle.json").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    assert main([argument.format(bundle=saved, folder=tmp_path) for argument in arguments]) == 1
+    assert named in " ".join(capsys.readouterr().err.split())
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def lazily(function):
+    """A generator, whose body runs when it is first asked for something."""
+    yield function()
+
+
+@pytest.mark.parametrize("command", [["compress", "{bundle}", "{folder}/small"], ["cost", "{bundle}", "--measure"]])
+def test_a_file_that_another_process_computes_is_not_computed_twice(command, saved, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("qdistill.distill.bundle.DistilledDataset.train", None)
+    monkeypatch.setattr("qdistill.cli.cost._measure", None)
+    file = tmp_path / ("small" if command[0] == "compress" else "full-bundle.json")
+    with hold(tmp_path / f".{file.name}.lock", file):
+        assert main([argument.format(bundle=saved, folder=tmp_path) for argument in command]) == 1
+    assert f"{file} is being written to by process {os.getpid()} on" in " ".join(capsys.readouterr().err.split())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.safetensors"]
 
 
 def test_diagnose_writes_the_numbers_and_a_figure(tmp_path, capsys):

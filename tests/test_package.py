@@ -112,3 +112,14 @@ def test_every_public_name_can_be_imported() -> None:
     for name in qdistill.__all__:
         assert getattr(qdistill, name) is not None
     assert set(qdistill.__all__) <= set(dir(qdistill))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_source_imports_the_package_s_own_face(path):
+    """Whose names are those of modules above it."""
+    modules = {place.stem for place in (ROOT / "src" / "qdistill").iterdir()}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            assert "qdistill" not in {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "qdistill":
+            assert {alias.name for alias in node.names} <= modules

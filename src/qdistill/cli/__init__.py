@@ -150,7 +150,7 @@ def _dispatch(arguments: list[str]) -> int:
         tell(*_HELP.splitlines())
         return 0 if arguments else 2
     if arguments[0] == "--version":
-        from qdistill import __version__
+        from qdistill.version import __version__
 
         tell(f"qdistill {__version__}")
         return 0
