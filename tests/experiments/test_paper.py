@@ -238,6 +238,8 @@ def test_a_recipe_file_is_the_datasets_default_with_changes(tmp_path: Path) -> N
         ('dataset = "mnist"\n[outer]\nbatch = 0', "`outer.batch` must be at least 1"),
         ('dataset = "mnist"\n[outr]\nbatch = 1', "outr"),
         ('dataset = "mnist"\n[model]\narchitecture = "lenett"', "Did you mean 'lenet'"),
+        ('dataset = "mnist"\n[model]\narchitecture = {}', "`model.architecture` must be a string, but was {}"),
+        ('dataset = "mnist"\n[model]\narchitecture = []', r"`model.architecture` must be a string, but was \[\]"),
     ],
 )
 def test_bad_recipe_files(tmp_path: Path, text: str, message: str) -> None:

@@ -76,7 +76,7 @@ TOO_LARGE: dict[str, tuple[Callable[[], Any], str]] = {
     "gradient": (lambda: check_training_memory(layer(20, 8), 10**6), "The gradient of a simulation of 20 wires for"),
     "network's layers": (lambda: network(n_layers=10**7), "has 120,000,000"),
     "network's quanvolution": (lambda: network(quanvolution_layers=10**7), "has 80,000,000"),
-    "network's qubits": (lambda: network(n_qubits=10**7), "`n_wires` must be at most 10,000"),
+    "network's qubits": (lambda: network(n_qubits=10**7), "`n_qubits` must be at most 10,000"),
     "network's features": (lambda: network(n_qubits=40), "takes at least 491,520.0 GiB"),
     "classical network": (
         lambda: structure(LeNetArchitecture(width=10**12), (28, 28, 1), 10),

@@ -86,10 +86,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     encode_whatever_comes()
     forget_plugins()
-    code = _answer([argument for argument in arguments if argument != "--debug"], debug)
+    try:
+        code, farewell = _answer([argument for argument in arguments if argument != "--debug"], debug), ""
+    except KeyboardInterrupt:
+        code, farewell = INTERRUPTED, "Stopped."
     if code == INTERRUPTED and argv is None:
         # Threads of other libraries may still be waited for. Another Ctrl-C ends that, without their tracebacks.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if farewell:
+        say(farewell)
     try:
         with to_standard_output():
             return code
@@ -103,9 +108,6 @@ def _answer(arguments: list[str], debug: bool) -> int:
         return _dispatch(_without_plugins(arguments))
     except SystemExit as stop:  # after help, or a mistake that has been explained
         return stop.code if isinstance(stop.code, int) else 2
-    except KeyboardInterrupt:
-        say("Stopped.")
-        return INTERRUPTED
     except BrokenPipeError:  # whoever reads tyro's help, such as `head`, has read enough
         print_no_more()
         return 1

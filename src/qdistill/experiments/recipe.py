@@ -250,7 +250,7 @@ def recipe_of(fields: Mapping[str, Any], path: Path) -> Recipe:
         if "model" in changes:
             own = as_table(changes["model"], "model")
             if "architecture" in own:
-                model = _architecture(own.pop("architecture"))
+                model = _architecture(convert(own.pop("architecture"), str, "model.architecture"))
             changes["model"] = from_table(type(model), own, "model", default=model)
         for name, part in _PARTS.items():
             if name in changes:

@@ -31,6 +31,7 @@ from qdistill.quantum import (
     NoisyLayer,
     QuantumLayer,
     StronglyEntangling,
+    check_wires,
     make_observable,
     neighbours,
 )
@@ -249,8 +250,7 @@ class QuantumLeNetArchitecture:
     def __post_init__(self) -> None:
         """Check the fields, and what their types do not say."""
         check_fields(self)
-        if self.n_qubits < 1:
-            raise ArgumentError(f"Argument `n_qubits` must be at least 1, but was {self.n_qubits}.")
+        check_wires(self.n_qubits, "n_qubits")
         if self.n_layers < 1:
             raise ArgumentError(f"Argument `n_layers` must be at least 1, but was {self.n_layers}.")
         if self.quanvolution_layers < 0:

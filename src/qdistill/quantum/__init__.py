@@ -2,6 +2,7 @@
 
 from qdistill.quantum.angle import Angle, Term, constant, feature, weight
 from qdistill.quantum.ansatz import Ansatz, BasicEntangling, StronglyEntangling
+from qdistill.quantum.bounds import check_wires
 from qdistill.quantum.calls import (
     LayerCall,
     answered,
@@ -65,6 +66,7 @@ __all__ = [
     "answered",
     "apply",
     "check_training_memory",
+    "check_wires",
     "choose_form",
     "constant",
     "each_wire",

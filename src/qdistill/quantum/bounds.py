@@ -19,16 +19,20 @@ MOST_OPERATIONS = 2**18
 ADVICE = "Use fewer wires, or fewer images at once."
 
 
-def check_wires(n_wires: int) -> None:
+def check_wires(n_wires: int, name: str = "n_wires") -> None:
     """Make sure that there is a wire, and that there are not too many.
+
+    Args:
+        n_wires: how many there are.
+        name: what the caller calls them, for the error.
 
     Raises:
         CircuitError: there is none, or more than `MOST_WIRES`.
     """
     if n_wires < 1:
-        raise CircuitError(f"Argument `n_wires` must be at least 1, but was {n_wires}.")
+        raise CircuitError(f"Argument `{name}` must be at least 1, but was {n_wires}.")
     if n_wires > MOST_WIRES:
-        raise CircuitError(f"Argument `n_wires` must be at most {MOST_WIRES:,}, but was {n_wires:,}.")
+        raise CircuitError(f"Argument `{name}` must be at most {MOST_WIRES:,}, but was {n_wires:,}.")
 
 
 def check_operations(count: int, what: str) -> None:
