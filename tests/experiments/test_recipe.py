@@ -17,7 +17,7 @@ from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError
 from qdistill.experiments.recipe import Device, Recipe, default_recipe
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
-from qdistill.quantum import Circuit, Operation, weight
+from qdistill.quantum import ANSATZ_NAMES, Circuit, Operation, weight
 
 
 def some(kind: type, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -37,7 +37,7 @@ architectures = some(LeNetArchitecture, width=st.integers(1, 999), initialiser=i
     n_qubits=st.integers(1, 12),
     n_layers=st.integers(1, 99),
     embedding=st.sampled_from(["amplitude", "angle"]),
-    ansatz=st.sampled_from(["strongly_entangling", "basic_entangling"]),
+    ansatz=st.sampled_from(ANSATZ_NAMES),
     branch=st.sampled_from(["quantum", "frozen", "removed", "dense"]),
     initialiser=initialisers,
     angle_range=st.floats(0, 100),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -22,10 +23,13 @@ from qdistill.quantum import (
     Observable,
     PauliZ,
     QuantumLayer,
+    SimCircuit,
     StronglyEntangling,
     each_wire,
     make_observable,
 )
+
+from .sim_reference import sim_14
 
 N_WIRES = 3
 """What the observables in the table, and the layers made of it, are for."""
@@ -84,6 +88,7 @@ ANSATZE = {
         lambda n, layers: BasicEntangling(n, layers, "RY"),
         lambda w, n: qml.BasicEntanglerLayers(w, range(n), rotation=qml.RY),
     ),
+    "sim_14": AnsatzRow(partial(SimCircuit, 14), sim_14),
 }
 
 OBSERVABLES = {

@@ -55,7 +55,7 @@ def test_every_component_has_a_row() -> None:
         *(row.make(N_WIRES, 1) for row in ANSATZE.values()),
         *(row.make(jax.random.key(0)) for row in OBSERVABLES.values()),
     ]
-    files = {f"qdistill.quantum.{name}" for name in ("embedding", "ansatz", "observable")}
+    files = {f"qdistill.quantum.{name}" for name in ("embedding", "ansatz", "sim_circuits", "observable")}
     public = [getattr(qdistill.quantum, name) for name in qdistill.quantum.__all__]
     components = {c for c in public if inspect.isclass(c) and c.__module__ in files}
     assert components - {Ansatz, Embedding} == {type(component) for component in rows}
@@ -148,7 +148,7 @@ class TestAnsatz:
     def test_matrix_is_pennylanes(self, name: str, n_wires: int) -> None:
         ansatz = ANSATZE[name].make(n_wires, 4)
         weights = np.random.default_rng(n_wires).normal(size=ansatz.weight_shape)
-        expected = qml.matrix(ANSATZE[name].pennylane(weights, n_wires), wire_order=range(n_wires))
+        expected = qml.matrix(ANSATZE[name].pennylane, wire_order=range(n_wires))(weights, n_wires)
         actual = numpy_unitary(ansatz.circuit(), weights.ravel())
         np.testing.assert_allclose(actual, expected, atol=1e-12)
         with jax.enable_x64(True):

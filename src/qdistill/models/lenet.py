@@ -24,15 +24,15 @@ from qdistill.numbers import Numbers, real
 from qdistill.quantum import (
     AmplitudeEmbedding,
     AngleEmbedding,
-    BasicEntangling,
+    AnsatzName,
     Circuit,
     Embedding,
     NoEmbedding,
     NoisyLayer,
     QuantumLayer,
-    StronglyEntangling,
     check_wires,
     make_observable,
+    named_ansatz,
     neighbours,
 )
 
@@ -238,7 +238,7 @@ class QuantumLeNetArchitecture:
     n_qubits: int = 6
     n_layers: int = 4
     embedding: Literal["amplitude", "angle", "none"] = "amplitude"
-    ansatz: Literal["strongly_entangling", "basic_entangling"] | Circuit = "strongly_entangling"
+    ansatz: AnsatzName | Circuit = "strongly_entangling"
     branch: Literal["quantum", "frozen", "removed", "dense"] = "quantum"
     initialiser: Initialiser = "xavier_normal"
     angle_range: float = 2 * math.pi
@@ -316,7 +316,7 @@ class QuantumLeNetArchitecture:
         """The shape of the circuit's weights."""
         if isinstance(self.ansatz, Circuit):
             return (self.ansatz.n_weights,)
-        return _ANSATZES[self.ansatz](self.n_qubits, self.n_layers).weight_shape
+        return named_ansatz(self.ansatz, self.n_qubits, self.n_layers).weight_shape
 
     def _check_ansatz(self) -> None:
         if not isinstance(self.ansatz, Circuit):
@@ -355,7 +355,7 @@ class QuantumLeNetArchitecture:
         if isinstance(self.ansatz, Circuit):
             circuit = self.ansatz
         else:
-            circuit = _ANSATZES[self.ansatz](self.n_qubits, self.n_layers).circuit()
+            circuit = named_ansatz(self.ansatz, self.n_qubits, self.n_layers).circuit()
         embeddings: dict[str, Embedding] = {
             "amplitude": AmplitudeEmbedding(self.n_qubits),
             "angle": AngleEmbedding(self.n_qubits),
@@ -385,9 +385,3 @@ class QuantumLeNetArchitecture:
         # An affine map from g values to k has k (g + 1) parameters.
         n_groups = max(1, min(budget // self.n_qubits - 1, self._width))
         return PooledDense(Dense(n_groups, self.n_qubits, self.initialiser, key=key_dense), n_groups)
-
-
-_ANSATZES: dict[str, type[StronglyEntangling | BasicEntangling]] = {
-    "strongly_entangling": StronglyEntangling,
-    "basic_entangling": BasicEntangling,
-}

@@ -16,6 +16,7 @@ from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.device import DeviceModel, Pair
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding
 from qdistill.quantum.layer import QuantumLayer, choose_form, for_batch
+from qdistill.quantum.named_ansatz import ANSATZ_NAMES, AnsatzName, named_ansatz
 from qdistill.quantum.noise import (
     Execution,
     NoisyLayer,
@@ -39,13 +40,17 @@ from qdistill.quantum.observable import (
 )
 from qdistill.quantum.preparation import embedded, embedded_features, preparation_angles, preparation_circuit
 from qdistill.quantum.shots import MeasurementSetting, measurement_settings
+from qdistill.quantum.sim_circuits import SIM_NUMBERS, SimCircuit
 from qdistill.quantum.simulate import apply, expectation_values, unitary
 
 __all__ = [
+    "ANSATZ_NAMES",
+    "SIM_NUMBERS",
     "AmplitudeEmbedding",
     "Angle",
     "AngleEmbedding",
     "Ansatz",
+    "AnsatzName",
     "BasicEntangling",
     "Circuit",
     "DeviceModel",
@@ -61,6 +66,7 @@ __all__ = [
     "Pair",
     "PauliZ",
     "QuantumLayer",
+    "SimCircuit",
     "StronglyEntangling",
     "Term",
     "answered",
@@ -80,6 +86,7 @@ __all__ = [
     "make_observable",
     "measurement_settings",
     "n_gradient_circuits",
+    "named_ansatz",
     "neighbours",
     "on_device",
     "on_each",

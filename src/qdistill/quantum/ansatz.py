@@ -30,11 +30,21 @@ class Ansatz(Protocol):
         ...
 
 
-def _check(n_wires: int, n_layers: int) -> None:
+def check_ansatz(n_wires: int, n_layers: int, layer_operations: int) -> None:
+    """Make sure that there are wires, and that the layers are not too many operations.
+
+    Args:
+        n_wires: number of qubits.
+        n_layers: number of layers.
+        layer_operations: the most operations of a layer.
+
+    Raises:
+        CircuitError: there are none, a negative number of layers, or too many operations.
+    """
     check_wires(n_wires)
     if n_layers < 0:
         raise CircuitError(f"Argument `n_layers` must be at least 0, but was {n_layers}.")
-    check_operations(2 * n_wires * n_layers, f"an ansatz of {n_layers:,} layers on {n_wires:,} wires")
+    check_operations(layer_operations * n_layers, f"an ansatz of {n_layers:,} layers on {n_wires:,} wires")
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,7 @@ class StronglyEntangling:
 
     def __post_init__(self) -> None:
         """Check the sizes."""
-        _check(self.n_wires, self.n_layers)
+        check_ansatz(self.n_wires, self.n_layers, 2 * self.n_wires)
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
@@ -95,7 +105,7 @@ class BasicEntangling:
 
     def __post_init__(self) -> None:
         """Check the sizes and the rotation."""
-        _check(self.n_wires, self.n_layers)
+        check_ansatz(self.n_wires, self.n_layers, 2 * self.n_wires)
         if self.rotation not in ("RX", "RY", "RZ"):
             raise CircuitError.unknown("rotation", self.rotation, ("RX", "RY", "RZ"))
 
