@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
+from qdistill.models import CircuitArchitecture, LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.quantum import AmplitudeEmbedding, Circuit, Operation, PauliZ, QuantumLayer, weight
 
 CIRCUIT = Circuit(
@@ -75,6 +75,9 @@ ARCHITECTURES: dict[str, Any] = {
     "dense": Q(n_qubits=2, n_layers=1, branch="dense"),
     "classical": LeNetArchitecture(),
     "classical, wider": LeNetArchitecture(width=12),
+    "a circuit alone": CircuitArchitecture(
+        Circuit(10, (Operation("RY", (0,), (weight(0),)), Operation("CNOT", (0, 1)))), "amplitude", "probabilities"
+    ),
     "plugin": PluginArchitecture(),
     "plugin, other values": PluginArchitecture(sizes=(4, 5, 6), flag=True, label="-x y", rate=-1e-3),
     "plugin, an empty tuple": PluginArchitecture(sizes=()),

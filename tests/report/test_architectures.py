@@ -26,7 +26,7 @@ from ..distill.samples import random_weights
 from .architectures import ARCHITECTURES, CIRCUIT, PLUGINS
 from .runs import make_bundle, write_run
 
-IN_PYTHON = ("plugin, a circuit", "plugin, no default", "plugin, no circuit")
+IN_PYTHON = ("a circuit alone", "plugin, a circuit", "plugin, no default", "plugin, no circuit")
 """Networks with a value that is no option."""
 
 

@@ -24,6 +24,7 @@ from qdistill.files import RECIPE, read_json, read_toml
 from qdistill.models import (
     ARCHITECTURES,
     Architecture,
+    CircuitArchitecture,
     LeNetArchitecture,
     QuantumLeNetArchitecture,
     architecture_from_json,
@@ -35,7 +36,7 @@ from qdistill.quantum import Execution, wires_needed
 
 def architecture_options() -> dict[str, type[Any]]:
     """How the command line and recipe files call the architectures; one that was added has its own name."""
-    own = {"quantum-lenet": QuantumLeNetArchitecture, "lenet": LeNetArchitecture}
+    own = {"quantum-lenet": QuantumLeNetArchitecture, "lenet": LeNetArchitecture, "circuit": CircuitArchitecture}
     return own | {name: kind for name, kind in ARCHITECTURES.items() if kind not in own.values()}
 
 

@@ -1,5 +1,6 @@
 """Networks as `eqx.Module`: one image in, logits out."""
 
+from qdistill.models.circuit import CircuitArchitecture, CircuitClassifier
 from qdistill.models.layers import ConvPool, Dense
 from qdistill.models.lenet import (
     LeNet,
@@ -11,6 +12,7 @@ from qdistill.models.lenet import (
 )
 from qdistill.models.model import (
     Architecture,
+    GivesFidelities,
     KnowsShapes,
     Model,
     fields_from_json,
@@ -27,8 +29,11 @@ __all__ = [
     "ARCHITECTURES",
     "HOW_TO_ADD",
     "Architecture",
+    "CircuitArchitecture",
+    "CircuitClassifier",
     "ConvPool",
     "Dense",
+    "GivesFidelities",
     "KnowsShapes",
     "LeNet",
     "LeNetArchitecture",

@@ -42,6 +42,16 @@ class KnowsShapes(Protocol):
         ...
 
 
+@runtime_checkable
+class GivesFidelities(Protocol):
+    """An architecture that can tell whether its logits are fidelities with a state for each class, from 0 to 1."""
+
+    @property
+    def gives_fidelities(self) -> bool:
+        """Whether they are, with these fields."""
+        ...
+
+
 def fields_to_json(architecture: Any) -> dict[str, Any]:
     """The fields of an architecture as plain data, circuits among them as `Circuit.to_json` writes them."""
     values = {field.name: getattr(architecture, field.name) for field in dataclasses.fields(architecture)}

@@ -8,6 +8,7 @@ from typing import Any
 
 from qdistill.errors import ArgumentError, shown
 from qdistill.fields import as_table, convert, from_table, under, unsupported
+from qdistill.models.circuit import CircuitArchitecture
 from qdistill.models.lenet import LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.models.model import Architecture, fields_from_json, fields_to_json
 from qdistill.quantum import Circuit
@@ -38,7 +39,9 @@ class Register(UserDict[str, type]):
         super().__setitem__(name, kind)
 
 
-ARCHITECTURES = Register({kind.__name__: kind for kind in (LeNetArchitecture, QuantumLeNetArchitecture)})
+ARCHITECTURES = Register(
+    {kind.__name__: kind for kind in (CircuitArchitecture, LeNetArchitecture, QuantumLeNetArchitecture)}
+)
 """What a recipe or a bundle can name; add your own, a frozen dataclass that is an `Architecture`, under its name."""
 
 HOW_TO_ADD = (
