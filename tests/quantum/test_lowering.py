@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import random
 import time
 import tracemalloc
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qdistill.quantum import Circuit, Operation, StronglyEntangling, apply, unitary, weight
+import qdistill.quantum.lowering as lowering
+from qdistill.quantum import Circuit, Operation, StronglyEntangling, apply, feature, unitary, weight
+from qdistill.quantum.gates import GATES
 from qdistill.quantum.lowering import lower, n_moments
+from qdistill.quantum.simulate import angles_of
 
-from .reference import numpy_unitary
-from .strategies import examples
+from .reference import numpy_unitary, random_angle
+from .strategies import N_FEATURES, N_WEIGHTS, examples, vectors
 
 N_WIRES = 4
 ENTANGLERS = st.lists(
@@ -36,6 +41,62 @@ def test_entanglers_are_one_signed_permutation(gates: list[tuple[str, list[int]]
     np.testing.assert_array_equal(matrix, numpy_unitary(circuit, np.zeros(0), np.zeros(0)))
 
 
+DIAGONAL = st.lists(
+    st.tuples(st.sampled_from(["CNOT", "CZ", "SWAP", "CRZ", "RZ", "Z", "S", "T"]), st.permutations(range(N_WIRES))),
+    min_size=1,
+    max_size=16,
+)
+
+
+@given(gates=DIAGONAL, chooser=st.randoms(use_true_random=False), seed=st.integers(0, 2**32 - 1))
+@examples(60)
+def test_diagonal_gates_among_entanglers_are_phases_of_one_moment(
+    gates: list[tuple[str, list[int]]], chooser: random.Random, seed: int
+) -> None:
+    operations = []
+    for name, wires in gates:
+        angles = [random_angle(chooser, N_WEIGHTS, N_FEATURES) for _ in range(GATES[name].n_angles)]
+        operations.append(Operation(name, tuple(wires[: GATES[name].n_wires]), tuple(angles)))
+    circuit = Circuit(N_WIRES, tuple(operations))
+    weights, features = vectors(seed)
+    (moment,), phase = lowering._moments_with(circuit, "phases")
+    assert not moment.rotations
+    basis_map = moment.basis_map(N_WIRES)
+    permutation, signs = basis_map.tables()
+    matrix = np.exp(1j * phase) * np.eye(2**N_WIRES)[permutation] * (1 if signs is None else signs[:, None])
+    phases = lowering._phases(N_WIRES, [basis_map.turns])
+    if phases is not None:
+        with jax.enable_x64(True):
+            angles = np.asarray(angles_of(phases.angles, jnp.asarray(weights), jnp.asarray(features)))
+        turned = np.einsum("p,pa,pb->ab", angles[0], phases.first[0], phases.second[0]).reshape(-1)
+        matrix = np.exp(-0.5j * turned)[:, None] * matrix
+    np.testing.assert_allclose(matrix, numpy_unitary(circuit, weights, features), atol=1e-10)
+
+
+def test_a_repetition_of_an_iqp_circuit_is_one_moment() -> None:
+    n = 10
+    pairs = [(i, j) for i in range(n) for j in range(i + 1, n)]
+    operations = [Operation("H", (wire,)) for wire in range(n)]
+    operations += [Operation("RZ", (wire,), (feature(wire),)) for wire in range(n)]
+    for i, j in pairs:
+        turn = Operation("RZ", (j,), (feature(i) * feature(j),))
+        operations += [Operation("CNOT", (i, j)), turn, Operation("CNOT", (i, j))]
+    moments = lower(Circuit(n, tuple(operations * 2)))
+    assert moments.n_moments == 2
+    assert moments.permutations is None
+    assert moments.phases is not None
+    assert moments.phases.first.shape == (2, n + len(pairs), 2**5)
+    # What the rotations read is then the same for all states.
+    assert not moments.angles.n_features
+
+
+def test_rotations_before_entanglers_stay_matrices() -> None:
+    operations = [Operation(gate, (wire,), (weight(wire),)) for gate in ("RY", "RZ") for wire in range(4)]
+    circuit = Circuit(4, tuple(2 * [*operations, Operation("CNOT", (0, 1))]))
+    assert lower(circuit).phases is None
+    assert lower(circuit).n_moments == 2
+
+
 def test_many_rotations_of_one_wire_are_their_product() -> None:
     count = 1_000
     circuit = Circuit(2, tuple(Operation("RX", (0,), (weight(0),)) for _ in range(count)))
@@ -44,7 +105,8 @@ def test_many_rotations_of_one_wire_are_their_product() -> None:
 
 
 def test_a_long_circuit_on_few_wires_takes_time_in_proportion() -> None:
-    circuit = Circuit(2, tuple(Operation("RX", (0,), (weight(0),)) for _ in range(20_000)))
+    gates = (("RX", weight(0)), ("RZ", weight(0)), ("RZ", weight(1)))
+    circuit = Circuit(2, tuple(Operation(gate, (0,), (angle,)) for gate, angle in gates for _ in range(7_000)))
     start = time.process_time()
     lower(circuit)
     # With as many levels as rotations this takes minutes.

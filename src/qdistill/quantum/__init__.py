@@ -15,6 +15,7 @@ from qdistill.quantum.calls import (
 from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.device import DeviceModel, Pair
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding
+from qdistill.quantum.feature_maps import iqp_feature_map, zz_feature_map
 from qdistill.quantum.layer import QuantumLayer, choose_form, for_batch
 from qdistill.quantum.named_ansatz import ANSATZ_NAMES, AnsatzName, named_ansatz
 from qdistill.quantum.noise import (
@@ -82,6 +83,7 @@ __all__ = [
     "feature",
     "for_batch",
     "ideal",
+    "iqp_feature_map",
     "layer_calls",
     "make_observable",
     "measurement_settings",
@@ -102,4 +104,5 @@ __all__ = [
     "weight",
     "wires_needed",
     "with_key",
+    "zz_feature_map",
 ]

@@ -3,7 +3,8 @@
 One layer, three exact forms of it. For n wires, a circuit of M moments (see `lowering`), a batch of B feature
 vectors and K observables, the arithmetic is
 
-    states      B G                  gates applied to each state, G = 4 M 2^n (sum of 2^|group|) multiply-adds
+    states      B G                  gates applied to each state, G = 4 M 2^n (sum of 2^|group|) multiply-adds, and
+                                     what phases take (`lowering.multiply_adds`)
     unitary     2^n G + B S 4^n      U built once, then one real matrix product for each of S measurement settings
     heisenberg  2^n G + K 8^n + B K 4^n    M_k = Re(U^dagger H_k U) built once, then x^T M_k x
 
@@ -29,10 +30,9 @@ from qdistill.numbers import Numbers, real, real_field
 from qdistill.quantum.bounds import check_matrices, check_states
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, one_vector
-from qdistill.quantum.lowering import n_moments
+from qdistill.quantum.lowering import multiply_adds, n_moments
 from qdistill.quantum.observable import Observable, PauliZ, pauli_compose
 from qdistill.quantum.simulate import (
-    GROUP,
     TO_Z_BASIS,
     apply,
     apply_local,
@@ -69,9 +69,8 @@ def choose_form(circuit: Circuit, embedding: Embedding, observable: Observable, 
 
 def form_costs(circuit: Circuit, embedding: Embedding, observable: Observable, batch: int) -> dict[Form, float]:
     """What each form that a layer can take costs in a gradient, in multiply-adds of a gate; see `choose_form`."""
-    n, size = circuit.n_wires, 2**circuit.n_wires
-    groups = [min(GROUP, n - first) for first in range(0, n, GROUP)]
-    gates = 4 * n_moments(circuit) * size * sum(2**group for group in groups)
+    size = 2**circuit.n_wires
+    gates = multiply_adds(circuit)
     costs: dict[Form, float] = {"states": batch * gates * (SPILL if batch * size > CACHE else 1.0)}
     real = isinstance(embedding, AmplitudeEmbedding) or (
         isinstance(embedding, AngleEmbedding) and embedding.rotation == "Y"

@@ -21,15 +21,11 @@ from qdistill.numbers import Numbers, real, real_or_complex
 from qdistill.quantum.angle import Angle
 from qdistill.quantum.bounds import check_matrices, check_states
 from qdistill.quantum.circuit import Circuit
-from qdistill.quantum.lowering import AngleTable, Moments, Products, lower, n_moments
+from qdistill.quantum.lowering import GROUP, AngleTable, Moments, Phases, Products, lower, n_moments
 from qdistill.quantum.observable import Observable, PauliZ, pauli_compose
 
 TO_Z_BASIS = np.array([[[1, 1], [1, -1]], [[1, -1j], [1, 1j]]]) * math.sqrt(0.5)
 """The one-wire rotations after which measuring Z is measuring X, and Y."""
-
-GROUP = 3
-"""Wires whose rotations are fused into one matrix: 8x8 products measured fastest from 4 to 14 wires."""
-
 
 MOST_SIGNED = 12
 """Wires up to which the signs of all outcomes are one matrix."""
@@ -197,19 +193,32 @@ def apply(
     monomials = (
         None if moments.permutations is None else jnp.asarray(moments.permutations),
         None if moments.signs is None else jnp.asarray(moments.signs),
+        None if moments.phases is None else _phase_factors(moments.phases, weights, features),
     )
 
-    def moment(state: Array, now: tuple[list[Array], tuple[Array | None, Array | None]]) -> tuple[Array, None]:
-        groups, (permutation, changed) = now
+    def moment(state: Array, now: tuple[list[Array], tuple[Array | None, ...]]) -> tuple[Array, None]:
+        groups, (permutation, changed, phases) = now
         state = apply_local(groups, state)
         if permutation is not None:
             state = state.at[permutation].get(mode="promise_in_bounds", unique_indices=True)
         if changed is not None:
             state = state * changed.astype(state.real.dtype).reshape(size, *[1] * (state.ndim - 1))
+        if phases is not None:
+            state = state * phases.reshape(size, *[1] * (state.ndim - 1))
         return state, None
 
     final, _ = jax.lax.scan(moment, start, (groups, monomials), unroll=UNROLL)
     return final if moments.global_phase == 1 else final * moments.global_phase
+
+
+def _phase_factors(
+    phases: Phases, weights: Float[Array, " weights"], features: Float[Array, " features"]
+) -> Complex[Array, "moments amplitudes"]:
+    """What the diagonal gates multiply the amplitudes with."""
+    angles = -0.5 * angles_of(phases.angles, weights, features)
+    first, second = (jnp.asarray(signs, angles.dtype) for signs in (phases.first, phases.second))
+    turned = jnp.einsum("mp,mpa,mpb->mab", angles, first, second).reshape(len(angles), -1)
+    return jax.lax.complex(jnp.cos(turned), jnp.sin(turned))
 
 
 def _as_vector(name: str, values: Numbers, least: int) -> Float[Array, " numbers"]:
