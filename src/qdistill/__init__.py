@@ -3,7 +3,8 @@
 The names most users need: a `Recipe` (from `default_recipe`), `run`, which follows it, `DistilledDataset`, the file
 that comes out, and `replay`, which trains on it and measures. Circuits and layers are in `qdistill.quantum`,
 networks in `qdistill.models`, datasets in `qdistill.data`. `to_pennylane`, `to_qiskit` and `to_openqasm` export a
-layer; `from_pennylane`, `from_qiskit` and `from_openqasm` read a circuit.
+layer; `from_pennylane`, `from_qiskit` and `from_openqasm` read a circuit, `classifier_from_pennylane` and
+`classifier_from_qiskit` one with what it measures, as a model.
 
 The names are imported when they are first used: `qdistill --help` need not wait for JAX.
 """
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from qdistill.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from qdistill.backends.classifier_from_pennylane import classifier_from_pennylane
+    from qdistill.backends.classifier_from_qiskit import classifier_from_qiskit
     from qdistill.backends.from_openqasm import from_openqasm
     from qdistill.backends.from_pennylane import from_pennylane
     from qdistill.backends.from_qiskit import from_qiskit
@@ -28,10 +31,11 @@ if TYPE_CHECKING:
     from qdistill.experiments.progress import ProgressDisplay
     from qdistill.experiments.recipe import Recipe, default_recipe
     from qdistill.experiments.run import run, run_seeds
-    from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
+    from qdistill.models import CircuitArchitecture, LeNetArchitecture, QuantumLeNetArchitecture
     from qdistill.quantum import QuantumLayer
 
 _HOMES = {
+    "CircuitArchitecture": "models",
     "Compression": "distill.outer",
     "DistilledDataset": "distill.bundle",
     "Distiller": "distill.outer",
@@ -45,6 +49,8 @@ _HOMES = {
     "QuantumLeNetArchitecture": "models",
     "Recipe": "experiments.recipe",
     "TrainingSet": "distill.inner",
+    "classifier_from_pennylane": "backends.classifier_from_pennylane",
+    "classifier_from_qiskit": "backends.classifier_from_qiskit",
     "default_recipe": "experiments.recipe",
     "from_openqasm": "backends.from_openqasm",
     "from_pennylane": "backends.from_pennylane",
@@ -59,6 +65,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CircuitArchitecture",
     "Compression",
     "DistilledDataset",
     "Distiller",
@@ -72,6 +79,8 @@ __all__ = [
     "QuantumLeNetArchitecture",
     "Recipe",
     "TrainingSet",
+    "classifier_from_pennylane",
+    "classifier_from_qiskit",
     "default_recipe",
     "from_openqasm",
     "from_pennylane",

@@ -130,7 +130,7 @@ def from_pennylane(
     it is computed decides, not its values. Gates beyond the package's own are taken apart (see `standard_gates`), by
     PennyLane where it can; templates such as ``qml.StronglyEntanglingLayers`` too. The global phase is left out, and so
     are the measurements that the function returns: what is measured is the observable of the layer that takes the
-    circuit.
+    circuit. `classifier_from_pennylane` reads them too.
 
     Args:
         quantum_function: queues gates on the wires 0 to n_wires - 1. Of a QNode, or a `qml.qnn.TorchLayer` of one, the
@@ -158,16 +158,29 @@ def from_pennylane(
         ...     qnode, 4, weight_shape={"weights": (2, 4, 3)}, n_features=4, features="inputs"
         ... )
     """
+    return read_function(quantum_function, n_wires, weight_shape, n_features, features)[0]
+
+
+def read_function(
+    quantum_function: Any, n_wires: int, weight_shape: Any, n_features: int, features: str | None
+) -> tuple[Circuit, list[Any]]:
+    """What `from_pennylane` reads, whose arguments and errors these are, and the measurements at the end.
+
+    Returns:
+        The circuit; and the measurements that the function queues, in their order, as PennyLane has them.
+    """
     qml = require("pennylane", "pennylane")
     function = _function(quantum_function)
     arguments = _Arguments.of(weight_shape, n_features, features)
     arguments.check(function)
     reader = GateReader(qml, Circuit(n_wires).n_wires)
     blocks: list[Block] = []
+    measurements: list[Any] = []
 
     def numbers(vector: jax.Array) -> list[jax.Array]:
-        operations = _queued(qml, function, arguments, vector)
+        operations, measured = _queued(qml, function, arguments, vector)
         blocks.extend(reader.read(operation, number) for number, operation in enumerate(operations))
+        measurements.extend(measured)
         return reader.traced
 
     with _explained():
@@ -177,7 +190,7 @@ def from_pennylane(
             raise not_unitary(reader.places[index])
     angles = _Angles(entries, reader.places, arguments)
     operations = [angles.put_into(operation) for block in blocks for operation in block.operations]
-    return Circuit(n_wires, tuple(operations))
+    return Circuit(n_wires, tuple(operations)), measurements
 
 
 def _function(quantum_function: Any) -> Any:
@@ -186,11 +199,13 @@ def _function(quantum_function: Any) -> Any:
     return node.func if hasattr(node, "func") and hasattr(node, "device") else node
 
 
-def _queued(qml: Any, function: Callable[..., Any], arguments: _Arguments, vector: jax.Array) -> list[Any]:
-    """The operations that a function queues, without the measurements at its end."""
+def _queued(
+    qml: Any, function: Callable[..., Any], arguments: _Arguments, vector: jax.Array
+) -> tuple[list[Any], list[Any]]:
+    """The operations that a function queues, and the measurements at its end."""
     arrays, named = arguments.split(vector)
     operations: list[Any] = []
-    measured = False
+    measurements: list[Any] = []
     with qml.queuing.AnnotatedQueue() as queue:
         try:
             function(*arrays, **named)
@@ -198,15 +213,15 @@ def _queued(qml: Any, function: Callable[..., Any], arguments: _Arguments, vecto
             raise _failure(function, error, queue.queue) from error
     for item in queue.queue:
         if isinstance(item, qml.measurements.MeasurementProcess):
-            measured = True
+            measurements.append(item)
             continue
         where = f"Operation {Place(len(operations), (shown(item) if hasattr(item, 'wires') else repr(item),))},"
         if not isinstance(item, qml.operation.Operator):
             raise CircuitError(f"{where} must be an operation of PennyLane's, but was {type(item).__name__}.")
-        if measured:
+        if measurements:
             raise CircuitError(f"{where} must come before the measurements, which end the circuit.")
         operations.append(item)
-    return operations
+    return operations, measurements
 
 
 def _failure(function: Callable[..., Any], error: Exception, queued: list[Any]) -> Exception:
