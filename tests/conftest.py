@@ -1,10 +1,19 @@
 """Shared set-up: every shape and type annotation of the package is checked while the tests run."""
 
 import gc
+import itertools
 import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+
+# Half of the tests' time is compilation, often of what another test or worker has compiled. `make clean` forgets it.
+# JAX reads this when it is imported, and so do the processes that tests start.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+# On some Intel processors XLA warns of every kept program (openxla/xla#44565).
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import jax
 import jaxtyping
@@ -31,14 +40,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-seed", type=int, default=0)
 
 
+_TESTS = itertools.count()
+
+
 @pytest.fixture(autouse=True)
 def few_programs() -> Iterator[None]:
-    """Forgets compiled programs after a test, before they are too many.
+    """Forgets compiled programs now and then, before they are too many.
 
     Each takes some memory mappings, of which Linux allows a process 65,530. Beyond them LLVM aborts.
     """
     yield
-    if not os.path.exists("/proc/self/maps"):
+    # To count them takes as long as a small test.
+    if next(_TESTS) % 16 or not os.path.exists("/proc/self/maps"):
         return
     with open("/proc/self/maps", "rb") as maps:  # not by `Path`, whose methods a test may have replaced
         count = maps.read().count(b"\n")
