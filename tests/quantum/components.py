@@ -21,6 +21,7 @@ from qdistill.quantum import (
     Hermitian,
     NoEmbedding,
     Observable,
+    PauliSum,
     PauliZ,
     QuantumLayer,
     SimCircuit,
@@ -100,6 +101,12 @@ OBSERVABLES = {
     "hermitian_on_pairs": ObservableRow(lambda key: make_observable("hermitian", [(2, 0), (0, 1)], key=key)),
     "pauli_z_on_some": ObservableRow(lambda key: PauliZ(((2,), (0,)))),
     "fixed_hermitian_on_triple": ObservableRow(lambda key: make_observable("fixed_hermitian", [(1, 2, 0)], key=key)),
+    "pauli_sum": ObservableRow(
+        lambda key: PauliSum(
+            [["X0 Y2", "Z1", "I"], ["Z0 Z1 Z2"], ["Y1 Y2", "X0 X1"]], jax.random.normal(key, (6,)), trainable=True
+        )
+    ),
+    "fixed_pauli_sum": ObservableRow(lambda key: PauliSum([["Z2 Z0", "I"], "Z1", ["Z1", "Z0"]], [0.5, -1, 2, 1, 0.25])),
 }
 
 COMPONENTS = {"embedding": EMBEDDINGS, "ansatz": ANSATZE, "observable": OBSERVABLES}
@@ -158,10 +165,10 @@ PAIRS = _pairs()
 
 
 def coefficients_of(observable: Observable) -> np.ndarray:
-    """The Pauli coefficients in double precision."""
-    return np.asarray(observable.pauli_coefficients(), dtype=float)
+    """The coefficients of the terms in double precision."""
+    return np.asarray(observable.term_coefficients(), dtype=float)
 
 
 def is_trained(observable: Observable) -> bool:
     """Whether gradients reach the observable's coefficients."""
-    return isinstance(observable, Hermitian) and observable.trainable
+    return isinstance(observable, Hermitian | PauliSum) and observable.trainable

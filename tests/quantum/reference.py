@@ -18,7 +18,18 @@ import jax.numpy as jnp
 import numpy as np
 import pennylane as qml
 
-from qdistill.quantum import Angle, Circuit, Operation, constant, feature, weight
+from qdistill.quantum import (
+    Angle,
+    Circuit,
+    Hermitian,
+    Observable,
+    Operation,
+    PauliString,
+    PauliZ,
+    constant,
+    feature,
+    weight,
+)
 from qdistill.quantum.gates import GATES, UNITARY
 
 quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -156,9 +167,36 @@ def numpy_observable(coefficients: np.ndarray, wires: Sequence[Sequence[int]], n
 
 
 def numpy_values(coefficients: np.ndarray, wires: Sequence[Sequence[int]], state: np.ndarray) -> np.ndarray:
-    """The expectation values in double precision."""
+    """The expectation values of Hermitians in double precision."""
     matrices = numpy_observable(coefficients, wires, state.size.bit_length() - 1)
     return np.einsum("i,gij,j->g", state.conj(), matrices, state).real
+
+
+def term_matrices(observable: Observable, n_wires: int) -> list[np.ndarray]:
+    """For each output the matrices of its terms on all wires, (terms, 2^n, 2^n)."""
+    if isinstance(observable, PauliZ):
+        return [on_wires(PAULI_MATRICES["Z"], group, n_wires)[None] for group in observable.wires]
+    if isinstance(observable, Hermitian):
+        return [
+            np.array([on_wires(pauli, group, n_wires) for pauli in pauli_products(len(group))])
+            for group in observable.wires
+        ]
+    return [np.array([string_matrix(string, n_wires) for string in strings]) for strings in observable.strings]
+
+
+def string_matrix(string: PauliString, n_wires: int) -> np.ndarray:
+    """A Pauli string on all wires, letter by letter."""
+    letters = dict(zip(string.wires, string.letters, strict=True))
+    return reduce(np.kron, [PAULI_MATRICES[letters.get(wire, "I")] for wire in range(n_wires)])
+
+
+def observable_values(observable: Observable, state: np.ndarray) -> np.ndarray:
+    """The expectation values of any observable in double precision."""
+    matrices = term_matrices(observable, state.size.bit_length() - 1)
+    terms = [np.einsum("i,tij,j->t", state.conj(), each, state).real for each in matrices]
+    ends = np.cumsum([len(each) for each in terms])[:-1]
+    coefficients = np.split(np.asarray(observable.term_coefficients(), float), ends)
+    return np.array([own @ each for own, each in zip(coefficients, terms, strict=True)])
 
 
 def queue_circuit(circuit: Circuit, weights: Any, features: Any = None) -> None:
@@ -191,21 +229,23 @@ def pennylane_state(
 
 
 def pennylane_values(
-    n_wires: int, wires: Sequence[Sequence[int]], body: Callable[[Any, Any], None]
+    n_wires: int, matrices: Sequence[np.ndarray], body: Callable[[Any, Any], None]
 ) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
     """The expectation values of a quantum function as a function of weights, features and coefficients.
 
     Args:
         n_wires: number of qubits.
-        wires: the groups of the Hermitian observables.
+        matrices: of the terms of each output, as `term_matrices` gives them; the coefficients are flat.
         body: queues the operations for given weights and features.
     """
+    ends = np.cumsum([len(each) for each in matrices])[:-1]
 
     @qml.qnode(qml.device("default.qubit", wires=n_wires), interface="jax", diff_method="backprop")
     def circuit(weights: Any, features: Any, coefficients: Any) -> Any:
         body(weights, features)
-        hermitians = jnp.einsum("gp,pij->gij", coefficients, np.array(pauli_products(len(wires[0]))))
-        return [qml.expval(qml.Hermitian(h, wires=list(g))) for h, g in zip(hermitians, wires, strict=True)]
+        rows = jnp.split(coefficients, ends)
+        hermitians = [jnp.einsum("t,tij->ij", row, each) for row, each in zip(rows, matrices, strict=True)]
+        return [qml.expval(qml.Hermitian(hermitian, wires=range(n_wires))) for hermitian in hermitians]
 
     return lambda *arguments: jnp.stack(circuit(*arguments))
 

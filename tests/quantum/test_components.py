@@ -40,9 +40,8 @@ from .components import (
     N_WIRES,
     OBSERVABLES,
     PAIRS,
-    coefficients_of,
 )
-from .reference import numpy_unitary, numpy_values, quick_jit, relative_error
+from .reference import numpy_unitary, observable_values, quick_jit, relative_error
 from .strategies import random_state
 
 N_SEEDS = 5
@@ -160,15 +159,16 @@ class TestAnsatz:
 class TestObservable:
     def test_shapes_fit(self, name: str) -> None:
         observable = OBSERVABLES[name].make(jax.random.key(0))
-        shape = (observable.n_outputs, 4 ** len(observable.wires[0]))
-        assert len(observable.wires) == observable.n_outputs
-        assert observable.pauli_coefficients().shape == shape
+        assert len(observable.wires) == len(observable.terms) == observable.n_outputs
+        assert observable.term_coefficients().shape == (sum(map(len, observable.terms)),)
+        for group, strings in zip(observable.wires, observable.terms, strict=True):
+            assert {wire for string in strings for wire in string.wires} == set(group)
 
     @pytest.mark.parametrize("real", [False, True])
     def test_values_are_real_and_exact(self, name: str, real: bool) -> None:
         observable = OBSERVABLES[name].make(jax.random.key(0))
         state = random_state(N_WIRES, 0).real if real else random_state(N_WIRES, 0)
-        expected = numpy_values(coefficients_of(observable), observable.wires, state)
+        expected = observable_values(observable, state)
         values = quick_jit(expectation_values)(observable, state)
         assert values.dtype == jnp.float32
         assert relative_error(values, expected) < 1e-5
@@ -182,7 +182,7 @@ class TestLayer:
         (features,) = combination.features(1)
         embedded = np.asarray(layer.embedding.state(jnp.asarray(features)), dtype=complex)
         state = numpy_unitary(layer.circuit, np.asarray(layer.weights, float).ravel()) @ embedded
-        expected = numpy_values(coefficients_of(layer.observable), layer.observable.wires, state)
+        expected = observable_values(layer.observable, state)
         values = quick_jit(lambda x: layer(x))(features)
         assert values.shape == (layer.n_outputs,)
         assert relative_error(values, expected) < 1e-5
@@ -230,7 +230,7 @@ def test_every_two_components_fit_for_any_weights(name: str) -> None:
     for seed in range(N_SEEDS):
         embedded = np.asarray(layer.embedding.state(jnp.asarray(features[seed])), dtype=complex)
         state = numpy_unitary(layer.circuit, weights[seed].astype(float).ravel()) @ embedded
-        expected = numpy_values(coefficients_of(layer.observable), layer.observable.wires, state)
+        expected = observable_values(layer.observable, state)
         assert relative_error(actual[seed], expected) < 1e-5
 
 

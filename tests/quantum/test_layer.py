@@ -21,6 +21,7 @@ from qdistill.quantum import (
     Hermitian,
     Observable,
     Operation,
+    PauliSum,
     PauliZ,
     QuantumLayer,
     StronglyEntangling,
@@ -33,6 +34,7 @@ from qdistill.quantum import (
 )
 from qdistill.quantum.layer import Form, evaluate_in_form
 
+from .components import coefficients_of, is_trained
 from .reference import derivatives, quick_jit, relative_error
 
 FORMS: tuple[Form, ...] = ("states", "unitary", "heisenberg")
@@ -53,30 +55,38 @@ def make_layer(
 
 def with_arrays(layer: QuantumLayer, weights: jax.Array, coefficients: jax.Array) -> QuantumLayer:
     layer = eqx.tree_at(lambda tree: tree.weights, layer, weights)
-    if isinstance(layer.observable, Hermitian):
-        layer = eqx.tree_at(lambda tree: tree.observable.coefficients, layer, coefficients)
+    if is_trained(layer.observable):
+        shape = layer.observable.coefficients.shape
+        layer = eqx.tree_at(lambda tree: tree.observable.coefficients, layer, coefficients.reshape(shape))
     return layer
 
 
+def hermitian(*wires: tuple[int, ...]) -> Observable:
+    return make_observable("hermitian", wires, key=jax.random.key(1))
+
+
+SUMS = [["X0 Y3", "Z1", "I"], ["Z0 Z1 Z2 Z3"], ["Y1 Y2 Z3", "X0 X1", "Y3"]]
+
 # Four wires, so that the simulator's groups of wires are of unequal sizes.
-FORM_CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Embedding]] = {
-    "hermitian": (((3,), (1,)), AngleEmbedding(4)),
-    "two hermitians on one wire": (((2,), (1,), (2,)), AmplitudeEmbedding(4)),
-    "hermitian on pairs": (((2, 0), (1, 3)), AmplitudeEmbedding(4)),
-    "pauli_z": (((2,), (0,)), AmplitudeEmbedding(4)),
+FORM_CASES: dict[str, tuple[Observable, Embedding]] = {
+    "hermitian": (hermitian((3,), (1,)), AngleEmbedding(4)),
+    "two hermitians on one wire": (hermitian((2,), (1,), (2,)), AmplitudeEmbedding(4)),
+    "hermitian on pairs": (hermitian((2, 0), (1, 3)), AmplitudeEmbedding(4)),
+    "pauli_z": (PauliZ(((2,), (0,))), AmplitudeEmbedding(4)),
+    "sums": (PauliSum(SUMS, np.linspace(-1, 2, 7), trainable=True), AmplitudeEmbedding(4)),
+    "fixed sums of products of Z": (PauliSum([["Z0 Z3", "I"], "Z1"], [0.5, 0.5, -1]), AngleEmbedding(4)),
 }
 
 
 @pytest.mark.parametrize("case", FORM_CASES)
 def test_all_forms_are_equal_to_second_order(case: str) -> None:
-    wires, embedding = FORM_CASES[case]
-    observable = make_observable("pauli_z" if case == "pauli_z" else "hermitian", wires, key=jax.random.key(1))
+    observable, embedding = FORM_CASES[case]
     layer = make_layer(4, 1, observable, embedding)
     generator = np.random.default_rng(2)
     point = (
         np.asarray(layer.weights, float),
         generator.normal(size=(3, embedding.n_features)),
-        np.asarray(observable.pauli_coefficients(), float),
+        coefficients_of(observable),
     )
     cotangent = generator.normal(size=3 * observable.n_outputs)
 

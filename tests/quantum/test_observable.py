@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import jax
@@ -11,20 +12,24 @@ import pennylane as qml
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from qdistill.errors import CircuitError
 from qdistill.quantum import (
     Hermitian,
+    PauliString,
+    PauliSum,
     PauliZ,
     each_wire,
+    expectation_values,
     make_observable,
     pauli_compose,
     pauli_decompose,
     pauli_strings,
 )
 
-from .reference import pauli_products
-from .strategies import examples, seeds
+from .reference import PAULI_MATRICES, pauli_products
+from .strategies import examples, random_state, seeds
 
 wire_counts = st.integers(1, 3)
 
@@ -194,3 +199,172 @@ def test_an_observable_measures_something() -> None:
 def test_unknown_kinds_are_refused(unchecked: None) -> None:
     with pytest.raises(CircuitError, match=r"`observable` must be one of .* Did you mean 'hermitian'\?"):
         make_observable("hermitean", [[0]], key=jax.random.key(0))  # type: ignore[arg-type]
+
+
+letters = st.text(st.sampled_from("IXYZ"), min_size=4, max_size=4).filter(lambda text: set(text) != {"I"})
+sums = st.lists(st.lists(letters, min_size=1, max_size=6), min_size=1, max_size=4)
+
+
+@given(strings=sums, seed=seeds, real=st.booleans())
+@examples(25)
+def test_sums_are_traces_of_their_matrices(strings: list[list[str]], seed: int, real: bool) -> None:
+    order = [2, 0, 3, 1]
+    outputs = [[(text, order) for text in own] for own in strings]
+    coefficients = np.random.default_rng(seed).normal(size=sum(map(len, strings)))
+    state = random_state(4, seed).real if real else random_state(4, seed)
+    expected, first = [], 0
+    for own in strings:
+        products = [reduce(np.kron, [PAULI_MATRICES[text[order.index(wire)]] for wire in range(4)]) for text in own]
+        matrix = np.einsum("t,tij->ij", coefficients[first : first + len(own)], products)
+        expected.append((state.conj() @ matrix @ state).real)
+        first += len(own)
+    with jax.enable_x64(True):
+        for trainable in (True, False):
+            values = expectation_values(PauliSum(outputs, coefficients, trainable=trainable), state)
+            np.testing.assert_allclose(values, expected, atol=1e-12)
+
+
+def test_values_are_pennylanes_and_qiskits() -> None:
+    strings = [["X0 Y2 Z4", "Z1", "I"], ["Z0 Z1 Z2 Z3 Z4"], ["Y1 Y2", "X0 X1 X3", "Y4 X3"]]
+    coefficients = np.array([0.3, -1.2, 0.5, 1.0, 2.0, -0.7, 0.1])
+    state = random_state(5, 3)
+
+    @qml.qnode(qml.device("default.qubit", wires=5))
+    def values() -> Any:
+        qml.StatePrep(state, wires=range(5))
+        return [
+            qml.expval(0.3 * qml.X(0) @ qml.Y(2) @ qml.Z(4) - 1.2 * qml.Z(1) + 0.5 * qml.I(0)),
+            qml.expval(qml.prod(*(qml.Z(wire) for wire in range(5)))),
+            qml.expval(2 * qml.Y(1) @ qml.Y(2) - 0.7 * qml.X(0) @ qml.X(1) @ qml.X(3) + 0.1 * qml.X(3) @ qml.Y(4)),
+        ]
+
+    # Qiskit writes qubit 4, our wire 0, first.
+    labels = [["XIYIZ", "IZIII", "IIIII"], ["ZZZZZ"], ["IYYII", "XXIXI", "IIIXY"]]
+    operators = zip(labels, ([0.3, -1.2, 0.5], [1.0], [2.0, -0.7, 0.1]), strict=True)
+    in_qiskit = [Statevector(state).expectation_value(SparsePauliOp(*operator)).real for operator in operators]
+    with jax.enable_x64(True):
+        ours = expectation_values(PauliSum(strings, coefficients), state)
+    np.testing.assert_allclose(ours, values(), atol=1e-12)
+    np.testing.assert_allclose(ours, in_qiskit, atol=1e-12)
+
+
+def test_many_strings_on_many_wires_are_summed_by_halves() -> None:
+    generator, n_wires = np.random.default_rng(0), 14
+    texts = ["".join(generator.choice(list("IXYZ"), n_wires, p=[0.4, 0.2, 0.1, 0.3])) for _ in range(12)]
+    diagonal = ["".join(generator.choice(list("IZ"), n_wires)) for _ in range(30)]
+    state = random_state(n_wires, 1)
+    words = [qml.pauli.string_to_pauli_word(text) for text in (*texts, *diagonal)]
+
+    @qml.qnode(qml.device("default.qubit", wires=n_wires))
+    def expected() -> Any:
+        qml.StatePrep(state, wires=range(n_wires))
+        return [qml.expval(word) for word in words]
+
+    outputs = [[(text, range(n_wires))] for text in (*texts, *diagonal)]
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(expectation_values(PauliSum(outputs), state), expected(), atol=1e-12)
+
+
+def test_a_product_on_all_wires_takes_no_memory() -> None:
+    state = jnp.asarray(random_state(6, 0), jnp.complex64)
+    value = jax.jit(lambda state: jnp.sum(expectation_values(PauliSum(["Z0 Z1 Z2 Z3 Z4 Z5"]), state)))
+    program = jax.jit(jax.value_and_grad(lambda state: value(state))).lower(state.real).compile()
+    taken = program.memory_analysis()
+    assert taken.temp_size_in_bytes + taken.argument_size_in_bytes + taken.output_size_in_bytes < 10_000
+
+
+def test_derivatives_of_sums_are_finite_everywhere() -> None:
+    strings = [["X0 Y1", "Z1", "I"], ["Z0 Z1"]]
+
+    def values(coefficients: jax.Array, parts: jax.Array) -> jax.Array:
+        state = jax.lax.complex(parts[0], parts[1])
+        return expectation_values(PauliSum(strings, coefficients, trainable=True), state)
+
+    for coefficients in (jnp.zeros(4), jnp.array([0.0, 1.0, 0.0, 1.0])):
+        for parts in (jnp.zeros((2, 4)), jnp.eye(4)[:2]):
+            both = jax.jit(
+                lambda *x: (jax.jacrev(values, (0, 1))(*x), jax.jacfwd(jax.jacrev(values, (0, 1)), (0, 1))(*x))
+            )
+            assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(both(coefficients, parts)))
+
+
+def test_fixed_coefficients_are_no_weights() -> None:
+    fixed, trained = PauliSum(["Z0"], [2.0]), PauliSum(["Z0"], [2.0], trainable=True)
+    assert jax.tree.leaves(fixed) == []
+    assert [leaf.shape for leaf in jax.tree.leaves(trained)] == [(1,)]
+    assert (fixed.trainable, trained.trainable) == (False, True)
+    assert fixed == PauliSum([[("ZI", (0, 3))]], np.array([2]))
+    assert hash(fixed) == hash(PauliSum(["Z0"], 2.0 * jnp.ones(1)))
+    with pytest.raises(CircuitError, match="`coefficients` must be known numbers where they are fixed"):
+        jax.jit(lambda c: PauliSum(["Z0"], c).term_coefficients())(jnp.ones(1))
+
+
+def test_strings_have_one_form() -> None:
+    same = [
+        "Z3 X0",
+        "X0 Z3 I7",
+        ("XZ", (0, 3)),
+        ("IZX", [1, 3, 0]),
+        PauliString("ZX", (3, 0)),
+        ["XZ", np.array([0, 3])],
+    ]
+    assert {PauliString.of(each) for each in same} == {PauliString("XZ", (0, 3))}
+    assert {PauliString.of(each) for each in ("I", "I4", ("", ()), ("II", (1, 2)))} == {PauliString()}
+    string = PauliString.of("Y2 X0")
+    assert (str(string), str(PauliString())) == ("X0 Y2", "I")
+    assert string.on(range(4)) == "XIYI"
+    assert string.wires_of("XZ") == (0,)
+    assert PauliString.of(str(string)) == string
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("strings", "message"),
+    [
+        ("Z0", "`strings` must have an output"),
+        ([], "`strings` must have an output"),
+        ([["Z0"], []], "`strings` must have an output"),
+        (5, "`strings` must have the strings of each output"),
+        ([3], "`strings` must have the strings of each output"),
+        ([["A0"]], "`strings` must have a Pauli string such as"),
+        (["Z0Z1"], "`strings` must have a Pauli string such as"),
+        ([""], "`strings` must have a Pauli string such as"),
+        ([[3]], "`strings` must have a Pauli string such as"),
+        ([["Z0", None]], "`strings` must have a Pauli string such as"),
+        ([[(0, "Z")]], "`strings` must have a Pauli string such as"),
+        ([("ZZ", (0, 1))], "`strings` must have a Pauli string such as"),
+        ([[("ZQ", (0, 1))]], "`letters` must be of X, Y, Z and I"),
+        ([[("ZZ", (0,))]], "`wires` must be 2 different wires"),
+        ([[("ZZ", (0, 0))]], "`wires` must be 2 different wires"),
+        ([[("Z", (-1,))]], "`wires` must be 1 different wires from 0 on"),
+        ([[("Z", (0.5,))]], r"`wires` must be wires such as \(0, 3\)"),
+        (["Z0 X0"], "`wires` must be 2 different wires"),
+        (["I", "I"], "must measure a wire, but has the identity alone"),
+        ([["Z0"] * 2**9] * 2**10, "at most 262,144 Pauli strings, but this one has 524,288"),
+    ],
+)
+def test_what_is_no_sum_of_strings_is_refused(strings: Any, message: str) -> None:
+    with pytest.raises(CircuitError, match=message):
+        PauliSum(strings)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("trainable", [True, False])
+@pytest.mark.parametrize(
+    ("coefficients", "message"),
+    [
+        ([1.0], r"`coefficients` must have shape \(2,\), one for each string, but was \(1,\)"),
+        (1.0, r"`coefficients` must have shape \(2,\), one for each string, but was \(\)"),
+        ([[1.0, 2.0]], r"`coefficients` must have shape \(2,\), one for each string, but was \(1, 2\)"),
+        ([1j, 1.0], "`coefficients` must be real"),
+        ("ab", "`coefficients` must be"),
+    ],
+)
+def test_coefficients_of_sums_fit_the_strings(coefficients: Any, message: str, trainable: bool) -> None:
+    with pytest.raises(CircuitError, match=message):
+        PauliSum([["Z0", "X1"]], coefficients, trainable=trainable)
+
+
+def test_fixed_coefficients_are_finite() -> None:
+    with pytest.raises(CircuitError, match="`coefficients` must be finite"):
+        PauliSum(["Z0"], [np.nan])

@@ -26,7 +26,15 @@ from qdistill.quantum import (
 )
 
 from .components import ANSATZE, COMBINATIONS, EMBEDDINGS, coefficients_of, is_trained
-from .reference import derivatives, pennylane_values, queue_circuit, quick_jit, random_circuit, relative_error
+from .reference import (
+    derivatives,
+    pennylane_values,
+    queue_circuit,
+    quick_jit,
+    random_circuit,
+    relative_error,
+    term_matrices,
+)
 
 BY = ("by the weights", "by the features", "by the coefficients")
 PARTS = {"value": ("itself",), "gradient": BY, "hessian_vector": BY}
@@ -59,8 +67,9 @@ def compare(
 
     def with_parts(weights: jax.Array, x: jax.Array, coefficients: jax.Array) -> jax.Array:
         moved = eqx.tree_at(lambda tree: tree.weights, layer, weights)
-        if isinstance(layer.observable, Hermitian):
-            moved = eqx.tree_at(lambda tree: tree.observable.coefficients, moved, coefficients)
+        if trained or isinstance(layer.observable, Hermitian):
+            shape = layer.observable.coefficients.shape
+            moved = eqx.tree_at(lambda tree: tree.observable.coefficients, moved, coefficients.reshape(shape))
         return moved(x)
 
     def of(function: Callable[..., jax.Array], **options: Any) -> dict[str, list[np.ndarray]]:
@@ -68,7 +77,8 @@ def compare(
         return derivatives(function, *arrays, **options)
 
     with jax.enable_x64(True):
-        reference = pennylane_values(layer.circuit.n_wires, layer.observable.wires, body)
+        n_wires = layer.circuit.n_wires
+        reference = pennylane_values(n_wires, term_matrices(layer.observable, n_wires), body)
         # Operation by operation, which compiles each shape once for all tests, is faster than any jit here.
         expected = of(reference, jit=lambda function: function)
         double = of(with_parts)

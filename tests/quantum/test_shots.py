@@ -1,6 +1,5 @@
 """Measurement settings, and estimates from shots against the exact mean and covariance."""
 
-import itertools
 import math
 
 import jax
@@ -8,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qdistill.quantum import PauliZ, each_wire, make_observable, measurement_settings
-from qdistill.quantum.observable import pauli_strings
+from qdistill.quantum import PauliSum, PauliZ, each_wire, make_observable, measurement_settings
 from qdistill.quantum.shots import (
     constants,
     covariance,
@@ -20,7 +18,7 @@ from qdistill.quantum.shots import (
 )
 
 from .components import OBSERVABLES
-from .reference import numpy_values, quick_jit
+from .reference import observable_values, quick_jit
 from .strategies import random_state
 
 TURNS = {
@@ -45,13 +43,30 @@ def test_one_wire_hermitians_take_three_settings():
     hermitian = make_observable("hermitian", each_wire(4), key=jax.random.key(0))
     settings = measurement_settings(hermitian)
     assert [setting.basis for setting in settings] == [tuple((wire, letter) for wire in range(4)) for letter in "XYZ"]
-    assert settings[1].terms == tuple((wire, "Y") for wire in range(4))
+    assert settings[1].terms == tuple(4 * wire + "IXYZ".index("Y") for wire in range(4))
 
 
 def test_pauli_z_takes_one_setting():
     (setting,) = measurement_settings(PauliZ(((2,), (0,))))
     assert setting.basis == ((0, "Z"), (2, "Z"))
-    assert setting.terms == ((0, "Z"), (1, "Z"))
+    assert setting.terms == (0, 1)
+
+
+def test_products_of_z_take_one_setting_whatever_their_sizes():
+    (setting,) = measurement_settings(PauliSum([["Z0 Z1 Z2", "I"], "Z3", ["Z0", "Z2 Z3"]]))
+    assert setting.basis == tuple((wire, "Z") for wire in range(4))
+    assert sorted(setting.terms) == [0, 2, 3, 4]
+
+
+def test_strings_that_commute_wire_by_wire_share_a_setting():
+    settings = measurement_settings(PauliSum(["X0 X1", "Z0", "X1", ["Y2", "Z0 Z2"]]))
+    assert [setting.basis for setting in settings] == [((0, "X"), (1, "X"), (2, "Y")), ((0, "Z"), (2, "Z"))]
+    assert [setting.terms for setting in settings] == [(0, 2, 3), (4, 1)]
+
+
+def test_a_large_sum_is_grouped_in_seconds():
+    dense = make_observable("hermitian", [range(5)], key=jax.random.key(0))
+    assert len(measurement_settings(dense)) == 3**5
 
 
 def test_pairs_take_nine_settings_and_overlapping_pairs_share_them():
@@ -63,14 +78,13 @@ def test_pairs_take_nine_settings_and_overlapping_pairs_share_them():
 @pytest.mark.parametrize("name", OBSERVABLES)
 def test_every_term_is_measured_once_in_its_own_letters(name):
     observable = OBSERVABLES[name].make(jax.random.key(0))
-    settings = measurement_settings(observable)
+    settings, strings = measurement_settings(observable), [s for own in observable.terms for s in own]
     measured = [term for setting in settings for term in setting.terms]
-    strings = ["Z"] if isinstance(observable, PauliZ) else pauli_strings(len(observable.wires[0]))[1:]
-    assert sorted(measured) == sorted(itertools.product(range(len(observable.wires)), strings))
+    assert sorted(measured) == [number for number, string in enumerate(strings) if string.wires]
     for setting in settings:
-        for group, string in setting.terms:
-            for wire, letter in zip(observable.wires[group], string, strict=True):
-                assert letter in ("I", dict(setting.basis)[wire])
+        for number in setting.terms:
+            for wire, letter in zip(strings[number].wires, strings[number].letters, strict=True):
+                assert letter == dict(setting.basis)[wire]
 
 
 @pytest.mark.parametrize("name", OBSERVABLES)
@@ -78,11 +92,14 @@ def test_the_mean_over_outcomes_is_the_expectation_value(name):
     observable = OBSERVABLES[name].make(jax.random.key(1))
     state = random_state(3, 2)
     values = constants(observable) + values_of(outcome_values(observable, 3), probabilities(observable, state))
-    expected = numpy_values(np.asarray(observable.pauli_coefficients(), float), observable.wires, state)
+    expected = observable_values(observable, state)
     assert np.abs(np.asarray(values) - expected).max() < 1e-5
 
 
-@pytest.mark.parametrize(("name", "way"), [("hermitian", "samples"), ("hermitian_on_pairs", "gaussian")])
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [("hermitian", "samples"), ("hermitian_on_pairs", "gaussian"), ("pauli_sum", "samples"), ("pauli_sum", "gaussian")],
+)
 def test_estimates_have_the_exact_mean_and_covariance(name, way):
     observable, shots, repeats = OBSERVABLES[name].make(jax.random.key(1)), 50, 20_000
     shares = probabilities(observable, random_state(3, 2))

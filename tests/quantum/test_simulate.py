@@ -27,8 +27,9 @@ from qdistill.quantum import (
     unitary,
     weight,
 )
+from qdistill.quantum.expectation import signs
 from qdistill.quantum.gates import GATES
-from qdistill.quantum.simulate import MOST_SIGNED, signs
+from qdistill.quantum.pauli_sums import MOST_SIGNS
 
 from .reference import (
     numpy_observable,
@@ -220,9 +221,10 @@ def test_pauli_z_is_the_hermitian_with_coefficients_0001(seed: int) -> None:
 
 
 def test_values_on_many_wires_are_those_of_the_signs() -> None:
-    n_wires = MOST_SIGNED + 1
+    n_wires = 14
     state = random_state(n_wires, 0)
     wires = (12, 0, 5, 6, 7, 5)
+    assert len(wires) << n_wires > MOST_SIGNS, "so that each half of the wires has signs of its own"
     expected = signs(n_wires)[list(wires)] @ np.abs(state) ** 2
     values = expectation_values(PauliZ(tuple((wire,) for wire in wires)), jnp.asarray(state, jnp.complex64))
     np.testing.assert_allclose(values, expected, atol=1e-6)

@@ -36,7 +36,7 @@ from qdistill.quantum import (
 )
 from qdistill.quantum.gates import GATES, UNITARY
 from qdistill.quantum.lowering import elementary
-from qdistill.quantum.observable import pauli_strings
+from qdistill.quantum.paulis import pauli_strings
 
 LayerTarget = Literal["pennylane", "qiskit", "qasm"]
 TrainingTarget = Literal["numpy", "torch"]

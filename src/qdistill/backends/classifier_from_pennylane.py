@@ -12,8 +12,8 @@ from qdistill.backends.extras import require
 from qdistill.backends.from_pennylane import read_function
 from qdistill.errors import ArgumentError, CircuitError
 from qdistill.models import CircuitArchitecture
-from qdistill.quantum.observable import pauli_decompose, pauli_strings
 from qdistill.quantum.pauli_text import Letters, pauli_text
+from qdistill.quantum.paulis import pauli_decompose, pauli_strings
 
 _MAX_WIRES = 5
 """Of an observable that is read from its matrix."""

@@ -16,7 +16,8 @@ from qdistill.backends.pennylane_evaluator import PennyLaneEvaluator
 from qdistill.backends.qiskit_evaluator import aer_evaluator, fake_evaluator, ibm_evaluator
 from qdistill.errors import ArgumentError
 from qdistill.quantum.bounds import check_states
-from qdistill.quantum.simulate import TO_Z_BASIS, apply
+from qdistill.quantum.expectation import TO_Z_BASIS
+from qdistill.quantum.simulate import apply
 
 BACKENDS = ("exact", "qiskit-aer", "qiskit:DEVICE", "pennylane:DEVICE", "ibm:NAME")
 """What `evaluator` takes: the package's simulator, Aer, Qiskit's simulated devices, PennyLane's simulators, IBM's."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from qdistill.backends.pennylane import PENNYLANE_NAMES
+from qdistill.backends.pennylane import PENNYLANE_NAMES, coefficients_of
 from qdistill.backends.qiskit import QISKIT_NAMES
 from qdistill.quantum.angle import Angle
 from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.embedding import AmplitudeEmbedding
 from qdistill.quantum.gates import UNITARY
 from qdistill.quantum.layer import QuantumLayer
-from qdistill.quantum.observable import PauliZ, pauli_strings
+from qdistill.quantum.observable import Hermitian, PauliSum, PauliZ, of_each_output
+from qdistill.quantum.paulis import pauli_strings
 from qdistill.quantum.preparation import embedded
 
 _END = """
@@ -103,20 +104,26 @@ def pennylane_script(layer: QuantumLayer, name: str = "layer") -> str:
     for operation in circuit.operations:
         wires = operation.wires[0] if len(operation.wires) == 1 else list(operation.wires)
         body.append(f"qml.{PENNYLANE_NAMES[operation.gate]}({_arguments(operation)}wires={wires})")
-    trained, groups = not isinstance(layer.observable, PauliZ), [list(group) for group in layer.observable.wires]
-    returned = f"return [qml.expval(qml.PauliZ(wire)) for (wire,) in {groups}]"
-    if trained:
+    groups = [list(group) for group in layer.observable.wires]
+    trained = coefficients_of(layer.observable) is not None
+    if isinstance(layer.observable, PauliZ):
+        returned = f"return [qml.expval(qml.PauliZ(wire)) for (wire,) in {groups}]"
+    elif isinstance(layer.observable, Hermitian):
         body.append(f"strings = {pauli_strings(len(groups[0]))}")
         returned = (
             "return [\n        qml.expval(qml.dot(list(row), [paulis(string, wires) for string in strings]))\n"
             f"        for row, wires in zip(coefficients, {groups})\n    ]"
+        )
+    else:
+        returned = "".join(
+            ["return [", *(f"\n        qml.expval({each})," for each in _sums(layer.observable)), "\n    ]"]
         )
     names = ["angles", "coefficients"][: 1 + trained]
     return (
         _PENNYLANE.format(
             name=name,
             n_wires=n,
-            helper=_PENNYLANE_HELPER if trained else "",
+            helper=_PENNYLANE_HELPER if isinstance(layer.observable, Hermitian) else "",
             arguments=", ".join(names),
             body="\n    ".join(body),
             returned=returned,
@@ -142,10 +149,13 @@ def qiskit_script(layer: QuantumLayer, name: str = "layer") -> str:
         else:
             gate = "unitary" if operation.gate == UNITARY else QISKIT_NAMES[operation.gate]
             body.append(f"circuit.{gate}({_arguments(operation)}{qubits})")
-    trained = not isinstance(layer.observable, PauliZ)
     groups = [[n - 1 - wire for wire in group] for group in layer.observable.wires]
-    observables = f'SparsePauliOp.from_sparse_list([("Z", qubits, 1.0)], num_qubits={n}) for qubits in {groups}'
-    if trained:
+    trained = coefficients_of(layer.observable) is not None
+    if isinstance(layer.observable, PauliZ):
+        observables = f'SparsePauliOp.from_sparse_list([("Z", qubits, 1.0)], num_qubits={n}) for qubits in {groups}'
+    elif isinstance(layer.observable, PauliSum):
+        observables = ",\n    ".join(_sparse_sums(layer.observable, n))
+    else:
         strings = pauli_strings(len(groups[0]))
         observables = (
             f"SparsePauliOp.from_sparse_list([(p, qubits, c) for p, c in zip({strings}, row)], "
@@ -162,6 +172,39 @@ def qiskit_script(layer: QuantumLayer, name: str = "layer") -> str:
         )
         + _END
     )
+
+
+def _coefficient_texts(observable: PauliSum) -> list[list[str]]:
+    """What stands for each coefficient of each output: a number, or an entry of an array."""
+    count = sum(map(len, observable.terms))
+    texts = [repr(c) for c in observable.fixed] if observable.fixed else [f"coefficients[{i}]" for i in range(count)]
+    return of_each_output(observable.terms, texts)
+
+
+def _sums(observable: PauliSum) -> list[str]:
+    """Each output in PennyLane."""
+    sums = []
+    for strings, coefficients in zip(observable.terms, _coefficient_texts(observable), strict=True):
+        products = [
+            " @ ".join(f"qml.{letter}({wire})" for letter, wire in zip(string.letters, string.wires, strict=True))
+            or "qml.I(0)"
+            for string in strings
+        ]
+        alone = coefficients == ["1.0"]
+        sums.append(products[0] if alone else f"qml.dot([{', '.join(coefficients)}], [{', '.join(products)}])")
+    return sums
+
+
+def _sparse_sums(observable: PauliSum, n_wires: int) -> list[str]:
+    """Each output in Qiskit."""
+    sums = []
+    for strings, coefficients in zip(observable.terms, _coefficient_texts(observable), strict=True):
+        terms = [
+            f'("{string.letters}", {[n_wires - 1 - wire for wire in string.wires]}, {coefficient})'
+            for string, coefficient in zip(strings, coefficients, strict=True)
+        ]
+        sums.append(f"SparsePauliOp.from_sparse_list([{', '.join(terms)}], num_qubits={n_wires})")
+    return [text.replace("coefficients[", 'ARRAYS["coefficients"][') for text in sums]
 
 
 def _parts(layer: QuantumLayer) -> tuple[int, bool, Circuit]:

@@ -18,7 +18,6 @@ from jaxtyping import Array, Bool, Float
 from qdistill.quantum.angle import Angle
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.layer import QuantumLayer
-from qdistill.quantum.observable import PauliZ, pauli_strings
 from qdistill.quantum.preparation import embedded, embedded_features
 from qdistill.quantum.shots import basis_letters, measurement_settings
 from qdistill.quantum.simulate import values_of_angles
@@ -54,7 +53,7 @@ class MeasuredCircuit:
         shifted: which of them need a derivative.
         settings: for each setting that is measured, a letter X, Y or Z a wire.
         terms: the Pauli strings on all wires whose expectation values are needed.
-        places: for each group of the observable and each Pauli string on it, the place among the terms; one place
+        places: for each output of the observable and each of its Pauli strings, the place among the terms; one place
             after the last stands for the identity.
     """
 
@@ -112,8 +111,9 @@ class MeasuredCircuit:
         zero: those that are all zero have no amplitudes, and so the value 0, whatever is measured.
         """
         with_identity = jnp.concatenate([terms, jnp.ones(1, terms.dtype)])
-        coefficients = layer.observable.pauli_coefficients()
-        of_norm_one = jnp.sum(coefficients * with_identity[np.array(self.places, dtype=np.int32)], axis=1)
+        outputs, places = np.array([(o, place) for o, row in enumerate(self.places) for place in row], np.int32).T
+        strings = layer.observable.term_coefficients() * with_identity[places]
+        of_norm_one = jnp.zeros(len(self.places), strings.dtype).at[outputs].add(strings)
         state = layer.embedding.state(features)
         return of_norm_one * jnp.vdot(state, state).real
 
@@ -138,29 +138,15 @@ def measured_circuit(layer: QuantumLayer, *, by_features: bool = True) -> Measur
     """
     whole = embedded(layer.embedding, layer.circuit)
     apart, angles, gates = whole.angles_apart()
-    n, observable = whole.n_wires, layer.observable
-    letters = "IZ" if isinstance(observable, PauliZ) else "IXYZ"
-    terms: list[str] = []
-    places = []
-    for group in observable.wires:
-        row = []
-        for string in pauli_strings(len(group)):
-            # Of X and Y beside Pauli-Z only their coefficients are known, which are zero: any place will do.
-            if set(string) == {"I"} or not set(string) <= set(letters):
-                row.append(-1)
-                continue
-            on = dict(zip(group, string, strict=True))
-            term = "".join(on.get(wire, "I") for wire in range(n))
-            if term not in terms:
-                terms.append(term)
-            row.append(terms.index(term))
-        places.append(row)
+    n, strings = whole.n_wires, layer.observable.terms
+    measured = list(dict.fromkeys(string for own in strings for string in own if string.wires))
+    numbers = {string: number for number, string in enumerate(measured)}
     return MeasuredCircuit(
         circuit=apart,
         angles=angles,
         gates=gates,
         shifted=tuple(angle.reads(weights=layer.trainable, features=by_features) for angle in angles),
-        settings=tuple(basis_letters(setting, n) for setting in measurement_settings(observable)),
-        terms=tuple(terms),
-        places=tuple(tuple(place % (len(terms) + 1) for place in row) for row in places),
+        settings=tuple(basis_letters(setting, n) for setting in measurement_settings(layer.observable)),
+        terms=tuple(string.on(range(n)) for string in measured),
+        places=tuple(tuple(numbers.get(string, len(measured)) for string in own) for own in strings),
     )

@@ -7,7 +7,7 @@ import numpy as np
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.gates import UNITARY, euler_angles
 from qdistill.quantum.layer import QuantumLayer
-from qdistill.quantum.observable import pauli_strings
+from qdistill.quantum.observable import of_each_output
 from qdistill.quantum.preparation import embedded
 
 QASM_NAMES = {
@@ -30,12 +30,14 @@ def to_openqasm(layer: QuantumLayer) -> str:
     Raises:
         CircuitError: the embedding is not one of this package's.
     """
-    observable, groups = layer.observable, layer.observable.wires
-    comments = []
-    for place, (row, group) in enumerate(zip(np.asarray(observable.pauli_coefficients()), groups, strict=True)):
-        terms = [f"{c:.9g} {s}" for c, s in zip(row, pauli_strings(len(group)), strict=True) if c]
+    observable, comments = layer.observable, []
+    coefficients = of_each_output(observable.terms, np.asarray(observable.term_coefficients()))
+    for place, group in enumerate(observable.wires):
+        strings = zip(observable.terms[place], coefficients[place], strict=True)
         wires = ", ".join(f"q[{wire}]" for wire in group)
-        comments.append(f"// observable {place} on {wires}: {' + '.join(terms)}")
+        comments.append(
+            f"// observable {place} on {wires}: {' + '.join(f'{c:.9g} {s.on(group)}' for s, c in strings if c)}"
+        )
     return circuit_to_openqasm(embedded(layer.embedding, layer.circuit)) + "\n".join([*comments, ""])
 
 

@@ -20,7 +20,8 @@ from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.embedding import AmplitudeEmbedding
 from qdistill.quantum.gates import UNITARY
 from qdistill.quantum.layer import QuantumLayer
-from qdistill.quantum.observable import PauliZ, pauli_strings
+from qdistill.quantum.observable import Observable, PauliSum, PauliZ, of_each_output
+from qdistill.quantum.paulis import PauliString
 from qdistill.quantum.preparation import check_n_features, embedded, embedded_features
 
 Preparation = Literal["template", "gates"]
@@ -40,10 +41,11 @@ class PennyLaneLayer:
 
     Args:
         function: the quantum function, ``function(features, **weights)``; it returns one expectation value for each
-            group of the observable. Features are one vector, or a batch of them, (batch, features), for which each
+            output of the observable. Features are one vector, or a batch of them, (batch, features), for which each
             value has an axis too. Arrays may be NumPy's or JAX's, and every argument can be differentiated.
-        weights: the layer's arrays: ``"angles"``, flat, in radians, and, unless the observable is Pauli-Z,
-            ``"coefficients"``, (groups, 4^k) in the order of `qdistill.quantum.pauli_strings`.
+        weights: the layer's arrays: ``"angles"``, flat, in radians, and ``"coefficients"``: of a `Hermitian`
+            (groups, 4^k) in the order of `qdistill.quantum.pauli_strings`, of a `PauliSum` that is trained one for each
+            of its strings. Pauli-Z and sums with fixed coefficients have none.
         n_wires: number of qubits.
     """
 
@@ -74,15 +76,16 @@ def to_pennylane(layer: QuantumLayer, *, preparation: Preparation = "template") 
     check_preparation(preparation)
     n, template = layer.circuit.n_wires, isinstance(layer.embedding, AmplitudeEmbedding) and preparation == "template"
     gates = layer.circuit if template else embedded(layer.embedding, layer.circuit)
-    groups, strings = layer.observable.wires, pauli_strings(len(layer.observable.wires[0]))
+    expected = coefficients_of(layer.observable)
 
     def function(features: Any, angles: Any, coefficients: Any = None) -> list[Any]:
         features, angles = _given(qml, "features", features, (1, 2)), _given(qml, "angles", angles, (1,))
-        if not isinstance(layer.observable, PauliZ):
-            coefficients = _given(qml, "coefficients", coefficients, (2,))
         _check_shape(qml, "angles", angles, (layer.circuit.n_weights,))
-        if coefficients is not None:
-            _check_shape(qml, "coefficients", coefficients, (len(groups), len(strings)))
+        if expected is not None:
+            coefficients = _given(qml, "coefficients", coefficients, (expected.ndim,))
+            _check_shape(qml, "coefficients", coefficients, expected.shape)
+        elif coefficients is not None:
+            raise CircuitError("Argument `coefficients` must be None, for those of the layer are fixed.")
         check_n_features(layer.embedding, layer.circuit, qml.math.shape(features)[-1])
         if template:
             qml.AmplitudeEmbedding(features, wires=range(n), pad_with=0.0, normalize=True)
@@ -95,12 +98,7 @@ def to_pennylane(layer: QuantumLayer, *, preparation: Preparation = "template") 
                 read = np.asarray(read, dtype=float)
         # Each feature of a batch is a column of it.
         queue(qml, gates, angles, read if qml.math.ndim(read) == 1 else qml.math.transpose(read))
-        if isinstance(layer.observable, PauliZ):
-            return [qml.expval(qml.PauliZ(wire)) for (wire,) in groups]
-        return [
-            qml.expval(qml.dot(list(row), [_pauli(qml, string, group) for string in strings]))
-            for row, group in zip(coefficients, groups, strict=True)
-        ]
+        return [qml.expval(each) for each in _observables(qml, layer.observable, coefficients)]
 
     return PennyLaneLayer(function, layer_arrays(layer), n)
 
@@ -164,11 +162,29 @@ def check_preparation(preparation: str) -> None:
 def layer_arrays(layer: QuantumLayer) -> dict[str, np.ndarray]:
     """A layer's weights by the names that every export gives them."""
     arrays: dict[str, Float[np.ndarray, "..."]] = {"angles": np.asarray(real("weights", layer.weights)).reshape(-1)}
-    if not isinstance(layer.observable, PauliZ):
-        arrays["coefficients"] = np.asarray(layer.observable.pauli_coefficients())
-    return arrays
+    coefficients = coefficients_of(layer.observable)
+    return arrays if coefficients is None else arrays | {"coefficients": coefficients}
 
 
-def _pauli(qml: Any, string: str, wires: tuple[int, ...]) -> Any:
-    factors = {"I": qml.Identity, "X": qml.PauliX, "Y": qml.PauliY, "Z": qml.PauliZ}
-    return reduce(matmul, [factors[letter](wire) for letter, wire in zip(string, wires, strict=True)])
+def coefficients_of(observable: Observable) -> np.ndarray | None:
+    """The coefficients that an export takes as an argument, in their own shape; None where it has them written in."""
+    if isinstance(observable, PauliZ) or (isinstance(observable, PauliSum) and not observable.trainable):
+        return None
+    return np.asarray(real("coefficients", observable.coefficients))
+
+
+def _observables(qml: Any, observable: Observable, coefficients: Any) -> list[Any]:
+    """The sum of each output in PennyLane, with these coefficients, or with the observable's own where it has none."""
+    if coefficients is None:
+        coefficients = np.asarray(observable.term_coefficients(), dtype=float)
+    rows = of_each_output(observable.terms, qml.math.reshape(coefficients, (-1,)))
+    products = [[_pauli(qml, string) for string in strings] for strings in observable.terms]
+    if isinstance(observable, PauliZ):
+        return [only for (only,) in products]
+    return [qml.dot(list(row), own) for row, own in zip(rows, products, strict=True)]
+
+
+def _pauli(qml: Any, string: PauliString) -> Any:
+    factors = {"X": qml.PauliX, "Y": qml.PauliY, "Z": qml.PauliZ}
+    products = [factors[letter](wire) for letter, wire in zip(string.letters, string.wires, strict=True)]
+    return reduce(matmul, products) if products else qml.Identity(0)

@@ -19,7 +19,7 @@ from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.embedding import AmplitudeEmbedding
 from qdistill.quantum.gates import UNITARY
 from qdistill.quantum.layer import QuantumLayer
-from qdistill.quantum.observable import pauli_strings
+from qdistill.quantum.observable import of_each_output
 from qdistill.quantum.preparation import embedded, embedded_features
 
 QISKIT_NAMES = {
@@ -37,7 +37,7 @@ class QiskitLayer:
         circuit: a `QuantumCircuit` over the parameter vectors ``weights`` and ``features``. The latter are what
             `circuit_features` computes. With ``preparation="template"`` the circuit lacks the state preparation,
             which takes numbers and no parameters; `bound` puts it in front.
-        observables: one `SparsePauliOp` for each group of the observable, with the layer's coefficients.
+        observables: one `SparsePauliOp` for each output of the observable, with the layer's coefficients.
         weights: the layer's angles, in radians, in the order of the vector ``weights``.
         layer: what was exported.
         template: whether `bound` puts a state preparation in front.
@@ -147,14 +147,15 @@ def circuit_to_qiskit(circuit: Circuit) -> Any:
 
 
 def _observables(layer: QuantumLayer) -> list[Any]:
-    """Each group as a sum of Pauli strings, written for Qiskit's order of qubits."""
+    """Each output as a sum of Pauli strings, written for Qiskit's order of qubits."""
     pauli_sum = require("qiskit.quantum_info", "qiskit").SparsePauliOp
-    n, groups = layer.circuit.n_wires, layer.observable.wires
-    strings = pauli_strings(len(groups[0]))
-    coefficients = np.asarray(layer.observable.pauli_coefficients(), dtype=float)
-    result = []
-    for row, group in zip(coefficients, groups, strict=True):
-        qubits = [n - 1 - wire for wire in group]
-        terms = [(string, qubits, c) for string, c in zip(strings, row, strict=True) if c]
-        result.append(pauli_sum.from_sparse_list(terms, num_qubits=n))
+    n, observable, result = layer.circuit.n_wires, layer.observable, []
+    coefficients = np.asarray(observable.term_coefficients(), dtype=float)
+    for strings, own in zip(observable.terms, of_each_output(observable.terms, coefficients), strict=True):
+        terms = [
+            (string.letters, [n - 1 - wire for wire in string.wires], c)
+            for string, c in zip(strings, own, strict=True)
+            if c
+        ]
+        result.append(pauli_sum.from_sparse_list(terms or [("", [], 0.0)], num_qubits=n))
     return result

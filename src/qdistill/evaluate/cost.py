@@ -25,7 +25,7 @@ from qdistill.models import Model
 from qdistill.quantum import AmplitudeEmbedding, LayerCall, QuantumLayer, layer_calls
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.gates import GRADIENTS, SPSA_DIRECTIONS, Gradient, shift_rule
-from qdistill.quantum.observable import Observable, PauliZ
+from qdistill.quantum.observable import Observable
 from qdistill.quantum.preparation import embedded, preparation_depths, preparation_gates
 from qdistill.quantum.shots import measurement_settings
 
@@ -50,7 +50,7 @@ class Work:
 
 
 def settings(observable: Observable) -> int:
-    """Measurement settings: Z alone for Pauli-Z; X, Y and Z on every wire at once, or for groups all their products."""
+    """Measurement settings: Z alone for products of Z; X, Y and Z on every wire at once for one-wire Hermitians."""
     return len(measurement_settings(observable))
 
 
@@ -146,7 +146,7 @@ def work_of(
         entanglers = preparation_gates(amplitudes)[1] if amplitudes else 0
         busy = preparation_depths(amplitudes) if amplitudes else None
         # What turns X and Y to Z is one more layer of gates.
-        turned = 0 if isinstance(layer.observable, PauliZ) else 1
+        turned = any(string.wires_of("XY") for strings in layer.observable.terms for string in strings)
         work = Work(
             work.circuits + circuits,
             work.shots + circuits * shots,

@@ -34,7 +34,7 @@ from qdistill.distill.inner import cross_entropy
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.protocol import interval
 from qdistill.models import QuantumLeNetArchitecture
-from qdistill.quantum import AmplitudeEmbedding, Hermitian, PauliZ, QuantumLayer, StronglyEntangling, each_wire
+from qdistill.quantum import AmplitudeEmbedding, Hermitian, QuantumLayer, StronglyEntangling, each_wire
 
 OBSERVABLES: dict[str, Literal["pauli_z", "hermitian"]] = {
     "pauli_z": "pauli_z",
@@ -156,12 +156,14 @@ def start(
     ]
     residual, plain = models
     assert isinstance(residual.branch, QuantumLayer), "the architecture's default is a quantum layer"
+    assert isinstance(residual.branch.observable, Hermitian), "the architecture's default is a Hermitian"
     hermitian = residual.branch.observable.pauli_coefficients()
+    pauli_z = jnp.tile(jnp.array([0.0, 0.0, 0.0, 1.0]), (architecture.n_qubits, 1))
     whole = residual.f3.weight
     return Start(
         features=jax.vmap(residual.features)(images),
         angles=residual.branch.weights,
-        coefficients=jnp.stack([PauliZ(each_wire(architecture.n_qubits)).pauli_coefficients(), hermitian]),
+        coefficients=jnp.stack([pauli_z, hermitian]),
         carry=jnp.stack([whole, jnp.zeros_like(whole)]),
         read=jnp.stack([whole[:, : architecture.n_qubits], plain.f3.weight]),
     )

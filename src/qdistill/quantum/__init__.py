@@ -15,6 +15,7 @@ from qdistill.quantum.calls import (
 from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.device import DeviceModel, Pair
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding
+from qdistill.quantum.expectation import expectation_values
 from qdistill.quantum.feature_maps import iqp_feature_map, zz_feature_map
 from qdistill.quantum.layer import QuantumLayer, choose_form, for_batch
 from qdistill.quantum.named_ansatz import ANSATZ_NAMES, AnsatzName, named_ansatz
@@ -31,18 +32,17 @@ from qdistill.quantum.noise import (
 from qdistill.quantum.observable import (
     Hermitian,
     Observable,
+    PauliSum,
     PauliZ,
     each_wire,
     make_observable,
     neighbours,
-    pauli_compose,
-    pauli_decompose,
-    pauli_strings,
 )
+from qdistill.quantum.paulis import PauliString, pauli_compose, pauli_decompose, pauli_strings
 from qdistill.quantum.preparation import embedded, embedded_features, preparation_angles, preparation_circuit
 from qdistill.quantum.shots import MeasurementSetting, measurement_settings
 from qdistill.quantum.sim_circuits import SIM_NUMBERS, SimCircuit
-from qdistill.quantum.simulate import apply, expectation_values, unitary
+from qdistill.quantum.simulate import apply, unitary
 
 __all__ = [
     "ANSATZ_NAMES",
@@ -65,6 +65,8 @@ __all__ = [
     "Observable",
     "Operation",
     "Pair",
+    "PauliString",
+    "PauliSum",
     "PauliZ",
     "QuantumLayer",
     "SimCircuit",

@@ -16,6 +16,9 @@ MOST_WIRES = 10_000
 MOST_OPERATIONS = 2**18
 """Of a circuit: they are made in seconds. The preparation of the amplitudes of 17 wires has as many."""
 
+MOST_TERMS = 2**18
+"""Of an observable: the probabilities of all basis states of 9 wires have as many."""
+
 ADVICE = "Use fewer wires, or fewer images at once."
 
 
@@ -50,13 +53,32 @@ def check_operations(count: int, what: str) -> None:
         raise CircuitError(f"A circuit must have at most {MOST_OPERATIONS:,} operations, but {what} has {size}.")
 
 
-def check_states(n_wires: int, batch: int = 1, *, moments: int = 0, precision: int = 4, gradient: bool = False) -> None:
+def check_terms(count: int) -> None:
+    """Make sure that an observable does not have too many Pauli strings.
+
+    Raises:
+        CircuitError: they are more than `MOST_TERMS`.
+    """
+    if count > MOST_TERMS:
+        raise CircuitError(f"An observable must have at most {MOST_TERMS:,} Pauli strings, but this one has {count:,}.")
+
+
+def check_states(
+    n_wires: int,
+    batch: int = 1,
+    *,
+    moments: int = 0,
+    measured: int = 0,
+    precision: int = 4,
+    gradient: bool = False,
+) -> None:
     """Make sure that states can be kept in memory while gates are applied to them.
 
     Args:
         n_wires: n.
         batch: states at once.
         moments: M, of the circuit that is applied, with a table of 2^n entries each.
+        measured: products of amplitudes that the measurement keeps for a gradient (`expectation.n_products`).
         precision: bytes of a real number.
         gradient: whether derivatives are taken.
 
@@ -64,7 +86,7 @@ def check_states(n_wires: int, batch: int = 1, *, moments: int = 0, precision: i
         ArgumentError: they cannot.
     """
     groups = -(-n_wires // 3)
-    copies = max(2, moments * (groups + 1)) if gradient else 2
+    copies = max(2, moments * (groups + 1) + measured) if gradient else 2
     needed = (batch * copies * 2 * precision + moments * 4) << n_wires
     vectors = f" for {batch:,} vectors at once" if batch > 1 else ""
     what = f"The {'gradient of a' if gradient else ''} simulation of {n_wires:,} wires{vectors}".replace("  ", " ")

@@ -184,7 +184,7 @@ def _in_place_of(layer: QuantumLayer, vectors: Array) -> Array:
             f"Argument `features` must be at most {layer.embedding.n_features} values for this embedding, but was "
             f"{vectors.shape[1]} values."
         )
-    trained = [layer.observable.pauli_coefficients()]
+    trained = [layer.observable.term_coefficients()]
     trained.append(layer.weights if layer.trainable else jax.lax.stop_gradient(layer.weights))
     return jnp.broadcast_to(
         jnp.sum(vectors, axis=1, keepdims=True) + sum(map(jnp.sum, trained)), (len(vectors), layer.n_outputs)

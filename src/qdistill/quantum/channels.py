@@ -1,7 +1,7 @@
 """Noise channels as real matrices: how each Pauli expectation value after the channel depends on those before.
 
 A state of k wires is the vector r of its 4^k expectation values ``r_P = tr(P rho)``, in the order of
-`observable.pauli_strings`, and a channel is the matrix T with ``r' = T r``: its Pauli transfer matrix (Greenbaum,
+`paulis.pauli_strings`, and a channel is the matrix T with ``r' = T r``: its Pauli transfer matrix (Greenbaum,
 arXiv 1509.02921). An observable's coefficients c, with the value c . r, go the other way: ``c' = T^T c``. All of it is
 real, depolarising is diagonal, and the first row is (1, 0, ...) for every channel, since the trace is kept.
 """
@@ -14,7 +14,7 @@ from functools import reduce
 import numpy as np
 
 from qdistill.quantum.device import DeviceModel
-from qdistill.quantum.observable import pauli_matrices
+from qdistill.quantum.paulis import pauli_matrices
 
 Transfer = np.ndarray
 

@@ -3,20 +3,20 @@
 One layer, three exact forms of it. For n wires, a circuit of M moments (see `lowering`), a batch of B feature
 vectors and K observables, the arithmetic is
 
-    states      B G                  gates applied to each state, G = 4 M 2^n (sum of 2^|group|) multiply-adds, and
+    states      B G + B P 2^n        gates applied to each state, G = 4 M 2^n (sum of 2^|group|) multiply-adds, and
                                      what phases take (`lowering.multiply_adds`)
-    unitary     2^n G + B S 4^n      U built once, then one real matrix product for each of S measurement settings
+    unitary     2^n G + B S 4^n + B P 2^n    U built once, then a real matrix product for each of S settings
     heisenberg  2^n G + K 8^n + B K 4^n    M_k = Re(U^dagger H_k U) built once, then x^T M_k x
 
-with S = 1 for Pauli-Z and 3 for one-wire Hermitians: X, Y and Z. `choose_form` weighs the terms by what one costs in a
-gradient, and takes the cheapest form; the result is the same to rounding.
+with S = 3 for one-wire Hermitians, which are measured in X, Y and Z, and S = 1 for everything else. P is what sums of
+Pauli strings take for each amplitude (`pauli_sums.sums_cost`); for other observables it is small. `choose_form` weighs
+the terms by what one costs in a gradient, and takes the cheapest form; the result is the same to rounding.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import partial
 from typing import Any, Literal, TypeVar
 
 import equinox as eqx
@@ -30,18 +30,12 @@ from qdistill.numbers import Numbers, real, real_field
 from qdistill.quantum.bounds import check_matrices, check_states
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, one_vector
+from qdistill.quantum.expectation import TO_Z_BASIS, expectation_values, signs
+from qdistill.quantum.heisenberg import heisenberg_values
 from qdistill.quantum.lowering import multiply_adds, n_moments
-from qdistill.quantum.observable import Observable, PauliZ, pauli_compose
-from qdistill.quantum.simulate import (
-    TO_Z_BASIS,
-    apply,
-    apply_local,
-    expectation_values,
-    fuse,
-    rot,
-    signs,
-    unitary,
-)
+from qdistill.quantum.observable import Hermitian, Observable, PauliSum, PauliZ
+from qdistill.quantum.pauli_sums import n_products, sums_cost
+from qdistill.quantum.simulate import apply, apply_local, fuse, unitary
 
 Form = Literal["states", "unitary", "heisenberg"]
 SETTING_COST, BUILD_COST, FORM_COST = 0.5, 0.4, 0.15
@@ -71,20 +65,21 @@ def form_costs(circuit: Circuit, embedding: Embedding, observable: Observable, b
     """What each form that a layer can take costs in a gradient, in multiply-adds of a gate; see `choose_form`."""
     size = 2**circuit.n_wires
     gates = multiply_adds(circuit)
-    costs: dict[Form, float] = {"states": batch * gates * (SPILL if batch * size > CACHE else 1.0)}
+    sums = batch * size * sums_cost(observable) if isinstance(observable, PauliSum) else 0
+    costs: dict[Form, float] = {"states": batch * gates * (SPILL if batch * size > CACHE else 1.0) + sums}
     real = isinstance(embedding, AmplitudeEmbedding) or (
         isinstance(embedding, AngleEmbedding) and embedding.rotation == "Y"
     )
     if circuit.n_features or not real:
         return costs
-    settings = 1 if isinstance(observable, PauliZ) or len(observable.wires[0]) > 1 else 3
-    costs["unitary"] = size * gates + SETTING_COST * batch * settings * size**2
+    settings = 3 if isinstance(observable, Hermitian) and len(observable.wires[0]) == 1 else 1
+    costs["unitary"] = size * gates + SETTING_COST * batch * settings * size**2 + sums
     costs["heisenberg"] = size * gates + observable.n_outputs * (BUILD_COST * size**3 + FORM_COST * batch * size**2)
     return costs
 
 
 class QuantumLayer(eqx.Module):
-    """Features -> embedding -> circuit -> one expectation value for each group of the observable.
+    """Features -> embedding -> circuit -> one expectation value for each output of the observable.
 
     Takes one feature vector; batches under `jax.vmap`. Use `for_batch` (as `qdistill.models.predict` does) to
     tell the layers inside a network how many vectors they will see, so that they choose their form. A network that
@@ -161,7 +156,14 @@ class QuantumLayer(eqx.Module):
         # First the least that any form takes, whose costs then are numbers that can be computed with.
         check_states(self.circuit.n_wires, moments=moments, precision=precision)
         if self.form == "states":
-            check_states(self.circuit.n_wires, self.batch, moments=moments, precision=precision, gradient=gradient)
+            check_states(
+                self.circuit.n_wires,
+                self.batch,
+                moments=moments,
+                measured=n_products(self.observable) if isinstance(self.observable, PauliSum) else 0,
+                precision=precision,
+                gradient=gradient,
+            )
         else:
             check_matrices(self.circuit.n_wires, count=4, precision=precision)
 
@@ -172,7 +174,7 @@ class QuantumLayer(eqx.Module):
             features: one vector of at most as many real numbers as the embedding takes.
 
         Returns:
-            One real value for each group of the observable.
+            One real value for each output of the observable.
 
         Raises:
             ArgumentError: no real numbers, or the batch takes more memory than there is.
@@ -194,7 +196,7 @@ def evaluate_in_form(layer: QuantumLayer, features: Numbers, form: Form) -> Floa
     whole = unitary(layer.circuit, weights)
     if form == "unitary":
         return _shared_unitary(whole, layer.observable, state)
-    return _heisenberg(whole, layer.observable, state)
+    return heisenberg_values(whole, layer.observable, state)
 
 
 def _shared_unitary(
@@ -205,7 +207,7 @@ def _shared_unitary(
     The states are the left factor of both products, as in `_images`.
     """
     n = whole.shape[0].bit_length() - 1
-    if len(observable.wires[0]) > 1:
+    if isinstance(observable, PauliSum) or len(observable.wires[0]) > 1:
         return expectation_values(observable, jax.lax.complex(whole.real @ state, whole.imag @ state))
     wires = [wire for (wire,) in observable.wires]
     wire_signs = jnp.asarray(signs(n)[wires].T, state.dtype)
@@ -219,77 +221,6 @@ def _shared_unitary(
     parts = jnp.concatenate([settings.real, settings.imag]).reshape(-1, state.size)
     values = (state @ parts.T) ** 2 @ jnp.concatenate([weighted, weighted]).reshape(parts.shape[0], -1)
     return values if isinstance(observable, PauliZ) else values + coefficients[:, 0] * (state @ state)
-
-
-def _heisenberg(whole: Array, observable: Observable, state: Float[Array, " amplitudes"]) -> Float[Array, " outputs"]:
-    """The quadratic forms ``x^T Re(U^dagger H_k U) x`` of a real state."""
-    return _values(observable.wires, whole, observable.pauli_coefficients().astype(state.dtype), state)
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _values(wires: tuple[tuple[int, ...], ...], whole: Array, coefficients: Array, state: Array) -> Array:
-    """The values alone take one setting, where every wire is measured in the eigenbasis of its Hermitian.
-
-    That basis has no derivative where the Hermitian is a multiple of the identity. So derivatives never see it: they
-    are those of the quadratic forms, which are smooth everywhere.
-    """
-    measured = [wire for group in wires for wire in group]
-    if len(wires[0]) > 1 or len(set(measured)) < len(measured):
-        return quadratic_values(_quadratic_forms(wires, whole, coefficients), state)
-    n = whole.shape[0].bit_length() - 1
-    x, y, z = coefficients[:, 1:].T
-    across = jnp.hypot(x, y)
-    # RY(-theta) RZ(-phi) turns the axis (theta, phi) of the Bloch sphere to Z; the wires not measured stay.
-    angles = jnp.stack([-jnp.arctan2(y, x), -jnp.arctan2(across, z), jnp.zeros_like(x)], axis=-1)
-    angles = jnp.zeros((n, 3), state.dtype).at[np.array(measured)].set(angles)
-    rotated = apply_local(fuse(rot(angles)), whole)
-    amplitudes = state @ jnp.concatenate([rotated.real, rotated.imag]).T
-    signed = jnp.asarray(np.tile(signs(n)[measured].T, (2, 1)), state.dtype) * jnp.hypot(across, z)
-    return coefficients[:, 0] * (state @ state) + amplitudes**2 @ signed
-
-
-@_values.defjvp
-def _values_jvp(
-    wires: tuple[tuple[int, ...], ...], primals: tuple[Array, ...], tangents: tuple[Array, ...]
-) -> tuple[Array, Array]:
-    def by_forms(whole: Array, coefficients: Array, state: Array) -> Array:
-        return quadratic_values(_quadratic_forms(wires, whole, coefficients), state)
-
-    values: tuple[Array, Array] = jax.jvp(by_forms, primals, tangents)
-    return values
-
-
-def _quadratic_forms(
-    wires: tuple[tuple[int, ...], ...], whole: Array, coefficients: Array
-) -> Float[Array, "amplitudes outputs amplitudes"]:
-    """M_k = Re(U^dagger H_k U), symmetric; the middle axis is k, so that a batch meets all of them in one product."""
-    size, n, k = whole.shape[0], whole.shape[0].bit_length() - 1, len(wires[0])
-    tensor = whole.reshape((2,) * n + (size,))
-    split = jnp.stack([jnp.moveaxis(tensor, group, range(k)).reshape(2**k, -1, size) for group in wires])
-    image = jnp.einsum("gij,gjrs->girs", pauli_compose(coefficients), split).reshape(-1, size, size)
-    split = split.reshape(-1, size, size)
-    # Re(A^dagger B) in two real products, where the complex one would take four.
-    forms = jnp.einsum("gas,gat->sgt", split.real, image.real)
-    return forms + jnp.einsum("gas,gat->sgt", split.imag, image.imag)
-
-
-@jax.custom_jvp
-def quadratic_values(forms: Array, state: Array) -> Array:
-    """``x^T M_k x``."""
-    return _images(forms, state) @ state
-
-
-@quadratic_values.defjvp
-def _quadratic_values_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    # M is symmetric, so M x serves the value and the derivative, where JAX would also compute M^T x.
-    (forms, state), (d_forms, d_state) = primals, tangents
-    images = _images(forms, state)
-    return images @ state, 2 * (images @ d_state) + _images(d_forms, state) @ state
-
-
-def _images(forms: Array, state: Array) -> Float[Array, "outputs amplitudes"]:
-    """M_k x. A batch of states is the left factor of one product, whose rows then need no transposition."""
-    return (state @ forms.reshape(state.size, -1)).reshape(-1, state.size)
 
 
 def for_batch(tree: Tree, batch: int) -> Tree:

@@ -240,7 +240,7 @@ class _BasisMap:
             return permutation, None
         flipped = np.zeros(2**n_wires, bool)
         for first, second in self.flips:
-            flipped ^= _parities(n_wires, first) & _parities(n_wires, second)
+            flipped ^= parities(n_wires, first) & parities(n_wires, second)
         return permutation, np.where(flipped, -1, 1).astype(np.int8)
 
 
@@ -252,7 +252,7 @@ def _linear(images: Sequence[int]) -> np.ndarray:
     return values
 
 
-def _parities(n_wires: int, mask: int) -> np.ndarray:
+def parities(n_wires: int, mask: int) -> np.ndarray:
     """For every basis state whether an odd number of the mask's bits are 1 in it."""
     return _linear([mask >> place & 1 for place in reversed(range(n_wires))]).astype(bool)
 
@@ -396,7 +396,7 @@ def _phases(n_wires: int, turns: Sequence[dict[int, Angle]]) -> Phases | None:
     rows = [[*sorted(each.items()), *[(0, _ZERO)] * terms][:terms] for each in turns]
     rest = n_wires - n_wires // 2
     signs = [
-        np.array([[1 - 2 * _parities(wires, mask >> skipped).astype(np.int8) for mask, _ in row] for row in rows])
+        np.array([[1 - 2 * parities(wires, mask >> skipped).astype(np.int8) for mask, _ in row] for row in rows])
         for wires, skipped in ((n_wires // 2, rest), (rest, 0))
     ]
     angles = AngleTable.of([angle for row in rows for _, angle in row], (len(rows), terms))

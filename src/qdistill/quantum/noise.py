@@ -36,10 +36,13 @@ from qdistill.quantum.channels import readings
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.device import DeviceModel
 from qdistill.quantum.embedding import NORM_FLOOR, AmplitudeEmbedding, AngleEmbedding, NoEmbedding, one_vector
+from qdistill.quantum.expectation import TO_Z_BASIS
 from qdistill.quantum.gates import shift_rule
-from qdistill.quantum.layer import QuantumLayer, quadratic_values
+from qdistill.quantum.heisenberg import quadratic_values
+from qdistill.quantum.layer import QuantumLayer
 from qdistill.quantum.noisy_preparation import averaged_preparation, noisy_state
-from qdistill.quantum.observable import PAULIS, Observable
+from qdistill.quantum.observable import Observable, of_each_output
+from qdistill.quantum.paulis import PAULIS, PauliString
 from qdistill.quantum.shots import (
     basis_letters,
     constants,
@@ -49,7 +52,7 @@ from qdistill.quantum.shots import (
     sample_frequencies,
     values_of,
 )
-from qdistill.quantum.simulate import TO_Z_BASIS, apply, apply_local, fuse, unitary, values_of_angles
+from qdistill.quantum.simulate import apply, apply_local, fuse, unitary, values_of_angles
 from qdistill.quantum.transfer import (
     LocalObservables,
     NoisyCircuit,
@@ -238,18 +241,25 @@ def _noisy_values(
 
 
 def _read_observables(observable: Observable, device: DeviceModel) -> list[LocalObservables]:
-    """Each group on its wires, after what the readout makes of every letter."""
-    coefficients = observable.pauli_coefficients()
+    """Each output on its wires, after what the readout makes of every letter."""
     parts = []
-    for row, wires in zip(coefficients, observable.wires, strict=True):
-        reading: np.ndarray = np.eye(1)
-        for wire in wires:
-            own = np.eye(4)
+    coefficients = of_each_output(observable.terms, observable.term_coefficients())
+    for wires, strings, own in zip(observable.wires, observable.terms, coefficients, strict=True):
+        tensor = jnp.zeros((4,) * len(wires), own.dtype).at[_letters(strings, wires)].add(own)
+        for axis, wire in enumerate(wires):
+            reading = np.eye(4)
             for place, letter in enumerate(PAULIS[1:], start=1):
-                own[place, place], own[0, place] = readings(device, wire)[letter]
-            reading = np.kron(reading, own)
-        parts.append(LocalObservables(wires, (jnp.asarray(reading, coefficients.dtype) @ row)[:, None]))
+                reading[place, place], reading[0, place] = readings(device, wire)[letter]
+            tensor = jnp.moveaxis(jnp.tensordot(jnp.asarray(reading, own.dtype), tensor, (1, axis)), 0, axis)
+        parts.append(LocalObservables(wires, tensor.reshape(-1, 1)))
     return parts
+
+
+@lru_cache
+def _letters(strings: tuple[PauliString, ...], wires: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """The number of each string's letter, for each of some wires; of no wires, for indexing, one number."""
+    numbers = np.array([[PAULIS.index(letter) for letter in string.on(wires)] for string in strings], np.int32)
+    return tuple(numbers.T)
 
 
 # --- probabilities of the outcomes

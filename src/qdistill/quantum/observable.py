@@ -1,14 +1,16 @@
-"""What is measured: Pauli-Z, and Hermitian observables with real Pauli coefficients on one or several wires.
+"""What is measured: sums of Pauli strings with real coefficients, one sum for each output.
 
 A Hermitian on k wires is ``sum_P c_P P`` over the 4^k Pauli strings, with real coefficients c_P: Hermitian by
 construction, smooth everywhere, and directly what a quantum computer measures. (The form by eigenbasis and
-eigenvalues has no derivative where two eigenvalues meet, and a NaN at Pauli-Z.)
+eigenvalues has no derivative where two eigenvalues meet, and a NaN at Pauli-Z.) `PauliSum` has the strings that it
+is given and no others, on any wires; `Hermitian` all strings on its wires; `PauliZ` the one string Z.
+
+All three give their strings by `terms` and the coefficients of these, in the same order, by `term_coefficients`.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -16,75 +18,22 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError, CircuitError
-from qdistill.numbers import Numbers, complex_numpy, real, real_field
-from qdistill.quantum.bounds import check_wires
+from qdistill.numbers import Numbers, real, real_field, real_numpy
+from qdistill.quantum.bounds import check_terms, check_wires
 from qdistill.quantum.circuit import as_wires
-from qdistill.quantum.gates import GATES
+from qdistill.quantum.paulis import PauliString, pauli_strings
 
-PAULIS = "IXYZ"
-
-
-def pauli_strings(n_wires: int) -> list[str]:
-    """The 4^n Pauli strings in the order of the coefficients: II, IX, IY, IZ, XI, ..."""
-    return ["".join(letters) for letters in itertools.product(PAULIS, repeat=n_wires)]
+Terms = tuple[tuple[PauliString, ...], ...]
+"""For each output the strings that it is a sum of."""
 
 
-@lru_cache
-def pauli_matrices(n_wires: int) -> np.ndarray:
-    """The 4^n Pauli strings as matrices, complex (4^n, 2^n, 2^n), first letter on the most significant wire."""
-    single = {"I": np.eye(2, dtype=complex), **{name: GATES[name].matrix() for name in "XYZ"}}
-    matrices = []
-    for string in pauli_strings(n_wires):
-        matrix = np.eye(1, dtype=complex)
-        for letter in string:
-            matrix = np.kron(matrix, single[letter])
-        matrices.append(matrix)
-    return np.array(matrices)
-
-
-def pauli_decompose(matrix: Numbers) -> np.ndarray:
-    """The real Pauli coefficients of a Hermitian matrix, ``c_P = tr(P H) / 2^k``.
-
-    Args:
-        matrix: Hermitian, (2^k, 2^k).
-
-    Returns:
-        Float64 coefficients (4^k,) in the order of `pauli_strings`.
-
-    Raises:
-        CircuitError: not square with a power of two as its size, or not Hermitian.
-    """
-    matrix = complex_numpy("matrix", matrix)
-    size = matrix.shape[0] if matrix.ndim == 2 else 0
-    n_wires = size.bit_length() - 1
-    if matrix.shape != (size, size) or n_wires < 1 or 2**n_wires != size:
-        raise CircuitError(f"Argument `matrix` must have shape (2**k, 2**k), k >= 1, but was {matrix.shape}.")
-    error = float(np.max(np.abs(matrix - matrix.conj().T)))
-    if not error <= 1e-6 * max(1.0, float(np.max(np.abs(matrix)))):
-        raise CircuitError(f"Argument `matrix` must be Hermitian, but it and its adjoint differ by {error:.3g}.")
-    coefficients: np.ndarray = np.einsum("pij,ji->p", pauli_matrices(n_wires), matrix).real / size
-    return coefficients
-
-
-def pauli_compose(coefficients: Numbers) -> Complex[Array, "... rows columns"]:
-    """The Hermitian matrices of real Pauli coefficients; the inverse of `pauli_decompose`.
-
-    Args:
-        coefficients: real, (..., 4^k).
-
-    Returns:
-        (..., 2^k, 2^k), complex.
-
-    Raises:
-        ArgumentError: no real numbers.
-    """
-    coefficients = real("coefficients", coefficients)
-    n_wires = (coefficients.shape[-1].bit_length() - 1) // 2
-    matrices = jnp.asarray(pauli_matrices(n_wires), dtype=jnp.result_type(coefficients, jnp.complex64))
-    return jnp.einsum("...p,pij->...ij", coefficients.astype(matrices.dtype), matrices)
+def of_each_output(terms: Terms, values: Any) -> list[Any]:
+    """Numbers of the terms, flat, cut into those of each output; an array of any library."""
+    ends = np.cumsum([len(strings) for strings in terms]).tolist()
+    return [values[end - len(strings) : end] for strings, end in zip(terms, ends, strict=True)]
 
 
 def wire_groups(wires: Any) -> tuple[tuple[int, ...], ...]:
@@ -107,12 +56,126 @@ def _coefficients(values: Any) -> Any:
         raise CircuitError(f"{error} `pauli_decompose` gives the coefficients of a Hermitian matrix.") from error
 
 
+class PauliSum(eqx.Module):
+    """Sums of Pauli strings on any wires: one value for each sum.
+
+    Coefficients that are trained are an array of the network, ``coefficients``. Fixed ones are a part of the
+    observable as the strings are, and no weights.
+
+    Args:
+        strings: for each output its strings, each in any form that `PauliString.of` takes; an output of a single string
+            may be that string. The identity is ``"I"``.
+        coefficients: real, one a string, flat in the order of the outputs; by default all are 1.
+        trainable: whether they are trained.
+
+    Raises:
+        CircuitError: an output without strings, what is no string, nothing but the identity, or complex coefficients or
+            another number of them.
+
+    Example:
+        >>> from qdistill.quantum import PauliSum
+        >>> whole = PauliSum(["Z0 Z1 Z2 Z3"])
+        >>> ising = PauliSum([["Z0 Z1", "X0", "X1"], ["Z1", "I"]], [1.0, -0.5, -0.5, 0.5, 0.5])
+        >>> ising.n_outputs, ising.wires
+        (2, ((0, 1), (1,)))
+    """
+
+    strings: Terms = eqx.field(static=True)
+    coefficients: Float[Array, " terms"] | None
+    fixed: tuple[float, ...] | None = eqx.field(static=True)
+
+    def __init__(self, strings: Iterable[Any], coefficients: Numbers | None = None, *, trainable: bool = False) -> None:
+        """Check that the coefficients fit the strings."""
+        self.strings = _terms(strings)
+        count = sum(map(len, self.strings))
+        given = np.ones(count) if coefficients is None else coefficients
+        kept: Any = _coefficients(given) if trainable else _fixed(given)
+        if jnp.shape(kept) != (count,):
+            raise CircuitError(
+                f"Argument `coefficients` must have shape ({count},), one for each string, but was {jnp.shape(kept)}."
+            )
+        self.coefficients = kept if trainable else None
+        self.fixed = None if trainable else tuple(kept.tolist())
+
+    @property
+    def trainable(self) -> bool:
+        """Whether gradients reach the coefficients."""
+        return self.fixed is None
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of expectation values."""
+        return len(self.strings)
+
+    @property
+    def wires(self) -> tuple[tuple[int, ...], ...]:
+        """The wires of each output, rising."""
+        return _touched(self.strings)
+
+    @property
+    def terms(self) -> Terms:
+        """The strings of each output."""
+        return self.strings
+
+    def term_coefficients(self) -> Float[Array, " terms"]:
+        """The coefficients as the simulator uses them, flat."""
+        if self.fixed is not None:
+            return jnp.asarray(np.array(self.fixed), jnp.result_type(float))
+        return real("coefficients", self.coefficients)
+
+
+def _terms(strings: Any) -> Terms:
+    """The strings of each output, in their own form."""
+    try:
+        outputs = [[each] if isinstance(each, str | PauliString) else list(each) for each in strings]
+    except TypeError as error:
+        raise CircuitError(
+            f'Argument `strings` must have the strings of each output, such as [["Z0 Z1", "X0"], ["Z2"]], but was '
+            f"{strings!r}."
+        ) from error
+    if isinstance(strings, str) or not outputs or not all(outputs):
+        raise CircuitError(
+            f"Argument `strings` must have an output, and each output a string at least, but was {strings!r}."
+        )
+    check_terms(sum(map(len, outputs)))
+    terms = tuple(tuple(map(PauliString.of, each)) for each in outputs)
+    if not any(string.wires for own in terms for string in own):
+        raise CircuitError(f"Argument `strings` must measure a wire, but has the identity alone: {strings!r}.")
+    return terms
+
+
+def _fixed(coefficients: Any) -> np.ndarray:
+    """Coefficients that are numbers now.
+
+    Raises:
+        CircuitError: they are complex, not finite, or not known before a function of JAX's runs.
+    """
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(coefficients)):
+        raise CircuitError(
+            "Argument `coefficients` must be known numbers where they are fixed, but is computed within a "
+            "transformation of JAX's. Use `trainable=True`."
+        )
+    try:
+        numbers = real_numpy("coefficients", coefficients)
+    except ArgumentError as error:
+        raise CircuitError(f"{error} `pauli_decompose` gives the coefficients of a Hermitian matrix.") from error
+    if not np.isfinite(numbers).all():
+        raise CircuitError(f"Argument `coefficients` must be finite, but was {coefficients!r}.")
+    return numbers
+
+
+@lru_cache
+def _touched(terms: Terms) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(sorted({wire for string in strings for wire in string.wires})) for strings in terms)
+
+
 class Hermitian(eqx.Module):
     """One Hermitian observable for each group of wires.
 
     Args:
         coefficients: real, (groups, 4^k), in the order of `pauli_strings`.
-        wires: the groups, each k different wires; for the paper's observable ``((0,), (1,), ...)``.
+        wires: the groups, each k different wires; for the paper's observable ``((0,), (1,), ...)``. Groups of
+            different sizes are a `PauliSum`.
         trainable: whether gradients reach the coefficients; where not, they stay as they were drawn.
 
     Raises:
@@ -142,10 +205,24 @@ class Hermitian(eqx.Module):
         """Number of expectation values."""
         return len(self.wires)
 
+    @property
+    def terms(self) -> Terms:
+        """The 4^k strings of each group, in the order of `pauli_strings`."""
+        return _all_strings(self.wires)
+
     def pauli_coefficients(self) -> Float[Array, "groups paulis"]:
         """The coefficients as the simulator uses them."""
         coefficients = real("coefficients", self.coefficients)
         return coefficients if self.trainable else jax.lax.stop_gradient(coefficients)
+
+    def term_coefficients(self) -> Float[Array, " terms"]:
+        """The same, flat."""
+        return self.pauli_coefficients().reshape(-1)
+
+
+@lru_cache
+def _all_strings(groups: tuple[tuple[int, ...], ...]) -> Terms:
+    return tuple(tuple(PauliString(letters, group) for letters in pauli_strings(len(group))) for group in groups)
 
 
 class PauliZ(eqx.Module):
@@ -163,19 +240,27 @@ class PauliZ(eqx.Module):
     def __check_init__(self) -> None:
         """Check that there is one wire a group."""
         if not self.wires or any(len(group) != 1 for group in self.wires):
-            raise CircuitError(f"Argument `wires` must be groups of one wire for Pauli-Z, but was {self.wires}.")
+            raise CircuitError(
+                f"Argument `wires` must be groups of one wire for Pauli-Z, but was {self.wires}. A product of Z is a "
+                'PauliSum(["Z0 Z1"]).'
+            )
 
     @property
     def n_outputs(self) -> int:
         """Number of expectation values."""
         return len(self.wires)
 
-    def pauli_coefficients(self) -> Float[Array, "groups paulis"]:
-        """Z is (0, 0, 0, 1)."""
-        return jnp.tile(jnp.array([0.0, 0.0, 0.0, 1.0]), (len(self.wires), 1))
+    @property
+    def terms(self) -> Terms:
+        """Z on each wire."""
+        return tuple((PauliString("Z", group),) for group in self.wires)
+
+    def term_coefficients(self) -> Float[Array, " terms"]:
+        """All are 1."""
+        return jnp.ones(len(self.wires))
 
 
-Observable = Hermitian | PauliZ
+Observable = PauliSum | Hermitian | PauliZ
 
 
 def each_wire(n_wires: int) -> tuple[tuple[int, ...], ...]:

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qdistill.quantum.observable import PAULIS, Observable, PauliZ, pauli_strings
-from qdistill.quantum.simulate import signs
+from qdistill.quantum.observable import Observable, Terms
+from qdistill.quantum.pauli_sums import sign_matrix
 
 VARIANCE_FLOOR = 1e-6
 """Added to the variance of one shot, so that its square root has a derivative where the outcome is certain."""
@@ -29,20 +29,20 @@ class MeasurementSetting:
 
     Args:
         basis: the letter of each wire that is measured, by wire.
-        terms: what is estimated from it: a group of the observable, and a Pauli string on the group's wires.
+        terms: what is estimated from it: the numbers of terms of the observable, counted through all outputs.
     """
 
     basis: tuple[tuple[int, str], ...]
-    terms: tuple[tuple[int, str], ...]
+    terms: tuple[int, ...]
 
 
 def measurement_settings(observable: Observable) -> tuple[MeasurementSetting, ...]:
     """The settings that estimate every Pauli term of an observable.
 
-    Terms are taken by falling number of letters, then in the order of `pauli_strings`, then of the groups, and each
+    Terms are taken by falling number of letters, then by their place in their output, then by outputs, and each
     goes to the first setting that measures its wires in its letters or not yet at all: greedy grouping of terms that
-    commute qubit by qubit. One-wire Hermitians give X, Y and Z on all wires, Pauli-Z gives Z alone, pairs of wires
-    the nine two-letter settings.
+    commute qubit by qubit. One-wire Hermitians give X, Y and Z on all wires, Pauli-Z and sums of its products Z alone,
+    pairs of wires the nine two-letter settings.
 
     Args:
         observable: any; a coefficient that happens to be zero has its term all the same, since it may be trained.
@@ -50,58 +50,110 @@ def measurement_settings(observable: Observable) -> tuple[MeasurementSetting, ..
     Reference:
         Verteletskyi, Yen and Izmaylov, arXiv 1907.03358.
     """
-    return _settings(observable.wires, isinstance(observable, PauliZ))
+    return _settings(observable.terms)
 
 
 @lru_cache
-def _settings(groups: tuple[tuple[int, ...], ...], only_z: bool) -> tuple[MeasurementSetting, ...]:
-    strings = ["Z"] if only_z else pauli_strings(len(groups[0]))[1:]
-    settings: list[tuple[dict[int, str], list[tuple[int, str]]]] = []
+def _settings(terms: Terms) -> tuple[MeasurementSetting, ...]:
+    first = np.cumsum([0, *map(len, terms)])
+    # The place in the output before the output, so that alike outputs share their settings letter by letter.
+    wanted = sorted(
+        (-len(string.wires), place, output, string)
+        for output, strings in enumerate(terms)
+        for place, string in enumerate(strings)
+        if string.wires
+    )
+    bases: list[dict[str, int]] = []
+    numbers: list[list[int]] = []
+    for _, place, output, string in wanted:
+        needed = {letter: sum(1 << wire for wire in string.wires_of(letter)) for letter in "XYZ"}
+        setting = next((at for at, basis in enumerate(bases) if _fits(needed, basis)), len(bases))
+        if setting == len(bases):
+            bases.append(dict.fromkeys("XYZ", 0))
+            numbers.append([])
+        for letter, wires in needed.items():
+            bases[setting][letter] |= wires
+        numbers[setting].append(int(first[output]) + place)
+    return tuple(MeasurementSetting(_basis(basis), tuple(own)) for basis, own in zip(bases, numbers, strict=True))
 
-    def fits(needed: dict[int, str], basis: dict[int, str]) -> bool:
-        return all(basis.get(wire, letter) == letter for wire, letter in needed.items())
 
-    for string in sorted(strings, key=lambda string: string.count("I")):
-        for number, wires in enumerate(groups):
-            needed = {wire: letter for wire, letter in zip(wires, string, strict=True) if letter != "I"}
-            setting = next((setting for setting in settings if fits(needed, setting[0])), None)
-            if setting is None:
-                setting = ({}, [])
-                settings.append(setting)
-            setting[0].update(needed)
-            setting[1].append((number, string))
-    return tuple(MeasurementSetting(tuple(sorted(basis.items())), tuple(terms)) for basis, terms in settings)
+def _fits(needed: dict[str, int], basis: dict[str, int]) -> bool:
+    """Whether no wire, which are bits here, is needed in one letter and measured in another."""
+    x, y, z = basis["X"], basis["Y"], basis["Z"]
+    return not (needed["X"] & (y | z) or needed["Y"] & (x | z) or needed["Z"] & (x | y))
+
+
+def _basis(basis: dict[str, int]) -> tuple[tuple[int, str], ...]:
+    """The letter of each wire that is measured, from the wires of each letter as bits."""
+    by_letter = [(letter, wires) for letter, wires in basis.items() if wires]
+    return tuple(
+        sorted((w, letter) for letter, wires in by_letter for w in range(wires.bit_length()) if wires >> w & 1)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Outcomes:
+    """What each term adds to the value of its output, as arrays over the terms with letters.
+
+    Args:
+        terms: numbers of the terms.
+        rows: setting times number of outputs plus output.
+        columns: among the masks, the one of the wires whose outcomes are multiplied.
+        masks: as bits of a basis state.
+    """
+
+    terms: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    masks: tuple[int, ...]
 
 
 @lru_cache
-def _outcomes(groups: tuple[tuple[int, ...], ...], only_z: bool, n_wires: int) -> np.ndarray:
-    """(settings, groups, 4^k, 2^n): the eigenvalue of each term in each outcome of its setting, zero elsewhere."""
-    settings, wire_signs = _settings(groups, only_z), signs(n_wires)
-    paulis = pauli_strings(len(groups[0]))
-    values = np.zeros((len(settings), len(groups), len(paulis), 2**n_wires))
-    for place, setting in enumerate(settings):
-        for number, string in setting.terms:
-            wires = [wire for wire, letter in zip(groups[number], string, strict=True) if letter != "I"]
-            values[place, number, paulis.index(string)] = wire_signs[wires].prod(axis=0)
-    return values
+def _outcomes(terms: Terms, n_wires: int) -> _Outcomes:
+    strings = [string for own in terms for string in own]
+    outputs = np.array([output for output, own in enumerate(terms) for _ in own], np.int32)
+    pairs = [(place, number) for place, setting in enumerate(_settings(terms)) for number in setting.terms]
+    places, numbers = np.array(pairs, np.int32).reshape(-1, 2).T
+    supports = [sum(1 << (n_wires - 1 - wire) for wire in strings[number].wires) for number in numbers]
+    masks, columns = np.unique(np.array(supports, np.int64), return_inverse=True)
+    return _Outcomes(
+        terms=numbers,
+        rows=places * np.int32(len(terms)) + outputs[numbers],
+        columns=columns.astype(np.int32),
+        masks=tuple(masks.tolist()),
+    )
 
 
 def outcome_values(observable: Observable, n_wires: int) -> Float[Array, "settings outputs outcomes"]:
     """What each outcome of each setting adds to each value; the terms without letters are `constants`."""
-    table = _outcomes(observable.wires, isinstance(observable, PauliZ), n_wires)
-    coefficients = observable.pauli_coefficients()
-    return jnp.einsum("gp,sgpb->sgb", coefficients, jnp.asarray(table, coefficients.dtype))
+    table, coefficients = _outcomes(observable.terms, n_wires), observable.term_coefficients()
+    n_settings, n_outputs = len(_settings(observable.terms)), observable.n_outputs
+    shares = jnp.zeros((n_settings * n_outputs, len(table.masks)), coefficients.dtype)
+    shares = shares.at[table.rows, table.columns].add(coefficients[table.terms])
+    signs = sign_matrix(table.masks, n_wires).reshape(-1, 2**n_wires)
+    return (shares @ jnp.asarray(signs, coefficients.dtype)).reshape(n_settings, n_outputs, -1)
 
 
 def constants(observable: Observable) -> Float[Array, " outputs"]:
     """The terms that need no measurement: the coefficients of the identity."""
-    return observable.pauli_coefficients()[:, 0]
+    numbers, outputs = _identities(observable.terms)
+    coefficients = observable.term_coefficients()
+    return jnp.zeros(observable.n_outputs, coefficients.dtype).at[outputs].add(coefficients[numbers])
+
+
+@lru_cache
+def _identities(terms: Terms) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the terms without letters, and their outputs."""
+    strings = [(output, string) for output, own in enumerate(terms) for string in own]
+    found = [(number, output) for number, (output, string) in enumerate(strings) if not string.wires]
+    numbers, outputs = np.array(found, np.int32).reshape(-1, 2).T
+    return numbers, outputs
 
 
 def basis_letters(setting: MeasurementSetting, n_wires: int) -> str:
     """The letter in which each wire is measured; Z where the setting does not say."""
     basis = dict(setting.basis)
-    return "".join(basis.get(wire, PAULIS[3]) for wire in range(n_wires))
+    return "".join(basis.get(wire, "Z") for wire in range(n_wires))
 
 
 def sample_frequencies(

@@ -1,4 +1,4 @@
-"""The exact meaning of a circuit in JAX: unitary, state and expectation values.
+"""The exact meaning of a circuit in JAX: unitary and state.
 
 States are vectors of 2^n amplitudes, wire 0 the most significant bit. Everything is written for one state,
 differentiable to any order, and batches under `jax.vmap`. The precision is that of the arguments: float32
@@ -7,7 +7,6 @@ weights give complex64 states, float64 weights (with `jax_enable_x64`) complex12
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -22,13 +21,6 @@ from qdistill.quantum.angle import Angle
 from qdistill.quantum.bounds import check_matrices, check_states
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.lowering import GROUP, AngleTable, Moments, Phases, Products, lower, n_moments
-from qdistill.quantum.observable import Observable, PauliZ, pauli_compose
-
-TO_Z_BASIS = np.array([[[1, 1], [1, -1]], [[1, -1j], [1, 1j]]]) * math.sqrt(0.5)
-"""The one-wire rotations after which measuring Z is measuring X, and Y."""
-
-MOST_SIGNED = 12
-"""Wires up to which the signs of all outcomes are one matrix."""
 
 UNROLL = 4
 """Moments unrolled in the scan over them: faster than a plain scan, and deep circuits compile no longer."""
@@ -244,82 +236,3 @@ def unitary(
     """The circuit's 2^n x 2^n matrix: its columns are the images of the basis states; arguments as for `apply`."""
     check_matrices(circuit.n_wires, count=4)
     return apply(circuit, weights, jnp.eye(2**circuit.n_wires, dtype=jnp.float32), features)
-
-
-@lru_cache
-def signs(n_wires: int) -> np.ndarray:
-    """(n, 2^n): the eigenvalue of Pauli-Z on each wire in each basis state."""
-    index = np.arange(2**n_wires)
-    return np.array([1.0 - 2.0 * (index >> (n_wires - 1 - w) & 1) for w in range(n_wires)])
-
-
-def _z_values(wires: Sequence[int], probabilities: Float[Array, "*settings outcomes"]) -> Float[Array, "*settings _"]:
-    """The expectation value of Pauli-Z on each of some wires.
-
-    A product with the sign matrix: a sum over the other wires' axes is ten times slower in XLA. On many wires that
-    matrix would be larger than the state, so that each half of the wires has its own.
-    """
-    n = probabilities.shape[-1].bit_length() - 1
-    if n <= MOST_SIGNED:
-        wire_signs = jnp.asarray(signs(n)[list(wires)], probabilities.dtype)
-        return wire_signs @ probabilities if probabilities.ndim == 1 else probabilities @ wire_signs.T
-    halves = probabilities.reshape(*probabilities.shape[:-1], 2 ** (n // 2), -1)
-    first, second = (
-        jnp.sum(halves, axis=axis) @ jnp.asarray(signs(size).T, halves.dtype)
-        for axis, size in ((-1, n // 2), (-2, n - n // 2))
-    )
-    return jnp.concatenate([first, second], axis=-1)[..., np.array(wires, np.int32)]
-
-
-def _group_first(state: Array, wires: tuple[int, ...], n_wires: int) -> Array:
-    """Reshape (2^n, ...) to (2^k, 2^(n-k), ...) with the k given wires in front."""
-    tail = state.shape[1:]
-    tensor = jnp.moveaxis(state.reshape((2,) * n_wires + tail), wires, range(len(wires)))
-    return tensor.reshape((2 ** len(wires), -1, *tail))
-
-
-def expectation_values(observable: Observable, state: Numbers) -> Float[Array, " outputs"]:
-    """The expectation value of each group of an observable in one state.
-
-    Args:
-        observable: on wires that the state has.
-        state: 2^n amplitudes.
-
-    Returns:
-        One real value a group.
-
-    Raises:
-        ArgumentError: a state of no numbers.
-        CircuitError: not one state of 2^n amplitudes, or the observable is on wires that it does not have.
-    """
-    state = real_or_complex("state", state)
-    if state.ndim != 1 or state.size.bit_count() != 1:
-        raise CircuitError(
-            f"Argument `state` must be one vector of 2**n amplitudes, but had shape {state.shape}. For a batch use "
-            "`jax.vmap`."
-        )
-    n = state.size.bit_length() - 1
-    if any(not 0 <= wire < n for group in observable.wires for wire in group):
-        raise CircuitError(
-            f"Argument `observable` must be on the state's wires 0 to {n - 1}, but was on {observable.wires}."
-        )
-    coefficients = observable.pauli_coefficients().astype(state.real.dtype)
-    if len(observable.wires[0]) > 1:
-        hermitians = pauli_compose(coefficients)
-        values = []
-        for hermitian, group in zip(hermitians, observable.wires, strict=True):
-            split = _group_first(state, group, n)
-            density = split @ jnp.conj(split).T
-            values.append(jnp.sum(hermitian.T * density).real)
-        return jnp.stack(values)
-    wires = [wire for (wire,) in observable.wires]
-    probabilities = state.real**2 + state.imag**2
-    if isinstance(observable, PauliZ):
-        return _z_values(wires, probabilities)
-    dtype = jnp.result_type(state, jnp.complex64)  # the state may be real, the rotations are not
-    settings = [
-        apply_local(fuse(jnp.asarray(np.broadcast_to(rotation, (n, 2, 2)), dtype)), state) for rotation in TO_Z_BASIS
-    ]
-    measured = jnp.stack([rotated.real**2 + rotated.imag**2 for rotated in settings] + [probabilities])
-    xyz = _z_values(wires, measured)
-    return coefficients[:, 0] * jnp.sum(probabilities) + jnp.sum(coefficients[:, 1:] * xyz.T, axis=1)

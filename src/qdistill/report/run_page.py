@@ -397,7 +397,8 @@ def _weights(before: Model, after: Model) -> dict[str, Any]:
         return shown
     shown["angles"] = _angles(np.ravel(old.weights), np.ravel(new.weights))
     if isinstance(old.observable, Hermitian) and len(old.observable.wires[0]) == 1:
-        pairs = zip(*(np.asarray(layer.observable.pauli_coefficients()) for layer in (old, new)), strict=True)
+        rows = (np.reshape(layer.observable.term_coefficients(), (-1, 4)) for layer in (old, new))
+        pairs = zip(*rows, strict=True)
         shown["hermitians"] = [
             {"wire": wires[0], "before": one.tolist(), "after": two.tolist(), "turn": _turn(one[1:], two[1:])}
             for wires, (one, two) in zip(old.observable.wires, pairs, strict=True)
