@@ -40,6 +40,7 @@ from qdistill.quantum.observable import (
 )
 from qdistill.quantum.paulis import PauliString, pauli_compose, pauli_decompose, pauli_strings
 from qdistill.quantum.preparation import embedded, embedded_features, preparation_angles, preparation_circuit
+from qdistill.quantum.projectors import basis_probabilities, product_fidelities
 from qdistill.quantum.shots import MeasurementSetting, measurement_settings
 from qdistill.quantum.sim_circuits import SIM_NUMBERS, SimCircuit
 from qdistill.quantum.simulate import apply, unitary
@@ -74,6 +75,7 @@ __all__ = [
     "Term",
     "answered",
     "apply",
+    "basis_probabilities",
     "check_training_memory",
     "check_wires",
     "choose_form",
@@ -100,6 +102,7 @@ __all__ = [
     "preparation_angles",
     "preparation_circuit",
     "probabilities",
+    "product_fidelities",
     "quantum_layers",
     "takes_shots",
     "unitary",

@@ -49,7 +49,7 @@ def check_operations(count: int, what: str) -> None:
         CircuitError: they are more than `MOST_OPERATIONS`.
     """
     if count > MOST_OPERATIONS:
-        size = f"{count:,}" if count < 2**60 else f"about 2^{count.bit_length() - 1}"
+        size = _counted(count)
         raise CircuitError(f"A circuit must have at most {MOST_OPERATIONS:,} operations, but {what} has {size}.")
 
 
@@ -60,7 +60,13 @@ def check_terms(count: int) -> None:
         CircuitError: they are more than `MOST_TERMS`.
     """
     if count > MOST_TERMS:
-        raise CircuitError(f"An observable must have at most {MOST_TERMS:,} Pauli strings, but this one has {count:,}.")
+        size = _counted(count)
+        raise CircuitError(f"An observable must have at most {MOST_TERMS:,} Pauli strings, but this one has {size}.")
+
+
+def _counted(count: int) -> str:
+    """A number as text, that of one too large to be written out as a power of two."""
+    return f"{count:,}" if count < 2**60 else f"about 2^{count.bit_length() - 1}"
 
 
 def check_states(
