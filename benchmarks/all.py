@@ -89,7 +89,7 @@ def report(found: dict[str, Any], minutes: float) -> str:
 def _layer(cells: Sequence[dict[str, Any]]) -> list[str]:
     lines = ["## The quantum layer", ""]
     sizes = dict.fromkeys((cell["wires"], cell["batch"], cell["kind"]) for cell in cells)
-    header = ("wires", "images", "what", "implementation", "ms", "times ours", "compile, s", "temporary MB")
+    header = ("wires", "inputs", "what", "implementation", "ms", "times ours", "compile, s", "temporary MB")
     rows = []
     for size in sizes:
         for cell in (c for c in cells if (c["wires"], c["batch"], c["kind"]) == size):
@@ -109,14 +109,14 @@ def _layer(cells: Sequence[dict[str, Any]]) -> list[str]:
     if left_out:
         lines += ["", "Left out:", ""]
         lines += [
-            f"- {c['implementation']}, {c['wires']} wires, {c['batch']} images, {c['kind']}: {c['skipped']}"
+            f"- {c['implementation']}, {c['wires']} wires, {c['batch']} inputs, {c['kind']}: {c['skipped']}"
             for c in left_out
         ]
     return [*lines, ""]
 
 
 def _iteration(datasets: dict[str, Any]) -> list[str]:
-    lines = ["## The outer iteration of the default recipes, with plain gradient steps and 256 real images", ""]
+    lines = ["## The outer iteration of the default recipes, with plain gradient steps and 256 real inputs", ""]
     for dataset, found in datasets.items():
         rows = [
             (
@@ -124,21 +124,21 @@ def _iteration(datasets: dict[str, Any]) -> list[str]:
                 f"{version['ms']['median']:.1f}",
                 _spread(version.get("ratio")),
                 _number(version.get("compile_seconds"), ".1f"),
-                _number(version.get("images_per_second"), ",.0f"),
+                _number(version.get("inputs_per_second"), ",.0f"),
                 _number(version.get("relative_difference"), ".1g"),
             )
             for name, version in found["meta_gradient"].items()
         ]
-        header = ("version", "ms", "times ours", "compile, s", "images a second", "difference, least of three draws")
+        header = ("version", "ms", "times ours", "compile, s", "inputs a second", "difference, least of three draws")
         rate = found["rate"]
         peak = rate["matrix_product"]["operations_per_second"]["median"]
         lines += [f"### {dataset}: one meta-gradient", "", *_table(header, rows), ""]
         needed = sum(rate["needed_operations"].values())
         lines += [
             "The difference is the largest of any result, relative to the largest entry of its array. Of three draws",
-            "of the synthetic images the least is given: where rounding puts two versions on different sides of a kink",
-            "of a ReLU or of the pooling, their gradients are a jump apart, and at a recipe's own start that has been",
-            "seen.",
+            "of the synthetic examples the least is given: where rounding puts two versions on different sides of a",
+            "kink of a ReLU or of the pooling, their gradients are a jump apart, and at a recipe's own start that has",
+            "been seen.",
             "",
             f"The mathematics needs {needed / 1e6:,.0f} million floating-point operations: "
             f"{rate['operations_per_second']['median'] / 1e9:.1f} GFLOP/s, {_percent(rate['share'])} of the "
@@ -156,7 +156,7 @@ def _iteration(datasets: dict[str, Any]) -> list[str]:
             (
                 row["part"],
                 row["pass"],
-                row["images"],
+                row["inputs"],
                 f"{row['ms']['median']:.4f}",
                 f"{row['operations_per_second'] / 1e9:.1f}",
                 f"{row['share']:.0%}",
@@ -166,7 +166,7 @@ def _iteration(datasets: dict[str, Any]) -> list[str]:
             )
             for row in found["parts"]["rows"]
         ]
-        header = ("part", "pass", "images", "ms", "GFLOP/s", "share", "operations a byte", "roof in memory", "in cache")
+        header = ("part", "pass", "inputs", "ms", "GFLOP/s", "share", "operations a byte", "roof in memory", "in cache")
         lines += [f"### {dataset}: each part alone, under its roof", ""]
         lines += [
             "The share is of the matrix product's rate; the roof is the most that the bandwidth of the memory, or of",
@@ -251,7 +251,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
         if points:
             axes.plot(*zip(*points, strict=True), "o-", markersize=4, color=COLOURS.get(name), label=name)
     axes.set_yscale("log")
-    axes.set(title="Gradient of the quantum layer, 1,024 images", xlabel="wires", ylabel="ms")
+    axes.set(title="Gradient of the quantum layer, 1,024 inputs", xlabel="wires", ylabel="ms")
     axes.legend(fontsize=8, frameon=False)
 
     axes = panels[0, 1]
@@ -272,7 +272,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
     axes.invert_yaxis()
     axes.axvline(1, color="#222222", linewidth=0.8)
     axes.set_xscale("log")
-    axes.set(title="6 wires, 1,024 images: how many times our time", xlabel="ratio")
+    axes.set(title="6 wires, 1,024 inputs: how many times our time", xlabel="ratio")
 
     axes = panels[1, 0]
     place = 0
@@ -286,7 +286,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
     axes.set_yticks(range(place), labels, fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.15)
-    axes.set(title="One meta-gradient (plain steps, 256 real images), one core", xlabel="ms")
+    axes.set(title="One meta-gradient (plain steps, 256 real inputs), one core", xlabel="ms")
 
     axes = panels[1, 1]
     memory = axes.twinx()

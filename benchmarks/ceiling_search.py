@@ -1,4 +1,4 @@
-"""The search for the training on all images that the tables take as their ceiling: validation accuracy alone.
+"""The search for the training on all inputs that the tables take as their ceiling: validation accuracy alone.
 
     python benchmarks/ceiling_search.py mnist|cifar10
 
@@ -44,7 +44,7 @@ def main() -> None:
     recipe = read_table(dataset).row("pad-hermitian").recipe
     splits = recipe.splits()
     key_model, key = jax.random.split(jax.random.key(recipe.seed))
-    model = recipe.model.build(splits.image_shape, splits.n_classes, key=key_model)
+    model = recipe.model.build(splits.input_shape, splits.n_classes, key=key_model)
     print("| optimiser | step size | batch | epochs | validation accuracy | core-minutes |")
     print("| --- | --- | --- | --- | --- | --- |")
     for training in SETTINGS[dataset]:

@@ -7,7 +7,7 @@ rule asks for. `qdistill execute` transpiles a circuit for each of the 3 measure
 vectors of parameters in one job. The loop beside it binds, transpiles (with as little optimisation as ours) and runs
 each circuit by itself; or the same with the circuits transpiled once, to tell the two savings apart. All must sample
 the exact expectation values, to 5 standard deviations. They are called in turn, in one process. Prints the milliseconds
-a circuit, the ratios, and the minutes of a training of 3 steps on 10 images, without its classical part, which is
+a circuit, the ratios, and the minutes of a training of 3 steps on 10 inputs, without its classical part, which is
 seconds.
 """
 

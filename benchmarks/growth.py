@@ -1,8 +1,8 @@
-"""How the cost of an outer iteration grows: with steps T, images, qubits, depth of the ansatz, and seeds.
+"""How the cost of an outer iteration grows: with steps T, inputs, qubits, depth of the ansatz, and seeds.
 
     python benchmarks/growth.py [--json FILE] [--quick]
 
-One thing is varied at a time from the default MNIST recipe (10 images, T = 10, 256 real images, 6 qubits, 4 layers):
+One thing is varied at a time from the default MNIST recipe (10 inputs, T = 10, 256 real inputs, 6 qubits, 4 layers):
 
 - the meta-gradient's time on one core, its compile time, and the temporary memory of its program;
 - for T also under a tight memory budget, and the peak memory of the whole process at T = 30 and T = 300;
@@ -69,7 +69,7 @@ def plan(cache: str, *, quick: bool) -> list[dict[str, Any]]:
         {"measure": "meta_gradient", "of": f"T, at most {TIGHT} MiB", "value": steps, "memory_budget": TIGHT * 2**20}
         for steps in some((30, 300))
     ]
-    rows += [{"measure": "meta_gradient", "of": "images a class", "value": n} for n in some(IMAGES_PER_CLASS)]
+    rows += [{"measure": "meta_gradient", "of": "inputs a class", "value": n} for n in some(IMAGES_PER_CLASS)]
     rows += [{"measure": "meta_gradient", "of": "qubits", "value": n} for n in some(QUBITS)]
     rows += [{"measure": "meta_gradient", "of": "layers", "value": n} for n in some(LAYERS)]
     rows += [{"measure": "side_by_side", "of": "seeds", "value": n} for n in some(SEEDS)]
@@ -102,7 +102,7 @@ def meta_gradient(row: dict[str, Any]) -> dict[str, Any]:
 
     value = row["value"]
     of = row["of"].split(",")[0]
-    steps, per_class = (value if of == name else usual for name, usual in (("T", 10), ("images a class", 1)))
+    steps, per_class = (value if of == name else usual for name, usual in (("T", 10), ("inputs a class", 1)))
     qubits, layers = (value if of == name else usual for name, usual in (("qubits", 6), ("layers", 4)))
     keys = jax.random.split(jax.random.key(0), 3)
     model = QuantumLeNetArchitecture(n_qubits=qubits, n_layers=layers).build((28, 28, 1), 10, key=keys[0])
@@ -119,7 +119,7 @@ def meta_gradient(row: dict[str, Any]) -> dict[str, Any]:
     def gradient(arrays: tuple, real: jax.Array) -> tuple:
         data = TrainingSet(*arrays, schedule=inner.schedule(n))
         loss, slope = objective.value_and_gradient(data, model, inner, real, labels)
-        return loss, (slope.images, slope.labels, slope.step_sizes)
+        return loss, (slope.inputs, slope.labels, slope.step_sizes)
 
     started = time.perf_counter()
     compiled = jax.jit(gradient).lower(arrays, real).compile()

@@ -1,7 +1,7 @@
 """One outer iteration, with plain gradient steps: against what one would write instead, and against the machine.
 
 1. The meta-gradient of a dataset's default recipe, against the straightforward JAX version (`straightforward.py`), and
-   against PyTorch, as one would write it and tuned (`torch_lenet.py`). Same weights, same images; the results must
+   against PyTorch, as one would write it and tuned (`torch_lenet.py`). Same weights, same inputs; the results must
    agree to 1e-3 of the largest entry.
 2. The whole iteration as a run makes it, with its batch and the outer optimiser: on one thread, on two, and two runs
    side by side on two cores.
@@ -82,7 +82,7 @@ def measure(dataset: str, cores: list[int], threads: int, quick: bool) -> dict[s
     problem = load(dataset, quick)
     repeats = 5 if quick else 15
     forward = forward_operations(problem.distiller.model, problem.real.shape[1:])
-    print(f"\n{dataset}: {problem.steps} steps on {problem.n_step} images, {problem.n_real} real images")
+    print(f"\n{dataset}: {problem.steps} steps on {problem.n_step} inputs, {problem.n_real} real inputs")
     versions = compile_versions(problem, threads)
     products = {str(size): matrix_product(size) for size in (256, 512, 1024)}
     functions = {name: lambda at=version.at: at(problem.arrays) for name, version in versions.items()}
@@ -103,7 +103,7 @@ class Version:
     """An implementation of the meta-gradient.
 
     Args:
-        at: computes it for some images, labels and step sizes, and waits for it: the loss, and the gradient by each.
+        at: computes it for some inputs, labels and step sizes, and waits for it: the loss, and the gradient by each.
         compile_seconds: of tracing and compiling, where there is such a thing.
         flops: XLA's count of its operations.
         difference: from ours, as `difference` says.
@@ -127,7 +127,7 @@ def compile_versions(problem: Problem, threads: int) -> dict[str, Version]:
     def ours(weights: QuantumLeNet, arrays: tuple[Array, ...], real: Array, labels: Array) -> tuple[Array, Any]:
         whole, network = TrainingSet(*arrays, schedule=data.schedule), eqx.combine(weights, static)
         loss, slope = distiller.objective.value_and_gradient(whole, network, distiller.inner, real, labels)
-        return loss, (slope.images, slope.labels, slope.step_sizes)
+        return loss, (slope.inputs, slope.labels, slope.step_sizes)
 
     def compiled(function: Callable[..., Any], weights: Any) -> Version:
         real = (problem.real, problem.labels)
@@ -137,7 +137,7 @@ def compile_versions(problem: Problem, threads: int) -> dict[str, Version]:
         flops = program.cost_analysis()["flops"]
         return Version(lambda arrays: jax.block_until_ready(program(weights, arrays, *real)), seconds, flops)
 
-    schedule = data.schedule if problem.recipe.inner.own_images else None
+    schedule = data.schedule if problem.recipe.inner.own_examples else None
     versions = {
         "ours": compiled(ours, weights),
         "straightforward": compiled(straightforward(model, schedule), named_weights(model)),
@@ -154,10 +154,10 @@ def difference(problem: Problem, version: Version, reference: Version) -> float:
     """The largest difference of the results, relative to the largest entry of each array.
 
     The loss has kinks, in its ReLUs and maxima. Where rounding puts two versions on different sides of one, their
-    gradients are a jump apart, and both are right. So this is the smallest over three draws of the synthetic images.
+    gradients are a jump apart, and both are right. So this is the smallest over three draws of the synthetic examples.
     """
-    images, *rest = problem.arrays
-    draws = [images, normal(*images.shape), -normal(*images.shape)]
+    inputs, *rest = problem.arrays
+    draws = [inputs, normal(*inputs.shape), -normal(*inputs.shape)]
     apart = []
     for draw in draws:
         pairs = zip(*(jax.tree.leaves(v.at((draw, *rest))) for v in (version, reference)), strict=True)
@@ -169,15 +169,15 @@ def difference(problem: Problem, version: Version, reference: Version) -> float:
 
 def compare(problem: Problem, versions: Mapping[str, Version], times: Mapping[str, list[float]]) -> dict[str, Any]:
     """Print and return how they compare; times were taken in turn."""
-    images = problem.n_real + problem.n_step * problem.steps
-    print("\nmeta-gradient    ms (min to max)           images/s  ours is faster by      compile s  difference")
+    inputs = problem.n_real + problem.n_step * problem.steps
+    print("\nmeta-gradient    ms (min to max)           inputs/s  ours is faster by      compile s  difference")
     table = {}
     for name, version in versions.items():
         milliseconds, ratios = Statistic.of(times[name], 1e3), ratio(times[name], times["ours"])
         table[name] = {
             "ms": asdict(milliseconds),
             "iterations_per_second": 1e3 / milliseconds.median,
-            "images_per_second": 1e3 * images / milliseconds.median,
+            "inputs_per_second": 1e3 * inputs / milliseconds.median,
             "ratio": asdict(ratios),
             "compile_seconds": version.compile_seconds,
             "relative_difference": version.difference,
@@ -185,7 +185,7 @@ def compare(problem: Problem, versions: Mapping[str, Version], times: Mapping[st
         compiling = "" if version.compile_seconds is None else f"{version.compile_seconds:.1f}"
         apart = "" if name == "ours" else f"{version.difference:.1e}"
         print(
-            f"{name:16s} {_range(milliseconds, 1):24s} {table[name]['images_per_second']:9.0f}  "
+            f"{name:16s} {_range(milliseconds, 1):24s} {table[name]['inputs_per_second']:9.0f}  "
             f"{_range(ratios, 2) if apart else '':22s} {compiling:>9s} {apart:>11s}"
         )
     return table

@@ -1,10 +1,10 @@
-"""Whether images that were distilled for a noisy device do better on it: MNIST, the default recipe, fewer iterations.
+"""Whether inputs that were distilled for a noisy device do better on it: MNIST, the default recipe, fewer iterations.
 
     python benchmarks/known_device.py RUNS [--iterations 3000] [--seeds 0 1 2] [--draws 1]
 
 distils for exact simulation and for each device, the same number of iterations, into folders of RUNS, going on with
 what was stopped; replays each on the devices, training and test from shots; and writes `known_device.md` beside this
-script. Pairs share the seed, and so the initial weights, the initial images and the real batches.
+script. Pairs share the seed, and so the initial weights, the initial inputs and the real batches.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def main() -> None:
     recipe = dataclasses.replace(default, outer=dataclasses.replace(default.outer, iterations=options.iterations))
     unaware = distil(recipe, options.seeds, options.runs / "exact")
     lines = [
-        "# Images that know their device",
+        "# Inputs that know their device",
         "",
-        f"MNIST, ten images, {options.iterations:,} iterations of the default recipe, test accuracy on the device",
+        f"MNIST, ten inputs, {options.iterations:,} iterations of the default recipe, test accuracy on the device",
         f"(training and test, 4,096 shots a setting, draws: {options.draws}, n = 10,000), seeds {options.seeds}.",
         "Written by `benchmarks/known_device.py`.",
         "",

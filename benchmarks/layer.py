@@ -3,7 +3,7 @@
     python benchmarks/layer.py [--threads 1] [--json FILE] [--quick] [--minutes 8.5]
 
 measures ours, in the form that the layer chooses itself, against each implementation in `peers.py`: value, gradient and
-Hessian-vector product (`peers.py` defines them) at 6 wires with 10 and 1,024 images; the meta-gradient of the layer
+Hessian-vector product (`peers.py` defines them) at 6 wires with 10 and 1,024 inputs; the meta-gradient of the layer
 alone, through 20 unrolled gradient steps on 10 synthetic inputs (learned inputs, labels and step sizes) to a
 cross-entropy on 1,024 inputs; then the gradient at 4, 8, 10, 12 and 14 wires. All have 4 strongly entangling layers
 and a Hermitian a wire. An outcome is first held equal to ours, to 2e-4 of its largest entry (the meta-gradient to
@@ -121,7 +121,7 @@ class Comparison:
         """Time the first candidate, ours, against each other one, pair by pair.
 
         Args:
-            size: wires, images and kind.
+            size: wires, inputs and kind.
             candidates: prepare the implementations.
             tolerance: largest difference from ours, relative to an array's largest entry.
         """
@@ -164,7 +164,7 @@ class Comparison:
         return prepared
 
     def _predict(self, name: str, wires: int, batch: int, kind: str) -> None:
-        """Scale up smaller cells: states and gates by wires, images one by one, a program by its gates.
+        """Scale up smaller cells: states and gates by wires, inputs one by one, a program by its gates.
 
         What a small cell spends on anything else is scaled up too, so the lowest prediction is the best.
         """
@@ -343,18 +343,18 @@ def distilled_loss(learned: tuple, parameters: Parameters, real: tuple) -> jax.A
     class Network(eqx.Module):
         layer: QuantumLayer
 
-        def __call__(self, image: jax.Array) -> jax.Array:
-            return self.layer(image.reshape(-1))
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return self.layer(x.reshape(-1))
 
-    def images(features: jax.Array) -> jax.Array:
+    def as_input(features: jax.Array) -> jax.Array:
         return features[:, None, :, None]
 
     inputs, labels, step_sizes = learned
     inner = InnerLoop(steps=STEPS, step_sizes="shared")
-    data = TrainingSet(images(inputs), labels, step_sizes[:, None], inner.schedule(len(inputs)))
+    data = TrainingSet(as_input(inputs), labels, step_sizes[:, None], inner.schedule(len(inputs)))
     trained = train(Network(quantum_layer(parameters)), data, inner)
     features, real_labels = real
-    return cross_entropy(predict(trained, images(features)), real_labels)
+    return cross_entropy(predict(trained, as_input(features)), real_labels)
 
 
 def scanned_loss(outputs: Outputs) -> Callable[[tuple, Parameters, tuple], jax.Array]:
@@ -392,7 +392,7 @@ def _line(cell: Cell) -> str:
 def table(cells: list[Cell]) -> str:
     """All cells, a line each."""
     header = (
-        f"{'':2s} {'images':>6s} {'kind':13s} {'implementation':25s} {'ms: median (min - max)':36s} "
+        f"{'':2s} {'inputs':>6s} {'kind':13s} {'implementation':25s} {'ms: median (min - max)':36s} "
         f"{'times ours':26s} {'comp s':>6s} {'temp MB':>8s}"
     )
     return "\n".join([header, *(_line(cell) for cell in cells)])

@@ -1,15 +1,15 @@
 """What noise costs: the quantum layer on a device against the same layer without noise, called in turn.
 
-    python benchmarks/noise.py [--images 1024] [--wires 6] [--repeats 40] [--threads 1]
+    python benchmarks/noise.py [--inputs 1024] [--wires 6] [--repeats 40] [--threads 1]
 
 Prints, for values and for a gradient, the milliseconds of a call without noise, with the noise of gates and readout
 alone, and with the averaged noise of the state preparation too, each as its ratio to the first; then what the exact
-noise of the preparation takes an image. The device is Qiskit's FakeSherbrooke, the layer that of `peers.py`.
+noise of the preparation takes an input. The device is Qiskit's FakeSherbrooke, the layer that of `peers.py`.
 
-    python benchmarks/noise.py --errors [--images 500]
+    python benchmarks/noise.py --errors [--inputs 500]
 
 prints instead how far apart the values are with the exact, the averaged and the ideal preparation: root mean squares
-over the first test images of MNIST, through the trained network `mnist-10-qlenet` of the zoo.
+over the first test inputs of MNIST, through the trained network `mnist-10-qlenet` of the zoo.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def measure(problem: Problem, kind: Kind, preparations: dict[str, Preparation], 
         )
 
 
-def errors(n_images: int) -> None:
+def errors(n_inputs: int) -> None:
     """Print how far the values of the trained layer are from those with the exact noise, for each factor."""
     import jax
     import jax.numpy as jnp
@@ -83,23 +83,23 @@ def errors(n_images: int) -> None:
 
     bundle = DistilledDataset.load(zoo_path("mnist-10-qlenet"))
     network = bundle.train()
-    images = bundle.normalisation(jnp.asarray(source("mnist").load(None).test_images[:n_images]))
-    features = jax.vmap(network.features)(images)
+    inputs = bundle.normalisation(jnp.asarray(source("mnist").load(None).test_inputs[:n_inputs]))
+    features = jax.vmap(network.features)(inputs)
     layer, model = network.branch, device("fake_sherbrooke", network.branch.circuit.n_wires)
 
     def rms(difference: jax.Array) -> float:
         return float(jnp.sqrt(jnp.mean(difference**2)))
 
     pure = jax.vmap(layer)(features)
-    print(f"{n_images} test images of MNIST, {model.name}; the values have the root mean square {rms(pure):.2f}")
+    print(f"{n_inputs} test inputs of MNIST, {model.name}; the values have the root mean square {rms(pure):.2f}")
     print("factor  all noise  averaged against exact  ideal against exact")
     for factor in FACTORS:
         values = {}
         for kind in get_args(Preparation):
             noisy = on_device(layer, Execution(model.scaled(factor), preparation=kind))
             apply = jax.jit(jax.vmap(noisy.__call__))
-            # A density matrix an image: a few at a time.
-            parts = [apply(features[start : start + EXACT_IMAGES]) for start in range(0, n_images, EXACT_IMAGES)]
+            # A density matrix an input: a few at a time.
+            parts = [apply(features[start : start + EXACT_IMAGES]) for start in range(0, n_inputs, EXACT_IMAGES)]
             values[kind] = jnp.concatenate(parts)
         found = [rms(other - values["exact"]) for other in (pure, values["approximate"], values["ideal"])]
         print(f"{factor:6g}  {found[0]:9.4f}  {found[1]:22.4f}  {found[2]:19.4f}", flush=True)
@@ -109,7 +109,7 @@ def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--errors", action="store_true")
-    parser.add_argument("--images", type=int)
+    parser.add_argument("--inputs", type=int)
     parser.add_argument("--wires", type=int, default=6)
     parser.add_argument("--repeats", type=int, default=40)
     parser.add_argument("--threads", type=int, default=1)
@@ -117,13 +117,13 @@ def main() -> None:
     timing.prepare(options.threads)
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     if options.errors:
-        errors(options.images or 500)
+        errors(options.inputs or 500)
         print(timing.machine())
         return
     kinds: tuple[Kind, ...] = ("value", "gradient")
     for kind in kinds:
         averaged: dict[str, Preparation] = {"gates and readout": "ideal", "and averaged preparation": "approximate"}
-        measure(Problem.draw(options.wires, options.images or 1024), kind, averaged, options.repeats)
+        measure(Problem.draw(options.wires, options.inputs or 1024), kind, averaged, options.repeats)
     for kind in kinds:
         measure(Problem.draw(options.wires, EXACT_IMAGES), kind, {"and exact preparation": "exact"}, 3)
     print(timing.machine())

@@ -29,11 +29,11 @@ matrix is quadratic in the state and takes the same multiples.) A derivative by 
 the change V of the weights is written ty.
 
 gradient  y = W x; by the weights, y' x^T; by the input, x' = W^T y'. C1 needs no x': an inner step differentiates by
-          the weights, and the real images are not learned.
+          the weights, and the real inputs are not learned.
 product   of a step's gradient with V, differentiated; this is the derivative of <loss gradient, V>, where y" is the
           derivative of that by y, and y' the one by ty. ty = V x + W tx is two; by the weights, y" x^T + y' tx^T is
           two; by the input, x" = W^T y" + V^T y' is two. Activations and y' are those of the gradient, stored. In C1
-          tx is zero, so that the first two are one each; x" is needed, for the synthetic images are learned.
+          tx is zero, so that the first two are one each; x" is needed, for the synthetic examples are learned.
 first product
           that of the first step: the initial weights are not learned, so nothing is differentiated by them.
 recomputed
@@ -42,8 +42,8 @@ recomputed
 """
 
 
-def forward_operations(model: QuantumLeNet, image_shape: tuple[int, ...]) -> dict[str, float]:
-    """Floating-point operations of one image's forward pass, part by part: twice the multiply-adds.
+def forward_operations(model: QuantumLeNet, input_shape: tuple[int, ...]) -> dict[str, float]:
+    """Floating-point operations of one input's forward pass, part by part: twice the multiply-adds.
 
     C1, C2     (taps inside the image of all positions, rows times columns) x channels in x channels out. The zeros
                around a padded image are not multiplied, nor any zeros of another form of the convolution.
@@ -56,8 +56,8 @@ def forward_operations(model: QuantumLeNet, image_shape: tuple[int, ...]) -> dic
     left out.
     """
     convolutions = {}
-    padding = (SIDE - image_shape[0]) // 2
-    side = image_shape[0]
+    padding = (SIDE - input_shape[0]) // 2
+    side = input_shape[0]
     for name, layer in (("C1", model.features.c1), ("C2", model.features.c2)):
         size, _, n_in, n_out = layer.kernel.shape
         positions = range(-padding, side + padding - size + 1)
@@ -72,7 +72,7 @@ def forward_operations(model: QuantumLeNet, image_shape: tuple[int, ...]) -> dic
 
 
 def times_forward(forward: Mapping[str, float], counts: Mapping[str, float]) -> dict[str, float]:
-    """Operations by part, of so many images in each of some passes."""
+    """Operations by part, of so many inputs in each of some passes."""
     return {
         part: one * sum(n * PASSES[name][part != "C1"] for name, n in counts.items()) for part, one in forward.items()
     }
@@ -100,20 +100,20 @@ def check_against_xla(
     the compiled program, but for the quantum layer gate by gate, which takes long to compile.
     """
     model = problem.distiller.model
-    weights, images, labels = named_weights(model), problem.real[:SLICE], problem.labels[:SLICE]
+    weights, inputs, labels = named_weights(model), problem.real[:SLICE], problem.labels[:SLICE]
     few = problem.n_step
     network, circuit = straightforward_network(model, with_quantum=False), straightforward_circuit(model)
     classical = {part: one for part, one in forward.items() if part != "quantum"}
     features = normal(SLICE, model.branch.embedding.n_features)
 
-    def loss(w: dict[str, Array], images: Array, labels: Array) -> Array:
-        return cross_entropy(network(w, images), labels)
+    def loss(w: dict[str, Array], inputs: Array, labels: Array) -> Array:
+        return cross_entropy(network(w, inputs), labels)
 
-    def product(w: dict[str, Array], images: Array, labels: Array) -> Any:
-        def along(w: dict[str, Array], images: Array) -> Array:
-            return jax.jvp(lambda w: loss(w, images, labels), (w,), (weights,))[1]
+    def product(w: dict[str, Array], inputs: Array, labels: Array) -> Any:
+        def along(w: dict[str, Array], inputs: Array) -> Array:
+            return jax.jvp(lambda w: loss(w, inputs, labels), (w,), (weights,))[1]
 
-        return jax.grad(along, (0, 1))(w, images)
+        return jax.grad(along, (0, 1))(w, inputs)
 
     def quantum(w: dict[str, Array], features: Array) -> Array:
         return jnp.sum(jax.vmap(lambda x: circuit(w, x))(features) ** 2)
@@ -144,23 +144,23 @@ def check_against_xla(
         return sum(times_forward(classical, counts).values())
 
     pairs = {
-        f"classical layers, forward, {SLICE} images": (
+        f"classical layers, forward, {SLICE} inputs": (
             classically(forward=SLICE),
-            counted(loss, weights, images, labels),
+            counted(loss, weights, inputs, labels),
         ),
-        f"classical layers, gradient, {SLICE} images": (
+        f"classical layers, gradient, {SLICE} inputs": (
             classically(gradient=SLICE),
-            counted(jax.grad(loss), weights, images, labels),
+            counted(jax.grad(loss), weights, inputs, labels),
         ),
-        f"classical layers, product, {few} images": (
+        f"classical layers, product, {few} inputs": (
             classically(product=few, recomputed=few),
             counted(product, weights, problem.real[:few], problem.labels[:few]),
         ),
-        f"quantum layer, forward, {SLICE} images": (
+        f"quantum layer, forward, {SLICE} inputs": (
             SLICE * by_gates["forward"],
             counted(quantum, weights, features, compiled=False),
         ),
-        f"quantum layer, gradient, {SLICE} images": (
+        f"quantum layer, gradient, {SLICE} inputs": (
             SLICE * by_gates["gradient"],
             counted(jax.grad(quantum, (0, 1)), weights, features, compiled=False),
         ),

@@ -36,7 +36,7 @@ class Case:
     Args:
         part: its name.
         work: gradient, product or update.
-        batch: images; the optimiser's are all synthetic ones.
+        batch: inputs; the optimiser's are all synthetic ones.
         times: how often an iteration does it.
         operations: needed for it.
         advance: (what changes, what does not) -> what changes, after one more call; each call needs the last one's
@@ -76,7 +76,7 @@ class Case:
 
 
 def part_cases(problem: Problem, batch: int, times: float, passes: Sequence[str]) -> list[Case]:
-    """Some passes of every part on so many random images, which an iteration does so many times."""
+    """Some passes of every part on so many random inputs, which an iteration does so many times."""
     model = for_batch(problem.distiller.model, batch)
     forward = forward_operations(model, problem.real.shape[1:])
     features, (_, *sides, channels) = model.features, problem.real.shape
@@ -180,7 +180,7 @@ def optimiser_case(problem: Problem) -> Case:
     # update 1, the average 3.
     operations = 20.0 * numbers
     changing = (learned, learned, distiller.optimiser.init(learned))
-    return Case("optimiser", "update", len(learned.images), 1, operations, advance, changing, learned)
+    return Case("optimiser", "update", len(learned.inputs), 1, operations, advance, changing, learned)
 
 
 def stream(size: int, calls: int) -> Callable[[], Array]:
@@ -221,7 +221,7 @@ def time_parts(problem: Problem, size: int, repeats: int) -> dict[str, Any]:
         f"\nmatrix product {rate / 1e9:.1f} GFLOP/s; read and write {bandwidth['memory'] / 1e9:.1f} GB/s in memory, "
         f"{bandwidth['cache'] / 1e9:.0f} GB/s in the cache"
     )
-    print("part      pass     images        ms  in all  million op  share   bare product  op/byte  roof: memory  cache")
+    print("part      pass     inputs        ms  in all  million op  share   bare product  op/byte  roof: memory  cache")
     rows = []
     for place, (case, bare) in enumerate(zip(cases, bares, strict=True)):
         milliseconds = Statistic.of(times[f"part {place}"], 1e3 / case.calls)
@@ -232,7 +232,7 @@ def time_parts(problem: Problem, size: int, repeats: int) -> dict[str, Any]:
             {
                 "part": case.part,
                 "pass": case.work,
-                "images": case.batch,
+                "inputs": case.batch,
                 "ms": asdict(milliseconds),
                 "ms_in_an_iteration": case.times * milliseconds.median,
                 "needed_operations": case.operations,

@@ -275,7 +275,7 @@ def tensorcircuit() -> Outputs:
 
 
 class Lightning:
-    """PennyLane's lightning.qubit with adjoint differentiation, image by image through the device's own interface.
+    """PennyLane's lightning.qubit with adjoint differentiation, input by input through the device's own interface.
 
     Adjoint differentiation gives derivatives with respect to gates' angles only. So the device computes X, Y and Z on
     every wire; the Hermitians are sums of these, which also makes the derivatives with respect to their coefficients
@@ -296,7 +296,7 @@ class Lightning:
         wires = range(n_wires)
         device = qml.device("lightning.qubit", wires=n_wires, c_dtype=np.complex64)
         # The device would keep final states by a hash of the circuit, which takes longer than it saves, and from 1,000
-        # amplitudes on gives one image the state of another: it is made from the array's shortened text.
+        # amplitudes on gives one input the state of another: it is made from the array's shortened text.
         config = device.setup_execution_config(
             ExecutionConfig(gradient_method="adjoint", use_device_gradient=True, use_device_jacobian_product=False)
         )
@@ -344,11 +344,11 @@ class DeepQuantum:
     """DeepQuantum, on PyTorch: gradients by autograd, Hessian-vector products by differentiating them again.
 
     Nothing is compiled. Its temporary memory is what autograd keeps for the backward pass, a little less than the peak.
-    The derivative of a gate's matrix is one product over all images and amplitudes, in which float32 loses digits.
+    The derivative of a gate's matrix is one product over all inputs and amplitudes, in which float32 loses digits.
     """
 
     def prepare(self, problem: Problem, kind: Kind) -> Prepared:
-        """Build the circuit, and measure what autograd keeps on one and on two images."""
+        """Build the circuit, and measure what autograd keeps on one and on two inputs."""
         import deepquantum as dq
         import torch
 

@@ -15,10 +15,10 @@ from qdistill.experiments.recipe import Recipe, default_recipe
 from qdistill.experiments.run import make_distiller
 
 N_REAL = 256
-"""Real images of an outer iteration."""
+"""Real inputs of an outer iteration."""
 
 SLICE = 32
-"""Real images at which the parts are timed: a slice of `PerformanceMatching`."""
+"""Real inputs at which the parts are timed: a slice of `PerformanceMatching`."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Problem:
 
     @property
     def n_step(self) -> int:
-        """Synthetic images of an inner step."""
+        """Synthetic examples of an inner step."""
         return int(self.data.schedule.shape[1])
 
     @property
     def n_real(self) -> int:
-        """Real images of an outer iteration."""
+        """Real inputs of an outer iteration."""
         return len(self.real)
 
     @property
@@ -49,14 +49,14 @@ class Problem:
     @property
     def arrays(self) -> tuple[Array, Array, Array]:
         """What is learned."""
-        return self.data.images, self.data.labels, self.data.step_sizes
+        return self.data.inputs, self.data.labels, self.data.step_sizes
 
 
 def plain_recipe(dataset: str) -> Recipe:
-    """Ten plain gradient steps and 256 real images, which is what all that it is compared with is written for.
+    """Ten plain gradient steps and 256 real inputs, which is what all that it is compared with is written for.
 
     The defaults differ: MNIST's takes momentum, which needs one more addition a weight, CIFAR-10's twenty steps and
-    whitened images, and both take half as many real images.
+    whitened inputs, and both take half as many real inputs.
     """
     recipe = default_recipe(dataset)
     compression = replace(recipe.compression, start="noise", step_size=0.02)
@@ -66,9 +66,9 @@ def plain_recipe(dataset: str) -> Recipe:
 
 
 def load(dataset: str, quick: bool) -> Problem:
-    """The plain recipe's problem; the synthetic images start as noise.
+    """The plain recipe's problem; the synthetic examples start as noise.
 
-    With real images the implementations need not agree: where a constant background ties in a pooling
+    With real inputs the implementations need not agree: where a constant background ties in a pooling
     window, each library has a rule of its own for the pixel that the gradient goes to.
     """
     recipe = plain_recipe(dataset)
@@ -78,14 +78,14 @@ def load(dataset: str, quick: bool) -> Problem:
     splits = recipe.splits()
     distiller = make_distiller(recipe, splits)
     picked = np.random.default_rng(0).integers(len(splits.train), size=recipe.outer.batch)
-    images = splits.train.images[picked]
+    inputs = splits.train.inputs[picked]
     if recipe.outer.mirror:
-        images[::2] = images[::2, :, ::-1]
+        inputs[::2] = inputs[::2, :, ::-1]
     return Problem(
         recipe,
         distiller,
         distiller.training_set(distiller.start().learned),
-        splits.normalisation(images),
+        splits.normalisation(inputs),
         jax.nn.one_hot(splits.train.labels[picked], splits.n_classes),
     )
 

@@ -25,20 +25,20 @@ def straightforward(model: QuantumLeNet, schedule: np.ndarray | None) -> Callabl
 
     Args:
         model: gives the circuit.
-        schedule: which images each step sees; None where it sees all.
+        schedule: which inputs each step sees; None where it sees all.
     """
     network = straightforward_network(model)
     names = list(named_weights(model))  # in the order of the step sizes, which a dictionary loses inside jit
 
-    def loss(w: dict[str, Array], images: Array, labels: Array) -> Array:
-        return jnp.mean(-jnp.sum(labels * jax.nn.log_softmax(network(w, images)), axis=-1))
+    def loss(w: dict[str, Array], inputs: Array, labels: Array) -> Array:
+        return jnp.mean(-jnp.sum(labels * jax.nn.log_softmax(network(w, inputs)), axis=-1))
 
     def meta_loss(initial: dict[str, Array], arrays: tuple[Array, ...], real: Array, real_labels: Array) -> Array:
-        images, labels, step_sizes = arrays
+        inputs, labels, step_sizes = arrays
 
         def step(w: dict[str, Array], now: tuple[Array, Array | None]) -> tuple[dict[str, Array], None]:
             sizes, picked = now
-            seen = (images, labels) if picked is None else (images[picked], labels[picked])
+            seen = (inputs, labels) if picked is None else (inputs[picked], labels[picked])
             gradient = jax.grad(loss)(w, *seen)
             by_name = dict(zip(names, jnp.broadcast_to(sizes, (len(names),)), strict=True))
             return {name: w[name] - by_name[name] * gradient[name] for name in w}, None
@@ -61,9 +61,9 @@ def straightforward_network(
         x = jax.lax.conv_general_dilated(x, kernel, (1, 1), [(padding, padding)] * 2, dimension_numbers=dimensions)
         return jax.lax.reduce_window(jax.nn.relu(x + bias), -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
 
-    def logits(w: dict[str, Array], images: Array) -> Array:
-        x = images
-        for name, padding in (("c1", (SIDE - images.shape[1]) // 2), ("c2", 0)):
+    def logits(w: dict[str, Array], inputs: Array) -> Array:
+        x = inputs
+        for name, padding in (("c1", (SIDE - inputs.shape[1]) // 2), ("c2", 0)):
             x = conv_pool(x, w[f"features.{name}.kernel"], w[f"features.{name}.bias"], padding)
         x = x.reshape(x.shape[0], -1)
         for name in ("f1", "f2"):

@@ -62,7 +62,7 @@ def meta_gradient(
     n_layers, n_wires, _ = weights["branch.weights"].shape
     network: Network = (Tuned if tuned else Plain)(n_wires, n_layers)
 
-    def as_images(array: np.ndarray) -> Tensor:
+    def as_inputs(array: np.ndarray) -> Tensor:
         return torch.tensor(np.asarray(array)).permute(0, 3, 1, 2).contiguous(memory_format=network.layout)
 
     def as_weight(name: str, array: np.ndarray) -> Tensor:
@@ -72,7 +72,7 @@ def meta_gradient(
         return torch.tensor(np.asarray(array).transpose(3, 2, 0, 1)).contiguous(memory_format=network.layout)
 
     initial = {name: as_weight(name, array) for name, array in weights.items()}
-    real_images, real_targets = as_images(real), torch.tensor(real_labels)
+    real_inputs, real_targets = as_inputs(real), torch.tensor(real_labels)
     # Where every step sees all images in order, they need not be picked.
     every = (np.asarray(schedule) == np.arange(schedule.shape[1])).all()
     picked = [slice(None)] * len(schedule) if every else list(torch.tensor(schedule))
@@ -80,7 +80,7 @@ def meta_gradient(
     def value_and_gradient(arrays: Arrays) -> tuple[float, Arrays]:
         images, labels, step_sizes = (
             tensor.requires_grad_()
-            for tensor in (as_images(arrays[0]), torch.tensor(arrays[1]), torch.tensor(arrays[2]))
+            for tensor in (as_inputs(arrays[0]), torch.tensor(arrays[1]), torch.tensor(arrays[2]))
         )
         trained = {name: value.clone().requires_grad_() for name, value in initial.items()}
         sizes = step_sizes.expand(-1, len(trained))
@@ -91,7 +91,7 @@ def meta_gradient(
                 name: value - size * gradient
                 for (name, value), size, gradient in zip(trained.items(), sizes[step], gradients, strict=True)
             }
-        loss = _cross_entropy(network(trained, real_images), real_targets)
+        loss = _cross_entropy(network(trained, real_inputs), real_targets)
         by_images, by_labels, by_sizes = torch.autograd.grad(loss, (images, labels, step_sizes))
         return loss.item(), (by_images.permute(0, 2, 3, 1).numpy(), by_labels.numpy(), by_sizes.numpy())
 

@@ -41,9 +41,9 @@ class QuanvolutionArchitecture:
 
     n_layers: int = 2
 
-    def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: Array) -> Quanvolution:
+    def build(self, input_shape: tuple[int, int, int], n_classes: int, *, key: Array) -> Quanvolution:
         """Draw a network for images of even height and width."""
-        height, width, channels = image_shape
+        height, width, channels = input_shape
         key_layer, key_dense = jax.random.split(key)
         ansatz = StronglyEntangling(n_wires=4, n_layers=self.n_layers)
         layer = QuantumLayer(
@@ -60,9 +60,9 @@ def five_digits() -> Arrays:
     raw = source("digits").load(None)
     train, test = raw.train_labels < 5, raw.test_labels < 5
     return Arrays(
-        raw.train_images[train],
+        raw.train_inputs[train],
         raw.train_labels[train],
-        raw.test_images[test],
+        raw.test_inputs[test],
         raw.test_labels[test],
         name="five-digits",
     )

@@ -140,7 +140,7 @@ def test_help_shows_the_defaults_of_the_dataset(dataset, capsys):
     shown = " ".join(capsys.readouterr().out.split())
     recipe = default_recipe(dataset)
     assert f"--outer.iterations INT (default: {recipe.outer.iterations})" in shown
-    assert f"--compression.images-per-class INT (default: {recipe.compression.images_per_class})" in shown
+    assert f"--compression.per-class INT (default: {recipe.compression.per_class})" in shown
     assert f"--n-validation INT (default: {recipe.n_validation})" in shown
 
 
@@ -195,7 +195,7 @@ def test_results_go_to_stdout_and_progress_to_stderr(tmp_path, monkeypatch, caps
     assert main(["distill", *SHORT, "digits"]) == 0
     out, err = capsys.readouterr()
     lines = out.splitlines()
-    assert lines[0] == "Distilled digits into 10 images."
+    assert lines[0] == "Distilled digits into 10 inputs."
     assert "test accuracy" in lines[1]
     assert "(n = 500)" in lines[1]
     assert "validation accuracy" in lines[2]
@@ -376,7 +376,7 @@ def test_a_profiled_run_says_where_its_time_went(tmp_path, capsys):
         (["digits", "--inner.steps", "many"], "--inner.steps"),
         (["digits", "--seed", "-1"], "Argument `seed` must be from 0 to 4294967295, but was -1."),
         (["digits", "--model.observable", "pauli_x"], "invalid choice 'pauli_x'"),
-        (["digits", "--inner.own-images", "--inner.steps", "3"], "must divide the 10 synthetic images"),
+        (["digits", "--inner.own-examples", "--inner.steps", "3"], "must divide the 10 synthetic examples"),
         ([], "{mnist,fashion-mnist,cifar10,digits,RECIPE.toml}"),
         (["--seed", "3"], "{mnist,fashion-mnist,cifar10,digits,RECIPE.toml}"),
     ],
@@ -514,7 +514,7 @@ def test_evaluate_from_other_initial_weights(finished, capsys):
 
 
 @pytest.mark.slow
-def test_whitened_images_are_distilled_replayed_and_compressed(tmp_path, capsys):
+def test_whitened_inputs_are_distilled_replayed_and_compressed(tmp_path, capsys):
     folder, file = tmp_path / "run", tmp_path / "small.safetensors"
     assert main(["distill", "digits", *SHORT, "--whiten", "--out", str(folder)]) == 0
     bundle = DistilledDataset.load(folder / "bundle.safetensors")
@@ -545,7 +545,7 @@ def test_compress_measures_what_it_writes(finished, tmp_path, capsys, fails):
     assert (recorded.n_test, recorded.n_validation) == (500, 100)
     assert "exists already" in fails("compress", finished, file, code=1)
     random_bundle(record=Record()).save(tmp_path / "bare")
-    assert "does not say how many images its validation part has" in fails(
+    assert "does not say how many inputs its validation part has" in fails(
         "compress", tmp_path / "bare", tmp_path / "other", code=1
     )
 
@@ -716,10 +716,10 @@ def test_data_says_what_is_in_a_dataset(capsys):
 
 
 def test_data_says_whether_a_dataset_is_what_was_published(capsys, monkeypatch):
-    images, labels = np.zeros((2, 4, 4), np.uint8), [0, 1]
-    raw = Arrays(images, labels, images, labels, name="mnist").load()
+    inputs, labels = np.zeros((2, 4, 4), np.uint8), [0, 1]
+    raw = Arrays(inputs, labels, inputs, labels, name="mnist").load()
     monkeypatch.setattr(MNIST, "class_names", raw.class_names)
-    monkeypatch.setattr(MNIST, "image_shape", (4, 4, 1))
+    monkeypatch.setattr(MNIST, "input_shape", (4, 4, 1))
     monkeypatch.setattr(MNIST, "load", lambda self, data_dir: raw)
 
     assert main(["data", "mnist"]) == 0
@@ -730,8 +730,8 @@ def test_data_says_whether_a_dataset_is_what_was_published(capsys, monkeypatch):
 
 
 def test_data_knows_where_a_dataset_of_ones_own_is_from(capsys):
-    images, labels = np.zeros((2, 4, 4), np.uint8), [0, 1]
-    DATASETS["own"] = Arrays(images, labels, images, labels, name="own")
+    inputs, labels = np.zeros((2, 4, 4), np.uint8), [0, 1]
+    DATASETS["own"] = Arrays(inputs, labels, inputs, labels, name="own")
     try:
         assert main(["data", "own"]) == 0
     finally:

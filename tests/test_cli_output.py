@@ -77,7 +77,7 @@ def test_show_prints_everything_where_it_cannot_draw(tmp_path, monkeypatch, caps
     out, err = capsys.readouterr()
     assert str(path) in out
     assert "optax" in out
-    assert "The images were not drawn: Cannot write" in err
+    assert "The examples were not drawn: Cannot write" in err
     assert "--out" in err
     assert main(["show", "mnist-10-qlenet", "--out", str(folder / "x.png")]) == 1
 
@@ -125,7 +125,7 @@ def test_show_keeps_within_the_terminal(width, shown, monkeypatch):
     out, _ = shown(names=["a class with a name of many words, " * 5, "x" * 300, "猫" * 90])
     first, *table, last = out.splitlines()
     assert first.endswith("b.safetensors")
-    assert last.startswith("Images drawn in ")
+    assert last.startswith("Examples drawn in ")
     wide = [line for line in table if len(line) + sum(c == "猫" for c in line) > width]
     assert wide == []
 

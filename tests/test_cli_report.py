@@ -28,8 +28,8 @@ RECIPES = [
     dataclasses.replace(
         default_recipe("cifar10"),
         model=QuantumLeNetArchitecture(observable="fixed_hermitian", skip="none", angle_range=0.1, n_layers=2),
-        compression=Compression(images_per_class=20, start="real"),
-        inner=InnerLoop(steps=20, own_images=False, step_sizes="shared"),
+        compression=Compression(per_class=20, start="real"),
+        inner=InnerLoop(steps=20, own_examples=False, step_sizes="shared"),
     ),
 ]
 
@@ -71,7 +71,7 @@ def test_report_writes_a_page_and_says_where(tmp_path, capsys):
         (["report", "{}", "--out", "page.pdf"], 2, "must end in .html"),
         (["report", "{}", "--data-dir", "{}/gone"], 2, "`data_dir` must be a folder, but there is none at"),
         (["diagnose", "--out", "{}", "--dataset", "digit"], 2, "Did you mean 'digits'?"),
-        (["diagnose", "--out", "{}", "--images", "0"], 2, "`images` must be from 1 to"),
+        (["diagnose", "--out", "{}", "--inputs", "0"], 2, "`inputs` must be from 1 to"),
         (["diagnose", "--out", "{}", "--draws", "2"], 2, "`draws` must be at least 3"),
         (["diagnose", "--out", "{}", "--qubits", "0"], 2, "`qubits` must be at least 1"),
         (["diagnose", "--out", "{}", "--seed", "-1"], 2, "`seed` must be from 0 to"),
@@ -138,7 +138,7 @@ def test_a_file_that_another_process_computes_is_not_computed_twice(command, sav
 
 def test_diagnose_writes_the_numbers_and_a_figure(tmp_path, capsys):
     folder = tmp_path / "diagnosis"
-    sizes = ["--qubits", "1", "2", "--layers", "1", "--draws", "3", "--images", "2"]
+    sizes = ["--qubits", "1", "2", "--layers", "1", "--draws", "3", "--inputs", "2"]
     assert main(["diagnose", *sizes, "--out", str(folder)]) == 0
     out, err = capsys.readouterr()
     written = json.loads((folder / "diagnosis.json").read_text())
@@ -146,7 +146,7 @@ def test_diagnose_writes_the_numbers_and_a_figure(tmp_path, capsys):
         "dataset": "digits",
         "whiten": False,
         "draws": 3,
-        "images": 2,
+        "inputs": 2,
         "seed": 0,
         "qubits": [1, 2],
         "layers": [1],

@@ -1,4 +1,4 @@
-"""The main job on real images, as a user does it, and the README's own examples."""
+"""The main job on real inputs, as a user does it, and the README's own examples."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def test_the_python_example_of_the_readme(
     accuracy = float(capsys.readouterr().out)
     bundle = qdistill.DistilledDataset.load("runs/digits/bundle.safetensors")
     assert accuracy == bundle.record.test_accuracy
-    # Ten images instead of 1,097; guessing gives 0.1.
+    # Ten inputs instead of 1,097; guessing gives 0.1.
     assert accuracy > 0.85
 
 
@@ -72,5 +72,5 @@ def test_a_finished_bundle_gives_its_recorded_accuracy(path: Path) -> None:
         pytest.skip("needs Debian's package dataset-fashion-mnist")
     result = qdistill.replay(bundle, data_dir=debian if bundle.dataset == "fashion-mnist" else None)
     assert result.recorded_test_accuracy is not None
-    # On another processor than the one that recorded it, rounding may move an image or two across a border.
+    # On another processor than the one that recorded it, rounding may move an input or two across a border.
     assert result.test_accuracy == pytest.approx(result.recorded_test_accuracy, abs=0.001)

@@ -41,7 +41,7 @@ def test_circuits_of_other_frameworks_are_distilled_for(
     assert isinstance(bundle.architecture.ansatz, Circuit)  # type: ignore[union-attr]
     assert replay(bundle).test_accuracy == bundle.record.test_accuracy
     sampled = with_key(on_device(bundle.initial_model(), Execution(shots=16)), jax.random.key(0))
-    slopes = eqx.filter_jit(eqx.filter_grad(lambda network: network(bundle.data.images[0]).sum()))(sampled)
+    slopes = eqx.filter_jit(eqx.filter_grad(lambda network: network(bundle.data.inputs[0]).sum()))(sampled)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
 
 

@@ -175,7 +175,7 @@ def test_bundle_bytes(cases: Callable[[str], Iterator[random.Random]], bundle_by
         # Only what says where it came from may differ, never a number that a training reads.
         for name, weight in whole.initial_weights.items():
             np.testing.assert_array_equal(bundle.initial_weights[name], weight)
-        for name in ("images", "labels", "step_sizes", "schedule"):
+        for name in ("inputs", "labels", "step_sizes", "schedule"):
             np.testing.assert_array_equal(getattr(bundle.data, name), getattr(whole.data, name))
 
 

@@ -113,8 +113,8 @@ def dense() -> Dense:
     return Dense(4, 4, "xavier_normal", key=jax.random.key(0))
 
 
-def image(values: Any) -> Any:
-    """An image of 8x8 pixels in the values' own type."""
+def x(values: Any) -> Any:
+    """An input of 8x8 pixels in the values' own type."""
     if isinstance(values, list):
         return np.tile(np.array(values).reshape(2, 2, 1), (4, 4, 1)).tolist()
     return (jnp if isinstance(values, jax.Array) else np).tile(values.reshape(2, 2, 1), (4, 4, 1))
@@ -133,15 +133,15 @@ def four_rows(values: Any) -> Any:
 
 
 def pictures(values: Any) -> Any:
-    """Four images of one pixel."""
+    """Four inputs of one pixel."""
     return [[[[value]]] for value in values] if isinstance(values, list) else values[:, None, None, None]
 
 
 class Pixel(Dense):
-    """A network of images of one pixel."""
+    """A network of inputs of one pixel."""
 
-    def __call__(self, image: Any) -> Any:
-        return super().__call__(jnp.broadcast_to(image.reshape(-1), 4))
+    def __call__(self, x: Any) -> Any:
+        return super().__call__(jnp.broadcast_to(x.reshape(-1), 4))
 
 
 @cache
@@ -160,13 +160,13 @@ INNER = InnerLoop(1, step_sizes="shared")
 
 
 def trained(**given: Any) -> Any:
-    data = {"images": np.ones((4, 1, 1, 1)), "labels": np.eye(4), "step_sizes": [[0.1]], "schedule": SCHEDULE} | given
+    data = {"inputs": np.ones((4, 1, 1, 1)), "labels": np.eye(4), "step_sizes": [[0.1]], "schedule": SCHEDULE} | given
     return train(pixel(), TrainingSet(**data), INNER).weight
 
 
-def matched(images: Any, labels: Any) -> Any:
+def matched(inputs: Any, labels: Any) -> Any:
     data = TrainingSet(np.ones((4, 1, 1, 1)), np.eye(4), [[0.1]], SCHEDULE)
-    return PerformanceMatching().value_and_gradient(data, pixel(), INNER, images, labels)[0]
+    return PerformanceMatching().value_and_gradient(data, pixel(), INNER, inputs, labels)[0]
 
 
 ENTRANCES: dict[str, Callable[[Any], Any]] = {
@@ -193,22 +193,22 @@ ENTRANCES: dict[str, Callable[[Any], Any]] = {
     "to_pennylane's coefficients": lambda v: from_pennylane(v, preparation="template", part="coefficients"),
     "to_qiskit": lambda v: qiskit_values(v, "gates"),
     "to_qiskit, template": lambda v: qiskit_values(v, "template"),
-    "LeNet": lambda v: lenet()(image(v)),
-    "predict": lambda v: predict(lenet(), row(image(v))),
+    "LeNet": lambda v: lenet()(x(v)),
+    "predict": lambda v: predict(lenet(), row(x(v))),
     "Dense": lambda v: dense()(v),
     "PooledDense": lambda v: PooledDense(Dense(2, 4, "xavier_normal", key=jax.random.key(0)), 2)(v),
-    "ConvPool": lambda v: ConvPool(1, 2, 5, key=jax.random.key(0))(image(v)),
-    "Quanvolution": lambda v: Quanvolution(1, key=jax.random.key(0))(image(v)),
+    "ConvPool": lambda v: ConvPool(1, 2, 5, key=jax.random.key(0))(x(v)),
+    "Quanvolution": lambda v: Quanvolution(1, key=jax.random.key(0))(x(v)),
     "with_weights": lambda v: with_weights(dense(), {**named_weights(dense()), "bias": v}).bias,
     "Normalisation": lambda v: NORMALISATION(pictures(v)),
     "Normalisation.fit": lambda v: np.asarray(Normalisation.fit(pictures(v), 255.0).mean, float),
     "measure": lambda v: measure(pixel(), pictures(v), np.array([0, 1, 2, 3]), NORMALISATION)[1],
     "cross_entropy's logits": lambda v: cross_entropy(row(v), np.array([[0.1, 0.2, 0.3, 0.4]])),
     "cross_entropy's labels": lambda v: cross_entropy(np.array([[0.1, 0.2, 0.3, 0.4]]), row(v)),
-    "training images": lambda v: trained(images=pictures(v)),
+    "training inputs": lambda v: trained(inputs=pictures(v)),
     "training labels": lambda v: trained(labels=four_rows(v)),
     "step sizes": lambda v: trained(step_sizes=row(v[:1])),
-    "objective's images": lambda v: matched(pictures(v), np.eye(4)),
+    "objective's inputs": lambda v: matched(pictures(v), np.eye(4)),
 }  # fmt: skip
 
 
@@ -369,16 +369,16 @@ def test_weights_may_have_the_shape_of_their_ansatz() -> None:
 
 
 def test_labels_and_schedules_that_do_not_fit_are_refused() -> None:
-    images, sizes = np.ones((4, 1, 1, 1)), [[0.1]]
-    with pytest.raises(ArgumentError, match="`schedule` must be image numbers from 0 to 3, but reached from 0 to 4"):
-        TrainingSet(images, np.eye(4), sizes, np.array([[0, 4]]))
+    inputs, sizes = np.ones((4, 1, 1, 1)), [[0.1]]
+    with pytest.raises(ArgumentError, match="`schedule` must be example numbers from 0 to 3, but reached from 0 to 4"):
+        TrainingSet(inputs, np.eye(4), sizes, np.array([[0, 4]]))
     with pytest.raises(ArgumentError, match="`schedule` must be integers, but was bool"):
-        TrainingSet(images, np.eye(4), sizes, np.array([[True, False]]))
-    with pytest.raises(ArgumentError, match="`labels` must have a row for each of the 4 images"):
-        TrainingSet(images, np.eye(3), sizes, SCHEDULE)
+        TrainingSet(inputs, np.eye(4), sizes, np.array([[True, False]]))
+    with pytest.raises(ArgumentError, match="`labels` must have a row for each of the 4 inputs"):
+        TrainingSet(inputs, np.eye(3), sizes, SCHEDULE)
     with pytest.raises(ArgumentError, match=r"`labels` must have the shape \(4, 4\) of the logits"):
         cross_entropy(np.eye(4), np.arange(4))
-    with pytest.raises(ArgumentError, match=r"`labels` must be one class number for each image.*\(4, 1\)"):
-        measure(pixel(), images, np.zeros((4, 1), int), NORMALISATION)
+    with pytest.raises(ArgumentError, match=r"`labels` must be one class number for each input.*\(4, 1\)"):
+        measure(pixel(), inputs, np.zeros((4, 1), int), NORMALISATION)
     with pytest.raises(ArgumentError, match="`labels` must be integers, but was float64"):
-        measure(pixel(), images, np.zeros(4), NORMALISATION)
+        measure(pixel(), inputs, np.zeros(4), NORMALISATION)

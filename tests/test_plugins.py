@@ -131,7 +131,7 @@ class Own:
     width: int = 3
     odd: {hint} = None
 
-    def build(self, image_shape, n_classes, *, key):
+    def build(self, input_shape, n_classes, *, key):
         raise NotImplementedError
 
 ARCHITECTURES["Own"] = Own

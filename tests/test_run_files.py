@@ -38,7 +38,7 @@ SCORES = {
     "rejected": 0, "seconds": 1.5, "seed": 0,
 }  # fmt: skip
 TRAINING = {
-    "test_accuracy": 0.5, "validation_accuracy": 0.5, "n_test": 10, "steps": 5, "images_seen": 9, "core_seconds": 1,
+    "test_accuracy": 0.5, "validation_accuracy": 0.5, "n_test": 10, "steps": 5, "inputs_seen": 9, "core_seconds": 1,
 }  # fmt: skip
 PROFILE = {
     "iterations": 10, "iteration_ms": 1.5, "traced_ms": 2,
@@ -46,8 +46,8 @@ PROFILE = {
 }  # fmt: skip
 ROW = {
     "name": "one", "title": "One", "group": "ablation", "recipe": "", "seeds": [0], "asked": 1, "mean": 0.5,
-    "test_accuracies": [0.5], "interval": None, "n_test": 10, "paper": 0.4, "images": 10, "steps": 10, "circuits": 100,
-    "circuits_of_all": None, "core_minutes": 1.5, "gpu_minutes": None,
+    "test_accuracies": [0.5], "interval": None, "n_test": 10, "paper": 0.4, "examples": 10, "steps": 10,
+    "circuits": 100, "circuits_of_all": None, "core_minutes": 1.5, "gpu_minutes": None,
 }  # fmt: skip
 DIFFERENCE = {
     "minuend": "one", "subtrahend": "two", "titles": ["a", "b"], "mean": 0.1, "interval": [0.0, 0.2], "n": 3,
@@ -62,8 +62,8 @@ FILES: dict[str, tuple[str, Any, Callable[[Path], Any]]] = {
     "metrics": ("metrics.jsonl", LOOK, read_course),
     "metrics of a table": ("metrics.jsonl", LOOK_OF_TABLE, lambda folder: read_course(folder, "table")),
     "scores": ("scores.json", SCORES, read_scores),
-    "final scores": ("scores.json", SCORES, lambda folder: read_final_scores(folder, on_all_images=False)),
-    "training": ("scores.json", TRAINING, lambda folder: read_final_scores(folder, on_all_images=True)),
+    "final scores": ("scores.json", SCORES, lambda folder: read_final_scores(folder, on_all_inputs=False)),
+    "training": ("scores.json", TRAINING, lambda folder: read_final_scores(folder, on_all_inputs=True)),
     "seeds": ("seeds.json", [0, 1], read_seeds),
     "profile": ("profile.json", PROFILE, read_profile),
     "table": ("table.json", TABLE, read_results),

@@ -175,19 +175,19 @@ def other_data() -> Iterator[tuple[str, Outcome]]:
     def tells(result: Any) -> bool:
         return not result.same_data
 
-    train, test = raw.train_images, raw.test_images
+    train, test = raw.train_inputs, raw.test_inputs
     changed = test.copy()
     changed[0, 0, 0, 0] += 9
     cases: tuple[tuple[str, Callable[[], Any], Callable[[Any], bool], str], ...] = (
-        ("images / 255 in float32", lambda: arrays(train / np.float32(255), test / np.float32(255)), same, ""),
-        ("images / 255 in float64", lambda: arrays(train / 255, test / 255), same, ""),
+        ("inputs / 255 in float32", lambda: arrays(train / np.float32(255), test / np.float32(255)), same, ""),
+        ("inputs / 255 in float64", lambda: arrays(train / 255, test / 255), same, ""),
         ("uint16 with scale=255", lambda: arrays(train.astype("u2"), test.astype("u2"), scale=255), same, ""),
         ("training part / 255, test part not", lambda: arrays(train / 255, test.astype(float)), never, ""),
         ("test part / 255, training part not", lambda: arrays(train.astype(float), test / 255), never, ""),
         ("class names reversed", lambda: arrays(train, test, names=raw.class_names[::-1]), never, ""),
         ("class names as words", lambda: arrays(train, test, names=tuple("abcdefghij")), never, ""),
         ("one pixel changed", lambda: arrays(train, changed), tells, "said"),
-        ("test images inverted", lambda: arrays(train, 255 - test), tells, "said"),
+        ("test inputs inverted", lambda: arrays(train, 255 - test), tells, "said"),
         (
             "labels of the test part shifted",
             lambda: arrays(train, test, labels=(raw.test_labels + 1) % 10),
@@ -209,14 +209,14 @@ def channels_first() -> Iterator[tuple[str, Outcome]]:
         ((20, 1, 28, 28), False), ((20, 3, 8, 8), False), ((20, 28, 28, 1), True), ((20, 32, 32, 3), True),
         ((20, 28, 28), True), ((20, 16, 16, 4), True),
     ):  # fmt: skip
-        images, labels = np.zeros(shape, np.uint8), np.arange(20) % 10
-        images[::2] = 9
+        inputs, labels = np.zeros(shape, np.uint8), np.arange(20) % 10
+        inputs[::2] = 9
         right = (
-            (lambda made, shape=shape: made.image_shape == (shape if len(shape) == 4 else (*shape, 1))[1:])
+            (lambda made, shape=shape: made.input_shape == (shape if len(shape) == 4 else (*shape, 1))[1:])
             if good
             else never
         )
-        yield f"images {shape}", tried(lambda i=images, n=labels: Arrays(i, n, i, n), right)
+        yield f"inputs {shape}", tried(lambda i=inputs, n=labels: Arrays(i, n, i, n), right)
 
 
 # 6. Recipe values
@@ -225,7 +225,7 @@ def channels_first() -> Iterator[tuple[str, Outcome]]:
 def recipe_values() -> Iterator[tuple[str, Outcome]]:
     """Files of two lines."""
     for table, line in (
-        ("", 'n_validation = "500"'), ("", "seed = -3"), ("", "seed = [1]"), ("inner", 'own_images = "no"'),
+        ("", 'n_validation = "500"'), ("", "seed = -3"), ("", "seed = [1]"), ("inner", 'own_examples = "no"'),
         ("inner", "steps = 2.5"), ("inner", "steps = true"), ("outer", "average = false"), ("outer", 'clip = "2"'),
         ("compression", "step_size = inf"), ("model", 'n_qubits = "six"'),
     ):  # fmt: skip
@@ -326,7 +326,7 @@ def keys_twice() -> Iterator[tuple[str, Outcome]]:
         forged["__metadata__"]["header"] = header[:at] + f'"{key}": null, ' + header[at:]
         write_container(path, json.dumps(forged), content[start:])
         yield f"header: {key}", tried(lambda: DistilledDataset.load(path), never)
-    for key in ("images", "labels"):
+    for key in ("inputs", "labels"):
         at = container.index(f'"{key}":')
         write_container(path, container[:at] + f'"{key}":{json.dumps(entries[key])},' + container[at:], content[start:])
         yield f"container: {key}", tried(lambda: DistilledDataset.load(path), never)
@@ -347,14 +347,14 @@ def not_finite() -> Iterator[tuple[str, Outcome]]:
 
     def with_(field: str, change: Callable[[Any], Any]) -> DistilledDataset:
         data = bundle.data
-        changed = {n: getattr(data, n) for n in ("images", "labels", "step_sizes", "schedule")}
+        changed = {n: getattr(data, n) for n in ("inputs", "labels", "step_sizes", "schedule")}
         return dataclasses.replace(bundle, data=type(data)(**{**changed, field: change(changed[field])}))
 
     for text, made in (
         ("a step size of 1e30", lambda: with_("step_sizes", lambda a: a.at[0, 0].set(1e30))),
         ("all step sizes 1e9", lambda: with_("step_sizes", lambda a: a * 0 + 1e9)),
-        ("a pixel of 1e38", lambda: with_("images", lambda a: a.at[0, 5, 5, 0].set(1e38))),
-        ("a pixel NaN", lambda: with_("images", lambda a: a.at[0, 5, 5, 0].set(jnp.nan))),
+        ("a pixel of 1e38", lambda: with_("inputs", lambda a: a.at[0, 5, 5, 0].set(1e38))),
+        ("a pixel NaN", lambda: with_("inputs", lambda a: a.at[0, 5, 5, 0].set(jnp.nan))),
         ("a label of infinity", lambda: with_("labels", lambda a: a.at[0, 0].set(jnp.inf))),
         (
             "weights of 1e38",
@@ -378,15 +378,15 @@ def not_finite() -> Iterator[tuple[str, Outcome]]:
 
 def class_names() -> Iterator[tuple[str, Outcome]]:
     """All known before a run: when the dataset is made."""
-    images, labels = np.zeros((20, 8, 8), np.uint8), np.arange(20) % 2
-    images[::2] = 9
+    inputs, labels = np.zeros((20, 8, 8), np.uint8), np.arange(20) % 2
+    inputs[::2] = 9
     for names in (
         (1.5, 2.5), (None, "b"), (b"a", b"b"), (True, False), ("a", "a"), ("a", ""), ("a", "\ud800"), "ab",
         ("a",), {"a", "b"},
     ):  # fmt: skip
         yield (
             f"class_names = {names!r}",
-            tried(lambda n=names: Arrays(images, labels, images, labels, class_names=n), never),
+            tried(lambda n=names: Arrays(inputs, labels, inputs, labels, class_names=n), never),
         )
 
 

@@ -32,13 +32,13 @@ tags:
 
 # Distilled datasets for quantum neural networks
 
-A few synthetic images each, on which a hybrid quantum network with the initial weights in the same file learns in a few
-gradient steps. Made by qdistill from the training parts of public datasets; no image of those is in here, though those
-of CIFAR-10 started as real ones. The file format is described in `docs/bundle-format.md`.
+A few synthetic examples each, on which a hybrid quantum network with the initial weights in the same file learns in a
+few gradient steps. Made by qdistill from the training parts of public datasets; no image of those is in here, though
+those of CIFAR-10 started as real ones. The file format is described in `docs/bundle-format.md`.
 
 ```sh
 qdistill zoo list
-qdistill evaluate mnist-10-qlenet     # trains on the ten images and measures on the test set
+qdistill evaluate mnist-10-qlenet     # trains on the ten examples and measures on the test set
 qdistill zoo get mnist-10-qlenet      # copies the file here
 ```
 
@@ -60,7 +60,7 @@ Limits: an image of a bundle means little to a person, and little to a network t
 def card() -> str:
     """The card of all bundles beside this file."""
     lines = [
-        "| name | data | images | steps | network | validation accuracy | test accuracy | recipe |",
+        "| name | data | examples | steps | network | validation accuracy | test accuracy | recipe |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for path in sorted(HERE.glob("*.safetensors")):
@@ -68,7 +68,7 @@ def card() -> str:
         record = bundle.record
         rounded = ", then `qdistill compress`" if bundle.eight_bit else ""
         lines.append(
-            f"| `{path.stem}` | {bundle.dataset} | {len(bundle.data.images)} | {len(bundle.data.schedule)} | "
+            f"| `{path.stem}` | {bundle.dataset} | {len(bundle.data.inputs)} | {len(bundle.data.schedule)} | "
             f"{network_of(bundle)} | {record.validation_accuracy:.2%} (n = {record.n_validation:,}) | "
             f"{record.test_accuracy:.2%} (n = {record.n_test:,}) | `{command_of(bundle.recipe)}`{rounded} |"
         )

@@ -1,4 +1,4 @@
-"""Measure how few real images the networks of the zoo's bundles need: writes the `full-*.json` beside this file.
+"""Measure how few real inputs the networks of the zoo's bundles need: writes the `full-*.json` beside this file.
 
     python zoo/measure_real_images.py [RECORD ...]
 
@@ -20,7 +20,7 @@ from qdistill.files import write_json
 
 HERE = Path(__file__).parent
 CIFAR10 = {"fewest": 16_000, "varied": SEARCH | {"batch": (2, 4, 8), "step_size": (0.0005, 0.001, 0.002)}}
-"""About the best of fewer images, which were 2 and 0.001 for 4,000 to 16,000."""
+"""About the best of fewer inputs, which were 2 and 0.001 for 4,000 to 16,000."""
 
 RECORDS: dict[str, tuple[str, dict[str, Any]]] = {
     "full-mnist-qlenet": ("mnist-10-qlenet", {}),

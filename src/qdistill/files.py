@@ -22,7 +22,7 @@ RECIPE, PROVENANCE, SCORES, SEEDS = "recipe.json", "provenance.json", "scores.js
 """What a run follows, where it ran, what came out, and, in a folder of several, the seeds that ran side by side."""
 
 FULL_TRAINING = "full_training.json"
-"""How a network of a table trained on all images."""
+"""How a network of a table trained on all inputs."""
 
 TIME = "time.json"
 """The processor time that a run has taken so far."""

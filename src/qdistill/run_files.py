@@ -59,13 +59,13 @@ class RunScores(TypedDict):
 
 
 class TrainingScores(TypedDict):
-    """`scores.json` of a training on all images."""
+    """`scores.json` of a training on all inputs."""
 
     test_accuracy: float
     validation_accuracy: float
     n_test: int
     steps: int
-    images_seen: int
+    inputs_seen: int
     core_seconds: float
     gpu_seconds: NotRequired[float | None]
 
@@ -108,7 +108,7 @@ class TableRow(TypedDict):
     interval: tuple[float, float] | None
     n_test: int
     paper: float | None
-    images: int | None
+    examples: int | None
     steps: int
     circuits: int
     circuits_of_all: int | None
@@ -162,7 +162,7 @@ def read_course(folder: Path, shape: Literal["run", "table"] = "run") -> list[di
     """
     path = folder / METRICS
     lines: list[dict[str, Any]] = [
-        # A validation loss that is not finite is a result: the training on the images diverged.
+        # A validation loss that is not finite is a result: the training on the inputs diverged.
         check_shape(line, Look, where, finite=True) if shape == "run" else check_shape(line, LookOfTable, where)
         for line, where in ((line, f"line {n} of {path}") for n, line in enumerate(read_json_lines(path), start=1))
     ]
@@ -186,7 +186,7 @@ def read_seeds(folder: Path) -> list[int]:
 
 
 def read_scores(folder: Path) -> dict[str, Any] | None:
-    """The scores of a run, or of a training on all images; None where it has not ended.
+    """The scores of a run, or of a training on all inputs; None where it has not ended.
 
     Raises:
         RunError: damaged.
@@ -201,15 +201,15 @@ def read_scores(folder: Path) -> dict[str, Any] | None:
     return scores
 
 
-def read_final_scores(folder: Path, *, on_all_images: bool) -> dict[str, Any] | None:
-    """The scores of a run, or of a training on all images, that was measured on the test set; None without scores.
+def read_final_scores(folder: Path, *, on_all_inputs: bool) -> dict[str, Any] | None:
+    """The scores of a run, or of a training on all inputs, that was measured on the test set; None without scores.
 
     Raises:
         RunError: damaged, or without a test accuracy.
     """
     if not (folder / SCORES).exists():
         return None
-    scores: dict[str, Any] = read_json(folder / SCORES, TrainingScores if on_all_images else RunScores, finite=True)
+    scores: dict[str, Any] = read_json(folder / SCORES, TrainingScores if on_all_inputs else RunScores, finite=True)
     if scores["test_accuracy"] is None or scores["n_test"] is None:
         raise RunError(f"Cannot read {folder / SCORES}: `test_accuracy` and `n_test` must be numbers.")
     return scores

@@ -59,7 +59,7 @@ MIXED = Circuit(
 
 QUANVOLUTION = "a quanvolution"
 PAIRS = "Hermitians on two wires"
-WHITENED = "whitened images"
+WHITENED = "whitened inputs"
 OWN = "a circuit of the user's own that reads features"
 NETWORKS: dict[str, tuple[Any, InnerLoop]] = {
     OWN: (
@@ -81,7 +81,7 @@ NETWORKS: dict[str, tuple[Any, InnerLoop]] = {
     QUANVOLUTION: (Q(n_qubits=2, n_layers=1, quanvolution_layers=1), InnerLoop(steps=2)),
     PAIRS: (Q(n_qubits=3, n_layers=1, observable_wires=2, coefficient_scale=0.5), InnerLoop(steps=2)),
     "Pauli-Z": (Q(n_qubits=3, n_layers=1, observable="pauli_z", ansatz=MIXED), InnerLoop(steps=2)),
-    "the dense control": (Q(n_qubits=3, n_layers=1, branch="dense"), InnerLoop(steps=2, own_images=True)),
+    "the dense control": (Q(n_qubits=3, n_layers=1, branch="dense"), InnerLoop(steps=2, own_examples=True)),
     "removed, a projection": (Q(n_qubits=2, n_layers=1, branch="removed", skip="projection"), InnerLoop(steps=2)),
     "classical": (LeNetArchitecture(width=12), InnerLoop(steps=2)),
     WHITENED: (Q(n_qubits=2, n_layers=1), InnerLoop(steps=2)),
@@ -133,7 +133,7 @@ def test_layer_programs_give_our_values(target: str, tmp_path: Path) -> None:
     assert "largest difference from qdistill:" in printed
     bundle = DistilledDataset.load(ZOO)
     model: Any = bundle.train()
-    features = jax.vmap(model.features)(bundle.data.images)
+    features = jax.vmap(model.features)(bundle.data.inputs)
     with np.load(tmp_path / "layer.npz") as arrays:
         np.testing.assert_allclose(arrays["features"], features, atol=1e-4)
     np.testing.assert_allclose(kept["values"], jax.vmap(model.branch)(features), atol=1e-4)
@@ -149,7 +149,7 @@ def test_layer_programs_of_every_embedding_and_observable(target: str, name: str
     assert "the file layer.npz beside" in program.read_text(encoding="utf-8")
     exec(compile(program.read_text(), "layer.py", "exec"), names)
     model: Any = bundle.train()
-    features = model.features(bundle.data.images[0])
+    features = model.features(bundle.data.inputs[0])
     np.testing.assert_allclose(names["evaluate"](np.asarray(features)), model.branch(features), atol=1e-4)
 
 
@@ -197,12 +197,12 @@ def test_openqasm_text_has_our_state(tmp_path: Path) -> None:
 class OwnArchitecture:
     """A network of the user's own that is a quantum layer alone."""
 
-    def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: jax.Array) -> eqx.Module:
+    def build(self, input_shape: tuple[int, int, int], n_classes: int, *, key: jax.Array) -> eqx.Module:
         class Own(eqx.Module):
             branch: QuantumLayer
 
-            def __call__(self, image: jax.Array) -> jax.Array:
-                return self.branch(image.ravel()[:2])
+            def __call__(self, x: jax.Array) -> jax.Array:
+                return self.branch(x.ravel()[:2])
 
         observable = Hermitian(jnp.ones((n_classes, 16)), ((0, 1),) * n_classes)
         return Own(QuantumLayer(AngleEmbedding(2), BasicEntangling(2, 1).circuit(), jnp.zeros((1, 2)), observable))
@@ -224,7 +224,7 @@ def test_the_layer_of_a_network_of_ones_own(target: str, tmp_path: Path, monkeyp
     bundle.save(tmp_path / "bundle")
     assert main(["export", str(tmp_path / "bundle"), "--to", target, "--out", str(tmp_path / "out")]) == 0
     _, kept = execute(tmp_path / "out", "{'values': names['values']}")
-    expected = jax.vmap(bundle.train())(bundle.data.images)
+    expected = jax.vmap(bundle.train())(bundle.data.inputs)
     np.testing.assert_allclose(kept["values"], expected, atol=1e-4)
 
 
@@ -238,12 +238,12 @@ def test_every_layer_of_a_quanvolution_s_network(tmp_path: Path, capsys: Any) ->
         names: dict[str, Any] = {"__name__": "imported", "__file__": str(out / f"layer-{number}.py")}
         exec(compile((out / f"layer-{number}.py").read_text(), "layer.py", "exec"), names)
         features = names["ARRAYS"]["features"]
-        # 256 patches of ten images are cut to 1,000 rows.
-        assert len(features) == (1000 if number == 1 else len(bundle.data.images))
+        # 256 patches of ten inputs are cut to 1,000 rows.
+        assert len(features) == (1000 if number == 1 else len(bundle.data.inputs))
         values = [names["evaluate"](row) for row in features[:3]]
         np.testing.assert_allclose(values, jax.vmap(layer)(features[:3]), atol=1e-4)
         np.testing.assert_allclose(names["ARRAYS"]["values"][:3], values, atol=1e-4)
-    np.testing.assert_allclose(features, jax.vmap(model.features)(bundle.data.images), atol=1e-5)
+    np.testing.assert_allclose(features, jax.vmap(model.features)(bundle.data.inputs), atol=1e-5)
 
 
 def test_an_unknown_target_is_refused(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path, capsys: Any) -> None:
 
 def test_a_network_that_the_file_does_not_describe(tmp_path: Path, capsys: Any) -> None:
     bundle = dataclasses.replace(
-        random_bundle(image_shape=(28, 28, 1), n_classes=10), architecture=None, dataset="digits"
+        random_bundle(input_shape=(28, 28, 1), n_classes=10), architecture=None, dataset="digits"
     )
     bundle.save(tmp_path / "bundle")
     for target in ("numpy", "qasm"):

@@ -76,15 +76,15 @@ SHARED = Circuit(
 
 
 class Layered(eqx.Module):
-    """A network of one's own: a layer on both rows of an image, another on what it gives, and that one again."""
+    """A network of one's own: a layer on both rows of an input, another on what it gives, and that one again."""
 
     rows: QuantumLayer
     whole: QuantumLayer
     dense: Dense
     mapped: bool = eqx.field(static=True)
 
-    def __call__(self, image: Any) -> Any:
-        parts = image.reshape(2, 2)
+    def __call__(self, x: Any) -> Any:
+        parts = x.reshape(2, 2)
         values = jax.vmap(self.rows)(parts) if self.mapped else on_each(self.rows, parts)
         outputs = self.whole(values.reshape(-1))
         return self.dense(self.whole(jnp.concatenate([outputs, outputs**2])))
@@ -96,7 +96,7 @@ class LayeredArchitecture:
 
     mapped: bool = False
 
-    def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: Any) -> Layered:
+    def build(self, input_shape: tuple[int, int, int], n_classes: int, *, key: Any) -> Layered:
         ansatz = StronglyEntangling(n_wires=2, n_layers=1)
         weights = jax.random.uniform(key, (2, *ansatz.weight_shape), jnp.float32, maxval=6.0)
         hermitian = Hermitian(jax.random.normal(key, (2, 4)), each_wire(2))
@@ -117,7 +117,7 @@ NETWORKS: dict[str, tuple[Any, InnerLoop]] = {
     ),
     "frozen": (
         Q(n_qubits=2, n_layers=1, branch="frozen", embedding="angle"),
-        InnerLoop(steps=3, own_images=True, optimiser="adam"),
+        InnerLoop(steps=3, own_examples=True, optimiser="adam"),
     ),
     "quanvolution": (Q(n_qubits=2, n_layers=1, quanvolution_layers=1), InnerLoop(steps=1, step_sizes="tensor")),
     "own": (LayeredArchitecture(), InnerLoop(steps=3, step_sizes="tensor", optimiser="momentum")),
@@ -128,18 +128,18 @@ IMAGE_SHAPES = {"own": (2, 2, 1)}
 @lru_cache
 def small(name: str) -> DistilledDataset:
     architecture, inner = NETWORKS[name]
-    return random_bundle(architecture, inner, image_shape=IMAGE_SHAPES.get(name, (28, 28, 1)), n_classes=3)
+    return random_bundle(architecture, inner, input_shape=IMAGE_SHAPES.get(name, (28, 28, 1)), n_classes=3)
 
 
 @lru_cache
 def partly_dead() -> DistilledDataset:
-    """A bundle whose first image gives the features zero, of which amplitude embedding makes no amplitudes."""
+    """A bundle whose first input gives the features zero, of which amplitude embedding makes no amplitudes."""
     bundle = small("hermitian")
     biases = {name: 0 * bundle.initial_weights[name] for name in bundle.initial_weights if name.endswith("bias")}
     weights = bundle.initial_weights | biases | {"features.f2.bias": biases["features.f2.bias"] - 0.1}
-    images = bundle.data.images.at[0].set(0)
+    inputs = bundle.data.inputs.at[0].set(0)
     return dataclasses.replace(
-        bundle, initial_weights=weights, data=eqx.tree_at(lambda data: data.images, bundle.data, images)
+        bundle, initial_weights=weights, data=eqx.tree_at(lambda data: data.inputs, bundle.data, inputs)
     )
 
 
@@ -204,14 +204,14 @@ def test_an_image_without_features_trains_as_the_replay(tmp_path: Path) -> None:
     bundle = partly_dead()
     expected = bundle.train()
     for model in (bundle.initial_model(), expected):
-        features = np.stack([model.features(image) for image in bundle.data.images])
+        features = np.stack([model.features(x) for x in bundle.data.inputs])
         assert list(np.any(features != 0, axis=1)) == [False, True, True]
     execution = Execution(bundle, settings())
     weights = trained(execution, tmp_path)
     for key, value in named_weights(expected).items():
         np.testing.assert_allclose(weights[key], value, atol=1e-5, err_msg=key)
-    images_seen = bundle.data.schedule.size
-    assert execution.circuits == training_circuits(bundle.initial_model(), bundle.image_shape, images_seen)
+    inputs_seen = bundle.data.schedule.size
+    assert execution.circuits == training_circuits(bundle.initial_model(), bundle.input_shape, inputs_seen)
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-7, 1e-6, 1e-3])
@@ -245,7 +245,7 @@ def test_as_many_circuits_as_predicted(name: str, tmp_path: Path) -> None:
     counting = {measured: Recording(measuring) for measured, measuring in evaluators(execution).items()}
     observed: list[int] = []
     execution.open(tmp_path)
-    predicted = training_circuits(bundle.initial_model(), bundle.image_shape, bundle.data.schedule.size)
+    predicted = training_circuits(bundle.initial_model(), bundle.input_shape, bundle.data.schedule.size)
     assert predicted == execution.circuits == sum(execution.circuits_left(tmp_path).values())
     execution.train(counting, tmp_path, observe=observed.append)
     run = sum(one.evaluations * len(measured.settings) for measured, one in counting.items())
@@ -424,7 +424,7 @@ def test_spsa_trains_with_two_evaluations_a_direction(tmp_path: Path) -> None:
     execution = Execution(bundle, settings(gradient="spsa", directions=2))
     assert execution.circuits == bundle.data.schedule.size * 5 * 3
     seen = bundle.data.schedule.size
-    predicted = training_circuits(bundle.initial_model(), bundle.image_shape, seen, "spsa", directions=2)
+    predicted = training_circuits(bundle.initial_model(), bundle.input_shape, seen, "spsa", directions=2)
     assert predicted == execution.circuits
     weights = trained(execution, tmp_path)
     assert all(np.isfinite(value).all() for value in weights.values())
@@ -499,7 +499,7 @@ def changed(good: bytes) -> bytes:
         changed,
         lambda good: b"foreign",
         lambda good: array_file(),
-        lambda good: array_file(images=np.zeros(3)),
+        lambda good: array_file(inputs=np.zeros(3)),
     ],
     ids=["empty", "half", "without the end", "changed", "text", "one array", "other arrays"],
 )
@@ -642,7 +642,7 @@ def test_networks_and_settings_that_cannot_be_executed() -> None:
         with pytest.raises(BundleError, match="has no quantum layer that could be executed on exact"):
             Execution(random_bundle(classical), settings())
     with pytest.raises(CircuitError, match=r"within `jax\.vmap`, .*Call it by `quantum\.on_each`"):
-        Execution(random_bundle(LayeredArchitecture(mapped=True), image_shape=(2, 2, 1)), settings())
+        Execution(random_bundle(LayeredArchitecture(mapped=True), input_shape=(2, 2, 1)), settings())
     for steps in (0, 3):
         with pytest.raises(ArgumentError, match="`steps` must be from 1 to the 2"):
             Execution(small("hermitian"), settings(), steps=steps)

@@ -89,9 +89,9 @@ def published(monkeypatch, idx_arrays):
         raw = RawDataset(
             name="by hand",
             class_names=dataset.class_names,
-            train_images=images[0][..., None],
+            train_inputs=images[0][..., None],
             train_labels=labels[0].astype(np.int32),
-            test_images=images[1][..., None],
+            test_inputs=images[1][..., None],
             test_labels=labels[1].astype(np.int32),
             scale=255.0,
         )

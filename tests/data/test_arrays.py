@@ -18,8 +18,8 @@ LABELS = np.array([0, 1, 1, 0])
 pytestmark = pytest.mark.usefixtures("unchecked")
 
 
-def of_images(images, **more):
-    return Arrays(images, LABELS, images, LABELS, **more).load()
+def of_images(inputs, **more):
+    return Arrays(inputs, LABELS, inputs, LABELS, **more).load()
 
 
 def of_labels(labels, **more):
@@ -32,20 +32,20 @@ def test_arrays_of_bytes_without_a_channel_axis():
     raw = mine.load()
 
     assert isinstance(mine, Source)
-    assert mine.image_shape == (3, 2, 1)
+    assert mine.input_shape == (3, 2, 1)
     assert (raw.name, raw.class_names, raw.scale) == ("mine", ("0", "1", "2"), 255.0)
-    np.testing.assert_array_equal(raw.train_images[..., 0], IMAGES)
+    np.testing.assert_array_equal(raw.train_inputs[..., 0], IMAGES)
     assert raw.test_labels.dtype == np.int32
 
 
 def test_the_arrays_are_copied():
-    images, labels = IMAGES.copy(), LABELS.astype(np.int32)
-    raw = Arrays(images, labels, images, labels).load()
+    inputs, labels = IMAGES.copy(), LABELS.astype(np.int32)
+    raw = Arrays(inputs, labels, inputs, labels).load()
     before = raw.digest
 
-    images[:], labels[:] = 7, 1
+    inputs[:], labels[:] = 7, 1
 
-    np.testing.assert_array_equal(raw.train_images[..., 0], IMAGES)
+    np.testing.assert_array_equal(raw.train_inputs[..., 0], IMAGES)
     np.testing.assert_array_equal(raw.test_labels, LABELS)
     assert dataclasses.replace(raw).digest == before
 
@@ -65,7 +65,7 @@ def test_arrays_are_equal_where_name_and_contents_are():
     assert repr(mine) == "Arrays(name='arrays', 4 + 4 images of 3x2x1, 2 classes)"
 
 
-# Images
+# Inputs
 
 NUMBERS = st.sampled_from(
     [np.dtype(order + kind) for kind in ("u1", "i2", "u2", "i4", "u8", "f2", "f4", "f8") for order in "<>"]
@@ -74,91 +74,91 @@ LAYOUTS = st.sampled_from(
     [
         np.ascontiguousarray,
         np.asfortranarray,
-        lambda images: np.repeat(images, 2, axis=1)[:, ::2],
-        lambda images: np.ascontiguousarray(images[:, ::-1])[:, ::-1],
-        lambda images: np.broadcast_to(images, images.shape),  # read-only
+        lambda inputs: np.repeat(inputs, 2, axis=1)[:, ::2],
+        lambda inputs: np.ascontiguousarray(inputs[:, ::-1])[:, ::-1],
+        lambda inputs: np.broadcast_to(inputs, inputs.shape),  # read-only
         np.ma.array,
-        lambda images: list(images),
+        lambda inputs: list(inputs),
     ]
 )
 
 
 @given(
-    images=npst.arrays(np.uint8, npst.array_shapes(min_dims=3, max_dims=4, min_side=4, max_side=5)),
+    inputs=npst.arrays(np.uint8, npst.array_shapes(min_dims=3, max_dims=4, min_side=4, max_side=5)),
     dtype=NUMBERS,
     layout=LAYOUTS,
 )
-def test_the_same_images_in_any_type_and_layout(images, dtype, layout):
-    labels = np.arange(len(images)) % 2
-    expected = Arrays(images, labels, images, labels).load()
-    given_images = layout(images.astype(dtype))
+def test_the_same_images_in_any_type_and_layout(inputs, dtype, layout):
+    labels = np.arange(len(inputs)) % 2
+    expected = Arrays(inputs, labels, inputs, labels).load()
+    given_inputs = layout(inputs.astype(dtype))
 
-    raw = Arrays(given_images, labels, given_images, labels, scale=255).load()
+    raw = Arrays(given_inputs, labels, given_inputs, labels, scale=255).load()
 
     assert raw.digest == expected.digest
-    assert raw.train_images.dtype == (np.float32 if dtype.kind == "f" else np.uint8)
-    np.testing.assert_array_equal(raw.train_images.squeeze(), images.squeeze())
-    assert raw.train_images.flags.c_contiguous
+    assert raw.train_inputs.dtype == (np.float32 if dtype.kind == "f" else np.uint8)
+    np.testing.assert_array_equal(raw.train_inputs.squeeze(), inputs.squeeze())
+    assert raw.train_inputs.flags.c_contiguous
 
 
-@pytest.mark.parametrize("to", [torch.tensor, jnp.asarray, lambda images: images.tolist(), lambda images: images[:]])
-def test_images_of_other_libraries(to, tmp_path):
-    mapped = np.memmap(tmp_path / "images", np.uint8, "w+", shape=(4, 3, 2))
+@pytest.mark.parametrize("to", [torch.tensor, jnp.asarray, lambda inputs: inputs.tolist(), lambda inputs: inputs[:]])
+def test_inputs_of_other_libraries(to, tmp_path):
+    mapped = np.memmap(tmp_path / "inputs", np.uint8, "w+", shape=(4, 3, 2))
     mapped[:] = IMAGES
 
-    for images in (to(IMAGES), to(mapped)):
-        scale = 255 if isinstance(images, list) else None
-        np.testing.assert_array_equal(of_images(images, scale=scale).train_images[..., 0], IMAGES)
+    for inputs in (to(IMAGES), to(mapped)):
+        scale = 255 if isinstance(inputs, list) else None
+        np.testing.assert_array_equal(of_images(inputs, scale=scale).train_inputs[..., 0], IMAGES)
 
 
 def test_half_precision_and_objects_are_images_too():
     expected = (IMAGES / 32)[..., None]
 
-    for images in (jnp.asarray(expected, jnp.bfloat16), torch.tensor(expected).half(), expected.astype(object)):
-        np.testing.assert_array_equal(of_images(images).train_images, expected)
+    for inputs in (jnp.asarray(expected, jnp.bfloat16), torch.tensor(expected).half(), expected.astype(object)):
+        np.testing.assert_array_equal(of_images(inputs).train_inputs, expected)
     pictures = np.empty(4, object)  # as in a column of pandas
     pictures[:] = list(IMAGES)
-    np.testing.assert_array_equal(of_images(pictures).train_images[..., 0], IMAGES)
+    np.testing.assert_array_equal(of_images(pictures).train_inputs[..., 0], IMAGES)
 
 
 def test_booleans_are_black_and_white():
     raw = of_images(IMAGES % 2 == 1)
 
     assert raw.scale == 1.0
-    np.testing.assert_array_equal(raw.train_images[..., 0], IMAGES % 2)
-    with pytest.raises(ArgumentError, match="`scale` must be 1 or left out for images of booleans, but was 255"):
+    np.testing.assert_array_equal(raw.train_inputs[..., 0], IMAGES % 2)
+    with pytest.raises(ArgumentError, match="`scale` must be 1 or left out for booleans, but was 255"):
         of_images(IMAGES % 2 == 1, scale=255)
 
 
 def test_integers_beyond_bytes_are_kept_exactly():
-    images = IMAGES.astype(np.uint16) * 2849
+    inputs = IMAGES.astype(np.uint16) * 2849
 
-    raw = of_images(images, scale=65_535)
+    raw = of_images(inputs, scale=65_535)
 
-    assert raw.train_images.dtype == np.float32
-    np.testing.assert_array_equal(raw.train_images[..., 0], images)
+    assert raw.train_inputs.dtype == np.float32
+    np.testing.assert_array_equal(raw.train_inputs[..., 0], inputs)
     # One part of bytes and one of other integers, where both hold bytes.
     assert Arrays(IMAGES, LABELS, IMAGES.astype(int), LABELS, scale=255).load().digest == of_images(IMAGES).digest
 
 
 @given(st.sampled_from((np.float16, np.float32, np.float64)), st.sampled_from((None, 1.0)))
 def test_floating_point_images_within_0_and_1_need_no_scale(dtype, scale):
-    images = np.linspace(0, 1, 4 * 3 * 2 * 3).reshape(4, 3, 2, 3).astype(dtype)
+    inputs = np.linspace(0, 1, 4 * 3 * 2 * 3).reshape(4, 3, 2, 3).astype(dtype)
 
-    raw = Arrays(images, LABELS, images, LABELS, class_names=("cat", "dog"), scale=scale).load()
+    raw = Arrays(inputs, LABELS, inputs, LABELS, class_names=("cat", "dog"), scale=scale).load()
 
-    assert raw.train_images.dtype == np.float32
+    assert raw.train_inputs.dtype == np.float32
     assert (raw.scale, raw.class_names) == (1.0, ("cat", "dog"))
 
 
 def test_a_network_sees_the_same_of_bytes_and_of_floats():
     as_bytes, as_floats = of_images(IMAGES), of_images(IMAGES / 255)
-    of_bytes, of_floats = (Normalisation.fit(raw.train_images, raw.scale) for raw in (as_bytes, as_floats))
+    of_bytes, of_floats = (Normalisation.fit(raw.train_inputs, raw.scale) for raw in (as_bytes, as_floats))
 
     np.testing.assert_allclose(of_bytes.mean, of_floats.mean, rtol=1e-6)
     np.testing.assert_allclose(of_bytes.std, of_floats.std, rtol=1e-6)
     for normalisation in (of_bytes, of_floats):
-        seen = [normalisation(raw.at_scale(normalisation.scale).test_images) for raw in (as_bytes, as_floats)]
+        seen = [normalisation(raw.at_scale(normalisation.scale).test_inputs) for raw in (as_bytes, as_floats)]
         np.testing.assert_array_equal(*seen)
 
 
@@ -168,46 +168,46 @@ FLOATS = IMAGES / 32
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: of_images(IMAGES[0]), r"`train_images` must have the shape .* but has \(3, 2\)"),
-        (lambda: of_images(0), r"`train_images` must have the shape .* but has \(\)"),
-        (lambda: of_images(IMAGES[:0]), "`train_images` must not be empty"),
-        (lambda: of_images(None), "`train_images` must hold real numbers, but holds .*NoneType"),
-        (lambda: of_images({"a": IMAGES}), "`train_images` must hold real numbers, but holds .*dict"),
-        (lambda: of_images(IMAGES.astype(complex)), "`train_images` must hold real numbers, but holds complex128"),
-        (lambda: of_images(IMAGES.astype("M8[s]")), "`train_images` must hold real numbers, but holds datetime64"),
-        (lambda: of_images(IMAGES.astype(str)), "`train_images` must hold real numbers, but holds strings"),
-        (lambda: of_images(IMAGES.astype("S")), r"`train_images` must hold real numbers, but holds \|S"),
-        (lambda: of_images([[[1, 2]], [[1]]]), "`train_images` must be an array, but NumPy makes none of this list"),
-        (lambda: of_images(torch.ones(4, 3, 2, requires_grad=True)), "`train_images` must be an array, .* Tensor"),
-        (lambda: of_images(np.ma.masked_equal(IMAGES, 3)), "`train_images` must have no masked entries"),
-        (lambda: of_images(list(np.ma.masked_equal(IMAGES, 3))), "`train_images` must have no masked entries"),
-        (lambda: of_images(IMAGES.astype(int)), "`scale` must be given .* left out, and `train_images` is int64"),
-        (lambda: of_images(IMAGES.astype(">u2")), "`scale` must be given .* `train_images` is >u2"),
-        (lambda: of_images(IMAGES.astype(int) << 25, scale=1), "`train_images` must hold integers .* exactly"),
-        (lambda: Arrays(IMAGES, LABELS, IMAGES.astype(int), LABELS), "`scale` must be given .* `test_images` is int64"),
-        (lambda: Arrays(IMAGES, LABELS, FLOATS, LABELS), "`test_images` must hold integers .* holds floating-point"),
-        (lambda: Arrays(IMAGES, LABELS, FLOATS, LABELS, scale=255), "`test_images` must hold integers"),
-        (lambda: Arrays(IMAGES > 1, LABELS, IMAGES, LABELS), "`test_images` must hold booleans .* holds integers"),
-        (lambda: of_images(FLOATS - 1), "`scale` must be given .* the training images reach from -1 to -0.28"),
-        (lambda: of_images(FLOATS * 255), "`scale` must be given .* the training images reach from 0 to 183"),
-        (lambda: Arrays(FLOATS, LABELS, FLOATS * 2, LABELS), "`scale` must be given .* the test images .* to 1.438"),
-        (lambda: Arrays(FLOATS, LABELS, FLOATS * 255, LABELS), "`train_images` and `test_images` .* same units"),
-        (lambda: Arrays(FLOATS * 255, LABELS, FLOATS, LABELS), "`train_images` and `test_images` .* same units"),
+        (lambda: of_images(IMAGES[0, 0]), r"`train_inputs` must have the shape .* but has \(2,\)"),
+        (lambda: of_images(0), r"`train_inputs` must have the shape .* but has \(\)"),
+        (lambda: of_images(IMAGES[:0]), "`train_inputs` must not be empty"),
+        (lambda: of_images(None), "`train_inputs` must hold real numbers, but holds .*NoneType"),
+        (lambda: of_images({"a": IMAGES}), "`train_inputs` must hold real numbers, but holds .*dict"),
+        (lambda: of_images(IMAGES.astype(complex)), "`train_inputs` must hold real numbers, but holds complex128"),
+        (lambda: of_images(IMAGES.astype("M8[s]")), "`train_inputs` must hold real numbers, but holds datetime64"),
+        (lambda: of_images(IMAGES.astype(str)), "`train_inputs` must hold real numbers, but holds strings"),
+        (lambda: of_images(IMAGES.astype("S")), r"`train_inputs` must hold real numbers, but holds \|S"),
+        (lambda: of_images([[[1, 2]], [[1]]]), "`train_inputs` must be an array, but NumPy makes none of this list"),
+        (lambda: of_images(torch.ones(4, 3, 2, requires_grad=True)), "`train_inputs` must be an array, .* Tensor"),
+        (lambda: of_images(np.ma.masked_equal(IMAGES, 3)), "`train_inputs` must have no masked entries"),
+        (lambda: of_images(list(np.ma.masked_equal(IMAGES, 3))), "`train_inputs` must have no masked entries"),
+        (lambda: of_images(IMAGES.astype(int)), "`scale` must be given .* left out, and `train_inputs` is int64"),
+        (lambda: of_images(IMAGES.astype(">u2")), "`scale` must be given .* `train_inputs` is >u2"),
+        (lambda: of_images(IMAGES.astype(int) << 25, scale=1), "`train_inputs` must hold integers .* exactly"),
+        (lambda: Arrays(IMAGES, LABELS, IMAGES.astype(int), LABELS), "`scale` must be given .* `test_inputs` is int64"),
+        (lambda: Arrays(IMAGES, LABELS, FLOATS, LABELS), "`test_inputs` must hold integers .* holds floating-point"),
+        (lambda: Arrays(IMAGES, LABELS, FLOATS, LABELS, scale=255), "`test_inputs` must hold integers"),
+        (lambda: Arrays(IMAGES > 1, LABELS, IMAGES, LABELS), "`test_inputs` must hold booleans .* holds integers"),
+        (lambda: of_images(FLOATS - 1), "`scale` must be given .* the training inputs reach from -1 to -0.28"),
+        (lambda: of_images(FLOATS * 255), "`scale` must be given .* the training inputs reach from 0 to 183"),
+        (lambda: Arrays(FLOATS, LABELS, FLOATS * 2, LABELS), "`scale` must be given .* the test inputs .* to 1.438"),
+        (lambda: Arrays(FLOATS, LABELS, FLOATS * 255, LABELS), "`train_inputs` and `test_inputs` .* same units"),
+        (lambda: Arrays(FLOATS * 255, LABELS, FLOATS, LABELS), "`train_inputs` and `test_inputs` .* same units"),
         (lambda: Arrays(FLOATS, LABELS, FLOATS * 255, LABELS, scale=255), "must be in the same units"),
         (lambda: Arrays(IMAGES * 10, LABELS, IMAGES // 20, LABELS), "must be in the same units, .* 230 and to 1"),
-        (lambda: of_images(np.where(FLOATS > 0.5, np.nan, FLOATS)), "`train_images` must be finite, but holds NaN"),
-        (lambda: of_images(np.where(FLOATS > 0.5, -np.inf, FLOATS)), "`train_images` must be finite"),
-        (lambda: of_images(FLOATS * 2e40, scale=1e20), r"`train_images` must fit into 32-bit .* holds 6\.25e\+38"),
-        (lambda: of_images(np.zeros((4, 3, 32, 32))), r"`train_images` must have its channels last, .*transpose"),
-        (lambda: of_images(torch.zeros(4, 1, 28, 28)), r"`train_images` must have its channels last, .*transpose"),
-        (lambda: Arrays(IMAGES, LABELS, IMAGES[:, :2], LABELS), r"`test_images` must have images of the shape \(3, 2"),
+        (lambda: of_images(np.where(FLOATS > 0.5, np.nan, FLOATS)), "`train_inputs` must be finite, but holds NaN"),
+        (lambda: of_images(np.where(FLOATS > 0.5, -np.inf, FLOATS)), "`train_inputs` must be finite"),
+        (lambda: of_images(FLOATS * 2e40, scale=1e20), r"`train_inputs` must fit into 32-bit .* holds 6\.25e\+38"),
+        (lambda: of_images(np.zeros((4, 3, 32, 32))), r"`train_inputs` must have its channels last, .*transpose"),
+        (lambda: of_images(torch.zeros(4, 1, 28, 28)), r"`train_inputs` must have its channels last, .*transpose"),
+        (lambda: Arrays(IMAGES, LABELS, IMAGES[:, :2], LABELS), r"`test_inputs` must have inputs of the shape \(3, 2"),
         (lambda: of_images(FLOATS, scale="1"), "`scale` must be a number, but was '1'"),
         (lambda: of_images(FLOATS, scale=True), "`scale` must be a number, but was True"),
         (lambda: of_images(FLOATS, scale=0), "`scale` must be finite and above 0"),
         (lambda: of_images(IMAGES, name=""), "`name` must not be blank"),
     ],
 )
-def test_images_that_cannot_be_read(make, message):
+def test_inputs_that_cannot_be_read(make, message):
     with pytest.raises(ArgumentError, match=message):
         make()
 
@@ -289,9 +289,9 @@ def test_names_in_place_of_numbers():
         (lambda: of_labels(LABELS[:, None, None], class_names=("a", "b")), r"`train_labels` .* shape \(4, 1, 1\)"),
         (lambda: of_labels(0, class_names=("a", "b")), r"`train_labels` must hold one label .* shape \(\)"),
         (lambda: of_labels(np.eye(4) / 2 + 0.1), "`train_labels` must hold integers, but holds 0.6"),
-        (lambda: of_labels(np.ones((4, 3))), "`train_labels` must hold one label for each image, .* one-hot"),
-        (lambda: of_labels(np.eye(4) * 2), "`train_labels` must hold one label for each image, .* one-hot"),
-        (lambda: of_labels(np.zeros((4, 0))), "`train_labels` must hold one label for each image, .* one-hot"),
+        (lambda: of_labels(np.ones((4, 3))), "`train_labels` must hold one label for each input, .* one-hot"),
+        (lambda: of_labels(np.eye(4) * 2), "`train_labels` must hold one label for each input, .* one-hot"),
+        (lambda: of_labels(np.zeros((4, 0))), "`train_labels` must hold one label for each input, .* one-hot"),
         (lambda: of_labels(np.eye(4), class_names=("a", "b")), "one-hot vectors .* each of the 2 classes, but hold 4"),
         (lambda: Arrays(IMAGES, np.eye(4), IMAGES, np.eye(5)[:4]), "each of the 5 classes, but hold 4 and 5"),
         (lambda: of_labels(["a", "b", "b", "a"]), "`train_labels` must be integers where .* left out, but holds 'a'"),

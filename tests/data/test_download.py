@@ -327,7 +327,7 @@ def test_a_whole_dataset_comes_from_the_cache_or_the_mirror(server, tmp_path, mo
 
     raw = MNIST().load()
 
-    assert (raw.test_images[..., 0] == idx_arrays["t10k-images-idx3-ubyte"]).all()
+    assert (raw.test_inputs[..., 0] == idx_arrays["t10k-images-idx3-ubyte"]).all()
     assert names(tmp_path / "mnist") == sorted(md5)
     assert len(server.requests) == 4
     MNIST().load()

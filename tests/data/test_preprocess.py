@@ -17,21 +17,21 @@ from qdistill.errors import ArgumentError
 
 
 def numbered(labels, n_classes):
-    """A dataset in which the pixel of an image is its place in the training set, and -1 in the test set."""
+    """A dataset in which the pixel of an input is its place in the training set, and -1 in the test set."""
     labels = np.array(labels, np.int32)
     return RawDataset(
         name="numbered",
         class_names=tuple(str(label) for label in range(n_classes)),
-        train_images=np.arange(len(labels), dtype=np.float32).reshape(-1, 1, 1, 1),
+        train_inputs=np.arange(len(labels), dtype=np.float32).reshape(-1, 1, 1, 1),
         train_labels=labels,
-        test_images=np.full((1, 1, 1, 1), -1, np.float32),
+        test_inputs=np.full((1, 1, 1, 1), -1, np.float32),
         test_labels=np.zeros(1, np.int32),
         scale=1.0,
     )
 
 
 def places(part):
-    return part.images.ravel().astype(int).tolist()
+    return part.inputs.ravel().astype(int).tolist()
 
 
 labels_and_size = st.integers(1, 6).flatmap(
@@ -60,7 +60,7 @@ def test_a_split_is_a_fair_division(example, seed):
         assert abs(taken[label] - Fraction(n_validation * count, len(labels))) < 1
     assert places(parts.test) == [-1]
     assert places(again.validation) == places(parts.validation)
-    np.testing.assert_allclose(parts.normalisation.mean, parts.train.images.mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(parts.normalisation.mean, parts.train.inputs.mean((0, 1, 2)), rtol=1e-6)
 
 
 @given(hnp.arrays(np.int64, st.integers(1, 20), elements=st.integers(0, 10**6)), st.data())
@@ -109,12 +109,12 @@ def test_what_a_split_says_of_itself():
     raw = Digits().load()
     parts = split(raw, n_validation=100)
 
-    assert (parts.name, parts.n_classes, parts.image_shape) == ("digits", 10, (28, 28, 1))
+    assert (parts.name, parts.n_classes, parts.input_shape) == ("digits", 10, (28, 28, 1))
     assert parts.class_names == raw.class_names
     assert [len(parts.train), len(parts.validation), len(parts.test)] == [1197, 100, 500]
-    assert parts.train.images.dtype == np.uint8
+    assert parts.train.inputs.dtype == np.uint8
     assert parts.normalisation.scale == 255.0
-    normalised = np.asarray(parts.normalisation(parts.train.images), np.float64)
+    normalised = np.asarray(parts.normalisation(parts.train.inputs), np.float64)
     assert normalised.mean() == pytest.approx(0, abs=1e-5)
     assert normalised.std() == pytest.approx(1, abs=1e-5)
 
@@ -135,14 +135,14 @@ def test_labelled_needs_a_label_for_each_image():
     )
 )
 @settings(max_examples=40)
-def test_inverse_undoes_the_normalisation_of_bytes(images):
-    normalisation = Normalisation.fit(images, 255.0)
+def test_inverse_undoes_the_normalisation_of_bytes(inputs):
+    normalisation = Normalisation.fit(inputs, 255.0)
 
-    normalised = normalisation(images)
+    normalised = normalisation(inputs)
 
     assert normalised.dtype == jnp.float32
-    assert normalised.shape == images.shape
-    np.testing.assert_allclose(normalisation.inverse(normalised), images / 255.0, atol=1e-6)
+    assert normalised.shape == inputs.shape
+    np.testing.assert_allclose(normalisation.inverse(normalised), inputs / 255.0, atol=1e-6)
 
 
 @given(
@@ -150,23 +150,23 @@ def test_inverse_undoes_the_normalisation_of_bytes(images):
     st.sampled_from([1.0, 2.5, 255.0]),
 )
 @settings(max_examples=40)
-def test_inverse_undoes_the_normalisation_of_floats(images, scale):
-    normalisation = Normalisation.fit(images, scale)
+def test_inverse_undoes_the_normalisation_of_floats(inputs, scale):
+    normalisation = Normalisation.fit(inputs, scale)
 
     np.testing.assert_allclose(
-        normalisation.inverse(normalisation(images)), images.astype(np.float64) / scale, atol=2e-5
+        normalisation.inverse(normalisation(inputs)), inputs.astype(np.float64) / scale, atol=2e-5
     )
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_fit_measures_what_exact_arithmetic_does(dtype):
-    images = np.random.default_rng(1).integers(0, 256, (700, 3, 2, 3)).astype(dtype)
+    inputs = np.random.default_rng(1).integers(0, 256, (700, 3, 2, 3)).astype(dtype)
     n = 700 * 3 * 2
 
-    fitted = Normalisation.fit(images, 255.0)
+    fitted = Normalisation.fit(inputs, 255.0)
 
     for channel in range(3):
-        pixels = [Fraction(int(pixel), 255) for pixel in images[..., channel].ravel()]
+        pixels = [Fraction(int(pixel), 255) for pixel in inputs[..., channel].ravel()]
         mean = sum(pixels) / n
         variance = sum((pixel - mean) ** 2 for pixel in pixels) / n
         assert fitted.mean[channel] == pytest.approx(float(mean), rel=1e-6)
@@ -174,19 +174,19 @@ def test_fit_measures_what_exact_arithmetic_does(dtype):
 
 
 def test_a_small_deviation_on_a_large_mean_keeps_its_digits():
-    images = np.full((1000, 1, 1, 1), 1e4, np.float32)
-    images[::2] += 1
+    inputs = np.full((1000, 1, 1, 1), 1e4, np.float32)
+    inputs[::2] += 1
 
-    assert Normalisation.fit(images, 1.0).std[0] == pytest.approx(0.5, rel=1e-6)
+    assert Normalisation.fit(inputs, 1.0).std[0] == pytest.approx(0.5, rel=1e-6)
 
 
 def test_a_constant_channel_is_only_shifted():
-    images = np.zeros((5, 2, 2, 2), np.uint8)
-    images[..., 0] = 51
-    images[..., 1] = np.arange(20).reshape(5, 2, 2)
+    inputs = np.zeros((5, 2, 2, 2), np.uint8)
+    inputs[..., 0] = 51
+    inputs[..., 1] = np.arange(20).reshape(5, 2, 2)
 
-    normalisation = Normalisation.fit(images, 255.0)
-    normalised = normalisation(images)
+    normalisation = Normalisation.fit(inputs, 255.0)
+    normalised = normalisation(inputs)
 
     assert normalisation.std[0] == 1.0
     np.testing.assert_allclose(normalised[..., 0], 0.0, atol=1e-7)
@@ -196,19 +196,19 @@ def test_a_constant_channel_is_only_shifted():
 
 
 def test_normalisation_works_under_every_transformation_and_batch_shape():
-    images = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), dtype=np.uint8)
-    normalisation = Normalisation.fit(images, 255.0)
-    expected = (images / 255.0 - images.mean((0, 1, 2)) / 255) / (images.std((0, 1, 2)) / 255)
+    inputs = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), dtype=np.uint8)
+    normalisation = Normalisation.fit(inputs, 255.0)
+    expected = (inputs / 255.0 - inputs.mean((0, 1, 2)) / 255) / (inputs.std((0, 1, 2)) / 255)
 
     for actual in (
-        normalisation(images),
-        jax.jit(lambda x: normalisation(x))(images),
-        jax.jit(lambda normalise, x: normalise(x))(normalisation, jnp.asarray(images)),
-        jax.vmap(normalisation)(images),
-        normalisation(images.reshape(2, 3, 4, 4, 3)).reshape(images.shape),
-        jnp.stack([normalisation(image) for image in images]),
-        normalisation(images.astype(np.float64)),
-        normalisation(jnp.asarray(images, jnp.bfloat16)),
+        normalisation(inputs),
+        jax.jit(lambda x: normalisation(x))(inputs),
+        jax.jit(lambda normalise, x: normalise(x))(normalisation, jnp.asarray(inputs)),
+        jax.vmap(normalisation)(inputs),
+        normalisation(inputs.reshape(2, 3, 4, 4, 3)).reshape(inputs.shape),
+        jnp.stack([normalisation(x) for x in inputs]),
+        normalisation(inputs.astype(np.float64)),
+        normalisation(jnp.asarray(inputs, jnp.bfloat16)),
     ):
         assert actual.dtype == jnp.float32
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
@@ -227,14 +227,13 @@ def test_inverse_does_not_clip():
     [
         (lambda n: n(np.zeros((4, 4, 3), complex)), "must be real numbers, but was complex128"),
         (lambda n: n.inverse(np.zeros((4, 4, 3), np.uint8)), "must be floating-point, but is uint8"),
-        (lambda n: n(np.zeros((4, 4, 1), np.uint8)), r"height, width, 3\), but has \(4, 4, 1\)"),
-        (lambda n: n(np.zeros((4, 3), np.uint8)), r"height, width, 3\), but has \(4, 3\)"),
-        (lambda n: Normalisation.fit(np.zeros((4, 4, 3), np.uint8), 255.0), r"but has \(4, 4, 3\)"),
+        (lambda n: n(np.zeros((4, 4, 1), np.uint8)), r"3 numbers along its last axis, but has the shape \(4, 4, 1\)"),
+        (lambda n: Normalisation.fit(np.zeros(4, np.uint8), 255.0), r"but has the shape \(4,\)"),
         (lambda n: Normalisation.fit(np.zeros((0, 4, 4, 3), np.uint8), 255.0), "not be empty"),
         (lambda n: Normalisation.fit(np.zeros((1, 4, 4, 3), np.uint8), 0.0), "`scale` must be finite"),
     ],
 )
-def test_images_that_cannot_be_normalised(use, message):
+def test_inputs_that_cannot_be_normalised(use, message):
     normalisation = Normalisation(255.0, jnp.zeros(3), jnp.ones(3))
 
     with pytest.raises(ArgumentError, match=message):
@@ -242,24 +241,24 @@ def test_images_that_cannot_be_normalised(use, message):
 
 
 def test_fit_needs_little_memory():
-    images = np.zeros((20_000, 28, 28, 1), np.uint8)
+    inputs = np.zeros((20_000, 28, 28, 1), np.uint8)
     tracemalloc.start()
-    Normalisation.fit(images, 255.0)
+    Normalisation.fit(inputs, 255.0)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert peak < images.nbytes
+    assert peak < inputs.nbytes
 
 
 def test_real_mnist_has_the_known_statistics(real_mnist):
-    normalisation = Normalisation.fit(real_mnist.train_images, real_mnist.scale)
+    normalisation = Normalisation.fit(real_mnist.train_inputs, real_mnist.scale)
 
     assert normalisation.mean[0] == pytest.approx(0.1307, abs=5e-5)
     assert normalisation.std[0] == pytest.approx(0.3081, abs=5e-5)
 
 
 def test_real_cifar10_has_the_known_statistics(real_cifar10):
-    normalisation = Normalisation.fit(real_cifar10.train_images, real_cifar10.scale)
+    normalisation = Normalisation.fit(real_cifar10.train_inputs, real_cifar10.scale)
 
     np.testing.assert_allclose(normalisation.mean, [0.4914, 0.4822, 0.4465], atol=6e-5)
     np.testing.assert_allclose(normalisation.std, [0.2470, 0.2435, 0.2616], atol=6e-5)

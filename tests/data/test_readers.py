@@ -129,14 +129,14 @@ def test_cifar_planes_become_channels(tmp_path, to_tar, files, order):
     if order == "not compressed":
         path.write_bytes(gzip.decompress(path.read_bytes()))
 
-    train_images, train_labels, test_images, test_labels = read_cifar(path, CIFAR10.class_names)
+    train_inputs, train_labels, test_inputs, test_labels = read_cifar(path, CIFAR10.class_names)
 
-    assert train_images.shape == (20, 32, 32, 3)
-    assert test_images.shape == (4, 32, 32, 3)
+    assert train_inputs.shape == (20, 32, 32, 3)
+    assert test_inputs.shape == (4, 32, 32, 3)
     np.testing.assert_array_equal(train_labels, [(n + i) % 10 for n in range(5) for i in range(4)])
     np.testing.assert_array_equal(test_labels, [5, 6, 7, 8])
     for i in range(4):
-        for images in (train_images[8 + i], test_images[i]):
+        for images in (train_inputs[8 + i], test_inputs[i]):
             np.testing.assert_array_equal(images[1, 2], [200, 201, 202])
             np.testing.assert_array_equal(images[2, 1], [i, 40 + i, 80 + i])
             assert (images == 200).sum() == 1

@@ -32,7 +32,7 @@ class Plugin:
 
     name: object = "plugin"
     class_names: object = ("0", "1")
-    image_shape: object = (4, 4, 1)
+    input_shape: object = (4, 4, 1)
     gives: object = dataclasses.field(default_factory=lambda: mine("plugin").load())
 
     def load(self, data_dir=None):
@@ -46,7 +46,7 @@ def test_every_dataset_says_what_it_is(name):
     assert isinstance(dataset, Source)
     assert dataset.name == name
     assert len(dataset.class_names) == len(set(dataset.class_names)) == 10
-    assert dataset.image_shape == ((32, 32, 3) if name == "cifar10" else (28, 28, 1))
+    assert dataset.input_shape == ((32, 32, 3) if name == "cifar10" else (28, 28, 1))
     assert DATASETS[name] == kind()
     assert hash(DATASETS[name]) == hash(kind())
 
@@ -62,7 +62,7 @@ def test_a_dataset_of_ones_own_is_entered_and_loaded(own, dataset):
     own["plugin"] = dataset
 
     assert source("plugin").load().digest == mine().load().digest
-    assert (source("plugin").class_names, source("plugin").image_shape) == (("0", "1"), (4, 4, 1))
+    assert (source("plugin").class_names, source("plugin").input_shape) == (("0", "1"), (4, 4, 1))
 
 
 class NoShape:
@@ -78,19 +78,19 @@ class NoShape:
     [
         (mine(), "'mine' must be entered under its own name, but was under 'plugin'"),
         (Plugin, r"must be an instance, but is a class. Write Plugin\(\)"),
-        (NoShape(), "must have `image_shape`, see"),
-        (None, "must have `name`, `class_names`, `image_shape`, `load`, see"),
-        ((IMAGES, LABELS), "must have `name`, `class_names`, `image_shape`, `load`, see"),
+        (NoShape(), "must have `input_shape`, see"),
+        (None, "must have `name`, `class_names`, `input_shape`, `load`, see"),
+        ((IMAGES, LABELS), "must have `name`, `class_names`, `input_shape`, `load`, see"),
         (Plugin(name=3), "must have names that can be used: Argument `name` must be a string, but was 3"),
         (Plugin(class_names=("a", 1)), r"must have names that can be used: Argument `class_names\[1\]` must be"),
         (Plugin(class_names=("a", "a")), "must have names that can be used: .* holds 'a' twice"),
         (Plugin(class_names=()), "must have names that can be used: .* is empty"),
         (Plugin(class_names=None), "must have names that can be used: .* but was None"),
         (Plugin(class_names=["0", "1"]), "must have a tuple of strings as its `class_names`, but has"),
-        (Plugin(image_shape=(4, 4)), r"must have \(height, width, channels\) as its `image_shape`, but has \(4, 4\)"),
-        (Plugin(image_shape=(4.0, 4, 1)), r"as its `image_shape`, but has \(4\.0, 4, 1\)"),
-        (Plugin(image_shape=(4, 0, 1)), r"as its `image_shape`, but has \(4, 0, 1\)"),
-        (Plugin(image_shape=None), "as its `image_shape`, but has None"),
+        (Plugin(input_shape=()), r"must have the shape of one input as its `input_shape`, such as .* but has \(\)"),
+        (Plugin(input_shape=(4.0, 4, 1)), r"as its `input_shape`, .* but has \(4\.0, 4, 1\)"),
+        (Plugin(input_shape=(4, 0, 1)), r"as its `input_shape`, .* but has \(4, 0, 1\)"),
+        (Plugin(input_shape=None), "as its `input_shape`, .* but has None"),
     ],
 )
 def test_what_is_no_dataset_is_not_entered(own, dataset, message):
@@ -108,7 +108,7 @@ def test_what_is_no_dataset_is_not_entered(own, dataset, message):
         (Plugin(gives=(IMAGES, LABELS)), "must give a RawDataset, but gives .*tuple"),
         (Plugin(gives=mine("other").load()), "must give its `name`, 'plugin', but gives 'other'"),
         (Plugin(class_names=("1", "0")), r"must give its `class_names`, \('1', '0'\), but gives \('0', '1'\)"),
-        (Plugin(image_shape=(4, 4, 3)), r"must give its `image_shape`, \(4, 4, 3\), but gives \(4, 4, 1\)"),
+        (Plugin(input_shape=(4, 4, 3)), r"must give its `input_shape`, \(4, 4, 3\), but gives \(4, 4, 1\)"),
     ],
 )
 def test_a_dataset_gives_what_it_says_of_itself(own, dataset, message):

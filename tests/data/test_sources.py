@@ -64,11 +64,11 @@ def test_idx_datasets_are_read_from_the_named_folder(
     assert raw.name == dataset.name
     assert raw.class_names == dataset.class_names
     assert raw.scale == 255.0
-    assert raw.train_images.dtype == np.uint8
+    assert raw.train_inputs.dtype == np.uint8
     assert raw.train_labels.dtype == np.int32
-    assert raw.train_images.shape == (60_000, *dataset.image_shape)
-    np.testing.assert_array_equal(raw.train_images[..., 0], idx_arrays["train-images-idx3-ubyte"])
-    np.testing.assert_array_equal(raw.test_images[..., 0], idx_arrays["t10k-images-idx3-ubyte"])
+    assert raw.train_inputs.shape == (60_000, *dataset.input_shape)
+    np.testing.assert_array_equal(raw.train_inputs[..., 0], idx_arrays["train-images-idx3-ubyte"])
+    np.testing.assert_array_equal(raw.test_inputs[..., 0], idx_arrays["t10k-images-idx3-ubyte"])
     np.testing.assert_array_equal(raw.train_labels, idx_arrays["train-labels-idx1-ubyte"])
     np.testing.assert_array_equal(raw.test_labels, idx_arrays["t10k-labels-idx1-ubyte"])
 
@@ -171,7 +171,7 @@ def test_the_files_of_another_dataset_are_named(tmp_path, idx_folder, monkeypatc
         FashionMNIST().load(tmp_path)
 
 
-def test_the_order_of_published_images_does_not_matter(tmp_path, idx_folder, idx_arrays, to_idx, published):
+def test_the_order_of_published_inputs_does_not_matter(tmp_path, idx_folder, idx_arrays, to_idx, published):
     put(idx_folder, tmp_path / "mnist")
     for name in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
         (tmp_path / "mnist" / f"{name}.gz").write_bytes(gzip.compress(to_idx(idx_arrays[name][::-1]), 1))
@@ -188,21 +188,21 @@ def test_real_mnist_is_byte_for_byte_the_official_one(real_mnist):
         return hashlib.md5(header + array.astype(kind).tobytes()).hexdigest()
 
     raw = real_mnist
-    assert md5(raw.train_images[..., 0], 2051, np.uint8) == "6bbc9ace898e44ae57da46a324031adb"
+    assert md5(raw.train_inputs[..., 0], 2051, np.uint8) == "6bbc9ace898e44ae57da46a324031adb"
     assert md5(raw.train_labels, 2049, np.uint8) == "a25bea736e30d166cdddb491f175f624"
-    assert md5(raw.test_images[..., 0], 2051, np.uint8) == "2646ac647ad5339dbf082846283269ea"
+    assert md5(raw.test_inputs[..., 0], 2051, np.uint8) == "2646ac647ad5339dbf082846283269ea"
     assert md5(raw.test_labels, 2049, np.uint8) == "27ae3e4e09519cfbb04c329615203637"
 
 
 def test_real_cifar10(real_cifar10):
     raw = real_cifar10
-    assert raw.train_images.shape == (50_000, 32, 32, 3)
-    assert raw.test_images.shape == (10_000, 32, 32, 3)
+    assert raw.train_inputs.shape == (50_000, 32, 32, 3)
+    assert raw.test_inputs.shape == (10_000, 32, 32, 3)
     np.testing.assert_array_equal(np.bincount(raw.train_labels), [5_000] * 10)
     np.testing.assert_array_equal(np.bincount(raw.test_labels), [1_000] * 10)
     # A photograph is smooth along rows and columns, and brighter above than below; planes or axes put
     # together wrongly are neither.
-    sample = raw.train_images[:2000].astype(np.float64)
+    sample = raw.train_inputs[:2000].astype(np.float64)
     assert np.abs(np.diff(sample, axis=1)).mean() < 20
     assert np.abs(np.diff(sample, axis=2)).mean() < 20
     assert sample[:, :8].mean() > sample[:, -8:].mean()
@@ -220,8 +220,8 @@ def test_real_fashion_mnist():
     raw = FashionMNIST().load(FASHION_FOLDERS[0])
 
     np.testing.assert_array_equal(np.bincount(raw.train_labels), [6_000] * 10)
-    assert raw.train_images.mean() / 255 == pytest.approx(0.2860, abs=5e-5)
-    assert raw.train_images.std() / 255 == pytest.approx(0.3530, abs=5e-5)
+    assert raw.train_inputs.mean() / 255 == pytest.approx(0.2860, abs=5e-5)
+    assert raw.train_inputs.std() / 255 == pytest.approx(0.3530, abs=5e-5)
 
 
 # Digits
@@ -235,11 +235,11 @@ def digits():
 def test_digits_are_split_evenly(digits):
     n_train, n_test = np.bincount(digits.train_labels), np.bincount(digits.test_labels)
 
-    assert digits.train_images.shape == (1297, 28, 28, 1)
-    assert digits.test_images.shape == (500, 28, 28, 1)
-    assert digits.train_images.dtype == np.uint8
+    assert digits.train_inputs.shape == (1297, 28, 28, 1)
+    assert digits.test_inputs.shape == (500, 28, 28, 1)
+    assert digits.train_inputs.dtype == np.uint8
     assert np.abs(n_test - 500 * (n_train + n_test) / 1797).max() < 1
-    np.testing.assert_array_equal(digits.test_images, Digits().load().test_images)
+    np.testing.assert_array_equal(digits.test_inputs, Digits().load().test_inputs)
 
 
 def test_digits_are_those_of_scikit_learn(digits):
@@ -247,7 +247,7 @@ def test_digits_are_those_of_scikit_learn(digits):
 
     levels, labels = load_digits(return_X_y=True)
     interpolated = jax.image.resize(levels.reshape(-1, 8, 8) * 255 / 16, (1797, 28, 28), "linear")
-    ours = np.concatenate([digits.train_images, digits.test_images])[..., 0].astype(np.float64)
+    ours = np.concatenate([digits.train_inputs, digits.test_inputs])[..., 0].astype(np.float64)
     ours_labels = np.concatenate([digits.train_labels, digits.test_labels])
 
     # In either order of the images: sorted by the (rounded) sum of their pixels and by label.
@@ -261,8 +261,8 @@ def test_digits_are_those_of_scikit_learn(digits):
 
 
 def test_digits_keep_the_range_of_grey_levels(digits):
-    assert digits.train_images.min() == 0
-    assert digits.train_images.max() == 255
+    assert digits.train_inputs.min() == 0
+    assert digits.train_inputs.max() == 255
 
 
 def test_digits_without_scikit_learn(monkeypatch):
@@ -293,9 +293,9 @@ def raw_dataset(**changes):
     parts = {
         "name": "two",
         "class_names": ("a", "b"),
-        "train_images": np.zeros((4, 3, 2, 1), np.uint8),
+        "train_inputs": np.zeros((4, 3, 2, 1), np.uint8),
         "train_labels": np.array([0, 1, 0, 1], np.int32),
-        "test_images": np.zeros((2, 3, 2, 1), np.uint8),
+        "test_inputs": np.zeros((2, 3, 2, 1), np.uint8),
         "test_labels": np.array([1, 0], np.int32),
         "scale": 255.0,
     }
@@ -322,23 +322,23 @@ def floats(value):
         ({"scale": 1e-40}, "`scale` must be from 1e-30 to 1e.30, but is 1e-40"),
         ({"scale": True}, "`scale` must be a number, but was True"),
         ({"scale": "255"}, "`scale` must be a number, but was '255'"),
-        ({"train_images": [[[[0]]]]}, "`train_images` must be a NumPy array, but is of type list"),
+        ({"train_inputs": [[[[0]]]]}, "`train_inputs` must be a NumPy array, but is of type list"),
         ({"test_labels": np.ma.array([0, 1], np.int32)}, "`test_labels` must be a NumPy array, .* MaskedArray"),
         (
-            {"train_images": floats(1.0), "test_images": floats(255.0)[2:]},
-            "`train_images` and `test_images` must be in the same units, but reach to 1 and to 255",
+            {"train_inputs": floats(1.0), "test_inputs": floats(255.0)[2:]},
+            "`train_inputs` and `test_inputs` must be in the same units, but reach to 1 and to 255",
         ),
         (
-            {"train_images": np.zeros((4, 3, 2), np.uint8)},
-            r"`train_images` must have the shape .* \(4, 3, 2\)",
+            {"train_inputs": np.zeros(4, np.uint8)},
+            r"`train_inputs` must have an axis for the inputs and one .* has the shape \(4,\)",
         ),
-        ({"train_images": np.zeros((4, 3, 2, 1))}, "`train_images` must be of type .* but is float64"),
-        ({"train_images": floats(np.nan)}, "`train_images` must be finite"),
-        ({"train_images": floats(np.inf)}, "`train_images` must be finite"),
-        ({"train_images": floats(0.0)}, "`test_images` must have the type float32"),
-        ({"train_images": np.zeros((0, 3, 2, 1), np.uint8)}, "`train_images` must not be empty"),
-        ({"test_images": np.zeros((2, 0, 2, 1), np.uint8)}, "`test_images` must not be empty"),
-        ({"test_images": np.zeros((2, 2, 3, 1), np.uint8)}, r"`test_images` must .* \(3, 2, 1\)"),
+        ({"train_inputs": np.zeros((4, 3, 2, 1))}, "`train_inputs` must be of type .* but is float64"),
+        ({"train_inputs": floats(np.nan)}, "`train_inputs` must be finite"),
+        ({"train_inputs": floats(np.inf)}, "`train_inputs` must be finite"),
+        ({"train_inputs": floats(0.0)}, "`test_inputs` must have the type float32"),
+        ({"train_inputs": np.zeros((0, 3, 2, 1), np.uint8)}, "`train_inputs` must not be empty"),
+        ({"test_inputs": np.zeros((2, 0, 2, 1), np.uint8)}, "`test_inputs` must not be empty"),
+        ({"test_inputs": np.zeros((2, 2, 3, 1), np.uint8)}, r"`test_inputs` must .* \(3, 2, 1\)"),
         (
             {"train_labels": np.array([0, 1], np.int32)},
             "`train_labels` must hold one label for each of the 4",
@@ -366,25 +366,25 @@ def test_a_raw_dataset_cannot_be_changed():
 @pytest.mark.parametrize("shape", [(4, 3, 32, 32), (4, 1, 28, 28), (4, 3, 32, 30), (4, 1, 8, 4)])
 def test_channels_first_are_refused_with_what_to_write(shape):
     images = np.zeros(shape, np.uint8)
-    written = re.escape("Give `images.transpose(0, 2, 3, 1)`.") + "$"
+    written = re.escape("Give `inputs.transpose(0, 2, 3, 1)`.") + "$"
 
-    with pytest.raises(ArgumentError, match=r"`train_images` must have its channels last, .*" + written):
-        raw_dataset(train_images=images)
-    with pytest.raises(ArgumentError, match=r"`images` must have its channels last, .*" + written):
+    with pytest.raises(ArgumentError, match=r"`train_inputs` must have its channels last, .*" + written):
+        raw_dataset(train_inputs=images)
+    with pytest.raises(ArgumentError, match=r"`inputs` must have its channels last, .*" + written):
         Labelled(images, np.zeros(4, np.int32))
-    with pytest.raises(ArgumentError, match=r"`images` must have its channels last, .*" + written):
+    with pytest.raises(ArgumentError, match=r"`inputs` must have its channels last, .*" + written):
         Normalisation.fit(images, 255.0)
     last = images.transpose(0, 2, 3, 1)
-    assert raw_dataset(train_images=last, test_images=last[:2]).train_images.shape == last.shape
+    assert raw_dataset(train_inputs=last, test_inputs=last[:2]).train_inputs.shape == last.shape
 
 
 @pytest.mark.parametrize(
     "shape", [(4, 3, 5, 1), (4, 1, 1, 1), (4, 3, 3, 3), (4, 1, 7, 3), (4, 28, 28, 2), (4, 2, 9, 9)]
 )
-def test_images_of_few_rows_are_images(shape):
+def test_inputs_of_few_rows_are_images(shape):
     images = np.zeros(shape, np.uint8)
 
-    assert raw_dataset(train_images=images, test_images=images[:2]).train_images.shape == shape
+    assert raw_dataset(train_inputs=images, test_inputs=images[:2]).train_inputs.shape == shape
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -436,7 +436,7 @@ def test_a_dataset_has_a_name_that_can_be_shown(name):
 def test_the_arrays_of_a_dataset_cannot_be_changed():
     raw = raw_dataset()
 
-    for part in ("train_images", "train_labels", "test_images", "test_labels"):
+    for part in ("train_inputs", "train_labels", "test_inputs", "test_labels"):
         with pytest.raises(ValueError, match="read-only"):
             getattr(raw, part)[0] = 0
 

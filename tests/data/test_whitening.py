@@ -67,10 +67,10 @@ def test_independent_pixels_need_no_neighbours() -> None:
 
 
 def test_photographs_lose_what_their_pixels_have_in_common(real_cifar10: Any) -> None:
-    images = real_cifar10.train_images[:5000]
+    images = real_cifar10.train_inputs[:5000]
     plain = Normalisation.fit(images, real_cifar10.scale)
     white = Normalisation.fit(images, real_cifar10.scale, whiten=True)
-    others = real_cifar10.test_images[:1000]
+    others = real_cifar10.test_inputs[:1000]
     before, after = neighbours(np.asarray(plain(others))), neighbours(np.asarray(white(others)))
     assert min(before) > 0.9
     # The whole matrix, with as much regularisation, leaves 0.40 and 0.65.
@@ -104,7 +104,7 @@ def test_it_is_a_filter_with_mirrors_beyond_the_border() -> None:
         np.testing.assert_allclose(actual, np.stack([expected, 2 * expected, -expected, 0 * expected]), atol=2e-5)
 
 
-def test_images_may_be_mirrored_before_or_after() -> None:
+def test_inputs_may_be_mirrored_before_or_after() -> None:
     images = photographs(200, (12, 11, 2))
     kernel = jnp.asarray(fit_filter([images + 0.3 * np.roll(images, 1, axis=2)]))
     straight = apply_filter(kernel, jnp.asarray(images[:5]))
@@ -138,6 +138,6 @@ def test_a_constant_channel_stays_constant() -> None:
         (np.zeros((3, 9, 9, 1), np.float32), "must not be constant to be whitened"),
     ],
 )
-def test_images_that_cannot_be_whitened(images: np.ndarray, message: str) -> None:
+def test_inputs_that_cannot_be_whitened(images: np.ndarray, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         fit_filter([images])

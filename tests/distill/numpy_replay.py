@@ -65,12 +65,12 @@ class Replay:
 
     def train(self):
         inner, names = self.header["inner"], self.header["weight_names"]
-        images, labels = self.tensors["images"], self.tensors["labels"]
+        inputs, labels = self.tensors["inputs"], self.tensors["labels"]
         first = {name: np.zeros_like(w) for name, w in self.weights.items()}
         second = {name: np.zeros_like(w) for name, w in self.weights.items()}
         for t, sizes in enumerate(self.tensors["step_sizes"]):
-            row = self.tensors["schedule"][t] if inner["own_images"] else slice(None)
-            gradients = self.gradients(images[row], labels[row])
+            row = self.tensors["schedule"][t] if inner["own_examples"] else slice(None)
+            gradients = self.gradients(inputs[row], labels[row])
             for place, name in enumerate(names):
                 g = gradients.get(name, 0.0)
                 if inner["optimiser"] == "gradient_descent":
@@ -101,9 +101,9 @@ class Replay:
 
     # Forward: every function returns its result and what its derivative needs.
 
-    def forward(self, images):
+    def forward(self, inputs):
         w = self.weights
-        x = pad(images)
+        x = pad(inputs)
         if self.fields.get("quanvolution_layers"):
             x, c1 = self.quanvolution(x)
         else:
@@ -159,12 +159,12 @@ class Replay:
 
     # Backward.
 
-    def gradients(self, images, labels):
+    def gradients(self, inputs, labels):
         w = self.weights
-        logits, (c1, c2, shape, flat, h1, f, hidden, branch) = self.forward(images)
+        logits, (c1, c2, shape, flat, h1, f, hidden, branch) = self.forward(inputs)
         exp = np.exp(logits - logits.max(axis=1, keepdims=True))
         softmax = exp / exp.sum(axis=1, keepdims=True)
-        d = (softmax * labels.sum(axis=1, keepdims=True) - labels) / len(images)
+        d = (softmax * labels.sum(axis=1, keepdims=True) - labels) / len(inputs)
         g = {"f3.weight": d.T @ hidden, "f3.bias": d.sum(axis=0)}
         d = self.middle_backward(d @ w["f3.weight"], f, branch, g)
         for name, before, after in (("features.f2", h1, f), ("features.f1", flat, h1)):
@@ -244,12 +244,12 @@ def placed(by_angles, angles):
     return derivative
 
 
-def pad(images):
+def pad(inputs):
     margins = [(0, 0)]
-    for side in images.shape[1:3]:
+    for side in inputs.shape[1:3]:
         m = max(0, 32 - side)
         margins.append((m // 2, m - m // 2))
-    return np.pad(images, [*margins, (0, 0)])
+    return np.pad(inputs, [*margins, (0, 0)])
 
 
 def patches(x):

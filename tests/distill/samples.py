@@ -18,14 +18,14 @@ from qdistill.models import Architecture, LeNetArchitecture, named_weights
 
 
 def random_weights(
-    architecture: Architecture, image_shape: tuple[int, int, int], n_classes: int, seed: int
+    architecture: Architecture, input_shape: tuple[int, int, int], n_classes: int, seed: int
 ) -> dict[str, jax.Array]:
     """Weights of the network's names and shapes, on the scale of Xavier's."""
     rng = np.random.default_rng(seed)
     names: list[str] = []
 
     def build() -> dict[str, jax.Array]:
-        weights = named_weights(architecture.build(image_shape, n_classes, key=jax.random.key(0)))
+        weights = named_weights(architecture.build(input_shape, n_classes, key=jax.random.key(0)))
         names.extend(weights)
         return weights
 
@@ -48,7 +48,7 @@ def random_weights(
 def random_bundle(
     architecture: Architecture | None = None,
     inner: InnerLoop | None = None,
-    image_shape: tuple[int, int, int] = (8, 8, 1),
+    input_shape: tuple[int, int, int] = (8, 8, 1),
     n_classes: int = 3,
     per_class: int = 1,
     seed: int = 0,
@@ -57,14 +57,14 @@ def random_bundle(
     """A bundle of noise."""
     rng = np.random.default_rng(seed)
     architecture, inner = architecture or LeNetArchitecture(width=4), inner or InnerLoop(steps=2, step_sizes="shared")
-    weights = random_weights(architecture, image_shape, n_classes, seed)
+    weights = random_weights(architecture, input_shape, n_classes, seed)
     groups = 1 if inner.step_sizes == "shared" else len(weights)
     n = n_classes * per_class
     classes = np.tile(np.arange(n_classes), per_class)
-    channels = image_shape[2]
+    channels = input_shape[2]
     fields: dict[str, Any] = {
         "data": TrainingSet(
-            images=jnp.asarray(rng.normal(size=(n, *image_shape)), jnp.float32),
+            inputs=jnp.asarray(rng.normal(size=(n, *input_shape)), jnp.float32),
             labels=jnp.asarray(np.eye(n_classes)[classes] + 0.1 * rng.normal(size=(n, n_classes)), jnp.float32),
             step_sizes=jnp.asarray(rng.uniform(0.02, 0.06, (inner.total_steps, groups)), jnp.float32),
             schedule=inner.schedule(n),
@@ -91,16 +91,16 @@ def random_bundle(
 
 
 @lru_cache
-def digits(image_shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Real images in other sizes and colours: training images and labels, test images and labels."""
+def digits(input_shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Real inputs in other sizes and colours: training inputs and labels, test inputs and labels."""
     raw = Digits().load()
-    height, width, channels = image_shape
+    height, width, channels = input_shape
     parts = []
-    for images in (raw.train_images, raw.test_images):
-        whole = np.zeros((len(images), *image_shape), np.uint8)
+    for inputs in (raw.train_inputs, raw.test_inputs):
+        whole = np.zeros((len(inputs), *input_shape), np.uint8)
         rows, columns = min(28, height), min(28, width)
         top, left = (28 - rows) // 2, (28 - columns) // 2
-        cut = images[:, top : top + rows, left : left + columns].astype(float)
+        cut = inputs[:, top : top + rows, left : left + columns].astype(float)
         for channel in range(channels):
             whole[:, :rows, :columns, channel] = cut[..., 0] * (1 - 0.3 * channel)
         parts.append(whole)
@@ -110,21 +110,21 @@ def digits(image_shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, n
 def digits_bundle(
     architecture: Architecture,
     inner: InnerLoop,
-    image_shape: tuple[int, int, int] = (28, 28, 1),
+    input_shape: tuple[int, int, int] = (28, 28, 1),
     per_class: int = 1,
     step_size: float = 0.05,
     whiten: bool = False,
 ) -> DistilledDataset:
     """A bundle of real digits with some noise, from which a network learns in a few steps."""
-    train_images, train_labels, _, _ = digits(image_shape)
+    train_inputs, train_labels, _, _ = digits(input_shape)
     picked = np.array([np.flatnonzero(train_labels == k)[i] for i in range(per_class) for k in range(10)])
     rng = np.random.default_rng(1)
-    bundle = random_bundle(architecture, inner, image_shape, n_classes=10, per_class=per_class)
-    normalisation = Normalisation.fit(train_images, 255.0, whiten=whiten)
-    images = np.asarray(normalisation(train_images[picked])) + 0.1 * rng.normal(size=(len(picked), *image_shape))
+    bundle = random_bundle(architecture, inner, input_shape, n_classes=10, per_class=per_class)
+    normalisation = Normalisation.fit(train_inputs, 255.0, whiten=whiten)
+    inputs = np.asarray(normalisation(train_inputs[picked])) + 0.1 * rng.normal(size=(len(picked), *input_shape))
     groups = bundle.data.step_sizes.shape
     data = TrainingSet(
-        images=jnp.asarray(images, jnp.float32),
+        inputs=jnp.asarray(inputs, jnp.float32),
         labels=bundle.data.labels,
         step_sizes=jnp.asarray(step_size * rng.uniform(0.5, 1.5, groups), jnp.float32),
         schedule=bundle.data.schedule,
@@ -132,7 +132,7 @@ def digits_bundle(
     return random_bundle(
         architecture,
         inner,
-        image_shape,
+        input_shape,
         n_classes=10,
         per_class=per_class,
         data=data,

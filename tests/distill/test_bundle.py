@@ -93,14 +93,14 @@ def test_a_file_gives_back_the_bundle(data: st.DataObject, tmp_path: Path) -> No
     inner = InnerLoop(
         steps=(steps := integers(1, 3)),
         epochs=integers(1, 2),
-        own_images=data.draw(st.booleans()),
+        own_examples=data.draw(st.booleans()),
         optimiser=data.draw(st.sampled_from(["gradient_descent", "momentum", "adam"])),
         step_sizes=data.draw(st.sampled_from(["shared", "tensor"])),
     )
     bundle = random_bundle(
         data.draw(st.sampled_from(ARCHITECTURE_CASES)),
         inner,
-        image_shape=(data.draw(st.sampled_from([1, 5, 28, 32, 36])), data.draw(st.sampled_from([8, 40])), 3),
+        input_shape=(data.draw(st.sampled_from([1, 5, 28, 32, 36])), data.draw(st.sampled_from([8, 40])), 3),
         n_classes=integers(1, 4),
         per_class=steps * integers(1, 2),
         seed=integers(0, 1000),
@@ -143,7 +143,7 @@ def test_the_loaded_bundle_trains_to_the_same_bits(good: Path) -> None:
 
 def test_a_given_network_is_trained_from_where_it_is(good: Path) -> None:
     bundle = DistilledDataset.load(good)
-    other = bundle.architecture.build(bundle.image_shape, bundle.n_classes, key=jax.random.key(3))  # type: ignore[union-attr]
+    other = bundle.architecture.build(bundle.input_shape, bundle.n_classes, key=jax.random.key(3))  # type: ignore[union-attr]
     from_other, from_own = named_weights(bundle.train(other)), named_weights(bundle.train())
     assert not np.allclose(from_other["f3.weight"], from_own["f3.weight"])
     again = named_weights(bundle.train(bundle.initial_model(other)))
@@ -170,7 +170,7 @@ def test_a_network_of_ones_own(tmp_path: Path) -> None:
 def test_the_weights_of_a_network_of_ones_own_keep_their_order_through_jax(tmp_path: Path) -> None:
     weights = {"z": jnp.ones((2, 2)), "a": jnp.zeros(3)}
     own = dataclasses.replace(random_bundle(), architecture=None, initial_weights=weights)
-    changed = eqx.tree_at(lambda b: b.data.images, own, own.data.images + 1)
+    changed = eqx.tree_at(lambda b: b.data.inputs, own, own.data.inputs + 1)
     assert list(changed.initial_weights) == ["a", "z"], "JAX sorts, so there is something to keep"
     changed.save(tmp_path / "bundle")
     assert DistilledDataset.load(tmp_path / "bundle").weight_names == ("z", "a") == own.weight_names
@@ -200,13 +200,13 @@ def test_a_step_size_for_each_weight_is_for_that_network_only() -> None:
 
 
 def raw_data(shape: tuple[int, int, int], class_names: Sequence[str]) -> RawDataset:
-    images, labels = np.zeros((1, *shape), np.uint8), np.zeros(1, np.int32)
-    return RawDataset("other", tuple(class_names), images, labels, images, labels, 255.0)
+    inputs, labels = np.zeros((1, *shape), np.uint8), np.zeros(1, np.int32)
+    return RawDataset("other", tuple(class_names), inputs, labels, inputs, labels, 255.0)
 
 
 def test_it_says_for_which_images_it_is() -> None:
-    bundle = random_bundle(image_shape=(28, 20, 1))
-    assert (bundle.image_shape, bundle.n_classes) == ((28, 20, 1), 3)
+    bundle = random_bundle(input_shape=(28, 20, 1))
+    assert (bundle.input_shape, bundle.n_classes) == ((28, 20, 1), 3)
     bundle.fitted(raw_data((28, 20, 1), bundle.class_names))
     for shape, n_classes in (((32, 32, 3), 3), ((28, 20, 1), 10)):
         with pytest.raises(BundleError, match=r"shape \(28, 20, 1\) in 3 classes") as caught:
@@ -220,7 +220,7 @@ OTHER_NAMES = st.lists(st.sampled_from(["0", "1", "2", "zero", "1 "]), min_size=
 @given(names=st.permutations([str(k) for k in range(3)]) | OTHER_NAMES)
 def test_classes_in_another_order_are_another_problem(names: list[str]) -> None:
     bundle = random_bundle()
-    raw = raw_data(bundle.image_shape, names)
+    raw = raw_data(bundle.input_shape, names)
     if tuple(names) == bundle.class_names:
         bundle.fitted(raw)
         return
@@ -239,18 +239,18 @@ def test_it_knows_the_data_that_it_was_made_from() -> None:
     assert random_bundle(data_digest="sha256:" + "0" * 64).made_from(raw) is False
 
 
-def test_images_as_pixels_are_clipped() -> None:
-    bundle = random_bundle(image_shape=(8, 8, 3))
+def test_inputs_as_pixels_are_clipped() -> None:
+    bundle = random_bundle(input_shape=(8, 8, 3))
     pixels = bundle.images_as_pixels()
     normalisation = bundle.normalisation
-    raw = np.asarray(bundle.data.images) * np.asarray(normalisation.std) + np.asarray(normalisation.mean)
+    raw = np.asarray(bundle.data.inputs) * np.asarray(normalisation.std) + np.asarray(normalisation.mean)
     assert raw.min() < 0
     np.testing.assert_allclose(pixels, np.clip(raw, 0, 1), atol=1e-6)
 
 
 def test_a_bundle_passes_through_jit() -> None:
     bundle = random_bundle()
-    assert eqx.filter_jit(lambda b: b.data.images.sum())(bundle) == pytest.approx(bundle.data.images.sum())
+    assert eqx.filter_jit(lambda b: b.data.inputs.sum())(bundle) == pytest.approx(bundle.data.inputs.sum())
 
 
 @pytest.mark.parametrize(
@@ -330,9 +330,9 @@ def test_save_where_no_file_can_be(name: str, tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[DistilledDataset], DistilledDataset], str]] = {
-    "images that are not finite": (
-        lambda b: eqx.tree_at(lambda b: b.data.images, b, b.data.images.at[0].set(jnp.nan)),
-        "`images` holds values that are not finite",
+    "inputs that are not finite": (
+        lambda b: eqx.tree_at(lambda b: b.data.inputs, b, b.data.inputs.at[0].set(jnp.nan)),
+        "`inputs` holds values that are not finite",
     ),
     "weights that are not finite": (
         lambda b: eqx.tree_at(lambda b: b.initial_weights["f3.bias"], b, jnp.full(3, jnp.inf)),
@@ -354,7 +354,7 @@ REFUSED: dict[str, tuple[Callable[[DistilledDataset], DistilledDataset], str]] =
         lambda b: eqx.tree_at(lambda b: b.data.labels, b, b.data.labels.astype(jnp.float16)),
         "`labels` must be of the type float32, but is float16",
     ),
-    "an image number out of range": (
+    "an input number out of range": (
         lambda b: eqx.tree_at(lambda b: b.data.schedule, b, b.data.schedule + 1),
         "`schedule` must be integers from 0 to 2",
     ),
@@ -468,12 +468,12 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 
 def test_safetensors_of_another_project(tmp_path: Path) -> None:
     for metadata in (None, {}, {"format": "pt"}, {"format": "qdistill-checkpoint"}):
-        (tmp_path / "foreign").write_bytes(save({"images": np.zeros((2, 2), np.float32)}, metadata=metadata))
+        (tmp_path / "foreign").write_bytes(save({"inputs": np.zeros((2, 2), np.float32)}, metadata=metadata))
         assert "not a bundle of qdistill" in refusal(tmp_path / "foreign")
 
 
 def test_a_filter_comes_back(tmp_path: Path) -> None:
-    plain = random_bundle(image_shape=(8, 9, 2))
+    plain = random_bundle(input_shape=(8, 9, 2))
     kernel = jnp.asarray(np.random.default_rng(0).normal(size=(3, 3, 2, 2)), jnp.float32)
     whitened = dataclasses.replace(plain, normalisation=dataclasses.replace(plain.normalisation, kernel=kernel))
     for bundle in (plain, whitened, whitened.in_eight_bits()):
@@ -602,7 +602,7 @@ def swap_names(header: Header, tensors: Tensors) -> None:
 
 CONTRADICTIONS: dict[str, tuple[Callable[[Header, Tensors], None], str]] = {
     # Numbers.
-    "NaN in the images": (change_tensor("images", with_entry(np.nan)), "`images` holds values that are not finite"),
+    "NaN in the inputs": (change_tensor("inputs", with_entry(np.nan)), "`inputs` holds values that are not finite"),
     "infinite label": (change_tensor("labels", with_entry(-np.inf)), "`labels` holds"),
     "NaN in a weight": (change_tensor("weights/f3.bias", with_entry(np.nan)), "`weights/f3.bias` holds"),
     "negative step size": (change_tensor("step_sizes", with_entry(-0.1)), "`step_sizes` must not be negative"),
@@ -611,7 +611,7 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Header, Tensors], None], str]] = {
         lambda h, t: t.update({"normalisation/kernel": np.ones((4, 4, 1, 1), np.float32)}),
         "`normalisation/kernel` must have an odd number of rows .* but has 4 rows",
     ),
-    "a filter wider than the images": (
+    "a filter wider than the inputs": (
         lambda h, t: t.update({"normalisation/kernel": np.ones((17, 17, 1, 1), np.float32)}),
         "a margin within the 8x8 images, but has 17 rows",
     ),
@@ -619,28 +619,29 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Header, Tensors], None], str]] = {
         lambda h, t: t.update({"normalisation/kernel": np.ones((3, 3, 1, 3), np.float32)}),
         "axis 'channels'",
     ),
-    "image number too high": (change_tensor("schedule", with_entry(3)), "integers from 0 to 2"),
-    "image number below 0": (change_tensor("schedule", with_entry(-1)), "integers from 0 to 2"),
-    "image left out": (change_tensor("schedule", with_entry(0)), "must list all images"),
+    "input number too high": (change_tensor("schedule", with_entry(3)), "integers from 0 to 2"),
+    "input number below 0": (change_tensor("schedule", with_entry(-1)), "integers from 0 to 2"),
+    "input left out": (change_tensor("schedule", with_entry(0)), "must list all inputs"),
     # Shapes and types.
-    "double precision": (change_tensor("images", lambda a: a.astype(np.float64)), "has the type F64"),
-    "integer images": (
-        change_tensor("images", lambda a: a.astype(np.int32)),
-        "`images` must be of the type float32, but is int32",
+    "double precision": (change_tensor("inputs", lambda a: a.astype(np.float64)), "has the type F64"),
+    "integer inputs": (
+        change_tensor("inputs", lambda a: a.astype(np.int32)),
+        "`inputs` must be of the type float32, but is int32",
     ),
     "float schedule": (
         change_tensor("schedule", lambda a: a.astype(np.float32)),
         "`schedule` must be of the type int32, but is float32",
     ),
-    "flat images": (change_tensor("images", lambda a: a.reshape(3, -1)), r"`images` must have the shape \(n, height"),
-    "no images": (change_tensor("images", lambda a: a[:0]), "`images` must have the shape"),
-    "fewer images than labels": (change_tensor("images", lambda a: a[:2]), "axis 'n' must be of size 2"),
+    "flat inputs": (change_tensor("inputs", lambda a: a.reshape(3, -1)), "axis 'channels' must be of size 64"),
+    "bare numbers": (change_tensor("inputs", lambda a: a[:, 0, 0, 0]), r"`inputs` must have the shape \(n, \.\.\.\)"),
+    "no inputs": (change_tensor("inputs", lambda a: a[:0]), "`inputs` must have the shape"),
+    "fewer inputs than labels": (change_tensor("inputs", lambda a: a[:2]), "axis 'n' must be of size 2"),
     "labels of fewer classes": (change_tensor("labels", lambda a: a[:, :2]), "2 and there are 3 class names"),
     "colour normalisation": (change_tensor("normalisation/mean", lambda a: np.tile(a, 3)), "axis 'channels'"),
     "step size left out": (change_tensor("step_sizes", lambda a: a[:1]), "axis 'steps' must be of size 1"),
     "step sizes by tensor": (change_tensor("step_sizes", lambda a: np.tile(a, (1, 2))), "as the inner loop says"),
     "other shape of a weight": (change_tensor("weights/f3.bias", lambda a: a[:2]), r"the shape \(3,\), but has \(2,\)"),
-    "images too small": (change_tensor("images", lambda a: np.repeat(a, 5, axis=1)[:, :39]), "cannot be built"),
+    "inputs too small": (change_tensor("inputs", lambda a: np.repeat(a, 5, axis=1)[:, :39]), "cannot be built"),
     # Names.
     "tensor missing": (lambda h, t: t.pop("labels"), r"missing: \['labels'\]"),
     "tensor too many": (lambda h, t: t.update(extra=np.zeros(1, np.float32)), r"foreign: \['extra'\]"),
@@ -692,9 +693,9 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Header, Tensors], None], str]] = {
     "more steps than memory": (change_header("inner", "steps", to=10**15), "as the inner loop says"),
     "steps as a boolean": (change_header("inner", "steps", to=True), "`inner.steps` must be an integer, but was True"),
     "other steps": (change_header("inner", "steps", to=3), "as the inner loop says"),
-    "own images as a string": (
-        change_header("inner", "own_images", to="no"),
-        "`inner.own_images` must be true or false, but was 'no'",
+    "own inputs as a string": (
+        change_header("inner", "own_examples", to="no"),
+        "`inner.own_examples` must be true or false, but was 'no'",
     ),
     "scale as a string": (change_header("data", "scale", to="255"), "`data.scale` must be a number, but was '255'"),
     "scale of 0": (change_header("data", "scale", to=0), "`scale` must be finite and above 0"),
@@ -705,7 +706,7 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Header, Tensors], None], str]] = {
     "rounding as a number": (change_header("rounding", to=1), "`rounding` must be"),
     "more changed than there are": (
         change_header("rounding", "test", "float64", "changed", to=10**9),
-        "must be at most the 10000 images",
+        "must be at most the 10000 inputs",
     ),
     "a changed number as a string": (
         change_header("rounding", "test", "perturbed", to=[{"accuracy": 0.5, "changed": "1"}]),

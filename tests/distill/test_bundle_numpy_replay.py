@@ -40,7 +40,7 @@ CASES: dict[str, dict[str, Any]] = {
     "a quanvolution": {
         "architecture": QuantumLeNetArchitecture(quanvolution_layers=2, n_qubits=2, n_layers=1),
         "inner": InnerLoop(steps=3, step_sizes="tensor"),
-        "image_shape": (16, 16, 2),
+        "input_shape": (16, 16, 2),
     },
     "angles from -pi/2 to pi/2": {
         "architecture": QuantumLeNetArchitecture(embedding="angle", f2_activation="tanh", n_qubits=4, n_layers=2),
@@ -52,9 +52,9 @@ CASES: dict[str, dict[str, Any]] = {
         "inner": InnerLoop(steps=5, optimiser="momentum", step_sizes="tensor"),
         "step_size": 0.01,
     },
-    "dense control, own images in every step": {
+    "dense control, own inputs in every step": {
         "architecture": QuantumLeNetArchitecture(branch="dense", n_qubits=5, n_layers=2),
-        "inner": InnerLoop(steps=5, epochs=2, own_images=True, step_sizes="tensor"),
+        "inner": InnerLoop(steps=5, epochs=2, own_examples=True, step_sizes="tensor"),
         "per_class": 2,
     },
     "angle embedding, basic entangling, fixed Hermitian, colour": {
@@ -63,13 +63,13 @@ CASES: dict[str, dict[str, Any]] = {
             embedding="angle", ansatz="basic_entangling",
         ),
         "inner": InnerLoop(steps=6, step_sizes="tensor", optimiser="momentum"),
-        "image_shape": (32, 32, 3),
+        "input_shape": (32, 32, 3),
         "step_size": 0.015,
     },
     "frozen, odd margins": {
         "architecture": QuantumLeNetArchitecture(branch="frozen", n_qubits=2, n_layers=1),
         "inner": InnerLoop(steps=6, step_sizes="tensor", optimiser="adam"),
-        "image_shape": (25, 20, 1),
+        "input_shape": (25, 20, 1),
         "step_size": 0.01,
     },
     "removed": {
@@ -79,14 +79,14 @@ CASES: dict[str, dict[str, Any]] = {
     "whitened, colour": {
         "architecture": QuantumLeNetArchitecture(n_qubits=3, n_layers=2),
         "inner": InnerLoop(steps=6, step_sizes="tensor", optimiser="momentum"),
-        "image_shape": (16, 18, 3),
+        "input_shape": (16, 18, 3),
         "step_size": 0.01,
         "whiten": True,
     },
     "classical, large": {
         "architecture": LeNetArchitecture(width=20),
         "inner": InnerLoop(steps=6, step_sizes="shared"),
-        "image_shape": (36, 40, 1),
+        "input_shape": (36, 40, 1),
     },
 }  # fmt: skip
 
@@ -118,11 +118,11 @@ def test_numpy_replays_the_file(case: str, tmp_path: Path) -> None:
     digits_bundle(**CASES[case]).save(path)
     bundle, replay = DistilledDataset.load(path), Replay(path)
     before, trained = bundle.initial_model(), bundle.train()
-    _, _, images, labels = digits(bundle.image_shape)
-    inputs = bundle.normalisation(images)
+    _, _, raw, labels = digits(bundle.input_shape)
+    inputs = bundle.normalisation(raw)
 
     first = logits(before, inputs)
-    np.testing.assert_allclose(replay.logits(images[:100]), first[:100], atol=1e-4)
+    np.testing.assert_allclose(replay.logits(raw[:100]), first[:100], atol=1e-4)
     replay.train()
     # Adam divides the rounding of tiny gradients by their own size.
     assert_same_weights(replay, trained, 1e-3 if bundle.inner.optimiser == "adam" else 1e-4)
@@ -130,7 +130,7 @@ def test_numpy_replays_the_file(case: str, tmp_path: Path) -> None:
         stays = name in without_gradient(bundle.architecture)
         assert np.array_equal(named_weights(trained)[name], initial) == stays, name
         assert np.array_equal(replay.weights[name], initial) == stays, name
-    mine, theirs = replay.logits(images), logits(trained, inputs)
+    mine, theirs = replay.logits(raw), logits(trained, inputs)
     np.testing.assert_allclose(mine, theirs, atol=1e-3)
     # It has learned something, or the agreement would say nothing.
     assert np.max(np.abs(theirs - first)) > 0.1
@@ -140,13 +140,13 @@ def test_numpy_replays_the_file(case: str, tmp_path: Path) -> None:
 
 def test_it_makes_no_difference_how_equal_maxima_share_their_derivative(tmp_path: Path) -> None:
     # Columns of one grey level: pooling windows far from the margin hold equal pairs.
-    bundle = random_bundle(inner=InnerLoop(steps=3, step_sizes="shared"), image_shape=(28, 28, 1), n_classes=3)
+    bundle = random_bundle(inner=InnerLoop(steps=3, step_sizes="shared"), input_shape=(28, 28, 1), n_classes=3)
     columns = np.random.default_rng(2).normal(size=(3, 1, 28, 1)).astype(np.float32)
-    images = jnp.asarray(np.broadcast_to(columns, (3, 28, 28, 1)))
-    bundle = eqx.tree_at(lambda b: b.data.images, bundle, images)
+    inputs = jnp.asarray(np.broadcast_to(columns, (3, 28, 28, 1)))
+    bundle = eqx.tree_at(lambda b: b.data.inputs, bundle, inputs)
     bundle.save(tmp_path / "columns")
     even, first = Replay(tmp_path / "columns"), Replay(tmp_path / "columns", ties="first")
-    _, (_, windows, peaks, _) = conv_pool(pad(np.asarray(images, float)), *list(even.weights.values())[:2])
+    _, (_, windows, peaks, _) = conv_pool(pad(np.asarray(inputs, float)), *list(even.weights.values())[:2])
     assert np.mean((windows == peaks[:, :, None, :, None]).sum(axis=(2, 4)) > 1) > 0.5
     even.train(), first.train()
     for name, weight in even.weights.items():
@@ -167,11 +167,11 @@ def programs() -> dict[str, Any]:
     share=st.floats(0.05, 0.9),
 )
 def test_the_document_says_which_images_are_the_validation_part(labels: np.ndarray, share: float) -> None:
-    images = np.arange(len(labels), dtype=np.float32).reshape(-1, 1, 1, 1)
-    raw = RawDataset("any", tuple("abcd"), images, labels, images, labels, 255.0)
+    inputs = np.arange(len(labels), dtype=np.float32).reshape(-1, 1, 1, 1)
+    raw = RawDataset("any", tuple("abcd"), inputs, labels, inputs, labels, 255.0)
     n_validation = max(1, int(share * len(labels)))
     chosen = programs()["is_validation"](labels, n_validation)
-    np.testing.assert_array_equal(images[chosen], split(raw, n_validation=n_validation).validation.images)
+    np.testing.assert_array_equal(inputs[chosen], split(raw, n_validation=n_validation).validation.inputs)
 
 
 def test_the_document_reads_the_file(tmp_path: Path) -> None:

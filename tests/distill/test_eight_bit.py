@@ -75,7 +75,7 @@ def test_equal_values_stay() -> None:
 
 @pytest.fixture
 def small() -> DistilledDataset:
-    return random_bundle(QuantumLeNetArchitecture(n_qubits=2, n_layers=1), image_shape=(28, 28, 1)).in_eight_bits()
+    return random_bundle(QuantumLeNetArchitecture(n_qubits=2, n_layers=1), input_shape=(28, 28, 1)).in_eight_bits()
 
 
 def test_the_file_comes_back_in_a_third_of_the_size(small: DistilledDataset, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_the_file_comes_back_in_a_third_of_the_size(small: DistilledDataset, tmp
     again = DistilledDataset.load(tmp_path / "small")
     assert again.eight_bit
     assert again.record == small.record
-    np.testing.assert_array_equal(again.data.images, small.data.images)
+    np.testing.assert_array_equal(again.data.inputs, small.data.inputs)
     for name, weight in small.initial_weights.items():
         np.testing.assert_array_equal(again.initial_weights[name], weight, err_msg=name)
     again.save(tmp_path / "again")
@@ -102,7 +102,7 @@ def load_metadata(path: Path) -> dict[str, str]:
 def test_the_document_reads_it(small: DistilledDataset, tmp_path: Path) -> None:
     small.save(tmp_path / "small")
     _, tensors = read_bundle(tmp_path / "small")
-    np.testing.assert_array_equal(tensors["images"], small.data.images)
+    np.testing.assert_array_equal(tensors["inputs"], small.data.inputs)
     replay = Replay(tmp_path / "small").train()
     for name, weight in named_weights(small.train()).items():
         np.testing.assert_allclose(replay.weights[name], weight, atol=1e-4, err_msg=name)
@@ -116,21 +116,21 @@ def test_its_record_is_its_own(small: DistilledDataset) -> None:
 
 def test_values_off_their_levels_are_not_written(small: DistilledDataset, tmp_path: Path) -> None:
     # The largest value keeps the levels where they are.
-    image = small.data.images[0].reshape(-1)
-    place = int(np.argsort(image)[len(image) // 2])
-    moved = small.data.images.reshape(len(small.data.images), -1).at[0, place].add(1e-3)
-    off = eqx.tree_at(lambda b: b.data.images, small, moved.reshape(small.data.images.shape))
-    with pytest.raises(BundleError, match="`images` has other values than its 256 levels"):
+    x = small.data.inputs[0].reshape(-1)
+    place = int(np.argsort(x)[len(x) // 2])
+    moved = small.data.inputs.reshape(len(small.data.inputs), -1).at[0, place].add(1e-3)
+    off = eqx.tree_at(lambda b: b.data.inputs, small, moved.reshape(small.data.inputs.shape))
+    with pytest.raises(BundleError, match="`inputs` has other values than its 256 levels"):
         off.save(tmp_path / "off")
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"images/step": None}, "foreign: .*'images/low'"),
-        ({"images/low": np.zeros((3, 1, 1), np.float32)}, r"`images/low` must be .* of the shape \(3, 1, 1, 1\)"),
-        ({"images/step": np.zeros((3, 1, 1, 1), np.int32)}, "`images/step` must be of the type float32"),
-        ({"images/step": np.full((3, 1, 1, 1), np.inf, np.float32)}, "`images` holds values that are not finite"),
+        ({"inputs/step": None}, "foreign: .*'inputs/low'"),
+        ({"inputs/low": np.zeros((3, 1, 1), np.float32)}, r"`inputs/low` must be .* of the shape \(3, 1, 1, 1\)"),
+        ({"inputs/step": np.zeros((3, 1, 1, 1), np.int32)}, "`inputs/step` must be of the type float32"),
+        ({"inputs/step": np.full((3, 1, 1, 1), np.inf, np.float32)}, "`inputs` holds values that are not finite"),
         ({"weights/f3.bias": np.zeros(3, np.float32)}, "foreign: .*'weights/f3.bias/low'"),
         ({"labels": np.zeros((3, 3), np.uint8)}, "`labels` must be of the type float32"),
     ],

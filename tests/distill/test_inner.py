@@ -43,25 +43,25 @@ class Smooth(eqx.Module):
         shapes = (hidden, math.prod(SHAPE)), (hidden,), (CLASSES, hidden)
         return cls(*(0.5 * jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True)))
 
-    def __call__(self, image: Array) -> Array:
-        return self.last @ jnp.tanh(self.first @ image.reshape(-1) + self.bias)
+    def __call__(self, x: Array) -> Array:
+        return self.last @ jnp.tanh(self.first @ x.reshape(-1) + self.bias)
 
 
-def synthetic(inner: InnerLoop, model: Any, n_images: int, shape: tuple[int, ...] = SHAPE) -> TrainingSet:
-    """Images and labels from a normal distribution, and a step size of its own for every step and group."""
+def synthetic(inner: InnerLoop, model: Any, n_inputs: int, shape: tuple[int, ...] = SHAPE) -> TrainingSet:
+    """Inputs and labels from a normal distribution, and a step size of its own for every step and group."""
     keys = jax.random.split(jax.random.key(7), 3)
     groups = inner.n_step_size_groups(model)
     return TrainingSet(
-        jax.random.normal(keys[0], (n_images, *shape)),
-        jax.random.normal(keys[1], (n_images, CLASSES)),
+        jax.random.normal(keys[0], (n_inputs, *shape)),
+        jax.random.normal(keys[1], (n_inputs, CLASSES)),
         0.1 + 0.3 * jax.random.uniform(keys[2], (inner.total_steps, groups)),
-        inner.schedule(n_images),
+        inner.schedule(n_inputs),
     )
 
 
-def plain_loss(model: Any, images: Array, labels: Array) -> Array:
+def plain_loss(model: Any, inputs: Array, labels: Array) -> Array:
     """Cross-entropy, written out."""
-    logits = jax.vmap(model)(images)
+    logits = jax.vmap(model)(inputs)
     top = jnp.max(logits, axis=1, keepdims=True)
     log_sum = top + jnp.log(jnp.sum(jnp.exp(logits - top), axis=1, keepdims=True))
     return jnp.mean(jnp.sum(labels * (log_sum - logits), axis=1))
@@ -92,7 +92,7 @@ def plain_training(model: Any, data: TrainingSet, inner: InnerLoop, batches: lis
     for step, batch in enumerate(batches):
         model = eqx.combine(jax.tree.unflatten(treedef, leaves), static)
         picked = jnp.array(batch)
-        gradient = eqx.filter_grad(plain_loss)(model, data.images[picked], data.labels[picked])
+        gradient = eqx.filter_grad(plain_loss)(model, data.inputs[picked], data.labels[picked])
         slopes = jax.tree.leaves(eqx.filter(gradient, eqx.is_inexact_array))
         updates, memory = plain_update(inner.optimiser, slopes, memory, step)
         sizes = data.step_sizes[step]
@@ -124,21 +124,21 @@ LOOPS: dict[str, tuple[InnerLoop, list[list[int]]]] = {
         for kind in OPTIMISERS
     },
     "epochs": (InnerLoop(steps=1, epochs=3, step_sizes="shared"), ALL_IMAGES * 3),
-    "own images": (
-        InnerLoop(steps=2, epochs=2, own_images=True, optimiser="momentum", step_sizes="shared"),
+    "own inputs": (
+        InnerLoop(steps=2, epochs=2, own_examples=True, optimiser="momentum", step_sizes="shared"),
         [[0, 1, 2], [3, 4, 5], [0, 1, 2], [3, 4, 5]],
     ),
-    "own images, one step": (InnerLoop(steps=1, own_images=True, step_sizes="tensor"), ALL_IMAGES),
+    "own inputs, one step": (InnerLoop(steps=1, own_examples=True, step_sizes="tensor"), ALL_IMAGES),
 }
 
 
 def meta_loss(
-    training: Callable[[Any, TrainingSet], Any], model: Any, images: Array, labels: Array
+    training: Callable[[Any, TrainingSet], Any], model: Any, inputs: Array, labels: Array
 ) -> Callable[[Any], Array]:
     """The loss of the trained network as a function of the weights and the synthetic data that it started from."""
 
     def loss(arguments: tuple[Any, TrainingSet]) -> Array:
-        return plain_loss(training(eqx.combine(arguments[0], model), arguments[1]), images, labels)
+        return plain_loss(training(eqx.combine(arguments[0], model), arguments[1]), inputs, labels)
 
     return loss
 
@@ -148,8 +148,8 @@ def meta_loss(
 def test_training_and_its_gradient_are_those_of_a_plain_loop(inner: InnerLoop, batches: list[list[int]]) -> None:
     model = Smooth.draw()
     data = synthetic(inner, model, 6)
-    # A pixel that is zero in every image gives weights whose gradient is exactly zero.
-    data = eqx.tree_at(lambda d: d.images, data, data.images.at[:, 0, 0].set(0.0))
+    # A pixel that is zero in every input gives weights whose gradient is exactly zero.
+    data = eqx.tree_at(lambda d: d.inputs, data, data.inputs.at[:, 0, 0].set(0.0))
     real = jax.random.normal(jax.random.key(1), (8, *SHAPE))
     one_hot = jax.nn.one_hot(jnp.arange(8) % CLASSES, CLASSES)
     arguments = model, eqx.filter(data, eqx.is_inexact_array)
@@ -162,7 +162,7 @@ def test_training_and_its_gradient_are_those_of_a_plain_loop(inner: InnerLoop, b
 
     @quick_jit
     def everything(arguments: Any) -> Any:
-        # In both directions of the derivative with respect to weights, images, labels and step sizes.
+        # In both directions of the derivative with respect to weights, inputs, labels and step sizes.
         return [
             (training(*arguments), *jax.value_and_grad(meta_loss(training, model, real, one_hot))(arguments))
             for training in (ours, plain)
@@ -196,8 +196,8 @@ class Hybrid(eqx.Module):
             Dense(2, CLASSES, "xavier_normal", key=keys[3]),
         )
 
-    def __call__(self, image: Array) -> Array:
-        return self.last(self.layer(jnp.tanh(self.first(image.reshape(-1)))))
+    def __call__(self, x: Array) -> Array:
+        return self.last(self.layer(jnp.tanh(self.first(x.reshape(-1)))))
 
 
 def test_the_meta_gradient_through_a_quantum_layer_is_exact_in_single_precision() -> None:
@@ -224,9 +224,9 @@ class Masked(eqx.Module):
     places: Array
     mask: np.ndarray
 
-    def __call__(self, image: Array) -> Array:
-        pixels = image.reshape(-1)[self.places] * self.mask
-        return self.inside(pixels.reshape(image.shape))
+    def __call__(self, x: Array) -> Array:
+        pixels = x.reshape(-1)[self.places] * self.mask
+        return self.inside(pixels.reshape(x.shape))
 
 
 def test_a_network_may_hold_arrays_that_are_no_weights() -> None:
@@ -236,15 +236,15 @@ def test_a_network_may_hold_arrays_that_are_no_weights() -> None:
     masked = Masked(plain, jnp.arange(size), np.ones(size, bool))
 
     @eqx.filter_jit
-    def slope(model: Any, images: Array) -> Array:
-        def loss(images: Array) -> Array:
-            trained = train(model, dataclasses.replace(data, images=images), inner)
-            return plain_loss(trained, data.images, data.labels)
+    def slope(model: Any, inputs: Array) -> Array:
+        def loss(inputs: Array) -> Array:
+            trained = train(model, dataclasses.replace(data, inputs=inputs), inner)
+            return plain_loss(trained, data.inputs, data.labels)
 
-        result: Array = jax.grad(loss)(images)
+        result: Array = jax.grad(loss)(inputs)
         return result
 
-    np.testing.assert_allclose(slope(masked, data.images), slope(plain, data.images), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(slope(masked, data.inputs), slope(plain, data.inputs), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.usefixtures("double_precision")
@@ -253,7 +253,7 @@ def test_a_network_may_hold_arrays_that_are_no_weights() -> None:
     [
         (InnerLoop(steps=5, optimiser="adam", step_sizes="tensor"), None, 1),
         (InnerLoop(steps=7, epochs=10, optimiser="momentum", step_sizes="shared"), 30_000, 2),
-        (InnerLoop(steps=64, own_images=True, step_sizes="shared"), 12_000, 3),
+        (InnerLoop(steps=64, own_examples=True, step_sizes="shared"), 12_000, 3),
     ],
     ids=["short", "segments", "segments of segments"],
 )
@@ -276,7 +276,7 @@ def test_the_meta_gradient_is_that_of_finite_differences(
     value = quick_jit(loss)
     leaves, treedef = jax.tree.flatten(learned)
     for part in range(len(leaves)):
-        # Along a random direction of the images, the labels and the step sizes by turns.
+        # Along a random direction of the inputs, the labels and the step sizes by turns.
         direction = np.random.default_rng(part).normal(size=leaves[part].shape)
 
         def moved(distance: float, part: int = part, direction: np.ndarray = direction) -> float:
@@ -300,7 +300,7 @@ def test_long_trainings_are_those_of_a_plain_loop(planned: list[dict[str, Any]])
     @quick_jit
     def plain_step(model: Any, size: Array) -> Any:
         return plain_training(
-            model, TrainingSet(data.images, data.labels, size[None], one.schedule(6)), one, ALL_IMAGES
+            model, TrainingSet(data.inputs, data.labels, size[None], one.schedule(6)), one, ALL_IMAGES
         )
 
     expected = model
@@ -326,9 +326,9 @@ def residuals(training: Callable[[TrainingSet], Any], data: TrainingSet) -> int:
     ("inner", "expected"),
     [
         (InnerLoop(step_sizes="shared"), 2),
-        (InnerLoop(step_sizes="tensor", own_images=True), 2),
+        (InnerLoop(step_sizes="tensor", own_examples=True), 2),
         (InnerLoop(step_sizes="tensor", optimiser="momentum"), 2),
-        (InnerLoop(step_sizes="shared", optimiser="adam", own_images=True), 4),
+        (InnerLoop(step_sizes="shared", optimiser="adam", own_examples=True), 4),
     ],
 )
 def test_a_step_keeps_its_weights_and_little_else(
@@ -339,14 +339,14 @@ def test_a_step_keeps_its_weights_and_little_else(
     total = {}
     for steps in (10, 60):
         loop = dataclasses.replace(inner, steps=steps)
-        data = synthetic(loop, model, per_step * steps if inner.own_images else per_step)
+        data = synthetic(loop, model, per_step * steps if inner.own_examples else per_step)
 
         def trained_weights(learned: TrainingSet, data: TrainingSet = data, loop: InnerLoop = loop) -> Any:
             return eqx.filter(train(model, eqx.combine(learned, data), loop), eqx.is_inexact_array)
 
         total[steps] = residuals(trained_weights, data)
-        # The images themselves are there once, whoever keeps them.
-        total[steps] -= data.images.nbytes + data.labels.nbytes
+        # The inputs themselves are there once, whoever keeps them.
+        total[steps] -= data.inputs.nbytes + data.labels.nbytes
     kept = (total[60] - total[10]) / 50
     row = 4 * (inner.n_step_size_groups(model) + per_step)
     assert expected * weights <= kept <= expected * weights + row + 8
@@ -358,21 +358,21 @@ def test_a_step_keeps_its_weights_and_little_else(
 
 def test_the_usual_way_keeps_activations() -> None:
     """Or the test above shows nothing."""
-    model, n_images = Smooth.draw(), 100
+    model, n_inputs = Smooth.draw(), 100
     weights, static = eqx.partition(model, eqx.is_inexact_array)
     total = {}
     for steps in (10, 60):
-        data = synthetic(InnerLoop(steps=steps, step_sizes="shared"), model, n_images)
+        data = synthetic(InnerLoop(steps=steps, step_sizes="shared"), model, n_inputs)
 
         def by_scan(learned: TrainingSet) -> Any:
             def step(weights: Any, size: Array) -> tuple[Any, None]:
-                slopes = jax.grad(lambda w: plain_loss(eqx.combine(w, static), learned.images, learned.labels))(weights)
+                slopes = jax.grad(lambda w: plain_loss(eqx.combine(w, static), learned.inputs, learned.labels))(weights)
                 return jax.tree.map(lambda w, slope: w - size[0] * slope, weights, slopes), None
 
             return jax.lax.scan(step, weights, learned.step_sizes)[0]
 
         total[steps] = residuals(by_scan, data)
-    hidden = n_images * len(model.bias) * 4
+    hidden = n_inputs * len(model.bias) * 4
     assert (total[60] - total[10]) / 50 > 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(model)) + hidden
 
 
@@ -460,18 +460,18 @@ def test_cross_entropy_is_numpys(seed: int, scale: float) -> None:
 def test_accuracy_and_loss_are_numpys(n: int, slice_size: int) -> None:
     model = Smooth.draw()
     generator = np.random.default_rng(n)
-    images = generator.integers(0, 256, (n, *SHAPE)).astype(np.uint8)
-    normalised = images / 255 - 0.5
+    inputs = generator.integers(0, 256, (n, *SHAPE)).astype(np.uint8)
+    normalised = inputs / 255 - 0.5
     hidden = np.tanh(normalised.reshape(n, -1) @ np.asarray(model.first).T + np.asarray(model.bias))
     logits = hidden @ np.asarray(model.last).T
     classes = logits.argmax(axis=1)
     labels = np.where(np.arange(n) % 3 == 0, (classes + 1) % CLASSES, classes).astype(np.int32)
     losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(n), labels]
 
-    def both(images: Array, labels: Array) -> tuple[Array, Array]:
-        return measure(model, images, labels, lambda raw: raw / 255 - 0.5, slice_size=slice_size)
+    def both(inputs: Array, labels: Array) -> tuple[Array, Array]:
+        return measure(model, inputs, labels, lambda raw: raw / 255 - 0.5, slice_size=slice_size)
 
-    share, loss = quick_jit(both)(jnp.asarray(images), jnp.asarray(labels))
+    share, loss = quick_jit(both)(jnp.asarray(inputs), jnp.asarray(labels))
     assert float(share) == pytest.approx((labels == classes).mean())
     assert float(loss) == pytest.approx(losses.mean(), rel=1e-5)
 
@@ -484,9 +484,9 @@ def test_a_fraction_loses_what_single_precision_added(n: int) -> None:
 
 def test_the_schedule_shares_out_the_images_in_order() -> None:
     assert InnerLoop(steps=2, epochs=2).schedule(3).tolist() == [[0, 1, 2]] * 4
-    assert InnerLoop(steps=2, epochs=2, own_images=True).schedule(6).tolist() == [[0, 1, 2], [3, 4, 5]] * 2
-    with pytest.raises(ArgumentError, match=r"`steps` must divide the 5 synthetic images.* but was 2\."):
-        InnerLoop(steps=2, own_images=True).schedule(5)
+    assert InnerLoop(steps=2, epochs=2, own_examples=True).schedule(6).tolist() == [[0, 1, 2], [3, 4, 5]] * 2
+    with pytest.raises(ArgumentError, match=r"`steps` must divide the 5 synthetic examples.* but was 2\."):
+        InnerLoop(steps=2, own_examples=True).schedule(5)
 
 
 def test_step_sizes_come_in_groups() -> None:
@@ -524,6 +524,6 @@ def test_data_for_another_loop_is_refused() -> None:
 def test_a_schedule_of_another_length_is_refused() -> None:
     inner, model = InnerLoop(steps=3, step_sizes="shared"), Smooth.draw()
     data = synthetic(inner, model, 6)
-    cut = TrainingSet(data.images, data.labels, data.step_sizes, inner.schedule(6)[:2])
+    cut = TrainingSet(data.inputs, data.labels, data.step_sizes, inner.schedule(6)[:2])
     with pytest.raises(ArgumentError, match=r"`schedule` must have a row for each of the 3 steps, but has 2\."):
         train(model, cut, inner)

@@ -1,4 +1,4 @@
-"""Trainings whose quantum layers take shots: each step and image has shots of its own, and meta-gradients see them."""
+"""Trainings whose quantum layers take shots: each step and input has shots of its own, and meta-gradients see them."""
 
 import equinox as eqx
 import jax
@@ -25,8 +25,8 @@ def bundle():
 
 def test_every_image_has_shots_of_its_own(bundle):
     model = on_device(bundle.initial_model(), Execution(shots=10))
-    images = jnp.repeat(bundle.data.images[:1], 8, axis=0)
-    logits = quick_jit(lambda images, key: predict(model, images, key=key))(images, jax.random.key(0))
+    inputs = jnp.repeat(bundle.data.inputs[:1], 8, axis=0)
+    logits = quick_jit(lambda inputs, key: predict(model, inputs, key=key))(inputs, jax.random.key(0))
     assert len({row.tobytes() for row in np.asarray(logits)}) > 4
 
 
@@ -51,16 +51,16 @@ def test_the_meta_gradient_through_gaussian_shots_is_that_of_finite_differences(
     weights = {name: leaf.astype(float) for name, leaf in bundle.initial_weights.items()}
     bundle = eqx.tree_at(lambda b: (b.data, b.initial_weights), bundle, (double, weights))
     model = on_device(bundle.initial_model(), Execution(DEVICE, 100, "gaussian", "approximate"))
-    images, labels = bundle.data.images + 0.3, bundle.data.labels
-    direction = jax.random.normal(jax.random.key(1), images.shape)
+    inputs, labels = bundle.data.inputs + 0.3, bundle.data.labels
+    direction = jax.random.normal(jax.random.key(1), inputs.shape)
 
     def loss(synthetic):
-        data = eqx.tree_at(lambda d: d.images, bundle.data, synthetic)
+        data = eqx.tree_at(lambda d: d.inputs, bundle.data, synthetic)
         trained = train(model, data, INNER, key=jax.random.key(2))
-        return cross_entropy(predict(trained, images, key=jax.random.key(3)), labels)
+        return cross_entropy(predict(trained, inputs, key=jax.random.key(3)), labels)
 
     value = quick_jit(loss)
-    start, step = bundle.data.images, 1e-6
+    start, step = bundle.data.inputs, 1e-6
     expected = (value(start + step * direction) - value(start - step * direction)) / (2 * step)
     actual = jnp.sum(quick_jit(jax.grad(loss))(start) * direction)
     assert float(actual) == pytest.approx(float(expected), rel=1e-4)

@@ -29,8 +29,8 @@ class Network(eqx.Module):
     first: Dense
     last: Dense
 
-    def __call__(self, image: Array) -> Array:
-        return self.last(jnp.tanh(self.first(image.reshape(-1))))
+    def __call__(self, x: Array) -> Array:
+        return self.last(jnp.tanh(self.first(x.reshape(-1))))
 
 
 @pytest.fixture(scope="module")
@@ -57,21 +57,21 @@ def expected(problem: Any) -> Any:
     data, network, _, real, labels = problem
     weights, static = eqx.partition(network, eqx.is_inexact_array)
 
-    def cross_entropy(weights: Any, images: Array, labels: Array) -> Array:
-        logits = jax.vmap(eqx.combine(weights, static))(images)
-        return -jnp.sum(labels * (logits - jax.nn.logsumexp(logits, axis=1, keepdims=True))) / len(images)
+    def cross_entropy(weights: Any, inputs: Array, labels: Array) -> Array:
+        logits = jax.vmap(eqx.combine(weights, static))(inputs)
+        return -jnp.sum(labels * (logits - jax.nn.logsumexp(logits, axis=1, keepdims=True))) / len(inputs)
 
     def composed(learned: TrainingSet) -> Array:
         trained = weights
         for size in learned.step_sizes:
-            slopes = jax.grad(cross_entropy)(trained, learned.images, learned.labels)
+            slopes = jax.grad(cross_entropy)(trained, learned.inputs, learned.labels)
             trained = jax.tree.map(lambda w, slope, size=size: w - size * slope, trained, slopes)
         return cross_entropy(trained, real, labels)
 
     return quick_jit(jax.value_and_grad(composed))(eqx.filter(data, eqx.is_inexact_array))
 
 
-# One image at a time, a divisor, no divisor, the whole batch, and more than there are.
+# One input at a time, a divisor, no divisor, the whole batch, and more than there are.
 @pytest.mark.parametrize("slice_size", [1, 4, 5, 12, 100])
 def test_value_and_gradient_are_those_of_the_composed_loss(problem: Any, expected: Any, slice_size: int) -> None:
     data, network, inner, real, labels = problem
@@ -79,7 +79,7 @@ def test_value_and_gradient_are_those_of_the_composed_loss(problem: Any, expecte
     loss, gradient = quick_jit(lambda data: objective.value_and_gradient(data, network, inner, real, labels))(data)
     assert float(loss) == pytest.approx(float(expected[0]), rel=1e-5)
     assert gradient.schedule is None
-    for name in ("images", "labels", "step_sizes"):
+    for name in ("inputs", "labels", "step_sizes"):
         wanted = getattr(expected[1], name)
         np.testing.assert_allclose(getattr(gradient, name), wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
 
@@ -98,7 +98,7 @@ def test_a_memory_budget_does_not_change_the_gradient(problem: Any, expected: An
     # Three steps keep 1,116 bytes; one at a time, with the weights that each starts from, 888.
     loss, gradient = measure(900)
     assert float(loss) == pytest.approx(float(expected[0]), rel=1e-5)
-    for name in ("images", "labels", "step_sizes"):
+    for name in ("inputs", "labels", "step_sizes"):
         wanted = getattr(expected[1], name)
         np.testing.assert_allclose(getattr(gradient, name), wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
     with pytest.raises(ArgumentError, match=r"`memory_budget` must be at least 888 bytes for 3 steps .* but was 800 "):

@@ -35,17 +35,17 @@ class Linear(eqx.Module):
     def draw(cls) -> Linear:
         return cls(Dense(math.prod(SHAPE), CLASSES, "xavier_normal", key=jax.random.key(11)))
 
-    def __call__(self, image: Array) -> Array:
-        return self.dense(image.reshape(-1))
+    def __call__(self, x: Array) -> Array:
+        return self.dense(x.reshape(-1))
 
 
 def blobs(n: int, seed: int) -> Labelled:
-    """Noisy images of three patterns; no two are equal, and no pattern is symmetric."""
+    """Noisy inputs of three patterns; no two are equal, and no pattern is symmetric."""
     generator = np.random.default_rng(seed)
     patterns = np.random.default_rng(0).uniform(40, 200, (CLASSES, *SHAPE))
     labels = (np.arange(n) % CLASSES).astype(np.int32)
-    images = patterns[labels] + generator.normal(0, 15, (n, *SHAPE))
-    return Labelled(np.clip(images, 0, 255).astype(np.uint8), labels)
+    inputs = patterns[labels] + generator.normal(0, 15, (n, *SHAPE))
+    return Labelled(np.clip(inputs, 0, 255).astype(np.uint8), labels)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def splits() -> Splits:
         train=train,
         validation=blobs(30, 2),
         test=blobs(30, 3),
-        normalisation=Normalisation.fit(train.images, 255.0),
+        normalisation=Normalisation.fit(train.inputs, 255.0),
         class_names=("a", "b", "c"),
         name="blobs",
         digest="sha256:" + 64 * "0",
@@ -65,17 +65,17 @@ def splits() -> Splits:
 
 @dataclass(frozen=True)
 class Fixed:
-    """A meta-objective with a given loss and gradient: the gradient's norm, spread evenly over the images."""
+    """A meta-objective with a given loss and gradient: the gradient's norm, spread evenly over the inputs."""
 
     norm: float
     loss: float = 1.0
 
     def value_and_gradient(
-        self, data: TrainingSet, model: Any, inner: InnerLoop, images: Array, labels: Array
+        self, data: TrainingSet, model: Any, inner: InnerLoop, inputs: Array, labels: Array
     ) -> tuple[Array, TrainingSet]:
         zero = jax.tree.map(jnp.zeros_like, eqx.filter(data, eqx.is_inexact_array))
-        slope = jnp.full_like(data.images, self.norm / math.sqrt(data.images.size))
-        return jnp.asarray(self.loss), eqx.tree_at(lambda d: d.images, zero, slope)
+        slope = jnp.full_like(data.inputs, self.norm / math.sqrt(data.inputs.size))
+        return jnp.asarray(self.loss), eqx.tree_at(lambda d: d.inputs, zero, slope)
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,12 @@ class ShowBatch:
     """A meta-objective whose gradient is the real batch, so that a step of -1 puts it among what is learned."""
 
     def value_and_gradient(
-        self, data: TrainingSet, model: Any, inner: InnerLoop, images: Array, labels: Array
+        self, data: TrainingSet, model: Any, inner: InnerLoop, inputs: Array, labels: Array
     ) -> tuple[Array, TrainingSet]:
-        n = len(data.images)
+        n = len(data.inputs)
         zero = jax.tree.map(jnp.zeros_like, eqx.filter(data, eqx.is_inexact_array))
-        difference = data.images - images[:n], data.labels - labels[:n]
-        gradient = eqx.tree_at(lambda d: (d.images, d.labels), zero, difference)
+        difference = data.inputs - inputs[:n], data.labels - labels[:n]
+        gradient = eqx.tree_at(lambda d: (d.inputs, d.labels), zero, difference)
         return jnp.zeros(()), gradient
 
 
@@ -149,7 +149,7 @@ def test_a_key_decides_everything(splits: Splits, plain: Distiller) -> None:
     state, reports = several(plain, plain.start(), 3)
     state_again, reports_again = several(again, again.start(), 3)
     assert equal((state, reports), (state_again, reports_again))
-    assert not equal(plain.start().learned.images, other.start().learned.images)
+    assert not equal(plain.start().learned.inputs, other.start().learned.inputs)
     assert int(state.iteration) == 3
 
 
@@ -205,13 +205,13 @@ def test_the_loss_goes_down_and_the_network_learns(splits: Splits, plain: Distil
 def test_it_starts_from_noise_one_hot_labels_and_the_given_step_size(splits: Splits) -> None:
     distiller = make(
         splits,
-        Compression(images_per_class=40, step_size=0.02),
+        Compression(per_class=40, step_size=0.02),
         InnerLoop(steps=3, epochs=2, step_sizes="tensor"),
     )
     learned = distiller.start().learned
-    assert learned.images.shape == (120, *SHAPE)
-    assert abs(float(learned.images.mean())) < 0.1
-    assert float(learned.images.std()) == pytest.approx(1, abs=0.1)
+    assert learned.inputs.shape == (120, *SHAPE)
+    assert abs(float(learned.inputs.mean())) < 0.1
+    assert float(learned.inputs.std()) == pytest.approx(1, abs=0.1)
     assert np.array_equal(learned.labels, np.eye(CLASSES)[np.arange(120) % CLASSES])
     data = distiller.training_set(learned)
     assert data.step_sizes.shape == (6, 2)
@@ -226,51 +226,49 @@ def test_step_sizes_of_any_size_can_be_started_from(splits: Splits, step_size: f
     np.testing.assert_allclose(sizes, step_size, rtol=1e-5)
 
 
-def test_it_starts_from_different_real_images_of_the_right_classes(splits: Splits) -> None:
-    distiller = make(splits, Compression(images_per_class=5, start="real"))
+def test_it_starts_from_different_real_inputs_of_the_right_classes(splits: Splits) -> None:
+    distiller = make(splits, Compression(per_class=5, start="real"))
     learned = distiller.start().learned
-    known = np.asarray(splits.normalisation(splits.train.images))
-    matches = [np.flatnonzero((known == image).all(axis=(1, 2, 3))) for image in np.asarray(learned.images)]
+    known = np.asarray(splits.normalisation(splits.train.inputs))
+    matches = [np.flatnonzero((known == x).all(axis=(1, 2, 3))) for x in np.asarray(learned.inputs)]
     assert all(len(match) == 1 for match in matches)
     assert len({int(match[0]) for match in matches}) == 15
     assert [int(splits.train.labels[match[0]]) for match in matches] == np.argmax(learned.labels, axis=1).tolist()
-    other = make(splits, Compression(images_per_class=5, start="real"), seed=1).start().learned
-    assert not np.array_equal(learned.images, other.images)
+    other = make(splits, Compression(per_class=5, start="real"), seed=1).start().learned
+    assert not np.array_equal(learned.inputs, other.inputs)
 
 
-def test_more_real_images_than_there_are_cannot_be_started_from(splits: Splits) -> None:
-    with pytest.raises(ArgumentError, match=r"at most the 20 training images of class 0 .*, but was 21\."):
-        make(splits, Compression(images_per_class=21, start="real")).start()
+def test_more_real_inputs_than_there_are_cannot_be_started_from(splits: Splits) -> None:
+    with pytest.raises(ArgumentError, match=r"at most the 20 training inputs of class 0 .*, but was 21\."):
+        make(splits, Compression(per_class=21, start="real")).start()
 
 
 def shown_batch(splits: Splits, *, mirror: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The normalised images and the labels of one iteration's real batch."""
+    """The normalised inputs and the labels of one iteration's real batch."""
     outer = dataclasses.replace(OUTER, batch=120, mirror=mirror, clip=0.0)
-    distiller = make(
-        splits, Compression(images_per_class=40), outer=outer, objective=ShowBatch(), optimiser=optax.sgd(1.0)
-    )
+    distiller = make(splits, Compression(per_class=40), outer=outer, objective=ShowBatch(), optimiser=optax.sgd(1.0))
     state, _ = distiller.iterate(distiller.start())
-    return np.asarray(state.learned.images), np.asarray(state.learned.labels)
+    return np.asarray(state.learned.inputs), np.asarray(state.learned.labels)
 
 
-def distance_to(known: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """Of each image to each known one, the largest difference of a pixel."""
-    return np.abs(images[:, None] - known[None]).max(axis=(2, 3, 4))
+def distance_to(known: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    """Of each input to each known one, the largest difference of a pixel."""
+    return np.abs(inputs[:, None] - known[None]).max(axis=(2, 3, 4))
 
 
 def test_a_batch_is_of_normalised_training_images_with_their_labels(splits: Splits) -> None:
-    images, labels = shown_batch(splits, mirror=False)
-    distances = distance_to(np.asarray(splits.normalisation(splits.train.images)), images)
+    inputs, labels = shown_batch(splits, mirror=False)
+    distances = distance_to(np.asarray(splits.normalisation(splits.train.inputs)), inputs)
     assert distances.min(axis=1).max() < 1e-5
     found = distances.argmin(axis=1)
     np.testing.assert_allclose(labels, np.eye(CLASSES)[splits.train.labels[found]], atol=1e-6)
-    assert len(set(found.tolist())) > 40, "120 draws of 60 images with replacement"
+    assert len(set(found.tolist())) > 40, "120 draws of 60 inputs with replacement"
 
 
 def test_mirroring_flips_about_half_of_a_batch_left_to_right(splits: Splits) -> None:
-    images, labels = shown_batch(splits, mirror=True)
-    known = np.asarray(splits.normalisation(splits.train.images))
-    straight, flipped = distance_to(known, images), distance_to(known[:, :, ::-1], images)
+    inputs, labels = shown_batch(splits, mirror=True)
+    known = np.asarray(splits.normalisation(splits.train.inputs))
+    straight, flipped = distance_to(known, inputs), distance_to(known[:, :, ::-1], inputs)
     is_flipped = flipped.min(axis=1) < straight.min(axis=1)
     assert 0.3 < is_flipped.mean() < 0.7
     distances = np.where(is_flipped[:, None], flipped, straight)
@@ -279,7 +277,7 @@ def test_mirroring_flips_about_half_of_a_batch_left_to_right(splits: Splits) -> 
 
 
 def step_length(before: OuterState, after: OuterState) -> float:
-    return float(jnp.linalg.norm(after.learned.images - before.learned.images))
+    return float(jnp.linalg.norm(after.learned.inputs - before.learned.inputs))
 
 
 def test_the_meta_gradient_is_clipped_at_a_multiple_of_its_running_mean(splits: Splits) -> None:
@@ -320,12 +318,12 @@ def test_a_meta_gradient_of_zero_changes_nothing(splits: Splits, clip: float) ->
 def test_the_moving_average_forgets_the_start_first(splits: Splits) -> None:
     distiller = stepping(splits, Fixed(1.0), average=0.15)
     state = distiller.start()
-    expected = np.asarray(state.learned.images)
+    expected = np.asarray(state.learned.inputs)
     for iteration in range(4):
         state, _ = distiller.iterate(state)
         decay = min(0.15, (1 + iteration) / (10 + iteration))
-        expected = decay * expected + (1 - decay) * np.asarray(state.learned.images)
-        np.testing.assert_allclose(state.averaged.images, expected, atol=1e-5)
+        expected = decay * expected + (1 - decay) * np.asarray(state.learned.inputs)
+        np.testing.assert_allclose(state.averaged.inputs, expected, atol=1e-5)
 
 
 def test_without_a_moving_average_the_last_data_is_kept(splits: Splits) -> None:
@@ -334,12 +332,12 @@ def test_without_a_moving_average_the_last_data_is_kept(splits: Splits) -> None:
     assert equal(state.averaged, state.learned)
 
 
-def test_fixed_images_stay_as_they_start(splits: Splits) -> None:
-    compression = dataclasses.replace(START, images="fixed", start="real")
+def test_fixed_inputs_stay_as_they_start(splits: Splits) -> None:
+    compression = dataclasses.replace(START, inputs="fixed", start="real")
     distiller = make(splits, compression, outer=dataclasses.replace(OUTER, optimiser="adamw"))
     start = distiller.start()
     state, _ = several(distiller, start, 3)
-    assert np.array_equal(state.averaged.images, start.learned.images)
+    assert np.array_equal(state.averaged.inputs, start.learned.inputs)
     assert not np.array_equal(state.averaged.labels, start.learned.labels)
 
 
@@ -352,7 +350,7 @@ def test_fixed_labels_stay_one_hot_and_the_rest_is_learned(splits: Splits, optim
     assert all(report.accepted for report in reports)
     for learned in (state.learned, state.averaged):
         assert np.array_equal(learned.labels, np.eye(CLASSES))
-        assert not np.array_equal(learned.images, start.learned.images)
+        assert not np.array_equal(learned.inputs, start.learned.inputs)
         assert not np.array_equal(learned.raw_step_sizes, start.learned.raw_step_sizes)
 
 
@@ -368,7 +366,7 @@ def without_counters(state: OuterState) -> OuterState:
 
 def test_what_is_not_finite_is_rejected_and_counted(plain: Distiller) -> None:
     good, _ = several(plain, plain.start(), 2)
-    bad = eqx.tree_at(lambda s: s.learned.images, good, good.learned.images.at[0].set(jnp.inf))
+    bad = eqx.tree_at(lambda s: s.learned.inputs, good, good.learned.inputs.at[0].set(jnp.inf))
     first, report = plain.iterate(bad)
     second, _ = plain.iterate(first)
     assert not report.accepted
@@ -422,7 +420,7 @@ def test_validation_keeps_the_best_averaged_data(splits: Splits, plain: Distille
 
 def test_what_is_not_finite_is_never_the_best(plain: Distiller) -> None:
     start = plain.start()
-    lost = eqx.tree_at(lambda s: s.averaged.images, start, start.averaged.images.at[0].set(jnp.nan))
+    lost = eqx.tree_at(lambda s: s.averaged.inputs, start, start.averaged.inputs.at[0].set(jnp.nan))
     after, validation = plain.validate(lost)
     assert not np.isfinite(validation.loss)
     assert after.best_accuracy == start.best_accuracy == -1
@@ -435,19 +433,19 @@ def test_validation_accuracy_is_that_of_a_network_trained_by_hand(splits: Splits
     data = jax.tree.map(np.asarray, plain.training_set(state.averaged))
     dense = Linear.draw().dense
     weight, bias = np.asarray(dense.weight, float), np.asarray(dense.bias, float)
-    pixels = data.images.reshape(len(data.images), -1).astype(float)
+    pixels = data.inputs.reshape(len(data.inputs), -1).astype(float)
     for weight_size, bias_size in data.step_sizes:
         logits = pixels @ weight.T + bias
         p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         slope = (data.labels.sum(axis=1, keepdims=True) * p - data.labels) / len(pixels)
         weight, bias = weight - weight_size * slope.T @ pixels, bias - bias_size * slope.sum(axis=0)
-    images = np.asarray(splits.normalisation(splits.validation.images)).reshape(len(splits.validation), -1)
-    right = (images @ weight.T + bias).argmax(axis=1) == splits.validation.labels
+    inputs = np.asarray(splits.normalisation(splits.validation.inputs)).reshape(len(splits.validation), -1)
+    right = (inputs @ weight.T + bias).argmax(axis=1) == splits.validation.labels
     assert accuracy == pytest.approx(right.mean())
 
 
 def test_the_test_part_is_not_read(splits: Splits, plain: Distiller) -> None:
-    other = make(dataclasses.replace(splits, test=Labelled(splits.test.images[::-1] // 2, splits.test.labels)))
+    other = make(dataclasses.replace(splits, test=Labelled(splits.test.inputs[::-1] // 2, splits.test.labels)))
     states = []
     for distiller in (plain, other):
         state, _ = several(distiller, distiller.start(), 2)
@@ -480,9 +478,9 @@ def test_halving_has_ten_levels_for_any_number_of_iterations(iterations: int) ->
 @pytest.mark.parametrize(
     ("kind", "fields", "message"),
     [
-        (Compression, {"images_per_class": 0}, r"`images_per_class` must be at least 1, but was 0\."),
+        (Compression, {"per_class": 0}, r"`per_class` must be at least 1, but was 0\."),
         (Compression, {"labels": "soft"}, "`labels` must be one of fixed, learned, but was 'soft'"),
-        (Compression, {"images": "frozen"}, "`images` must be one of fixed, learned, but was 'frozen'"),
+        (Compression, {"inputs": "frozen"}, "`inputs` must be one of fixed, learned, but was 'frozen'"),
         (Compression, {"start": "reel"}, "Did you mean 'real'"),
         (Compression, {"step_size": 0.0}, r"`step_size` must be above 0, but was 0\.0"),
         (Compression, {"step_size": math.inf}, "`step_size` must be finite"),
@@ -513,7 +511,7 @@ def test_what_has_no_meaning_is_rejected(kind: type, fields: dict[str, Any], mes
 
 def test_shots_without_derivatives_are_refused(splits: Splits, plain: Distiller) -> None:
     model = QuantumLeNetArchitecture(n_qubits=2, n_layers=1).build(
-        splits.image_shape, splits.n_classes, key=jax.random.key(0)
+        splits.input_shape, splits.n_classes, key=jax.random.key(0)
     )
     noisy = on_device(model, Execution(shots=10))
     with pytest.raises(ArgumentError, match="Argument `model` must take its shots by the estimator 'gaussian'"):
@@ -522,6 +520,6 @@ def test_shots_without_derivatives_are_refused(splits: Splits, plain: Distiller)
         )
 
 
-def test_images_that_cannot_be_shared_out_are_named_before_anything_runs(splits: Splits) -> None:
-    with pytest.raises(ArgumentError, match="`steps` must divide the 3 synthetic images"):
-        make(splits, inner=InnerLoop(steps=2, own_images=True))
+def test_inputs_that_cannot_be_shared_out_are_named_before_anything_runs(splits: Splits) -> None:
+    with pytest.raises(ArgumentError, match="`steps` must divide the 3 synthetic examples"):
+        make(splits, inner=InnerLoop(steps=2, own_examples=True))

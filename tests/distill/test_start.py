@@ -1,4 +1,4 @@
-"""Where synthetic images start: the picks are held against their definitions, by brute force."""
+"""Where synthetic examples start: the picks are held against their definitions, by brute force."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qdistill.data import Splits, source, split
-from qdistill.distill.start import STARTS, Start, initial_images
+from qdistill.distill.start import STARTS, Start, initial_inputs
 from qdistill.errors import ArgumentError
 
 CLASSES = np.tile(np.arange(10), 3)
@@ -21,30 +21,30 @@ def splits() -> Splits:
 
 
 def start(kind: Start, splits: Splits, seed: int = 0, classes: np.ndarray = CLASSES) -> np.ndarray:
-    return np.asarray(initial_images(kind, splits, classes, key=jax.random.key(seed)), np.float64)
+    return np.asarray(initial_inputs(kind, splits, classes, key=jax.random.key(seed)), np.float64)
 
 
 def of_class(splits: Splits, label: int) -> np.ndarray:
-    """The normalised training images of a class, flat."""
-    images = splits.normalisation(splits.train.images[splits.train.labels == label])
-    return np.asarray(images, np.float64).reshape(len(images), -1)
+    """The normalised training inputs of a class, flat."""
+    inputs = splits.normalisation(splits.train.inputs[splits.train.labels == label])
+    return np.asarray(inputs, np.float64).reshape(len(inputs), -1)
 
 
 @pytest.mark.parametrize("kind", STARTS)
 def test_every_way_gives_images_of_the_right_shape_and_repeats(splits: Splits, kind: Start) -> None:
-    images = start(kind, splits)
-    assert images.shape == (30, 28, 28, 1)
-    assert np.isfinite(images).all()
-    assert np.array_equal(images, start(kind, splits))
+    inputs = start(kind, splits)
+    assert inputs.shape == (30, 28, 28, 1)
+    assert np.isfinite(inputs).all()
+    assert np.array_equal(inputs, start(kind, splits))
 
 
 @pytest.mark.parametrize("kind", ["real", "herding", "k_centre"])
-def test_picked_images_are_different_training_images_of_their_class(splits: Splits, kind: Start) -> None:
-    images = start(kind, splits).reshape(30, -1)
+def test_picked_inputs_are_different_training_images_of_their_class(splits: Splits, kind: Start) -> None:
+    inputs = start(kind, splits).reshape(30, -1)
     for label in range(10):
         own = of_class(splits, label)
-        places = [int(np.argmin(((own - image) ** 2).sum(axis=1))) for image in images[label == CLASSES]]
-        np.testing.assert_allclose(own[places], images[label == CLASSES], atol=1e-6)
+        places = [int(np.argmin(((own - x) ** 2).sum(axis=1))) for x in inputs[label == CLASSES]]
+        np.testing.assert_allclose(own[places], inputs[label == CLASSES], atol=1e-6)
         assert len(set(places)) == 3
 
 
@@ -54,9 +54,9 @@ def test_herding_follows_the_class_mean(splits: Splits) -> None:
     mean = own.mean(axis=0)
     for size in range(1, 4):
         before = picked[: size - 1].sum(axis=0)
-        distances = [np.linalg.norm(mean - (before + image) / size) for image in own]
+        distances = [np.linalg.norm(mean - (before + x) / size) for x in own]
         mine = np.linalg.norm(mean - picked[:size].mean(axis=0))
-        taken = {int(np.argmin(((own - image) ** 2).sum(axis=1))) for image in picked[: size - 1]}
+        taken = {int(np.argmin(((own - x) ** 2).sum(axis=1))) for x in picked[: size - 1]}
         assert mine == pytest.approx(min(d for place, d in enumerate(distances) if place not in taken), rel=1e-5)
 
 
@@ -79,5 +79,5 @@ def test_class_means_average_to_the_class_mean(splits: Splits) -> None:
 
 
 def test_more_images_than_there_are_is_an_error(splits: Splits) -> None:
-    with pytest.raises(ArgumentError, match="`images_per_class` must be at most"):
+    with pytest.raises(ArgumentError, match="`per_class` must be at most"):
         start("herding", splits, classes=np.zeros(1000, int))

@@ -59,8 +59,8 @@ def test_list_and_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_a_network_in_words() -> None:
     model = QuantumLeNetArchitecture(embedding="angle", skip="none", observable="pauli_z")
     recipe = Recipe("digits", model=model, whiten=True)
-    bundle = random_bundle(model, image_shape=(28, 28, 1), recipe=recipe.to_json())
-    assert network_of(bundle) == "quantum LeNet, no residual, Pauli-Z, angle embedding, whitened images"
+    bundle = random_bundle(model, input_shape=(28, 28, 1), recipe=recipe.to_json())
+    assert network_of(bundle) == "quantum LeNet, no residual, Pauli-Z, angle embedding, whitened inputs"
 
 
 def test_the_card_is_that_of_the_bundles() -> None:

@@ -21,18 +21,18 @@ QUANTUM = QuantumLeNetArchitecture(n_qubits=3, n_layers=2)
 
 
 def test_a_confusion_matrix_counts_each_image_once():
-    bundle = random_bundle(LeNetArchitecture(width=4), image_shape=(8, 8, 1))
+    bundle = random_bundle(LeNetArchitecture(width=4), input_shape=(8, 8, 1))
     random = np.random.default_rng(0)
     # More than one slice, and a last one that is not full.
-    images, labels = random.integers(0, 256, (270, 8, 8, 1)).astype(np.uint8), random.integers(0, 3, 270)
+    inputs, labels = random.integers(0, 256, (270, 8, 8, 1)).astype(np.uint8), random.integers(0, 3, 270)
     model = bundle.initial_model()
-    alone = jax.jit(lambda image: jnp.argmax(model(bundle.normalisation(image))))
-    counts = confusion(model, bundle, images, labels)
+    alone = jax.jit(lambda x: jnp.argmax(model(bundle.normalisation(x))))
+    counts = confusion(model, bundle, inputs, labels)
     expected = np.zeros((3, 3), int)
-    for image, label in zip(images, labels, strict=True):
-        expected[label, int(alone(image))] += 1
+    for x, label in zip(inputs, labels, strict=True):
+        expected[label, int(alone(x))] += 1
     np.testing.assert_array_equal(counts, expected)
-    assert np.trace(counts) / 270 == measure(model, bundle, images, labels.astype(np.int32))
+    assert np.trace(counts) / 270 == measure(model, bundle, inputs, labels.astype(np.int32))
 
 
 def test_changes_are_norms():
@@ -60,9 +60,9 @@ def test_changes_are_norms():
     ],
 )
 def test_circuits_are_counted(architecture, per_image):
-    inner = InnerLoop(steps=3, epochs=2, own_images=True, step_sizes="shared")
+    inner = InnerLoop(steps=3, epochs=2, own_examples=True, step_sizes="shared")
     counted = count_executions(random_bundle(architecture, inner, per_class=2))
-    # 6 images in 3 steps: 2 in each of 6 steps.
+    # 6 inputs in 3 steps: 2 in each of 6 steps.
     assert counted["training"] == 6 * 2 * per_image
     by_name = {row["name"]: row["circuits"] for row in counted["rows"]}
     if per_image:
@@ -79,23 +79,23 @@ class Pair(eqx.Module):
     first: QuantumLeNet
     second: QuantumLeNet
 
-    def __call__(self, image):
-        return self.first(image) + self.second(image)
+    def __call__(self, x):
+        return self.first(x) + self.second(x)
 
 
 @dataclasses.dataclass(frozen=True)
 class PairArchitecture:
     """One with three settings, and one with a single setting."""
 
-    def build(self, image_shape, n_classes, *, key):
+    def build(self, input_shape, n_classes, *, key):
         pauli_z = dataclasses.replace(QUANTUM, observable="pauli_z")
-        return Pair(*(kind.build(image_shape, n_classes, key=key) for kind in (QUANTUM, pauli_z)))
+        return Pair(*(kind.build(input_shape, n_classes, key=key) for kind in (QUANTUM, pauli_z)))
 
 
 def test_circuits_of_several_quantum_layers_are_added():
     counted = count_executions(random_bundle(PairArchitecture(), InnerLoop(steps=3, step_sizes="shared")))
     evaluations = 1 + 2 * 18 + 2 * 7
-    # Three steps on three images.
+    # Three steps on three inputs.
     assert counted["training"] == 3 * 3 * (3 * evaluations + evaluations)
     steps = {row["name"]: row["circuits"] for row in counted["rows"] if row["name"].startswith("one step: ")}
     assert steps["one step: values of quantum layer 1"] == 3 * steps["one step: values of quantum layer 2"]

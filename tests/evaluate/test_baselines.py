@@ -1,4 +1,4 @@
-"""Training on all images: held against plain Optax in a Python loop."""
+"""Training on all inputs: held against plain Optax in a Python loop."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Linear(eqx.Module):
 
     weight: jax.Array
 
-    def __call__(self, image: jax.Array) -> jax.Array:
-        return self.weight @ image.reshape(-1)
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.weight @ x.reshape(-1)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_it_is_adam_with_a_cosine_over_every_image_once_an_epoch(splits: Splits)
     n, steps = len(splits.train), training.steps(len(splits.train))
     generator = np.random.default_rng(np.asarray(jax.random.key_data(jax.random.split(key)[0])))
     orders = [generator.permutation(n) for _ in range(2)]
-    images, labels = splits.normalisation(splits.train.images), splits.train.labels
+    inputs, labels = splits.normalisation(splits.train.inputs), splits.train.labels
     optimiser = optax.adam(optax.cosine_decay_schedule(0.001, steps), eps_root=1e-12)
     state, weight = optimiser.init(model.weight), model.weight
     for step in range(steps):
@@ -45,7 +45,7 @@ def test_it_is_adam_with_a_cosine_over_every_image_once_an_epoch(splits: Splits)
         picked = order[100 * (step % (n // 100)) :][:100]
 
         def loss(weight: jax.Array, picked: np.ndarray = picked) -> jax.Array:
-            logits = images[picked].reshape(100, -1) @ weight.T
+            logits = inputs[picked].reshape(100, -1) @ weight.T
             return optax.softmax_cross_entropy_with_integer_labels(logits, labels[picked]).mean()
 
         updates, state = optimiser.update(jax.grad(loss)(weight), state)
@@ -69,23 +69,23 @@ def test_step_sizes_rise_to_the_largest_and_fall_to_zero(schedule: str, warm_up:
     np.testing.assert_allclose(sizes[rising:], [falling(i) for i in range(steps - rising)], rtol=1e-5)
 
 
-def test_mirrored_images_are_seen_on_average_half_the_time(splits: Splits) -> None:
-    # One step over all images: its update is the mean over both ways round, but for which images came how.
+def test_mirrored_inputs_are_seen_on_average_half_the_time(splits: Splits) -> None:
+    # One step over all inputs: its update is the mean over both ways round, but for which inputs came how.
     training = FullTraining(
         epochs=1.0, batch=len(splits.train), optimiser="gradient_descent", step_size=1.0, mirror=True
     )
     model = Linear(jnp.zeros((10, 784)))
     both = train_on_all(model, splits, training, key=jax.random.key(0))
     gradient = np.asarray(both.weight).reshape(10, 28, 28)
-    images = np.asarray(splits.normalisation(splits.train.images))[..., 0]
+    inputs = np.asarray(splits.normalisation(splits.train.inputs))[..., 0]
     target = np.eye(10)[splits.train.labels] - 0.1
-    plain = np.einsum("nc,nhw->chw", target, images) / len(images)
+    plain = np.einsum("nc,nhw->chw", target, inputs) / len(inputs)
     np.testing.assert_allclose(gradient, (plain + plain[:, :, ::-1]) / 2, atol=0.05)
 
 
 def test_shares_are_numpys(splits: Splits) -> None:
     model: Model = Linear(jax.random.normal(jax.random.key(1), (10, 784)))
-    logits = predict(model, splits.normalisation(splits.validation.images))
+    logits = predict(model, splits.normalisation(splits.validation.inputs))
     right = (np.asarray(logits).argmax(axis=1) == splits.validation.labels).mean()
     assert share_right(model, splits, "validation") == pytest.approx(right)
 
@@ -117,7 +117,7 @@ def test_bad_values(fields: dict[str, float], message: str) -> None:
 
 
 def test_a_batch_beyond_the_training_part(splits: Splits) -> None:
-    with pytest.raises(ArgumentError, match=r"`batch` must be at most the 1.* training images, but was 5000"):
+    with pytest.raises(ArgumentError, match=r"`batch` must be at most the 1.* training inputs, but was 5000"):
         train_on_all(Linear(jnp.zeros((10, 784))), splits, FullTraining(batch=5000), key=jax.random.key(0))
 
 
@@ -130,7 +130,7 @@ def test_seeds_together_are_what_each_is_alone(splits: Splits) -> None:
         assert score.test_accuracy == alone.test_accuracy
     assert len({score.test_accuracy for score in together}) > 1
     assert together[0].gpu_seconds is None or jax.default_backend() != "cpu"
-    assert together[0].images_seen == 200 * (len(splits.train) // 200)
+    assert together[0].inputs_seen == 200 * (len(splits.train) // 200)
 
 
 def test_a_training_that_cannot_be_is_an_error_from_any_seed(splits: Splits) -> None:

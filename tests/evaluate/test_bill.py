@@ -97,8 +97,8 @@ SUBJECT = {
 
 
 def record(*full: tuple[int, float]) -> dict[str, Any]:
-    rows = [{"images": 55_000, "seen": seen, "validation": [a, a], "test": [a - 0.01, a + 0.01]} for seen, a in full]
-    return SUBJECT | {"full": rows, "subsets": [{"images": 10, "seen": 1000, "validation": [0.4], "test": [0.5]}]}
+    rows = [{"inputs": 55_000, "seen": seen, "validation": [a, a], "test": [a - 0.01, a + 0.01]} for seen, a in full]
+    return SUBJECT | {"full": rows, "subsets": [{"inputs": 10, "seen": 1000, "validation": [0.4], "test": [0.5]}]}
 
 
 def test_the_comparison_is_with_the_shortest_training_that_is_as_good() -> None:
@@ -107,7 +107,7 @@ def test_the_comparison_is_with_the_shortest_training_that_is_as_good() -> None:
     assert (own.seen, own.work.circuits, own.work.shots) == (100, 81_300, 7 * 81_300)
     assert (full.seen, full.accuracy, full.work.circuits) == (2000, pytest.approx(0.98), 2000 * 813)
     assert "to the same validation accuracy" in full.name
-    assert (subset.images, subset.accuracy) == (10, 0.5)
+    assert (subset.inputs, subset.accuracy) == (10, 0.5)
     _, far, _ = compare(bundle, record((1000, 0.9)), shots=7)
     assert "as far as measured" in far.name
     assert len(compare(bundle, None, shots=7)) == 1
@@ -127,7 +127,7 @@ def test_the_comparison_says_how_much_seeds_differ() -> None:
 def test_what_a_distillation_would_take_on_a_quantum_computer() -> None:
     bundle = DistilledDataset.load("mnist-10-qlenet-one-step")
     outer = bundle.recipe["outer"]
-    # Ten images in one step: their gradients, two more for the way back, and the real images'.
+    # Ten inputs in one step: their gradients, two more for the way back, and the real inputs'.
     by_hand = outer["iterations"] * (10 + 2 * 10 + outer["batch"]) * 813
     assert distillation_circuits(bundle, 813) == by_hand
     assert "about 1,200 circuits" in distillation_note(60.0, 1_234)
@@ -138,7 +138,7 @@ def test_the_first_steps_of_a_training() -> None:
     bundle = DistilledDataset.load("mnist-10-qlenet")
     (part,) = compare(bundle, None, shots=7, steps=3)
     assert (part.seen, part.work.circuits, part.work.shots) == (30, 24_390, 7 * 24_390)
-    assert (part.name, part.accuracy) == ("10 distilled images, 3 of 10 steps", None)
+    assert (part.name, part.accuracy) == ("10 distilled examples, 3 of 10 steps", None)
     (whole,) = compare(bundle, None, shots=7, steps=10)
     assert (whole.seen, whole.accuracy) == (100, bundle.record.test_accuracy)
     for steps in (0, 11):
@@ -154,7 +154,7 @@ def test_a_bundle_without_a_validation_accuracy_is_as_good_as_none() -> None:
         bundle, record=dataclasses.replace(bundle.record, validation_accuracy=None, n_validation=None)
     )
     _, full, _ = compare(unmeasured, record((1000, 0.9), (2000, 0.98)), shots=7)
-    assert (full.seen, full.name) == (2000, "all real images, as far as measured")
+    assert (full.seen, full.name) == (2000, "all real inputs, as far as measured")
 
 
 GOOD = record((1000, 0.9))
@@ -170,7 +170,7 @@ GOOD = record((1000, 0.9))
         ({}, "`record` must be a file that --measure wrote, but .* has no 'dataset'"),
         ({key: GOOD[key] for key in GOOD if key != "subsets"}, "has no 'subsets'"),
         ([], "has no 'dataset'"),
-        (GOOD | {"full": []}, "must have a training on all images"),
+        (GOOD | {"full": []}, "must have a training on all inputs"),
         (GOOD | {"full": ROW}, "`record` must have rows of .* under 'full'"),
         (GOOD | {"full": [ROW, {}]}, "under 'full', but .* one was {}"),
         (GOOD | {"full": [ROW | {"seen": "many"}]}, "under 'full'"),
@@ -251,7 +251,7 @@ def test_full_training_is_measured_until_it_is_enough(monkeypatch: pytest.Monkey
         recipe, (0,), goals=(0.3, 0.5), fewest=50, varied=one_each, told=told.append
     )
     (subset,) = measured["subsets"]
-    assert (subset["images"], subset["seen"]) == (10, 60)
+    assert (subset["inputs"], subset["seen"]) == (10, 60)
     seen = [row["seen"] for row in measured["full"]]
     enough = [row["validation"][0] >= 0.5 for row in measured["full"]]
     assert enough[-1]
@@ -259,7 +259,7 @@ def test_full_training_is_measured_until_it_is_enough(monkeypatch: pytest.Monkey
     first = enough.index(True)
     assert seen == sorted(seen)
     assert seen[first] <= 1.5 * seen[first - 1] + 10  # whole batches
-    assert all(row["training"]["batch"] == 10 for row in measured["full"]), "no larger batch than images"
+    assert all(row["training"]["batch"] == 10 for row in measured["full"]), "no larger batch than inputs"
     assert len(told) == 1 + len(seen)
 
 
@@ -288,7 +288,7 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     path.write_text(json.dumps(record((1000, 0.9), (2000, 0.98))))
     assert main(["cost", "mnist-10-qlenet", "--record", str(path)]) == 0
     out = capsys.readouterr().out
-    assert "100 image gradients, 81,300 circuits" in out
+    assert "100 example gradients, 81,300 circuits" in out
     assert "1,626,000 circuits (20 times the bundle's; 20 to 20 from seed to seed)" in out
     assert (
         main(["cost", "mnist-10-qlenet", "--record", str(path), "--json", "--gradient", "spsa", "--directions", "1"])
@@ -302,9 +302,9 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
 def test_the_command_line_for_the_first_steps(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["cost", "mnist-10-qlenet", "--steps", "3"]) == 0
     out = capsys.readouterr().out
-    assert "10 distilled images, 3 of 10 steps: test accuracy not measured" in out
-    assert "30 image gradients, 24,390 circuits" in out
-    assert "real images" not in out
+    assert "10 distilled examples, 3 of 10 steps: test accuracy not measured" in out
+    assert "30 example gradients, 24,390 circuits" in out
+    assert "real inputs" not in out
     for option in (["--measure"], ["--record", str(tmp_path / "record.json")]):
         assert main(["cost", "mnist-10-qlenet", "--steps", "3", *option]) == 2
         assert f"`{option[0][2:]}` must be left out with `steps`" in capsys.readouterr().err

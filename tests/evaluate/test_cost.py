@@ -80,7 +80,7 @@ def test_what_the_shifts_of_one_gradient_are_for() -> None:
 def test_circuits_of_a_training() -> None:
     key = jax.random.key(0)
     network = QuantumLeNetArchitecture().build((28, 28, 1), 10, key=key)
-    # 72 angles and 63 preparing rotations, in three settings, on ten images in ten steps.
+    # 72 angles and 63 preparing rotations, in three settings, on ten inputs in ten steps.
     assert training_circuits(network, (28, 28, 1), 100) == 100 * 3 * (1 + 2 * 72 + 2 * 63)
     assert training_circuits(LeNetArchitecture().build((28, 28, 1), 10, key=key), (28, 28, 1), 100) == 0
 
@@ -101,8 +101,8 @@ class TwoLayers(eqx.Module):
     second: QuantumLayer
     stopped: bool = eqx.field(static=True)
 
-    def __call__(self, image: jax.Array) -> jax.Array:
-        values = self.first(self.first(image.reshape(-1)))
+    def __call__(self, x: jax.Array) -> jax.Array:
+        values = self.first(self.first(x.reshape(-1)))
         return self.second(jax.lax.stop_gradient(values) if self.stopped else values)
 
 

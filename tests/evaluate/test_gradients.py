@@ -45,8 +45,8 @@ KEY = jax.random.key(3)
 def batch():
     """Four real digits."""
     raw = Digits().load()
-    images = Normalisation.fit(raw.train_images, raw.scale)(raw.train_images[:4])
-    return images, jnp.asarray(raw.train_labels[:4])
+    inputs = Normalisation.fit(raw.train_inputs, raw.scale)(raw.train_inputs[:4])
+    return inputs, jnp.asarray(raw.train_labels[:4])
 
 
 def test_one_rotation_has_half_as_variance():
@@ -108,30 +108,30 @@ START = QuantumLeNetArchitecture(n_qubits=3, n_layers=3, angle_range=1.5, coeffi
 @pytest.fixture(scope="module")
 def measured(batch):
     """The start of a small network, with its gradients: a circuit of two of the three layers that are drawn."""
-    images, labels = batch
-    drawn = quick_jit(lambda key: start(START, images, 10, key=key))(KEY)
+    inputs, labels = batch
+    drawn = quick_jit(lambda key: start(START, inputs, 10, key=key))(KEY)
     return drawn, quick_jit(lambda drawn: gradients_at_start(drawn, labels, 2))(drawn)
 
 
 @pytest.mark.parametrize("observable", ["pauli_z", "hermitian", "fixed_hermitian"])
 @pytest.mark.parametrize("skip", ["residual", "no residual"])
 def test_gradients_are_those_of_the_whole_network(observable, skip, batch, measured):
-    images, labels = batch
+    inputs, labels = batch
     drawn, (by_weights, by_features) = measured
     case = (list(dict.fromkeys(OBSERVABLES.values())).index(OBSERVABLES[observable]), list(SKIPS).index(skip))
     architecture = dataclasses.replace(START, observable=observable, skip=SKIPS[skip], n_layers=2)
 
     def gradients(key):
         # The angles depend on their number, everything else on the key alone.
-        model = architecture.build(Digits().image_shape, 10, key=key)
+        model = architecture.build(Digits().input_shape, 10, key=key)
         model = eqx.tree_at(lambda m: m.branch.weights, model, drawn.angles[:2])
         arrays, static = eqx.partition(model, eqx.is_inexact_array)
 
         def loss(arrays):
-            return cross_entropy(predict(eqx.combine(arrays, static), images), jax.nn.one_hot(labels, 10))
+            return cross_entropy(predict(eqx.combine(arrays, static), inputs), jax.nn.one_hot(labels, 10))
 
         slopes = jax.grad(loss)(arrays)
-        return jax.vmap(model.features)(images), slopes.branch.weights, slopes.features.f2.bias
+        return jax.vmap(model.features)(inputs), slopes.branch.weights, slopes.features.f2.bias
 
     features, weights, bias = quick_jit(gradients)(KEY)
     np.testing.assert_allclose(drawn.features, features, rtol=1e-5, atol=1e-6)
@@ -142,13 +142,13 @@ def test_gradients_are_those_of_the_whole_network(observable, skip, batch, measu
 
 
 def test_every_size_is_measured_for_every_case(batch):
-    images, labels = batch
-    sizes = list(diagnose(images, labels, 10, qubits=(1, 2), layers=(1,), draws=3, key=KEY))
+    inputs, labels = batch
+    sizes = list(diagnose(inputs, labels, 10, qubits=(1, 2), layers=(1,), draws=3, key=KEY))
     assert [[(p.n_qubits, p.observable, p.skip) for p in points] for points in sizes] == [
         [(n, o, s) for o in ("pauli_z", "hermitian") for s in ("residual", "no residual")] for n in (1, 2)
     ]
     architecture = QuantumLeNetArchitecture(n_qubits=2, n_layers=1)
-    one = quick_jit(lambda key: gradients_at_start(start(architecture, images, 10, key=key), labels, 1))
+    one = quick_jit(lambda key: gradients_at_start(start(architecture, inputs, 10, key=key), labels, 1))
     alone = [one(key) for key in jax.random.split(KEY, 3)]
     for k, point in enumerate(sizes[1]):
         for place, index in ((point.weights, 0), (point.features, 1)):

@@ -31,7 +31,7 @@ def test_the_training_and_the_test_are_on_the_device(bundle):
     found = replay_noisy(bundle, execution, draws=1, key=jax.random.key(0))
     raw = Digits().load(None)
     trained = bundle.train(on_device(bundle.initial_model(), execution))
-    assert found.mean == measure(trained, bundle, raw.test_images, raw.test_labels)
+    assert found.mean == measure(trained, bundle, raw.test_inputs, raw.test_labels)
     assert found.interval is None
     assert not np.array_equal(trained.f3.weight, bundle.train().f3.weight)
 
@@ -50,7 +50,7 @@ def test_unknown_initial_weights_are_drawn_as_a_network_is_built(bundle):
     raw = Digits().load(None)
     expected = [
         measure(
-            bundle.train(bundle.architecture.build((28, 28, 1), 10, key=key)), bundle, raw.test_images, raw.test_labels
+            bundle.train(bundle.architecture.build((28, 28, 1), 10, key=key)), bundle, raw.test_inputs, raw.test_labels
         )
         for key in jax.random.split(jax.random.key(0), 3)
     ]
@@ -80,7 +80,7 @@ def test_a_curve_has_the_shots_and_the_factors(bundle):
     assert [(point.shots, point.factor) for point in points] == [(4, 1.0), (None, 0.0)]
     assert seen == points
     assert [len(point.evaluation.test_accuracies) for point in points] == [2, 1]
-    # Without errors it is the exact replay, up to images on the edge between two classes.
+    # Without errors it is the exact replay, up to inputs on the edge between two classes.
     assert abs(points[1].evaluation.mean - replay(bundle).test_accuracy) <= 2 / 500
 
 
@@ -89,8 +89,8 @@ def test_what_cannot_be_replayed_is_refused(bundle):
     for execution, draws in ((Execution(shots=4), 0), (Execution(DEVICE), 2)):
         with pytest.raises(ArgumentError, match="`draws` must be at least 1, and 1 where there are no shots"):
             replay_noisy(bundle, execution, draws=draws, key=key)
-    classical = random_bundle(LeNetArchitecture(width=4), image_shape=(28, 28, 1), n_classes=10, dataset="digits")
+    classical = random_bundle(LeNetArchitecture(width=4), input_shape=(28, 28, 1), n_classes=10, dataset="digits")
     with pytest.raises(ArgumentError, match="a network with a quantum layer"):
         replay_noisy(classical, Execution(shots=4), draws=1, key=key)
-    with pytest.raises(BundleError, match="is for images of shape"):
+    with pytest.raises(BundleError, match="is for inputs of shape"):
         replay_noisy(random_bundle(dataset="digits"), Execution(shots=4), draws=1, key=key)

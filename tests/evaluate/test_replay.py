@@ -44,7 +44,7 @@ def digits(**changes: Any) -> Arrays:
     raw = Digits().load()
     fields = {
         name: getattr(raw, name)
-        for name in ("train_images", "train_labels", "test_images", "test_labels", "class_names", "scale")
+        for name in ("train_inputs", "train_labels", "test_inputs", "test_labels", "class_names", "scale")
     }
     return Arrays(**(fields | {"name": "own"} | changes))
 
@@ -59,7 +59,7 @@ def test_a_replay_meets_its_record(bundle: DistilledDataset) -> None:
 @pytest.mark.parametrize("scale", [1.0, 16.0, 65535.0])
 def test_the_same_images_on_another_scale_give_the_same(bundle: DistilledDataset, scale: float) -> None:
     raw = Digits().load().at_scale(scale)
-    own = digits(train_images=raw.train_images, test_images=raw.test_images, scale=scale)
+    own = digits(train_inputs=raw.train_inputs, test_inputs=raw.test_inputs, scale=scale)
     result = replay(bundle, dataset=own)
     assert abs(result.test_accuracy - replay(bundle).test_accuracy) <= 1 / result.n_test
     # To their digest they are the same where they are whole steps of a byte.
@@ -68,7 +68,7 @@ def test_the_same_images_on_another_scale_give_the_same(bundle: DistilledDataset
 
 def test_other_data_is_not_compared_with_the_record(bundle: DistilledDataset) -> None:
     raw = Digits().load()
-    result = replay(bundle, dataset=digits(test_images=255 - raw.test_images))
+    result = replay(bundle, dataset=digits(test_inputs=255 - raw.test_inputs))
     assert result.same_data is False
     assert abs(result.test_accuracy - result.recorded_test_accuracy) > result.tolerance  # type: ignore[operator]
     assert result.reproduced is None
@@ -128,9 +128,9 @@ def test_logits_that_are_not_finite_are_not_scored(bundle: DistilledDataset) -> 
     trained = with_step_size(bundle, 4, 1e30).train()
     assert all(np.isfinite(weight).all() for weight in named_weights(trained).values())
     with pytest.raises(DivergenceError, match="logits that are not finite"):
-        measure(trained, bundle, raw.test_images, raw.test_labels)
+        measure(trained, bundle, raw.test_inputs, raw.test_labels)
     with pytest.raises(DivergenceError, match="logits that are not finite"):
-        confusion(trained, bundle, raw.test_images, raw.test_labels)
+        confusion(trained, bundle, raw.test_inputs, raw.test_labels)
 
 
 def test_the_command_line_says_so(bundle: DistilledDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,31 +155,31 @@ def test_diverged_replays_are_counted_and_not_averaged(bundle: DistilledDataset)
 def test_float64_is_that_of_numpy(bundle: DistilledDataset, tmp_path: Path) -> None:
     bundle.save(tmp_path / "bundle")
     raw = Digits().load()
-    test = Labelled(raw.test_images, raw.test_labels)
+    test = Labelled(raw.test_inputs, raw.test_labels)
     (found,) = rounding(bundle, test, draws=1)
-    by_numpy = Replay(tmp_path / "bundle").train().logits(raw.test_images).argmax(axis=1)
+    by_numpy = Replay(tmp_path / "bundle").train().logits(raw.test_inputs).argmax(axis=1)
     assert found.float64.accuracy == np.mean(by_numpy == raw.test_labels)
-    images = bundle.normalisation(jnp.asarray(raw.test_images))
-    own = np.asarray(predict(bundle.train(), images)).argmax(axis=1)
+    inputs = bundle.normalisation(jnp.asarray(raw.test_inputs))
+    own = np.asarray(predict(bundle.train(), inputs)).argmax(axis=1)
     assert found.float64.changed == np.sum(by_numpy != own)
     assert found.accuracy == bundle.record.test_accuracy
     assert len(found.perturbed) == 1
 
 
 def at_kinks(bundle: DistilledDataset) -> DistilledDataset:
-    """The bundle with every unit of F1 at ReLU's corner for one of its images, to within float32's resolution."""
+    """The bundle with every unit of F1 at ReLU's corner for one of its inputs, to within float32's resolution."""
     features = bundle.initial_model().features  # type: ignore[attr-defined]
     weights = dict(bundle.initial_weights)
-    maps = [features.c2(features.c1(jnp.pad(image, ((2, 2), (2, 2), (0, 0))))) for image in bundle.data.images]
+    maps = [features.c2(features.c1(jnp.pad(x, ((2, 2), (2, 2), (0, 0))))) for x in bundle.data.inputs]
     before = np.stack([np.asarray(weights["features.f1.weight"], float) @ np.asarray(m, float).ravel() for m in maps])
     picked = before[np.arange(before.shape[1]) % len(before), np.arange(before.shape[1])]
     weights["features.f1.bias"] = jnp.asarray(-picked, jnp.float32)
     return dataclasses.replace(bundle, initial_weights=weights)
 
 
-def test_images_at_a_kink_are_found(bundle: DistilledDataset) -> None:
+def test_inputs_at_a_kink_are_found(bundle: DistilledDataset) -> None:
     raw = Digits().load()
-    test = Labelled(raw.test_images, raw.test_labels)
+    test = Labelled(raw.test_inputs, raw.test_labels)
     (smooth,), (rough,) = rounding(bundle, test), rounding(at_kinks(bundle), test)
     assert smooth.most_changed <= 1
     assert rough.most_changed > 5
@@ -190,7 +190,7 @@ def test_float64_on_the_command_line(
     bundle: DistilledDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     raw = Digits().load()
-    (found,) = rounding(bundle, Labelled(raw.test_images, raw.test_labels), draws=0)
+    (found,) = rounding(bundle, Labelled(raw.test_inputs, raw.test_labels), draws=0)
     known = dataclasses.replace(bundle, rounding=RoundingCheck(test=found))
     known.save(tmp_path / "known.safetensors")
     assert main(["evaluate", str(tmp_path / "known.safetensors"), "--float64", "--json"]) == 0

@@ -1,4 +1,4 @@
-"""The dataset's own scale says what 1.0 is: a replay on bytes and on the same images as floats is the same."""
+"""The dataset's own scale says what 1.0 is: a replay on bytes and on the same inputs as floats is the same."""
 
 import dataclasses
 
@@ -17,9 +17,9 @@ from ..distill.samples import random_bundle
 
 def as_arrays(raw, factor, **more):
     return Arrays(
-        raw.train_images * factor,
+        raw.train_inputs * factor,
         raw.train_labels,
-        raw.test_images * factor,
+        raw.test_inputs * factor,
         raw.test_labels,
         class_names=raw.class_names,
         name="digits",
@@ -35,14 +35,14 @@ def raw():
 @pytest.mark.parametrize("scale", [1.0, 255.0])
 def test_a_replay_does_not_depend_on_how_the_images_are_written(raw, scale):
     bundle = random_bundle(LeNetArchitecture(width=4), None, (28, 28, 1), 10, dataset="digits")
-    bundle = dataclasses.replace(bundle, normalisation=Normalisation.fit(raw.at_scale(scale).train_images, scale))
+    bundle = dataclasses.replace(bundle, normalisation=Normalisation.fit(raw.at_scale(scale).train_inputs, scale))
     datasets = [Digits(), as_arrays(raw, 1), as_arrays(raw, 1 / 255), as_arrays(raw, 257.0, scale=65_535.0)]
 
     found = {replay(bundle, dataset=dataset).test_accuracy for dataset in datasets}
 
     assert len(found) == 1
     other = raw.at_scale(256.0 - scale)
-    wrong = measure(bundle.train(), bundle, other.test_images, other.test_labels)
+    wrong = measure(bundle.train(), bundle, other.test_inputs, other.test_labels)
     assert found != {wrong}, "the test would pass without the scale"
 
 

@@ -46,7 +46,7 @@ TABLE_OF_DIGITS = Table(
     (
         Row("pad-hermitian", "residual, trainable Hermitian", "ablation", HERMITIAN, (0, 1, 2), paper=0.9),
         Row("removed", "quantum branch removed", "control", REMOVED, (0, 1, 2, 3)),
-        Row("full", "all images", "ceiling", HERMITIAN, (0,), full=FULL),
+        Row("full", "all inputs", "ceiling", HERMITIAN, (0,), full=FULL),
     ),
     (Difference("pad-hermitian", "removed", "the quantum branch"), Difference("removed", "full", "nothing")),
 )
@@ -73,11 +73,11 @@ def test_every_row_has_its_seeds_and_the_statistics_are_scipys(folder: Path) -> 
     low, high = stats.t.interval(0.95, 3, removed["mean"], stats.sem(scores["removed"]))
     assert removed["interval"] == pytest.approx((low, high))
     assert rows["full"]["interval"] is None
-    assert (removed["circuits"], removed["images"], removed["steps"], removed["n_test"]) == (0, 10, 2, 500)
-    # Two steps on ten images, each with 2 x 6 angles and 3 preparing rotations shifted twice, in three settings.
+    assert (removed["circuits"], removed["inputs"], removed["steps"], removed["n_test"]) == (0, 10, 2, 500)
+    # Two steps on ten inputs, each with 2 x 6 angles and 3 preparing rotations shifted twice, in three settings.
     assert rows["pad-hermitian"]["circuits"] == 20 * 3 * (1 + 12 + 6)
     assert rows["full"]["circuits"] == 1100 * 3 * (1 + 12 + 6) * (1197 // 100) // 11
-    assert (rows["full"]["images"], rows["full"]["steps"]) == (None, 1197 // 100)
+    assert (rows["full"]["inputs"], rows["full"]["steps"]) == (None, 1197 // 100)
     assert rows["pad-hermitian"]["circuits_of_all"] == rows["full"]["circuits_of_all"] == rows["full"]["circuits"]
     assert removed["circuits_of_all"] == 0
     assert (removed["asked"], rows["full"]["asked"]) == (4, 1)
@@ -107,7 +107,7 @@ def test_a_row_of_another_recipe_is_an_error(folder: Path) -> None:
         run_table(dataclasses.replace(TABLE_OF_DIGITS, rows=(changed,)), folder)
 
 
-def test_a_training_on_all_images_of_another_kind_is_an_error(folder: Path) -> None:
+def test_a_training_on_all_inputs_of_another_kind_is_an_error(folder: Path) -> None:
     changed = dataclasses.replace(TABLE_OF_DIGITS.rows[2], full=dataclasses.replace(FULL, epochs=2.0))
     with pytest.raises(RunError, match="is of another recipe or training"):
         run_table(dataclasses.replace(TABLE_OF_DIGITS, rows=(changed,)), folder)
@@ -290,7 +290,7 @@ def test_circuits_agree_with_the_model(folder: Path) -> None:
     bundle = DistilledDataset.load(folder / "pad-hermitian" / "seed-0" / BUNDLE)
     table = gather(TABLE_OF_DIGITS, folder, "")
     assert table["rows"][0]["circuits"] == training_circuits(
-        bundle.initial_model(), bundle.image_shape, bundle.data.schedule.size
+        bundle.initial_model(), bundle.input_shape, bundle.data.schedule.size
     )
 
 

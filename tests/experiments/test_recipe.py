@@ -52,17 +52,17 @@ recipes = st.builds(
     model=architectures,
     compression=some(
         Compression,
-        images_per_class=st.integers(1, 50),
+        per_class=st.integers(1, 50),
         labels=st.sampled_from(["learned", "fixed"]),
         start=st.sampled_from(["noise", "real"]),
         step_size=positive(),
     ),
     inner=some(
         InnerLoop,
-        # Divisors of the ten classes, so that any recipe can give each step its own images.
+        # Divisors of the ten classes, so that any recipe can give each step its own inputs.
         steps=st.sampled_from([1, 2, 5, 10]),
         epochs=st.integers(1, 100),
-        own_images=st.booleans(),
+        own_examples=st.booleans(),
         optimiser=st.sampled_from(["gradient_descent", "momentum", "adam"]),
         step_sizes=st.sampled_from(["shared", "tensor"]),
     ),
@@ -180,7 +180,7 @@ def test_an_unknown_dataset_gets_a_suggestion() -> None:
     [
         ({"seed": -1}, r"`seed` must be from 0 to 4294967295, but was -1\."),
         ({"n_validation": 0}, r"`n_validation` must be at least 1, but was 0\."),
-        ({"inner": InnerLoop(steps=3, own_images=True)}, "`steps` must divide the 10 synthetic images"),
+        ({"inner": InnerLoop(steps=3, own_examples=True)}, "`steps` must divide the 10 synthetic examples"),
     ],
 )
 def test_recipes_reject_what_has_no_meaning(fields: dict[str, Any], message: str) -> None:

@@ -184,7 +184,7 @@ def test_scores_and_bundle_tell_what_the_replay_gives(finished: Finished) -> Non
     result = replay(loaded)
     assert result.test_accuracy == result.recorded_test_accuracy == scores["test_accuracy"]
     validation = split(source("digits").load(), n_validation=100).validation
-    assert measure(loaded.train(), loaded, validation.images, validation.labels) == best["validation_accuracy"]
+    assert measure(loaded.train(), loaded, validation.inputs, validation.labels) == best["validation_accuracy"]
     assert result.reproduced
     assert result.same_data
     rounding = loaded.rounding
@@ -214,7 +214,7 @@ def test_the_checkpoint_is_of_the_last_iteration(finished: Finished) -> None:
     state = load_checkpoint(finished.folder / CHECKPOINT, make_distiller(RECIPE, splits).start())
     assert int(state.iteration) == 6
     best = state.best if state.best_iteration else state.learned
-    assert best.images.tobytes() == finished.tensors["images"].tobytes()
+    assert best.inputs.tobytes() == finished.tensors["inputs"].tobytes()
 
 
 def test_a_run_does_not_overwrite(finished: Finished, tmp_path: Path) -> None:
@@ -338,19 +338,19 @@ def test_an_edited_recipe_is_refused_by_what_was_edited(
     assert before == {name: (folder / name).read_bytes() for name in files(folder)}
 
 
-@pytest.mark.parametrize("part", ["train_images", "train_labels", "test_images", "order"])
+@pytest.mark.parametrize("part", ["train_inputs", "train_labels", "test_inputs", "order"])
 def test_other_data_under_the_same_name_are_refused(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     folder, raw = finished.copy_to(tmp_path / "run"), source("digits").load()
     if part == "order":
-        other = dataclasses.replace(raw, train_images=raw.train_images[::-1], train_labels=raw.train_labels[::-1])
+        other = dataclasses.replace(raw, train_inputs=raw.train_inputs[::-1], train_labels=raw.train_labels[::-1])
     else:
         values = getattr(raw, part).copy()
         values.flat[300] = (values.flat[300] + 1) % 10
         other = dataclasses.replace(raw, **{part: values})
     monkeypatch.setattr("qdistill.data.Digits.load", lambda *_: other)
-    with pytest.raises(RunError, match="the images or labels of its dataset are others than those it began with"):
+    with pytest.raises(RunError, match="the inputs or labels of its dataset are others than those it began with"):
         run(RECIPE, folder, resume=True)
 
 
@@ -373,7 +373,7 @@ def test_more_iterations_are_an_option_that_is_recorded(finished: Finished, tmp_
     whole = run(constant, tmp_path / "whole")
     run(shorter, tmp_path / "run")
     bundle = run(shorter, tmp_path / "run", resume=True, iterations=6)
-    for name in ("images", "labels", "step_sizes"):
+    for name in ("inputs", "labels", "step_sizes"):
         assert np.asarray(getattr(bundle.data, name)).tobytes() == np.asarray(getattr(whole.data, name)).tobytes()
     assert (tmp_path / "run" / METRICS).read_text() == (tmp_path / "whole" / METRICS).read_text()
     assert Recipe.from_json(json.loads((tmp_path / "run" / "recipe.json").read_text())) == constant
@@ -403,7 +403,7 @@ def test_a_cosine_goes_on_where_that_of_a_longer_run_is(finished: Finished, tmp_
     # Adam moves no entry by much more than the learning rate; a cosine of 6 iterations would be at 0.
     rate = float(longer.learning_rates()(6))
     assert rate == pytest.approx(0.05 * (1 + np.cos(np.pi * 6 / 8)) / 2)
-    moved = np.abs(np.asarray(state.learned.images - before.learned.images)).max()
+    moved = np.abs(np.asarray(state.learned.inputs - before.learned.inputs)).max()
     assert 0.1 * rate < moved < 3 * rate
 
 
@@ -605,7 +605,7 @@ def test_an_interrupted_run_leaves_its_best_and_ends_alike(finished: Finished, t
     assert bundle.record.validation_accuracy == line["validation_accuracy"]
     assert bundle.record.test_accuracy is None
     validation = split(source("digits").load(), n_validation=100).validation
-    assert measure(bundle.train(), bundle, validation.images, validation.labels) == line["validation_accuracy"]
+    assert measure(bundle.train(), bundle, validation.inputs, validation.labels) == line["validation_accuracy"]
 
     # Stopped a second time, before anything new was saved.
     with pytest.raises(KeyboardInterrupt):
@@ -688,8 +688,8 @@ def test_divergence_ends_with_advice_and_the_best_so_far(tmp_path: Path) -> None
 
 def test_the_test_set_decides_nothing(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = source("digits").load()
-    images, labels = 255 - raw.test_images[:40], (raw.test_labels[:40] + 1) % 10
-    other = dataclasses.replace(raw, test_images=images, test_labels=labels.astype(np.int32))
+    inputs, labels = 255 - raw.test_inputs[:40], (raw.test_labels[:40] + 1) % 10
+    other = dataclasses.replace(raw, test_inputs=inputs, test_labels=labels.astype(np.int32))
     monkeypatch.setattr("qdistill.data.Digits.load", lambda *_: other)
     bundle = run(RECIPE, tmp_path / "run")
     assert bundle.record.n_test == 40
@@ -710,8 +710,8 @@ def test_seeds_side_by_side_are_the_runs_alone(finished: Finished, tmp_path: Pat
     for name, alone in finished.tensors.items():
         # Adam divides by the size of a gradient, which magnifies the rounding of small ones.
         np.testing.assert_allclose(tensors[name], alone, rtol=1e-4, atol=1e-4, err_msg=name)
-    images = [np.asarray(bundle.data.images) for bundle in bundles]
-    assert not np.allclose(images[0], images[1])
+    inputs = [np.asarray(bundle.data.inputs) for bundle in bundles]
+    assert not np.allclose(inputs[0], inputs[1])
     scores = json.loads((tmp_path / "set" / "scores.json").read_text())
     each = [bundle.record.test_accuracy for bundle in bundles]
     assert (scores["seeds"], scores["test_accuracies"]) == ([5, 3, 4], each)
@@ -755,7 +755,7 @@ def test_seeds_that_were_killed_between_two_checkpoints_end_alike(tmp_path: Path
     bundles = run_seeds(RECIPE, [3, 4], tmp_path / "set", resume=True, observer=watch)
     assert watch.told[0] == ("begin", 2)
     for bundle, expected in zip(bundles, whole, strict=True):
-        for name in ("images", "labels", "step_sizes"):
+        for name in ("inputs", "labels", "step_sizes"):
             np.testing.assert_allclose(getattr(bundle.data, name), getattr(expected.data, name), rtol=1e-4, atol=1e-4)
     with pytest.raises(RunError, match="is of other seeds"):
         run_seeds(RECIPE, [3, 5], tmp_path / "set", resume=True)
@@ -765,11 +765,11 @@ def test_seeds_that_were_killed_between_two_checkpoints_end_alike(tmp_path: Path
 def test_runs_from_shots_are_the_same_alone_side_by_side_and_resumed(finished: Finished, tmp_path: Path) -> None:
     recipe = dataclasses.replace(RECIPE, device=Device(shots=64))
     alone = run(recipe, tmp_path / "alone")
-    assert not np.allclose(alone.data.images, finished.bundle.data.images, atol=1e-2), "shots are taken"
+    assert not np.allclose(alone.data.inputs, finished.bundle.data.inputs, atol=1e-2), "shots are taken"
     with pytest.raises(KeyboardInterrupt):
         run_seeds(recipe, np.array([3, 4]), tmp_path / "set", observer=Watch(3, interrupt))
     together, second = run_seeds(recipe, [3, 4], tmp_path / "set", resume=True)
-    for name in ("images", "labels", "step_sizes"):
+    for name in ("inputs", "labels", "step_sizes"):
         expected = getattr(alone.data, name)
         np.testing.assert_allclose(getattr(together.data, name), expected, rtol=1e-3, atol=1e-3, err_msg=name)
         assert not np.allclose(getattr(second.data, name), expected, atol=1e-2)
@@ -778,7 +778,7 @@ def test_runs_from_shots_are_the_same_alone_side_by_side_and_resumed(finished: F
 def test_a_seed_that_diverges_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Poisoned(SideBySide):
         def join(self, states: Sequence[OuterState]) -> OuterState:
-            broken = eqx.tree_at(lambda s: s.learned.images, states[0], jnp.nan * states[0].learned.images)
+            broken = eqx.tree_at(lambda s: s.learned.inputs, states[0], jnp.nan * states[0].learned.inputs)
             return super().join([broken, *states[1:]])
 
     shared: list[tuple[int, int]] = []

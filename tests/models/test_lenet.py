@@ -315,6 +315,6 @@ def test_the_classical_architecture_rejects_what_has_no_meaning() -> None:
 
 
 @pytest.mark.parametrize("shape", [(34, 32, 1), (28, 41, 1), (0, 28, 1), (28, 28, 0)])
-def test_image_shapes_that_do_not_fit_are_named(shape: tuple[int, int, int]) -> None:
-    with pytest.raises(ArgumentError, match=r"`image_shape` must be \(height, width, channels\)"):
+def test_input_shapes_that_do_not_fit_are_named(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(ArgumentError, match=r"`input_shape` must be \(height, width, channels\)"):
         Small().build(shape, 10, key=jax.random.key(0))

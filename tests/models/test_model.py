@@ -1,4 +1,4 @@
-"""What can be done with any network: predictions for many images, and weights by name."""
+"""What can be done with any network: predictions for many inputs, and weights by name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from qdistill.quantum import Circuit, StronglyEntangling, for_batch
 from .reference import quick_jit
 
 SHAPE = (12, 12, 1)
-value = quick_jit(lambda network, image: network(image))
+value = quick_jit(lambda network, x: network(x))
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +39,11 @@ def test_networks_are_models(network: Model) -> None:
 
 
 def test_predictions_do_not_depend_on_the_number_of_images(network: Model) -> None:
-    images = jax.random.normal(jax.random.key(1), (60, *SHAPE))
-    expected = np.array([value(network, image) for image in images[:4]])
+    inputs = jax.random.normal(jax.random.key(1), (60, *SHAPE))
+    expected = np.array([value(network, x) for x in inputs[:4]])
     forms = set()
     for n in (1, 4, 60):
-        np.testing.assert_allclose(quick_jit(predict)(network, images[:n])[:4], expected[:n], atol=1e-5)
+        np.testing.assert_allclose(quick_jit(predict)(network, inputs[:n])[:4], expected[:n], atol=1e-5)
         forms.add(for_batch(network, n).branch.form)
     assert len(forms) > 1, "all batches took the same form of the quantum layer, so nothing was compared"
 
@@ -79,11 +79,11 @@ def test_fields_of_an_architecture_of_ones_own_come_back_from_json() -> None:
 
 def test_weights_go_from_one_network_to_another(network: Model) -> None:
     other = QuantumLeNetArchitecture(n_qubits=4, n_layers=1).build(SHAPE, 5, key=jax.random.key(7))
-    image = jax.random.normal(jax.random.key(1), SHAPE)
-    assert not np.array_equal(value(other, image), value(network, image))
+    x = jax.random.normal(jax.random.key(1), SHAPE)
+    assert not np.array_equal(value(other, x), value(network, x))
     # In any order.
     copy = with_weights(other, dict(reversed(named_weights(network).items())))
-    assert np.array_equal(value(copy, image), value(network, image))
+    assert np.array_equal(value(copy, x), value(network, x))
     assert all(map(np.array_equal, named_weights(copy).values(), named_weights(network).values()))
 
 

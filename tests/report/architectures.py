@@ -43,7 +43,7 @@ class PluginArchitecture:
     label: str | None = None
     rate: float = 0.5
 
-    def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: jax.Array) -> Any:
+    def build(self, input_shape: tuple[int, int, int], n_classes: int, *, key: jax.Array) -> Any:
         return _small(self.circuit or CIRCUIT, n_classes, key)
 
 
@@ -53,7 +53,7 @@ class NeedsCircuitArchitecture:
 
     circuit: Circuit
 
-    def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: jax.Array) -> Any:
+    def build(self, input_shape: tuple[int, int, int], n_classes: int, *, key: jax.Array) -> Any:
         return _small(self.circuit, n_classes, key)
 
 

@@ -20,7 +20,7 @@ def bundle():
     """A bundle with the accuracy that it gives."""
     unmeasured = make_bundle()
     raw = Digits().load()
-    accuracy = measure(unmeasured.train(), unmeasured, raw.test_images, raw.test_labels)
+    accuracy = measure(unmeasured.train(), unmeasured, raw.test_inputs, raw.test_labels)
     record = dataclasses.replace(unmeasured.record, test_accuracy=accuracy, n_test=len(raw.test_labels))
     return dataclasses.replace(unmeasured, record=record)
 

@@ -28,13 +28,13 @@ def make_bundle(inner: InnerLoop | None = None, **changes: Any) -> DistilledData
     """Ten real digits as a bundle for a quantum LeNet of two qubits."""
     inner = inner or InnerLoop(steps=2, step_sizes="shared")
     raw, random = Digits().load(), np.random.default_rng(0)
-    normalisation = Normalisation.fit(raw.train_images, raw.scale)
+    normalisation = Normalisation.fit(raw.train_inputs, raw.scale)
     picked = [int(np.flatnonzero(raw.train_labels == k)[0]) for k in range(10)]
-    weights = random_weights(SMALL, Digits().image_shape, 10, seed=0)
+    weights = random_weights(SMALL, Digits().input_shape, 10, seed=0)
     groups = 1 if inner.step_sizes == "shared" else len(weights)
     fields: dict[str, Any] = {
         "data": TrainingSet(
-            jnp.asarray(normalisation(raw.train_images[picked])),
+            jnp.asarray(normalisation(raw.train_inputs[picked])),
             jnp.asarray(np.eye(10) + random.uniform(-0.2, 0.2, (10, 10)), jnp.float32),
             jnp.asarray(random.uniform(0.02, 0.04, (inner.total_steps, groups)), jnp.float32),
             inner.schedule(10),
@@ -88,7 +88,7 @@ TABLE: dict[str, Any] = {
             "interval": [0.9602, 0.9836],
             "n_test": 10_000,
             "paper": 0.919,
-            "images": 10,
+            "examples": 10,
             "steps": 10,
             "circuits": 1_234_567,
             "circuits_of_all": 446_434_560,
@@ -108,7 +108,7 @@ TABLE: dict[str, Any] = {
             "interval": None,
             "n_test": 10_000,
             "paper": None,
-            "images": None,
+            "examples": None,
             "steps": 4300,
             "circuits": 0,
             "circuits_of_all": 0,

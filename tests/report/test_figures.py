@@ -48,7 +48,7 @@ def make(weights):
 
     def bundle(dataset="mnist", per_class=1, inner=SHARED, *, soft=True, mixed=False, record=UNMEASURED):
         names = DATASETS[dataset].class_names
-        channels = DATASETS[dataset].image_shape[-1]
+        channels = DATASETS[dataset].input_shape[-1]
         random = np.random.default_rng(0)
         n = per_class * len(names)
         classes = np.tile(np.arange(len(names)), per_class)
@@ -111,17 +111,17 @@ CASES = {
         "dataset": "fashion-mnist", "per_class": 2, "inner": InnerLoop(steps=3, step_sizes="tensor"),
     },
     "a hundred colour images, each step with its own": {
-        "dataset": "cifar10", "per_class": 10, "inner": InnerLoop(steps=10, epochs=2, own_images=True),
+        "dataset": "cifar10", "per_class": 10, "inner": InnerLoop(steps=10, epochs=2, own_examples=True),
     },
-    "steps of five images": {"inner": InnerLoop(steps=2, own_images=True)},
+    "steps of five images": {"inner": InnerLoop(steps=2, own_examples=True)},
     "one step": {"inner": InnerLoop(steps=1, step_sizes="shared")},
     "a hundred steps": {"inner": InnerLoop(steps=100, step_sizes="shared")},
-    "two hundred images in one step": {"per_class": 20, "inner": InnerLoop(steps=1, own_images=True)},
+    "two hundred images in one step": {"per_class": 20, "inner": InnerLoop(steps=1, own_examples=True)},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_images_are_drawn(case, make, tmp_path):
+def test_inputs_are_drawn(case, make, tmp_path):
     path = draw_images(make(**CASES[case]), tmp_path / "images.png")
     assert path == tmp_path / "images.png"
     assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
@@ -131,8 +131,8 @@ def test_images_are_drawn(case, make, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_images_say_what_they_are(make, texts, tmp_path):
-    inner = InnerLoop(steps=10, epochs=2, own_images=True, step_sizes="shared")
+def test_inputs_say_what_they_are(make, texts, tmp_path):
+    inner = InnerLoop(steps=10, epochs=2, own_examples=True, step_sizes="shared")
     bundle = make("cifar10", 10, inner, record=Record(0.5, 10_000, 0.52, 5_000))
     draw_images(bundle, tmp_path / "images.png")
     assert "cifar10: 100 distilled images, 20 training steps" in texts
@@ -141,12 +141,12 @@ def test_images_say_what_they_are(make, texts, tmp_path):
     assert texts.count("airplane") == 1
 
 
-def test_images_that_were_not_tested_show_the_validation_accuracy(make, texts, tmp_path):
+def test_inputs_that_were_not_tested_show_the_validation_accuracy(make, texts, tmp_path):
     draw_images(make(record=Record(None, None, 0.25, 200)), tmp_path / "images.png")
     assert any("validation accuracy 25.0% (n = 200)" in text and "mid-grey" in text for text in texts)
 
 
-def test_images_in_another_order_are_named_one_by_one(make, texts, tmp_path):
+def test_inputs_in_another_order_are_named_one_by_one(make, texts, tmp_path):
     bundle = make("cifar10", 2, mixed=True)
     draw_images(bundle, tmp_path / "images.png")
     assert texts.count("airplane") == 2
@@ -166,13 +166,13 @@ def test_grey_images_are_drawn_about_the_mean(make, monkeypatch, tmp_path):
     bundle = make()
     draw_images(bundle, tmp_path / "images.png")
     image, style = drawn[3]
-    np.testing.assert_array_equal(image, np.asarray(bundle.data.images)[3, :, :, 0])
+    np.testing.assert_array_equal(image, np.asarray(bundle.data.inputs)[3, :, :, 0])
     assert style["vmin"] == -style["vmax"] < 0
 
 
-def test_images_without_contrast_are_drawn(make, tmp_path):
+def test_inputs_without_contrast_are_drawn(make, tmp_path):
     bundle = make()
-    data = dataclasses.replace(bundle.data, images=jnp.zeros_like(bundle.data.images))
+    data = dataclasses.replace(bundle.data, inputs=jnp.zeros_like(bundle.data.inputs))
     draw_images(dataclasses.replace(bundle, data=data), tmp_path / "images.png")
 
 

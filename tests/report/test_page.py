@@ -114,7 +114,7 @@ def test_what_a_folder_says_is_shown_and_never_executed(kind, pages):
 def test_the_images_of_a_page_are_those_of_the_bundle(pages, bundle):
     images = Page(pages["run"]).all("img")
     assert len(images) == 10
-    whole = np.asarray(bundle.data.images)
+    whole = np.asarray(bundle.data.inputs)
     reach = np.percentile(np.abs(whole), 99)
     for image, pixels in zip(images, whole, strict=True):
         shown = imread(io.BytesIO(base64.b64decode(image["src"].partition(",")[2])))[..., 0]
@@ -201,8 +201,8 @@ def test_a_network_that_the_file_does_not_describe_is_missed(bundle, tmp_path):
     assert len(page.all("img")) == 10
 
 
-def test_images_are_grouped_by_the_step_that_sees_them():
-    inner = InnerLoop(steps=5, own_images=True, step_sizes="tensor")
+def test_inputs_are_grouped_by_the_step_that_sees_them():
+    inner = InnerLoop(steps=5, own_examples=True, step_sizes="tensor")
     bundle = make_bundle(inner)
     shown = run_page.picture_groups(bundle)
     assert [group["title"] for group in shown["groups"]] == [f"Step {k}" for k in range(1, 6)]
@@ -269,7 +269,7 @@ def test_seeds_that_have_not_ended_have_a_page(tmp_path):
     assert "No seed has left" in text
 
 
-def test_the_bill_stands_beside_trainings_on_real_images(pages):
+def test_the_bill_stands_beside_trainings_on_real_inputs(pages):
     page, bundle = Page(pages["zoo"]), DistilledDataset.load("mnist-10-qlenet")
     text = page.text.replace("\u202f", " ")
     for gradient in ("parameter_shift", "spsa"):

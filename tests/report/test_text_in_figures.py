@@ -89,7 +89,7 @@ def images(path, text):
 
 
 FIGURES: dict[str, Any] = {
-    "images": images,
+    "inputs": images,
     "noise": noise,
     "diagnosis": diagnosis,
     "executions": executions,

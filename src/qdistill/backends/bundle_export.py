@@ -1,7 +1,7 @@
 """Bundles for other frameworks: their arrays, and a short program that uses them without this package.
 
 ``"pennylane"``, ``"qiskit"`` and ``"qasm"`` write the quantum layers as they are after the training; ``"numpy"`` and
-``"torch"`` write all that the training needs, and the test images that measure it.
+``"torch"`` write all that the training needs, and the test inputs that measure it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def export_layers(bundle: DistilledDataset, target: LayerTarget, folder: Path) -
     """Write the trained quantum layers of a bundle's network for another framework.
 
     The file ``layer.npz`` holds a layer's weights by the names of `qdistill.backends.pennylane`, feature vectors that
-    the trained network gives it for the distilled images, at most 1,000 of them, and its values for them. Where the
+    the trained network gives it for the distilled examples, at most 1,000 of them, and its values for them. Where the
     network has several layers their files are ``layer-1.npz`` and so on, as they lie in the network.
 
     Args:
@@ -81,7 +81,7 @@ def export_layers(bundle: DistilledDataset, target: LayerTarget, folder: Path) -
         raise BundleError(f"The bundle's network has no quantum layer that could be exported to {target}.")
     model = bundle.train()
     layers, files = quantum_layers(model), {}
-    for number, features in _features(model, bundle.data.images).items():
+    for number, features in _features(model, bundle.data.inputs).items():
         layer, name = layers[number], "layer" if len(layers) == 1 else f"layer-{number + 1}"
         arrays = {**layer_arrays(layer), "features": features, "values": jax.vmap(layer)(features)}
         if target == "qasm":
@@ -95,11 +95,11 @@ def export_layers(bundle: DistilledDataset, target: LayerTarget, folder: Path) -
     return _write(folder, files)
 
 
-def _features(model: Model, images: Float[Array, "images height width channels"]) -> dict[int, Array]:
-    """What a network gives each of its quantum layers for some images: the first rows of it."""
+def _features(model: Model, inputs: Float[Array, "inputs *shape"]) -> dict[int, Array]:
+    """What a network gives each of its quantum layers for some inputs: the first rows of it."""
     numbers: list[int] = []
 
-    def inputs(image: Array) -> list[Array]:
+    def read(x: Array) -> list[Array]:
         kept: list[Array] = []
         numbers.clear()
 
@@ -108,11 +108,11 @@ def _features(model: Model, images: Float[Array, "images height width channels"]
             kept.append(vectors)
             return jax.vmap(layer)(vectors)
 
-        answered(model, keep)(image)
+        answered(model, keep)(x)
         return kept
 
     rows: dict[int, list[Array]] = {}
-    for vectors, number in zip(jax.vmap(inputs)(images), numbers, strict=True):
+    for vectors, number in zip(jax.vmap(read)(inputs), numbers, strict=True):
         rows.setdefault(number, []).append(vectors.reshape(-1, vectors.shape[-1]))
     return {number: jnp.concatenate(parts)[:_MOST_ROWS] for number, parts in sorted(rows.items())}
 
@@ -130,7 +130,7 @@ def export_training(bundle: DistilledDataset, target: TrainingTarget, folder: Pa
         The files.
 
     Raises:
-        BundleError: the bundle's network is none of this package's, or is for other images than the dataset's.
+        BundleError: the bundle's network is none of this package's, or is for other inputs than the dataset's.
         RunError: a file cannot be written.
     """
     if target not in TRAINING_TARGETS:
@@ -138,13 +138,13 @@ def export_training(bundle: DistilledDataset, target: TrainingTarget, folder: Pa
     raw = bundle.fitted(raw)
     data, normalisation = bundle.data, bundle.normalisation
     arrays = {
-        "images": data.images,
+        "inputs": data.inputs,
         "labels": data.labels,
         "step_sizes": data.step_sizes,
         "schedule": data.schedule,
         "mean": normalisation.mean,
         "std": normalisation.std,
-        "test_images": raw.test_images,
+        "test_inputs": raw.test_inputs,
         "test_labels": raw.test_labels,
         "settings": np.array(json.dumps(_settings(bundle))),
         **{f"weights/{name}": array for name, array in bundle.initial_weights.items()},
@@ -170,7 +170,7 @@ def _settings(bundle: DistilledDataset) -> dict[str, Any]:
             f"The bundle's network is the architecture {type(bundle.architecture).__name__}; only those of this "
             "package can be exported."
         )
-    margins = [max(0, SIDE - side) for side in bundle.image_shape[:2]]
+    margins = [max(0, SIDE - side) for side in bundle.input_shape[:2]]
     (top, bottom), (left, right) = ((m // 2, m - m // 2) for m in margins)
     settings: dict[str, Any] = {
         "weight_names": list(named_weights(model)),

@@ -5,7 +5,7 @@ their derivatives by the circuit's angles on the backend (see `shifts`), and put
 the layer's place, where a0 are the angles at which they were measured. Its value and first derivatives are the
 measured ones, so that the gradient of the loss by every weight of the network follows by automatic differentiation: by
 the circuit's angles, by the observable's coefficients, and, through the angles of the state preparation, by everything
-below the layer. A network that calls several quantum layers, or one for many parts of an image, is measured call by
+below the layer. A network that calls several quantum layers, or one for many parts of an input, is measured call by
 call: what one call measures is part of what the next one prepares.
 
 What is measured is kept in a folder, one file a batch of circuits, and never measured twice.
@@ -130,13 +130,13 @@ class Execution(ExecutionPlan):
         state = initial_state(inner, weights)
         for step in range(self.n_steps):
             picked = np.asarray(data.schedule[step])
-            images, labels = data.images[picked], data.labels[picked]
+            inputs, labels = data.inputs[picked], data.labels[picked]
             results: tuple[Result, ...] = ()
             for place, call in enumerate(self.calls):
-                angles = np.asarray(angles_of(weights, static, self.calls[: place + 1], results, images), dtype=float)
+                angles = np.asarray(angles_of(weights, static, self.calls[: place + 1], results, inputs), dtype=float)
                 result = self._measure(evaluators[call.measured], folder, step, place, angles, observe)
                 results = (*results, result)
-            gradient = gradient_of(weights, static, self.calls, results, images, labels)
+            gradient = gradient_of(weights, static, self.calls, results, inputs, labels)
             weights, state = descend(inner, weights, state, gradient, data.step_sizes[step])
             if not all(np.isfinite(weight).all() for weight in jax.tree.leaves(weights)):
                 # Before anything more is paid for.
@@ -152,10 +152,10 @@ class Execution(ExecutionPlan):
         folder: Path,
         step: int,
         call: int,
-        angles: Float[np.ndarray, "images vectors angles"],
+        angles: Float[np.ndarray, "inputs vectors angles"],
         observe: Callable[[int], None],
     ) -> Result:
-        """The terms' values and their derivatives for each feature vector of each image in a step's call."""
+        """The terms' values and their derivatives for each feature vector of each input in a step's call."""
         measured = self.calls[call].measured
         rows = angles.reshape(-1, angles.shape[-1])
         shifts = self._shifts(measured, len(rows), np.random.default_rng([self.settings.seed, step, call]))

@@ -21,12 +21,12 @@ from qdistill.models import Model
 from qdistill.quantum import QuantumLayer, answered
 
 Result = tuple[Float[Array, "..."], Float[Array, "..."]]
-"""What a call measures: the terms' values, ([images,] vectors, terms), and their derivatives, (..., terms, angles)."""
+"""What a call measures: the terms' values, ([inputs,] vectors, terms), and their derivatives, (..., terms, angles)."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a quantum layer by the network, for one image.
+    """One call of a quantum layer by the network, for one input.
 
     Args:
         measured: what the backend runs and measures for a feature vector.
@@ -42,7 +42,7 @@ class Answers:
 
     Args:
         calls: the network's first ones.
-        results: for one image, what the first of them measured. The angles of the call after these are kept in
+        results: for one input, what the first of them measured. The angles of the call after these are kept in
             `angles`, and its values, like those of all later ones, are zero.
     """
 
@@ -67,24 +67,24 @@ class Answers:
         return jax.vmap(partial(measured.values, layer))(vectors, moved)
 
 
-def image_angles(
-    weights: PyTree, static: PyTree, calls: tuple[Call, ...], results: tuple[Result, ...], image: Array
+def input_angles(
+    weights: PyTree, static: PyTree, calls: tuple[Call, ...], results: tuple[Result, ...], x: Array
 ) -> Float[Array, "vectors angles"]:
-    """The parameters of the circuits of the last of the calls, for one image, given what those before it measured."""
+    """The parameters of the circuits of the last of the calls, for one input, given what those before it measured."""
     answers = Answers(calls, results)
     network: Model = answered(eqx.combine(weights, static), answers)
-    network(image)
+    network(x)
     assert answers.angles is not None
     return answers.angles
 
 
 @eqx.filter_jit
 def angles_of(
-    weights: PyTree, static: PyTree, calls: tuple[Call, ...], results: tuple[Result, ...], images: Array
-) -> Float[Array, "images vectors angles"]:
-    """The same for several images."""
-    one = partial(image_angles, weights, static, calls)
-    angles: Array = jax.vmap(one)(results, images)
+    weights: PyTree, static: PyTree, calls: tuple[Call, ...], results: tuple[Result, ...], inputs: Array
+) -> Float[Array, "inputs vectors angles"]:
+    """The same for several inputs."""
+    one = partial(input_angles, weights, static, calls)
+    angles: Array = jax.vmap(one)(results, inputs)
     return angles
 
 
@@ -94,16 +94,16 @@ def gradient_of(
     static: PyTree,
     calls: tuple[Call, ...],
     results: tuple[Result, ...],
-    images: Array,
+    inputs: Array,
     labels: Array,
 ) -> PyTree:
     """The gradient of the training loss by the network's weights, given what was measured."""
 
     def loss(weights: PyTree) -> Array:
-        def logits(results: tuple[Result, ...], image: Array) -> Array:
+        def logits(results: tuple[Result, ...], x: Array) -> Array:
             executed: Model = answered(eqx.combine(weights, static), Answers(calls, results))
-            return executed(image)
+            return executed(x)
 
-        return cross_entropy(jax.vmap(logits)(results, images), labels)
+        return cross_entropy(jax.vmap(logits)(results, inputs), labels)
 
     return jax.grad(loss)(weights)

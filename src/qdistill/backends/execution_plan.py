@@ -14,7 +14,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from qdistill.backends.execution_answers import Call, image_angles
+from qdistill.backends.execution_answers import Call, input_angles
 from qdistill.backends.measured import MeasuredCircuit, measured_circuit
 from qdistill.backends.shifts import n_evaluations
 from qdistill.distill.bundle import DistilledDataset
@@ -40,7 +40,7 @@ class ExecutionSettings:
         gradient: the rule for the derivatives by the circuit's angles.
         seed: decides SPSA's directions and, on simulators, the samples.
         perturbation: SPSA's c, in radians.
-        directions: that SPSA averages over for each image.
+        directions: that SPSA averages over for each input.
         batch: most evaluations of the circuit in one job, each in all measurement settings; fewer where they would be
             more than five million shots.
     """
@@ -133,7 +133,7 @@ class ExecutionPlan:
         model = self.bundle.initial_model()
         calls = tuple(
             Call(measured_circuit(call.layer, by_features=call.by_features), call.vectors)
-            for call in layer_calls(model, self.bundle.image_shape)
+            for call in layer_calls(model, self.bundle.input_shape)
         )
         if not calls:
             raise BundleError(
@@ -141,7 +141,7 @@ class ExecutionPlan:
             )
         weights, static = eqx.partition(model, eqx.is_inexact_array)
         # Whether the calls can be told apart shows before anything is paid for.
-        jax.eval_shape(partial(image_angles, weights, static, calls[:1], ()), self.bundle.data.images[0])
+        jax.eval_shape(partial(input_angles, weights, static, calls[:1], ()), self.bundle.data.inputs[0])
         return calls
 
     @property
@@ -195,7 +195,7 @@ def _fingerprint(bundle: DistilledDataset) -> str:
     digest.update(json.dumps(fields, sort_keys=True).encode())
     data = bundle.data
     arrays = {f"weights/{name}": weight for name, weight in bundle.initial_weights.items()}
-    arrays |= {"images": data.images, "labels": data.labels, "step_sizes": data.step_sizes}
+    arrays |= {"inputs": data.inputs, "labels": data.labels, "step_sizes": data.step_sizes}
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.shape}".encode() + np.asarray(array, "<f4").tobytes())
     digest.update(np.asarray(data.schedule, "<i4").tobytes())

@@ -26,7 +26,7 @@ if __name__ == "__main__":
 _PENNYLANE = '''"""A quantum layer, in PennyLane: one expectation value for each observable.
 
 Needs pennylane, numpy and the file {name}.npz beside this one: the weights ("angles"{coefficients_too}), what
-the network gives the layer for the distilled images ("features") and the values that qdistill gives for it.
+the network gives the layer for the distilled examples ("features") and the values that qdistill gives for it.
 """
 
 from pathlib import Path
@@ -57,7 +57,7 @@ _PENNYLANE_HELPER = """def paulis(string, wires):
 _QISKIT = '''"""A quantum layer, in Qiskit: one expectation value for each observable.
 
 Needs qiskit, numpy and the file {name}.npz beside this one: the weights ("angles"{coefficients_too}), what
-the network gives the layer for the distilled images ("features") and the values that qdistill gives for it.
+the network gives the layer for the distilled examples ("features") and the values that qdistill gives for it.
 Qubit {last} is the first wire.
 """
 

@@ -1,6 +1,6 @@
 """Derivatives from evaluations at shifted angles: the parameter-shift rule, and SPSA.
 
-Both are linear in what is measured. Around the angles a of one image, a rule asks for evaluations at a + offsets[e],
+Both are linear in what is measured. Around the angles a of one input, a rule asks for evaluations at a + offsets[e],
 the first of them with no offset, and estimates the derivatives as ``sum_e slopes[e] <P>(a + offsets[e])``.
 
 Parameter shift is exact; `quantum.gates.shift_rule` says what it is for each gate.
@@ -52,7 +52,7 @@ def parameter_shift(measured: MeasuredCircuit) -> Shifts:
 
 
 def spsa(measured: MeasuredCircuit, perturbation: float, directions: int, rng: np.random.Generator) -> Shifts:
-    """SPSA averaged over random directions, for one image.
+    """SPSA averaged over random directions, for one input.
 
     Args:
         measured: its `shifted` angles are moved together.
@@ -68,5 +68,5 @@ def spsa(measured: MeasuredCircuit, perturbation: float, directions: int, rng: n
 
 
 def n_evaluations(measured: MeasuredCircuit, gradient: Gradient, directions: int) -> int:
-    """Evaluations of the circuit for the values and derivatives of one image; `directions` are SPSA's."""
+    """Evaluations of the circuit for the values and derivatives of one input; `directions` are SPSA's."""
     return 1 + 2 * directions if gradient == "spsa" else len(parameter_shift(measured).offsets)

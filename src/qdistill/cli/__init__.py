@@ -40,12 +40,12 @@ _HELP = """\
 usage: qdistill COMMAND ...
 
 Dataset distillation for quantum neural networks: a training set becomes a few
-synthetic images on which a network learns in a few steps.
+synthetic examples on which a network learns in a few steps.
 
 commands:
   distill DATASET     distill a dataset into a run folder, or go on with a run
   evaluate BUNDLE     replay a bundle and measure it on the test set
-  show BUNDLE         say what is in a bundle, and draw its images
+  show BUNDLE         say what is in a bundle, and draw its examples
   report RUN          write one HTML page on a run, on seeds, or on a table
   export BUNDLE       write a bundle for PennyLane, Qiskit, NumPy or PyTorch
   compress BUNDLE     write a bundle with a byte a number, and measure it
@@ -124,7 +124,7 @@ def _in_words(error: Exception, debug: bool) -> str:
         return str(error)
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return (
-            "The memory ran out. A layer on n qubits takes 2^n numbers for every image and step: take fewer qubits, or "
+            "The memory ran out. A layer on n qubits takes 2^n numbers for every input and step: take fewer qubits, or "
             "a smaller outer.batch (run the same with --debug to see where)."
         )
     if isinstance(error, OSError) and error.strerror:

@@ -32,7 +32,7 @@ def compress(
     data_dir: DataDir = None,
     compilation_cache: Cache = True,
 ) -> int:
-    """Write a bundle with a byte for each number of its images and initial weights, a third of the size or less.
+    """Write a bundle with a byte for each number of its inputs and initial weights, a third of the size or less.
 
     Rounding makes it another training, so it is replayed and measured as a run is: the file's record is its own. Of 16
     roundings, all to the nearest of 256 levels that begin elsewhere, it takes the best by validation accuracy.
@@ -68,7 +68,7 @@ def _compress(path: Path, file: Path, data_dir: Path | None) -> None:
     loaded = DistilledDataset.load(path)
     n_validation = loaded.record.n_validation
     if n_validation is None:
-        raise BundleError("The bundle does not say how many images its validation part has, by which to choose.")
+        raise BundleError("The bundle does not say how many inputs its validation part has, by which to choose.")
     raw = source(loaded.dataset).load(data_dir)
     if loaded.made_from(raw) is False:
         raise BundleError(
@@ -81,13 +81,13 @@ def _compress(path: Path, file: Path, data_dir: Path | None) -> None:
         # Another training may leave what is finite though the bundle's own does not.
         with contextlib.suppress(DivergenceError):
             model = rounded.train()
-            accuracy = measure(model, rounded, splits.validation.images, splits.validation.labels)
+            accuracy = measure(model, rounded, splits.validation.inputs, splits.validation.labels)
             trained.append((accuracy, rounded, model))
     if not trained:
         raise DivergenceError(f"The training on none of {ROUNDINGS} roundings stays finite.")
     best, small, model = max(trained, key=itemgetter(0))
     record = Record(
-        test_accuracy=measure(model, small, splits.test.images, splits.test.labels),
+        test_accuracy=measure(model, small, splits.test.inputs, splits.test.labels),
         n_test=len(splits.test),
         validation_accuracy=best,
         n_validation=len(splits.validation),

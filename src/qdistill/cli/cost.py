@@ -48,18 +48,18 @@ def cost(
     data_dir: DataDir = None,
     compilation_cache: Cache = True,
 ) -> int:
-    """Count the circuits and shots of a training on a bundle and on real images, and what they cost.
+    """Count the circuits and shots of a training on a bundle and on real inputs, and what they cost.
 
     Args:
         bundle: a bundle file, the folder of a run, or a name of the zoo's.
         shots: of each circuit.
         steps: how many of the bundle's training, from the first, as execute takes them; without trainings on real
-            images. All by default.
+            inputs. All by default.
         gradient: how gradients are taken.
-        directions: that spsa averages over, each two evaluations an image.
+        directions: that spsa averages over, each two evaluations an input.
         rates: rate cards of your own, in the form of the package's rates.toml, whose path is printed.
-        measure: first train the network on real images until it reaches the bundle's validation accuracy, with batch,
-            step size, warm-up and decay searched for every number of images (three seeds; ten minutes and more), and
+        measure: first train the network on real inputs until it reaches the bundle's validation accuracy, with batch,
+            step size, warm-up and decay searched for every number of inputs (three seeds; ten minutes and more), and
             write the record beside the bundle.
         record: a record that --measure wrote for the bundle's dataset and network.
         as_json: print one JSON object and nothing else.
@@ -70,7 +70,7 @@ def cost(
     if steps is not None and (measure or record is not None):
         option = "measure" if measure else "record"
         raise ArgumentError(
-            f"Argument `{option}` must be left out with `steps`: trainings on real images are compared with the whole "
+            f"Argument `{option}` must be left out with `steps`: trainings on real inputs are compared with the whole "
             "training on the bundle."
         )
     averaged = spsa_directions(directions, gradient)
@@ -122,7 +122,7 @@ def cost(
         seeds = f", mean of {training.n_seeds} seeds" if training.n_seeds > 1 else ""
         tell("", f"{training.name}: test accuracy {accuracy}{seeds}")
         circuits = f"{training.work.circuits:,} circuits{_times(training, trainings[0])}"
-        tell(f"  {training.seen:,} image gradients, {circuits}")
+        tell(f"  {training.seen:,} example gradients, {circuits}")
         for card in cards:
             seconds = card.seconds(training.work)
             busy = "" if seconds is None else f", {seconds / 3600:,.2f} hours of the device"
@@ -137,7 +137,7 @@ def cost(
         "`qdistill evaluate --shots` and `qdistill execute` measure that."
     )
     if known is None and steps is None:
-        tell("No training on real images was measured for this network; --measure does.")
+        tell("No training on real inputs was measured for this network; --measure does.")
     tell(note)
     return 0
 
@@ -147,7 +147,7 @@ def _measure(bundle: Any, data_dir: Path | None) -> dict[str, Any]:
     from qdistill.experiments.recipe import Recipe
 
     if not bundle.recipe:
-        raise BundleError("The bundle holds no recipe, so there is no network to train on real images.")
+        raise BundleError("The bundle holds no recipe, so there is no network to train on real inputs.")
     until = 1.0 if bundle.record.validation_accuracy is None else bundle.record.validation_accuracy
     recipe = Recipe.from_json(bundle.recipe)
     return measure_full_training(recipe, (0, 1, 2), data_dir=data_dir, goals=(until,), told=say)

@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 
 from qdistill.cli.output import tell
 from qdistill.cli.shared import DataDir, call
+from qdistill.data import RawDataset
 
 
 def run(arguments: list[str]) -> int:
@@ -29,9 +30,7 @@ def data(dataset: Annotated[str, Positional, arg(metavar="DATASET")], *, data_di
     from qdistill.data import DATASETS, source
 
     raw = source(dataset).load(data_dir)
-    height, width, channels = raw.train_images.shape[1:]
-    colours = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
-    rows = [("images", f"{height} x {width}, {colours}, {raw.train_images.dtype}")]
+    rows = [_inputs(raw)]
     for part, labels in (("training", raw.train_labels), ("test", raw.test_labels)):
         counts = np.bincount(labels, minlength=len(raw.class_names))
         share = f"{counts.min():,} to {counts.max():,}" if counts.min() < counts.max() else f"{counts[0]:,}"
@@ -43,6 +42,18 @@ def data(dataset: Annotated[str, Positional, arg(metavar="DATASET")], *, data_di
     for name, value in rows:
         tell(f"  {name:<10} {value}")
     return 0
+
+
+def _inputs(raw: RawDataset) -> tuple[str, str]:
+    """What the inputs are called, and of which size and type they are."""
+    shape, dtype = raw.train_inputs.shape[1:], raw.train_inputs.dtype
+    if len(shape) == 1:
+        return "vectors", f"{shape[0]} feature{'s' * (shape[0] != 1)}, {dtype}"
+    if len(shape) != 3:
+        return "inputs", f"{' x '.join(map(str, shape))}, {dtype}"
+    height, width, channels = shape
+    colours = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
+    return "images", f"{height} x {width}, {colours}, {dtype}"
 
 
 def _origin(dataset: str, data_dir: Path | None) -> str:

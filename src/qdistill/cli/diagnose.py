@@ -38,7 +38,7 @@ def diagnose(
     *,
     dataset: str = "digits",
     draws: int = 48,
-    images: int = 8,
+    inputs: int = 8,
     qubits: tuple[int, ...] = (4, 6, 8, 10),
     layers: tuple[int, ...] = (1, 2, 4, 8, 16),
     angle_range: float = 2 * math.pi,
@@ -53,14 +53,14 @@ def diagnose(
     that enter it, with and without the residual connection: the barren-plateau diagnostic.
 
     Args:
-        dataset: where the batch of real images comes from; whitened where its default recipe does so.
+        dataset: where the batch of real inputs comes from; whitened where its default recipe does so.
         draws: random initial weights for each size.
-        images: size of the batch.
+        inputs: size of the batch.
         qubits: numbers of qubits.
         layers: numbers of ansatz layers.
         angle_range: the circuit's angles are drawn from [0, angle_range) radians.
         coefficient_scale: standard deviation of the Hermitian's coefficients.
-        seed: decides the draws, and which images are in the batch.
+        seed: decides the draws, and which inputs are in the batch.
         out: folder for diagnosis.json and diagnosis.png.
         data_dir: where the dataset's files lie.
     """
@@ -78,11 +78,11 @@ def diagnose(
         _check_free(out)
     check_seed(seed)
     raw = source(dataset).load(data_dir)
-    if not 1 <= images <= len(raw.train_images):
-        raise ArgumentError(f"Argument `images` must be from 1 to {len(raw.train_images):,}, but was {images}.")
-    picked = np.random.default_rng(seed).choice(len(raw.train_images), images, replace=False)
+    if not 1 <= inputs <= len(raw.train_inputs):
+        raise ArgumentError(f"Argument `inputs` must be from 1 to {len(raw.train_inputs):,}, but was {inputs}.")
+    picked = np.random.default_rng(seed).choice(len(raw.train_inputs), inputs, replace=False)
     whiten = default_recipe(dataset).whiten
-    batch = Normalisation.fit(raw.train_images, raw.scale, whiten=whiten)(raw.train_images[picked])
+    batch = Normalisation.fit(raw.train_inputs, raw.scale, whiten=whiten)(raw.train_inputs[picked])
     measuring = gradients.diagnose(
         batch,
         jnp.asarray(raw.train_labels[picked]),
@@ -97,14 +97,14 @@ def diagnose(
         "dataset": dataset,
         "whiten": whiten,
         "draws": draws,
-        "images": images,
+        "inputs": inputs,
         "qubits": qubits,
         "layers": layers,
         "angle_range": angle_range,
         "coefficient_scale": coefficient_scale,
         "seed": seed,
     }
-    title = f"Gradients at the start of training: {dataset}, {images} images, {draws} draws"
+    title = f"Gradients at the start of training: {dataset}, {inputs} inputs, {draws} draws"
     with new_folder("diagnosis") if out is None else contextlib.nullcontext(out) as folder, holding(folder):
         _check_free(folder)
         started = time.monotonic()

@@ -60,7 +60,7 @@ _Iterations = Annotated[
     ),
 ]
 _MOST_AT_ONCE = 1000
-"""Seeds in one program; each is a network, its images and a run folder."""
+"""Seeds in one program; each is a network, its examples and a run folder."""
 _PROFILE_HELP = "first trace some iterations: a file that opens in Perfetto, and a summary of where the time goes."
 
 
@@ -123,7 +123,7 @@ def _distill(asked: _Run, folder: Path) -> int:
             return INTERRUPTED
         pictures = _draw(folder)
         if pictures:
-            say(f"The best images so far are in {folder}, drawn in {_listed(pictures)}.")
+            say(f"The best examples so far are in {folder}, drawn in {_listed(pictures)}.")
         say(f"To go on: {again('distill', '--resume', folder)}")
         return INTERRUPTED
     _print_result(asked, folder, bundles)
@@ -135,7 +135,7 @@ def _print_result(asked: _Run, folder: Path, bundles: Sequence[DistilledDataset]
     if asked.profile:
         _print_profile(folder)
     bundle = bundles[0]
-    tell(f"Distilled {bundle.dataset} into {len(bundle.data.images)} images.")
+    tell(f"Distilled {bundle.dataset} into {len(bundle.data.inputs)} examples.")
     if asked.seeds is None:
         rows = [*accuracies(bundle.record), ("bundle", str(folder / BUNDLE))]
     else:

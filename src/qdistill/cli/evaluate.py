@@ -77,7 +77,7 @@ def evaluate(
         preparation: noise of the state preparation on the device; exact by default, approximate is faster.
         draws: independent replays, each with shots of its own.
         seed: decides the shots, or the initial networks.
-        float64: replay in double precision too, and say how many test images get another class there.
+        float64: replay in double precision too, and say how many test inputs get another class there.
         curve: draw the accuracy against the shots and, with a device, against a factor on its error rates.
         out: where to draw the curve.
         data_dir: where the dataset's files lie.
@@ -162,7 +162,7 @@ def _compared(result: Evaluation) -> int:
     """Say, beside the result, whether the record was met; the exit code."""
     if result.same_data is False:
         say(
-            "This is not the data that the bundle was made from: images, labels, classes or their number differ. The "
+            "This is not the data that the bundle was made from: inputs, labels, classes or their number differ. The "
             "recorded accuracy is of the other data and not compared."
         )
     if result.reproduced is not False:
@@ -180,7 +180,7 @@ def _in_float64(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_
     from qdistill.evaluate.rounding import rounding
 
     raw = source(loaded.dataset).load(data_dir)
-    test = Labelled(loaded.fitted(raw).test_images, raw.test_labels)
+    test = Labelled(loaded.fitted(raw).test_inputs, raw.test_labels)
     (found,) = rounding(loaded, test, draws=0)
     recorded, checked = loaded.record, None if loaded.rounding is None else loaded.rounding.test
     same = loaded.made_from(raw)

@@ -76,7 +76,7 @@ def execute(
         shots: of each circuit; without it exact values, where the backend has them.
         steps: how many of the training's steps, from the first; all by default.
         gradient: parameter_shift is exact but for the shots; spsa takes fewer circuits, and is noisy.
-        directions: that spsa averages over, each two evaluations an image.
+        directions: that spsa averages over, each two evaluations an input.
         seed: decides the samples on simulators, and the directions of spsa.
         price: of one circuit with its shots, in any currency, to show what the whole costs; on ibm:NAME it is shown
             without this by the card of IBM's.
@@ -133,9 +133,9 @@ def execute(
     except KeyboardInterrupt:
         return INTERRUPTED
     lasted = time.monotonic() - started
-    # The share of test images is that of the package's own simulator, for both networks.
-    reached = measure(model, loaded, raw.test_images, raw.test_labels)
-    exact = measure(_exact(loaded, execution.n_steps).train(), loaded, raw.test_images, raw.test_labels)
+    # The share of test inputs is that of the package's own simulator, for both networks.
+    reached = measure(model, loaded, raw.test_inputs, raw.test_labels)
+    exact = measure(_exact(loaded, execution.n_steps).train(), loaded, raw.test_inputs, raw.test_labels)
     n = len(raw.test_labels)
     weights = save({key: np.asarray(array) for key, array in named_weights(model).items()})
     scores: dict[str, Any] = {

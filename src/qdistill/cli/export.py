@@ -32,9 +32,9 @@ def export(
     Args:
         bundle: a bundle file, the folder of a run, or a name of the zoo.
         to: pennylane, qiskit and qasm take the trained quantum layers; numpy and torch train on the bundle and measure
-            the network on the test images.
+            the network on the test inputs.
         out: where to write; by default beside the bundle, and in the folder exports for a NAME of the zoo.
-        data_dir: where the dataset's files lie; numpy and torch take the test images from there.
+        data_dir: where the dataset's files lie; numpy and torch take the test inputs from there.
         compilation_cache: keep compiled programs in the user's cache folder.
     """
     path = bundle_file(bundle)

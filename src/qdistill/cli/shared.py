@@ -151,7 +151,7 @@ def accuracies(record: Record) -> list[tuple[str, str]]:
 
 def rerun(found: Rerun, n: int) -> str:
     """What a replay in another precision, or from slightly other numbers, gave."""
-    changed = "1 image gets" if found.changed == 1 else f"{found.changed:,} images get"
+    changed = "1 input gets" if found.changed == 1 else f"{found.changed:,} inputs get"
     return f"{accuracy(found.accuracy, n)}, {changed} another class"
 
 
@@ -161,4 +161,4 @@ def with_noise(found: Rounding) -> str:
         return "not measured"
     accuracies, most = [one.accuracy for one in found.perturbed], max(one.changed for one in found.perturbed)
     span = f"{min(accuracies):.2%} to {max(accuracies):.2%}"
-    return f"{span} in {len(accuracies)} draws, up to {most:,} images get another class"
+    return f"{span} in {len(accuracies)} draws, up to {most:,} inputs get another class"

@@ -30,11 +30,11 @@ def run(arguments: list[str]) -> int:
 
 
 def show(bundle: BundlePath, *, out: Annotated[Path | None, arg(metavar="FILE.png")] = None) -> int:
-    """Say what is in a bundle, and draw its images.
+    """Say what is in a bundle, and draw its examples.
 
     Args:
         bundle: a bundle file, the folder of a run, or a name of the zoo.
-        out: where to draw the images; by default images.png in the folder of a run, and NAME.png for a file
+        out: where to draw the examples; by default images.png in the folder of a run, and NAME.png for a file
             NAME.safetensors, beside it, or for a NAME of the zoo, here.
     """
     path = bundle_file(bundle)
@@ -48,12 +48,12 @@ def show(bundle: BundlePath, *, out: Annotated[Path | None, arg(metavar="FILE.pn
     tell_rows(_describe(loaded, path))
     default = home_of(bundle) / (IMAGES if path.name == BUNDLE else f"{path.stem}.png")
     try:
-        tell(f"Images drawn in {draw_images(loaded, default if out is None else out)}")
+        tell(f"Examples drawn in {draw_images(loaded, default if out is None else out)}")
     except RunError as error:
         if out is not None:
             raise
         # The place was none of the user's choice.
-        say(f"The images were not drawn: {error} Name another place with --out.")
+        say(f"The examples were not drawn: {error} Name another place with --out.")
     return 0
 
 
@@ -70,14 +70,14 @@ def _describe(bundle: DistilledDataset, path: Path) -> list[tuple[str, str]]:
     """What a person wants to know of a bundle, in rows."""
     import numpy as np
 
-    images, labels, sizes = (
-        np.asarray(array) for array in (bundle.data.images, bundle.data.labels, bundle.data.step_sizes)
+    inputs, labels, sizes = (
+        np.asarray(array) for array in (bundle.data.inputs, bundle.data.labels, bundle.data.step_sizes)
     )
     n, n_classes = labels.shape
     hard = np.array_equal(labels, np.eye(n_classes, dtype=labels.dtype)[labels.argmax(axis=1)])
     inner, weights = bundle.inner, bundle.initial_weights
     epochs = f" ({inner.epochs} epochs of {inner.steps})" if inner.epochs > 1 else ""
-    seen = f"{bundle.data.schedule.shape[1]} images of its own" if inner.own_images else "all images"
+    seen = f"{bundle.data.schedule.shape[1]} examples of its own" if inner.own_examples else "all examples"
     if bundle.architecture is None:
         network = "one that the file does not describe"
     else:
@@ -89,7 +89,7 @@ def _describe(bundle: DistilledDataset, path: Path) -> list[tuple[str, str]]:
         ("data digest", bundle.data_digest or "not known"),
         ("network", network),
         ("initial weights", f"{sum(array.size for array in weights.values()):,} in {len(weights)} arrays"),
-        ("images", f"{n}, {' x '.join(str(size) for size in images.shape[1:])}"),
+        ("examples", f"{n}, {' x '.join(str(size) for size in inputs.shape[1:])}"),
         ("labels", "one-hot" if hard else f"learned, {labels.min():.2f} to {labels.max():.2f}"),
         ("training", f"{inner.total_steps} steps{epochs} of {inner.optimiser}, each on {seen}"),
         ("step sizes", f"{sizes.min():.3g} to {sizes.max():.3g}, mean {sizes.mean():.3g} ({inner.step_sizes})"),

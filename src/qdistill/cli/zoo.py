@@ -58,12 +58,12 @@ def _list() -> None:
     from qdistill.distill.in_words import network_of
     from qdistill.distill.zoo import zoo_names, zoo_path
 
-    rows, networks = [("name", "dataset", "images", "steps", "test accuracy")], [""]
+    rows, networks = [("name", "dataset", "examples", "steps", "test accuracy")], [""]
     for name in zoo_names():
         bundle = DistilledDataset.load(zoo_path(name))
         record, data = bundle.record, bundle.data
         accuracy = "not measured" if record.test_accuracy is None else f"{record.test_accuracy:.2%}"
-        rows.append((name, bundle.dataset, f"{len(data.images)}", f"{len(data.schedule)}", accuracy))
+        rows.append((name, bundle.dataset, f"{len(data.inputs)}", f"{len(data.schedule)}", accuracy))
         networks.append(network_of(bundle) + ("" if record.n_test is None else f"; n = {record.n_test:,}"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     width = shutil.get_terminal_size().columns

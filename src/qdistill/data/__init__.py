@@ -1,4 +1,4 @@
-"""Where real images come from, and what is done to them before training."""
+"""Where real inputs come from, and what is done to them before training."""
 
 from qdistill.data.arrays import Arrays
 from qdistill.data.digits import Digits

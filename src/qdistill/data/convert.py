@@ -1,4 +1,4 @@
-"""Arrays of any library and type as the images and labels of a dataset, where there is one way to read them."""
+"""Arrays of any library and type as the inputs and labels of a dataset, where there is one way to read them."""
 
 from __future__ import annotations
 
@@ -10,40 +10,42 @@ import numpy as np
 from jaxtyping import Bool, Int32, Integer, Shaped
 
 from qdistill.data.names import as_class_names
-from qdistill.data.raw import Images, Labels, as_scale, check_images, check_units
+from qdistill.data.raw import Inputs, Labels, as_scale, check_inputs, check_units
 from qdistill.errors import ArgumentError
 
 _EXACT = 2**24  # float32 holds every integer up to here
 Several = Shaped[np.ndarray, "..."]
 
 
-def as_images(train: Any, test: Any, scale: Any = None) -> tuple[Images, Images, float]:
-    """Bring the images of both parts to one type, four axes and a scale of their own.
+def as_inputs(train: Any, test: Any, scale: Any = None) -> tuple[Inputs, Inputs, float]:
+    """Bring the inputs of both parts to one type, the axes of vectors or images, and a scale of their own.
 
     Args:
-        train: booleans, integers or floating-point numbers of shape (n, height, width, channels), or
+        train: booleans, integers or floating-point numbers of shape (n, features), (n, height, width, channels), or
             (n, height, width) for one channel, in anything that NumPy makes an array of.
         test: like `train`.
-        scale: the pixel value that stands for 1.0; if left out, 255 for bytes, 1 for booleans, and 1 for
-            floating-point numbers if both parts lie within [0, 1].
+        scale: the value that stands for 1.0. If left out, it is 1 for vectors; for images it is 255 for bytes, 1 for
+            booleans, and 1 for floating-point numbers if both parts lie within [0, 1].
 
     Returns:
-        Copies of training and test images, uint8 or float32, and the scale.
+        Copies of training and test inputs, uint8 or float32, and the scale.
 
     Raises:
-        ArgumentError: an argument is no batch of images, the parts are of different kinds or in different units, or
+        ArgumentError: an argument is no batch of inputs, the parts are of different kinds or in different units, or
             the scale has to be given.
     """
-    named = {"train_images": train, "test_images": test}
-    arrays = {name: _four_axes(name, as_array(name, value)) for name, value in named.items()}
+    named = {"train_inputs": train, "test_inputs": test}
+    arrays = {name: _vectors_or_images(name, as_array(name, value)) for name, value in named.items()}
     kinds = {name: _kind(name, array) for name, array in arrays.items()}
-    if kinds["test_images"] != kinds["train_images"]:
+    if kinds["test_inputs"] != kinds["train_inputs"]:
         raise ArgumentError(
-            f"Argument `test_images` must hold {kinds['train_images']} as `train_images` does, but holds "
-            f"{kinds['test_images']}."
+            f"Argument `test_inputs` must hold {kinds['train_inputs']} as `train_inputs` does, but holds "
+            f"{kinds['test_inputs']}."
         )
+    if scale is None and arrays["train_inputs"].ndim == 2:
+        scale = 1.0  # the features of a vector have units of their own, of which none is white
     given = None if scale is None else as_scale(scale)
-    return _READ[kinds["train_images"]](arrays, given)
+    return _READ[kinds["train_inputs"]](arrays, given)
 
 
 def as_labels(train: Any, test: Any, class_names: Any = ()) -> tuple[Labels, Labels, tuple[str, ...]]:
@@ -110,11 +112,11 @@ def as_array(name: str, value: Any) -> Several:
     return array
 
 
-def _four_axes(name: str, array: Several) -> Several:
-    if array.ndim not in (3, 4):
+def _vectors_or_images(name: str, array: Several) -> Several:
+    if array.ndim not in (2, 3, 4):
         raise ArgumentError(
-            f"Argument `{name}` must have the shape (n, height, width, channels) or (n, height, width), but "
-            f"has {array.shape}."
+            f"Argument `{name}` must have the shape (n, features), (n, height, width, channels) or (n, height, width), "
+            f"but has {array.shape}."
         )
     if array.size == 0:
         raise ArgumentError(f"Argument `{name}` must not be empty, but has the shape {array.shape}.")
@@ -128,13 +130,13 @@ def _kind(name: str, array: Several) -> str:
     return kinds.get(array.dtype.kind, "floating-point numbers")
 
 
-def _read_booleans(arrays: dict[str, Several], scale: float | None) -> tuple[Images, Images, float]:
+def _read_booleans(arrays: dict[str, Several], scale: float | None) -> tuple[Inputs, Inputs, float]:
     if scale not in (None, 1.0):
-        raise ArgumentError(f"Argument `scale` must be 1 or left out for images of booleans, but was {scale:g}.")
+        raise ArgumentError(f"Argument `scale` must be 1 or left out for booleans, but was {scale:g}.")
     return *_typed(arrays, np.uint8), 1.0
 
 
-def _read_integers(arrays: dict[str, Several], scale: float | None) -> tuple[Images, Images, float]:
+def _read_integers(arrays: dict[str, Several], scale: float | None) -> tuple[Inputs, Inputs, float]:
     if scale is None:
         other = next((f"`{name}` is {array.dtype}" for name, array in arrays.items() if array.dtype != np.uint8), None)
         if other is not None:
@@ -155,35 +157,36 @@ def _read_integers(arrays: dict[str, Several], scale: float | None) -> tuple[Ima
     return *_typed(arrays, np.float32), scale
 
 
-def _read_floats(arrays: dict[str, Several], scale: float | None) -> tuple[Images, Images, float]:
+def _read_floats(arrays: dict[str, Several], scale: float | None) -> tuple[Inputs, Inputs, float]:
     with np.errstate(over="ignore"):
         train, test = _typed(arrays, np.float32)
     for (name, given), converted in zip(arrays.items(), (train, test), strict=True):
         if given.dtype.itemsize > converted.dtype.itemsize:
             _check_range(name, given)
-        check_images(name, converted)
-    check_units(train, test)
+        check_inputs(name, converted)
+    if train.ndim == 4:
+        check_units(train, test)
     if scale is not None:
         return train, test, scale
-    for part, images in (("training", train), ("test", test)):
-        if images.min() < 0 or images.max() > 1:
+    for part, inputs in (("training", train), ("test", test)):
+        if inputs.min() < 0 or inputs.max() > 1:
             raise ArgumentError(
                 f"Argument `scale` must be given for floating-point images outside [0, 1], but was left out, and "
-                f"the {part} images reach from {images.min():.4g} to {images.max():.4g}. It is the pixel value "
+                f"the {part} inputs reach from {inputs.min():.4g} to {inputs.max():.4g}. It is the pixel value "
                 f"that stands for 1.0, such as 255."
             )
     return train, test, 1.0
 
 
-_READ: dict[str, Callable[[dict[str, Several], float | None], tuple[Images, Images, float]]] = {
+_READ: dict[str, Callable[[dict[str, Several], float | None], tuple[Inputs, Inputs, float]]] = {
     "booleans": _read_booleans,
     "integers": _read_integers,
     "floating-point numbers": _read_floats,
 }
 
 
-def _check_range(name: str, images: Several) -> None:
-    beyond = images[np.isfinite(images) & (np.abs(images) > np.finfo(np.float32).max)]
+def _check_range(name: str, inputs: Several) -> None:
+    beyond = inputs[np.isfinite(inputs) & (np.abs(inputs) > np.finfo(np.float32).max)]
     if beyond.size:
         raise ArgumentError(
             f"Argument `{name}` must fit into 32-bit floating-point numbers, but holds {beyond[0]:.4g}."
@@ -226,13 +229,13 @@ def _whole(argument: str, labels: Several) -> Integer[np.ndarray, "..."]:
 
 
 def _from_one_hot(argument: str, labels: Integer[np.ndarray, "n classes"]) -> Integer[np.ndarray, "n"]:
-    """Class numbers from one column of them, or from one vector an image that is 1 at its class and 0 elsewhere."""
+    """Class numbers from one column of them, or from one vector an input that is 1 at its class and 0 elsewhere."""
     if labels.shape[1] == 1:
         return labels[:, 0]
     one_hot: Bool[np.ndarray, "n"] = (labels != 0).sum(axis=1) == 1
     if not (labels.shape[1] and one_hot.all() and (labels.max(axis=1) == 1).all()):
         raise ArgumentError(
-            f"Argument `{argument}` must hold one label for each image, in the shape (n,), or one-hot vectors of one 1 "
+            f"Argument `{argument}` must hold one label for each input, in the shape (n,), or one-hot vectors of one 1 "
             f"and else 0, but has the shape {labels.shape} and holds others."
         )
     numbers: Integer[np.ndarray, "n"] = labels.argmax(axis=1)

@@ -38,7 +38,7 @@ class Digits:
 
     name: ClassVar[str] = "digits"
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
-    image_shape: ClassVar[Shape] = (28, 28, 1)
+    input_shape: ClassVar[Shape] = (28, 28, 1)
     n_test: ClassVar[int] = 500
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
@@ -49,7 +49,7 @@ class Digits:
             DataError: scikit-learn's file is not there or not as it should be.
         """
         grey_levels, labels = _read_digits()
-        images = _enlarge(grey_levels, self.image_shape[0])[..., None]
+        images = _enlarge(grey_levels, self.input_shape[0])[..., None]
         test = np.zeros(len(labels), dtype=bool)
         counts = np.bincount(labels, minlength=len(self.class_names))
         for label, quota in enumerate(quotas(counts, self.n_test)):
@@ -58,9 +58,9 @@ class Digits:
         return RawDataset(
             name=self.name,
             class_names=self.class_names,
-            train_images=images[~test],
+            train_inputs=images[~test],
             train_labels=labels[~test],
-            test_images=images[test],
+            test_inputs=images[test],
             test_labels=labels[test],
             scale=255.0,
         )

@@ -1,4 +1,4 @@
-"""What is done to images before training: the split, and the normalisation fitted on its training part."""
+"""What is done to inputs before training: the split, and the normalisation fitted on its training part."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qdistill.data.raw import Images, Labels, RawDataset, Shape, check_layout
+from qdistill.data.raw import Inputs, Labels, RawDataset, Shape, check_layout
 from qdistill.data.stratify import quotas
 from qdistill.data.whitening import apply_filter, fit_filter, undo_filter
 from qdistill.errors import ArgumentError
@@ -18,13 +18,13 @@ from qdistill.numbers import Numbers, real, real_as_given
 # A channel whose standard deviation is below this, in units where white is 1, counts as constant: it is a
 # fiftieth of one grey level of 255.
 CONSTANT_BELOW = 1e-4
-_BLOCK = 256  # images at a time in float64: 2 MB for 28x28x1, 6 MB for 32x32x3
+_BLOCK = 256  # inputs at a time in float64: 2 MB for 28x28x1, 6 MB for 32x32x3
 
 
 class Normalisation(eqx.Module):
     """Shift and stretch of each channel to mean 0 and standard deviation 1; where there is a filter, that too.
 
-    A raw pixel p of channel c becomes (p / scale - mean[c]) / std[c], and images of these go through the filter.
+    A raw pixel p of channel c becomes (p / scale - mean[c]) / std[c], and inputs of these go through the filter.
 
     Args:
         scale: the raw pixel value that stands for 1.0.
@@ -39,29 +39,29 @@ class Normalisation(eqx.Module):
     kernel: Float[Array, "side side channels channels"] | None = None
 
     @classmethod
-    def fit(cls, images: Numbers, scale: float, *, whiten: bool = False) -> Normalisation:
-        """Measure mean and standard deviation of each channel over all pixels of all images.
+    def fit(cls, inputs: Numbers, scale: float, *, whiten: bool = False) -> Normalisation:
+        """Measure mean and standard deviation of each channel over all pixels of all inputs.
 
-        The sums are taken in float64, a block of images at a time. A constant channel has no standard
+        The sums are taken in float64, a block of inputs at a time. A constant channel has no standard
         deviation to divide by: below `CONSTANT_BELOW` it is taken as 1, which only shifts that channel.
 
         Args:
-            images: raw pixels, real numbers of shape (n, height, width, channels).
+            inputs: raw pixels, real numbers of shape (n, *shape).
             scale: the raw pixel value that stands for 1.0.
             whiten: measure the filter too after which neighbouring pixels and channels are hardly correlated.
 
         Raises:
-            ArgumentError: the images are no real numbers, are empty, have another number of axes or their channels
+            ArgumentError: the inputs are no real numbers, are empty, have another number of axes or their channels
                 first, or are too small or too plain to be whitened; or the scale is not finite and above 0.
         """
-        images = np.asarray(real_as_given("images", images))
-        check_layout("images", images)
+        inputs = np.asarray(real_as_given("inputs", inputs))
+        check_layout("inputs", inputs)
         if not (np.isfinite(scale) and scale > 0):
             raise ArgumentError(f"Argument `scale` must be finite and above 0, but is {scale}.")
-        n, channels = len(images), images.shape[-1]
-        rows = images.reshape(n, -1)
+        n, channels = len(inputs), inputs.shape[-1]
+        rows = inputs.reshape(n, -1)
         blocks = [rows[start : start + _BLOCK] for start in range(0, n, _BLOCK)]
-        # Summed over the images before the pixels: along the short channel axis NumPy is ten times slower.
+        # Summed over the inputs before the pixels: along the short channel axis NumPy is ten times slower.
         sums = sum(block.sum(axis=0, dtype=np.float64) for block in blocks)
         mean = np.reshape(sums, (-1, channels)).mean(axis=0) / n
         # In a second pass: the difference of two large sums would lose the digits of a small deviation.
@@ -72,52 +72,52 @@ class Normalisation(eqx.Module):
         plain = cls(float(scale), jnp.asarray(mean / scale, jnp.float32), jnp.asarray(std, jnp.float32))
         if not whiten:
             return plain
-        kernel = fit_filter(np.asarray(plain(images[start : start + _BLOCK])) for start in range(0, n, _BLOCK))
+        kernel = fit_filter(np.asarray(plain(inputs[start : start + _BLOCK])) for start in range(0, n, _BLOCK))
         return replace(plain, kernel=jnp.asarray(kernel))
 
-    def __call__(self, images: Numbers) -> Float[Array, "..."]:
+    def __call__(self, inputs: Numbers) -> Float[Array, "..."]:
         """Normalise raw pixels; works inside jit.
 
         Args:
-            images: one image or any batch of them, real, (..., height, width, channels).
+            inputs: one input or any batch of them, real, (..., height, width, channels).
 
         Returns:
             The same shape, in float32, or in float64 where that is switched on (see `qdistill.numbers`).
 
         Raises:
-            ArgumentError: the images are no real numbers or have another number of channels.
+            ArgumentError: the inputs are no real numbers or have another number of channels.
         """
-        standard = (self._checked(images) / self.scale - self.mean) / self.std
+        standard = (self._checked(inputs) / self.scale - self.mean) / self.std
         return standard if self.kernel is None else apply_filter(self.kernel, standard)
 
-    def inverse(self, images: Numbers) -> Float[Array, "..."]:
-        """Bring normalised images back to pixels for which 0 is black and 1 is white.
+    def inverse(self, inputs: Numbers) -> Float[Array, "..."]:
+        """Bring normalised inputs back to pixels for which 0 is black and 1 is white.
 
-        Images that were learned may leave [0, 1]; nothing is clipped here.
+        Inputs that were learned may leave [0, 1]; nothing is clipped here.
 
         Args:
-            images: one image or any batch of them, (..., height, width, channels), floating-point: integers are raw
+            inputs: one input or any batch of them, (..., height, width, channels), floating-point: integers are raw
                 pixels, which were never normalised.
 
         Returns:
             The same shape, in the precision of `__call__`.
 
         Raises:
-            ArgumentError: the images are no floating-point numbers or have another number of channels.
+            ArgumentError: the inputs are no floating-point numbers or have another number of channels.
         """
-        given = real_as_given("images", images)
+        given = real_as_given("inputs", inputs)
         if not jnp.issubdtype(given.dtype, jnp.floating):
-            raise ArgumentError(f"Argument `images` must be floating-point, but is {given.dtype}.")
+            raise ArgumentError(f"Argument `inputs` must be floating-point, but is {given.dtype}.")
         standard = self._checked(given)
         if self.kernel is not None:
             standard = undo_filter(self.kernel, standard)
         return standard * self.std + self.mean
 
-    def _checked(self, images: Numbers) -> Float[Array, "..."]:
-        numbers = real("images", images)
-        if numbers.ndim < 3 or numbers.shape[-1] != self.mean.shape[0]:
+    def _checked(self, inputs: Numbers) -> Float[Array, "..."]:
+        numbers = real("inputs", inputs)
+        if not numbers.ndim or numbers.shape[-1] != self.mean.shape[0]:
             raise ArgumentError(
-                f"Argument `images` must have the shape (..., height, width, {self.mean.shape[0]}), but has "
+                f"Argument `inputs` must have {self.mean.shape[0]} numbers along its last axis, but has the shape "
                 f"{numbers.shape}."
             )
         return numbers
@@ -125,26 +125,26 @@ class Normalisation(eqx.Module):
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Images and their labels.
+    """Inputs and their labels.
 
     Args:
-        images: raw pixels of shape (n, height, width, channels).
+        inputs: raw pixels of shape (n, *shape).
         labels: int32 labels of shape (n,).
 
     Raises:
-        ArgumentError: the images are empty, have another number of axes or their channels first, or there is not one
+        ArgumentError: the inputs are empty, have another number of axes or their channels first, or there is not one
             label for each.
     """
 
-    images: Images
+    inputs: Inputs
     labels: Labels
 
     def __post_init__(self) -> None:
-        check_layout("images", self.images)
-        if self.labels.shape != self.images.shape[:1]:
+        check_layout("inputs", self.inputs)
+        if self.labels.shape != self.inputs.shape[:1]:
             raise ArgumentError(
-                f"Argument `labels` must hold one label for each image, in the shape "
-                f"{self.images.shape[:1]}, but has the shape {self.labels.shape}."
+                f"Argument `labels` must hold one label for each input, in the shape "
+                f"{self.inputs.shape[:1]}, but has the shape {self.labels.shape}."
             )
 
     def __len__(self) -> int:
@@ -156,7 +156,7 @@ class Splits:
     """A dataset in its three parts, with the normalisation that was fitted on the first.
 
     Args:
-        train: what models and distilled images are trained on.
+        train: what models and distilled examples are trained on.
         validation: what every choice is made on.
         test: what is read once, at the end.
         normalisation: fitted on `train` only.
@@ -181,10 +181,9 @@ class Splits:
         return self.normalisation.scale
 
     @property
-    def image_shape(self) -> Shape:
-        """Height, width and number of channels of an image."""
-        height, width, channels = self.train.images.shape[1:]
-        return height, width, channels
+    def input_shape(self) -> Shape:
+        """The shape of one input: (features,) of a vector, (height, width, channels) of an image."""
+        return self.train.inputs.shape[1:]
 
     @property
     def n_classes(self) -> int:
@@ -195,13 +194,13 @@ class Splits:
 def split(raw: RawDataset, *, n_validation: int, seed: int = 0, whiten: bool = False) -> Splits:
     """Set a validation part aside from the training set, and fit the normalisation on what remains.
 
-    The validation part takes from each class in proportion to its size, as evenly as whole images allow.
-    Which images it takes is drawn by a generator with the given seed; the test set does not depend on it.
-    Both parts keep the images in the order of the dataset.
+    The validation part takes from each class in proportion to its size, as evenly as whole inputs allow.
+    Which inputs it takes is drawn by a generator with the given seed; the test set does not depend on it.
+    Both parts keep the inputs in the order of the dataset.
 
     Args:
         raw: the dataset.
-        n_validation: how many images to set aside, from 1 to one less than the training set has.
+        n_validation: how many inputs to set aside, from 1 to one less than the training set has.
         seed: which of the possible divisions to take, 0 or above.
         whiten: whether the normalisation whitens, see `Normalisation.fit`.
 
@@ -209,17 +208,17 @@ def split(raw: RawDataset, *, n_validation: int, seed: int = 0, whiten: bool = F
         The three parts, with the normalisation fitted on the remaining training part.
 
     Raises:
-        ArgumentError: `n_validation` or `seed` is out of its range, or the images cannot be whitened.
+        ArgumentError: `n_validation` or `seed` is out of its range, or the inputs cannot be whitened.
     """
     labels, n = raw.train_labels, len(raw.train_labels)
     if not 1 <= n_validation < n:
         raise ArgumentError(
             f"Argument `n_validation` must be from 1 to {n - 1}, because the training set of {raw.name} has "
-            f"{n} images, but is {n_validation}."
+            f"{n} inputs, but is {n_validation}."
         )
     if seed < 0:
         raise ArgumentError(f"Argument `seed` must be 0 or above, but is {seed}.")
-    # The images with the lowest of n random numbers, class by class: unlike a permutation, this uses the
+    # The inputs with the lowest of n random numbers, class by class: unlike a permutation, this uses the
     # generator only in the way whose output NumPy does not change.
     lots = np.random.default_rng(seed).random(n)
     aside = np.zeros(n, dtype=bool)
@@ -227,12 +226,12 @@ def split(raw: RawDataset, *, n_validation: int, seed: int = 0, whiten: bool = F
     for label, quota in enumerate(quotas(counts, n_validation)):
         members = np.flatnonzero(labels == label)
         aside[members[np.argsort(lots[members], kind="stable")[:quota]]] = True
-    train = Labelled(raw.train_images[~aside], labels[~aside])
+    train = Labelled(raw.train_inputs[~aside], labels[~aside])
     return Splits(
         train=train,
-        validation=Labelled(raw.train_images[aside], labels[aside]),
-        test=Labelled(raw.test_images, raw.test_labels),
-        normalisation=Normalisation.fit(train.images, raw.scale, whiten=whiten),
+        validation=Labelled(raw.train_inputs[aside], labels[aside]),
+        test=Labelled(raw.test_inputs, raw.test_labels),
+        normalisation=Normalisation.fit(train.inputs, raw.scale, whiten=whiten),
         class_names=raw.class_names,
         name=raw.name,
         digest=raw.digest,

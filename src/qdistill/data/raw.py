@@ -14,10 +14,10 @@ from qdistill.data.digest import digest, head_of, item_hashes
 from qdistill.data.names import as_class_names, as_name
 from qdistill.errors import ArgumentError
 
-# The number of images has no name here: it is not the same in the parts of a dataset.
-Images = UInt8[np.ndarray, "_ height width channels"] | Float32[np.ndarray, "_ height width channels"]
+# The number of inputs has no name here: it is not the same in the parts of a dataset.
+Inputs = UInt8[np.ndarray, "_ *shape"] | Float32[np.ndarray, "_ *shape"]
 Labels = Int32[np.ndarray, "_"]
-Shape = tuple[int, int, int]
+Shape = tuple[int, ...]
 
 _SMALLEST, _LARGEST = 1e-30, 1e30  # pixels are divided and multiplied by the scale in float32
 OTHER_UNITS = 100
@@ -26,18 +26,18 @@ OTHER_UNITS = 100
 
 @dataclass(frozen=True, eq=False)
 class RawDataset:
-    """Images and labels as published, with the publisher's division into training and test set.
+    """Inputs and labels as published, with the publisher's division into training and test set.
 
     The arrays are kept as they are, as read-only views.
 
     Args:
         name: the dataset's name.
         class_names: what each label means; label i is `class_names[i]`.
-        train_images: uint8 or float32 pixels of shape (n, height, width, channels).
+        train_inputs: uint8 or float32 numbers of shape (n, *shape), of images (n, height, width, channels).
         train_labels: int32 labels of shape (n,).
-        test_images: like `train_images`, with the same height, width and channels.
+        test_inputs: like `train_inputs`, with inputs of the same shape.
         test_labels: like `train_labels`.
-        scale: the pixel value that stands for 1.0: 255 for uint8 images, as a rule 1 for float32 images.
+        scale: the value that stands for 1.0: 255 for images of bytes, as a rule 1 for other inputs.
 
     Raises:
         ArgumentError: shapes, types, lengths, units or labels do not fit together, an array is empty or has its
@@ -46,9 +46,9 @@ class RawDataset:
 
     name: str
     class_names: tuple[str, ...]
-    train_images: Images = field(repr=False)
+    train_inputs: Inputs = field(repr=False)
     train_labels: Labels = field(repr=False)
-    test_images: Images = field(repr=False)
+    test_inputs: Inputs = field(repr=False)
     test_labels: Labels = field(repr=False)
     scale: float
 
@@ -57,28 +57,29 @@ class RawDataset:
         object.__setattr__(self, "class_names", as_class_names(self.class_names))
         object.__setattr__(self, "scale", as_scale(self.scale))
         for part in ("train", "test"):
-            images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
-            check_images(f"{part}_images", images)
-            check_labels(f"{part}_labels", labels, len(images), len(self.class_names))
-            object.__setattr__(self, f"{part}_images", _read_only(images))
+            inputs, labels = getattr(self, f"{part}_inputs"), getattr(self, f"{part}_labels")
+            check_inputs(f"{part}_inputs", inputs)
+            check_labels(f"{part}_labels", labels, len(inputs), len(self.class_names))
+            object.__setattr__(self, f"{part}_inputs", _read_only(inputs))
             object.__setattr__(self, f"{part}_labels", _read_only(labels))
-        if self.test_images.shape[1:] != self.train_images.shape[1:]:
+        if self.test_inputs.shape[1:] != self.train_inputs.shape[1:]:
             raise ArgumentError(
-                f"Argument `test_images` must have images of the shape {self.train_images.shape[1:]} of "
-                f"`train_images`, but they have {self.test_images.shape[1:]}."
+                f"Argument `test_inputs` must have inputs of the shape {self.train_inputs.shape[1:]} of "
+                f"`train_inputs`, but they have {self.test_inputs.shape[1:]}."
             )
-        if self.test_images.dtype != self.train_images.dtype:
+        if self.test_inputs.dtype != self.train_inputs.dtype:
             raise ArgumentError(
-                f"Argument `test_images` must have the type {self.train_images.dtype} of `train_images`, but "
-                f"has {self.test_images.dtype}."
+                f"Argument `test_inputs` must have the type {self.train_inputs.dtype} of `train_inputs`, but "
+                f"has {self.test_inputs.dtype}."
             )
-        check_units(self.train_images, self.test_images)
+        if self.train_inputs.ndim == 4:
+            check_units(self.train_inputs, self.test_inputs)
 
     @cached_property
     def digest(self) -> str:
         """What the dataset holds: `sha256:` and 64 hexadecimal digits, see `qdistill.data.digest`; computed once.
 
-        Name, scale and order of the images make no difference.
+        Name, scale and order of the inputs make no difference.
         """
         train, test = self._item_hashes
         return digest(self._digest_head, sorted(train), sorted(test))
@@ -90,25 +91,25 @@ class RawDataset:
 
     @cached_property
     def _item_hashes(self) -> tuple[list[bytes], list[bytes]]:
-        train = item_hashes(self.train_images, self.train_labels, self.scale)
-        return train, item_hashes(self.test_images, self.test_labels, self.scale)
+        train = item_hashes(self.train_inputs, self.train_labels, self.scale)
+        return train, item_hashes(self.test_inputs, self.test_labels, self.scale)
 
     @property
     def _digest_head(self) -> bytes:
-        return head_of(self.class_names, self.train_images, self.test_images)
+        return head_of(self.class_names, self.train_inputs, self.test_inputs)
 
     def at_scale(self, scale: float) -> RawDataset:
-        """The same images with another pixel value that stands for 1.0; as float32 where it is not the own one.
+        """The same inputs with another pixel value that stands for 1.0; as float32 where it is not the own one.
 
-        Bytes up to 255 and the same images as numbers up to 1 become one another exactly.
+        Bytes up to 255 and the same inputs as numbers up to 1 become one another exactly.
         """
         if scale == self.scale:
             return self
         train, test = (
-            images.astype(np.float32) / np.float32(self.scale) * np.float32(scale)
-            for images in (self.train_images, self.test_images)
+            inputs.astype(np.float32) / np.float32(self.scale) * np.float32(scale)
+            for inputs in (self.train_inputs, self.test_inputs)
         )
-        return replace(self, train_images=train, test_images=test, scale=scale)
+        return replace(self, train_inputs=train, test_inputs=test, scale=scale)
 
 
 def as_scale(scale: Any) -> float:
@@ -130,45 +131,55 @@ def as_scale(scale: Any) -> float:
     return number
 
 
-def check_images(name: str, images: Shaped[np.ndarray, "..."]) -> None:
-    """Raise an ArgumentError that names the argument unless it is a batch of images with finite pixels."""
-    _check_array(name, images)
-    if images.dtype not in (np.uint8, np.float32):
-        raise ArgumentError(f"Argument `{name}` must be of type uint8 or float32, but is {images.dtype}.")
-    check_layout(name, images)
-    # One image at a time would be slow, all at once would take a quarter of the images' memory again.
-    blocks = range(0, len(images), 4096) if images.dtype == np.float32 else ()
-    if not all(np.isfinite(images[start : start + 4096]).all() for start in blocks):
+def check_inputs(name: str, inputs: Shaped[np.ndarray, "..."]) -> None:
+    """Raise an ArgumentError that names the argument unless it is a batch of inputs with finite numbers."""
+    _check_array(name, inputs)
+    if inputs.dtype not in (np.uint8, np.float32):
+        raise ArgumentError(f"Argument `{name}` must be of type uint8 or float32, but is {inputs.dtype}.")
+    check_layout(name, inputs)
+    # One input at a time would be slow, all at once would take a quarter of the inputs' memory again.
+    blocks = range(0, len(inputs), 4096) if inputs.dtype == np.float32 else ()
+    if not all(np.isfinite(inputs[start : start + 4096]).all() for start in blocks):
         raise ArgumentError(f"Argument `{name}` must be finite, but holds NaN or infinity.")
 
 
-def check_layout(name: str, images: Shaped[np.ndarray, "..."]) -> None:
-    """Raise an ArgumentError that names the argument unless it has the axes of a batch of images.
+def check_layout(name: str, inputs: Shaped[np.ndarray, "..."]) -> None:
+    """Raise an ArgumentError that names the argument unless it has the axes of a batch of inputs.
 
-    Three rows or one, and another number of channels than three or one: that is a batch with its channels first.
+    Of images, three rows or one, and another number of channels than three or one: that is a batch with its channels
+    first.
     """
-    if images.ndim != 4:
+    if inputs.ndim < 2:
         raise ArgumentError(
-            f"Argument `{name}` must have the shape (n, height, width, channels), but has {images.shape}."
+            f"Argument `{name}` must have an axis for the inputs and one at least for the numbers of each, such as "
+            f"(n, features) or (n, height, width, channels), but has the shape {inputs.shape}."
         )
-    if images.size == 0:
-        raise ArgumentError(f"Argument `{name}` must not be empty, but has the shape {images.shape}.")
-    if images.shape[1] in (1, 3) and images.shape[3] not in (1, 3):
+    if inputs.size == 0:
+        raise ArgumentError(f"Argument `{name}` must not be empty, but has the shape {inputs.shape}.")
+    if inputs.ndim == 4 and inputs.shape[1] in (1, 3) and inputs.shape[3] not in (1, 3):
         raise ArgumentError(
             f"Argument `{name}` must have its channels last, in the shape (n, height, width, channels), but has the "
-            f"shape {images.shape}, with {images.shape[1]} first. Give `images.transpose(0, 2, 3, 1)`."
+            f"shape {inputs.shape}, with {inputs.shape[1]} first. Give `inputs.transpose(0, 2, 3, 1)`."
         )
 
 
-def check_labels(name: str, labels: Shaped[np.ndarray, "..."], n_images: int, n_classes: int) -> None:
-    """Raise an ArgumentError that names the argument unless it holds one label for each image."""
+def check_mirror(input_shape: Shape) -> None:
+    """Raise an ArgumentError where inputs of this shape have no left and right to be mirrored."""
+    if len(input_shape) != 3:
+        raise ArgumentError(
+            f"Argument `mirror` must be false for inputs that are no images, but they have the shape {input_shape}."
+        )
+
+
+def check_labels(name: str, labels: Shaped[np.ndarray, "..."], n_inputs: int, n_classes: int) -> None:
+    """Raise an ArgumentError that names the argument unless it holds one label for each input."""
     _check_array(name, labels)
     if labels.dtype != np.int32:
         raise ArgumentError(f"Argument `{name}` must be of type int32, but is {labels.dtype}.")
-    if labels.shape != (n_images,):
+    if labels.shape != (n_inputs,):
         raise ArgumentError(
-            f"Argument `{name}` must hold one label for each of the {n_images} images, in the shape "
-            f"({n_images},), but has the shape {labels.shape}."
+            f"Argument `{name}` must hold one label for each of the {n_inputs} inputs, in the shape "
+            f"({n_inputs},), but has the shape {labels.shape}."
         )
     lowest, highest = int(labels.min()), int(labels.max())
     if lowest < 0 or highest >= n_classes:
@@ -179,12 +190,12 @@ def check_labels(name: str, labels: Shaped[np.ndarray, "..."], n_images: int, n_
 
 
 def check_units(train: Shaped[np.ndarray, "..."], test: Shaped[np.ndarray, "..."]) -> None:
-    """Raise an ArgumentError if one part reaches to 1 and the other far beyond, such as to 255."""
+    """Raise an ArgumentError if one part of images reaches to 1 and the other far beyond, such as to 255."""
     highest = {"train": float(train.max()), "test": float(test.max())}
     low, high = sorted(highest.values())
     if 0 < low <= 1 and high >= OTHER_UNITS * low:
         raise ArgumentError(
-            f"Arguments `train_images` and `test_images` must be in the same units, but reach to "
+            f"Arguments `train_inputs` and `test_inputs` must be in the same units, but reach to "
             f"{highest['train']:.4g} and to {highest['test']:.4g}. Divide the one or multiply the other."
         )
 

@@ -31,11 +31,11 @@ class Source(Protocol):
         """What each label means."""
 
     @property
-    def image_shape(self) -> Shape:
-        """Height, width and number of channels of an image."""
+    def input_shape(self) -> Shape:
+        """The shape of one input: (features,) of a vector, (height, width, channels) of an image."""
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
-        """Read the images and labels, from `data_dir` or as `qdistill.data.sources` says."""
+        """Read the inputs and labels, from `data_dir` or as `qdistill.data.sources` says."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ class Checked:
         what = f"The dataset {_shown(self.dataset)} must"
         if isinstance(self.dataset, type):
             raise ArgumentError(f"{what} be an instance, but is a class. Write {self.dataset.__name__}().")
-        missing = [name for name in ("name", "class_names", "image_shape", "load") if not hasattr(self.dataset, name)]
+        missing = [name for name in ("name", "class_names", "input_shape", "load") if not hasattr(self.dataset, name)]
         if missing:
             raise ArgumentError(f"{what} have `{'`, `'.join(missing)}`, see `qdistill.data.Source`.")
-        names, shape = _any(self.dataset.class_names), _any(self.dataset.image_shape)
+        names, shape = _any(self.dataset.class_names), _any(self.dataset.input_shape)
         try:
             as_name("name", self.dataset.name)
             is_tuple = as_class_names(names) == names
@@ -66,8 +66,11 @@ class Checked:
             raise ArgumentError(f"{what} have names that can be used: {error}") from error
         if not is_tuple:
             raise ArgumentError(f"{what} have a tuple of strings as its `class_names`, but has {names!r}.")
-        if not isinstance(shape, tuple) or len(shape) != 3 or not all(type(n) is int and n > 0 for n in shape):
-            raise ArgumentError(f"{what} have (height, width, channels) as its `image_shape`, but has {shape!r}.")
+        if not isinstance(shape, tuple) or not shape or not all(type(n) is int and n > 0 for n in shape):
+            raise ArgumentError(
+                f"{what} have the shape of one input as its `input_shape`, such as (features,) or (height, width, "
+                f"channels), but has {shape!r}."
+            )
 
     @property
     def name(self) -> str:
@@ -80,9 +83,9 @@ class Checked:
         return self.dataset.class_names
 
     @property
-    def image_shape(self) -> Shape:
+    def input_shape(self) -> Shape:
         """See `Source`."""
-        return self.dataset.image_shape
+        return self.dataset.input_shape
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
         """See `Source`.
@@ -94,7 +97,7 @@ class Checked:
         raw: Any = self.dataset.load(data_dir)
         if not isinstance(raw, RawDataset):
             raise ArgumentError(f"`load` of the dataset {self.name!r} must give a RawDataset, but gives {type(raw)}.")
-        found = {"name": raw.name, "class_names": raw.class_names, "image_shape": raw.train_images.shape[1:]}
+        found = {"name": raw.name, "class_names": raw.class_names, "input_shape": raw.train_inputs.shape[1:]}
         for field, value in found.items():
             if value != getattr(self, field):
                 raise ArgumentError(

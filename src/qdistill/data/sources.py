@@ -33,7 +33,7 @@ class MNIST:
 
     name: ClassVar[str] = "mnist"
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
-    image_shape: ClassVar[Shape] = (28, 28, 1)
+    input_shape: ClassVar[Shape] = (28, 28, 1)
     folders: ClassVar[tuple[str, ...]] = ("mnist", "MNIST/raw")
     mirrors: ClassVar[tuple[str, ...]] = (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -75,7 +75,7 @@ class FashionMNIST:
         *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
         *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
     )
-    image_shape: ClassVar[Shape] = (28, 28, 1)
+    input_shape: ClassVar[Shape] = (28, 28, 1)
     folders: ClassVar[tuple[str, ...]] = ("fashion-mnist", "FashionMNIST/raw")
     mirrors: ClassVar[tuple[str, ...]] = (
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -109,7 +109,7 @@ class CIFAR10:
         *("airplane", "automobile", "bird", "cat", "deer"),
         *("dog", "frog", "horse", "ship", "truck"),
     )
-    image_shape: ClassVar[Shape] = (32, 32, 3)
+    input_shape: ClassVar[Shape] = (32, 32, 3)
     mirrors: ClassVar[tuple[str, ...]] = (
         "https://www.cs.toronto.edu/~kriz/",
         "https://cave.cs.toronto.edu/kriz/",
@@ -129,13 +129,13 @@ class CIFAR10:
             mirrors=self.mirrors,
             data_dir=data_dir,
         )
-        train_images, train_labels, test_images, test_labels = read_cifar(path, self.class_names)
+        train_inputs, train_labels, test_inputs, test_labels = read_cifar(path, self.class_names)
         raw = RawDataset(
             name=self.name,
             class_names=self.class_names,
-            train_images=train_images,
+            train_inputs=train_inputs,
             train_labels=train_labels.astype(np.int32),
-            test_images=test_images,
+            test_inputs=test_inputs,
             test_labels=test_labels.astype(np.int32),
             scale=255.0,
         )
@@ -156,7 +156,7 @@ def _load_idx(dataset: MNIST | FashionMNIST, data_dir: Path | None) -> RawDatase
         )
         for name, md5 in dataset.md5.items()
     ]
-    height, width, channels = dataset.image_shape
+    height, width, channels = dataset.input_shape
     images, labels = [], []
     for (images_path, labels_path), n in zip((paths[:2], paths[2:]), (60_000, 10_000), strict=True):
         images.append(read_idx(images_path, (n, height, width)).reshape(n, height, width, channels))
@@ -165,9 +165,9 @@ def _load_idx(dataset: MNIST | FashionMNIST, data_dir: Path | None) -> RawDatase
     raw = RawDataset(
         name=dataset.name,
         class_names=dataset.class_names,
-        train_images=images[0],
+        train_inputs=images[0],
         train_labels=labels[0].astype(np.int32),
-        test_images=images[1],
+        test_inputs=images[1],
         test_labels=labels[1].astype(np.int32),
         scale=255.0,
     )

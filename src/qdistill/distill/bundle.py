@@ -39,7 +39,7 @@ class DistilledDataset(eqx.Module):
     """Distilled data with all that its training depends on.
 
     Args:
-        data: images (normalised), labels, step sizes and schedule.
+        data: inputs (normalised), labels, step sizes and schedule.
         initial_weights: the initial network's arrays by name, as `named_weights` gives them.
         architecture: builds the network. One that is registered in `ARCHITECTURES` is written into the file.
             None stands for a network of the user's own: `initial_model` and `train` then need it as an argument.
@@ -52,7 +52,7 @@ class DistilledDataset(eqx.Module):
         record: the accuracy that the replay gives.
         rounding: how much of that hangs on rounding; None where it was not checked, see `distill.rounding`.
         data_digest: of the dataset that was distilled, `RawDataset.digest`; None where it is not known.
-        eight_bit: images and initial weights are stored with a byte a number; see `in_eight_bits`.
+        eight_bit: inputs and initial weights are stored with a byte a number; see `in_eight_bits`.
         weight_names: the names of `initial_weights` in the order of the step sizes' columns; a dict loses its own on
             the way through JAX. By default that of the dict.
 
@@ -87,10 +87,9 @@ class DistilledDataset(eqx.Module):
         self._header(self.weight_names)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and number of channels of an image."""
-        _, height, width, channels = self.data.images.shape
-        return height, width, channels
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one input: (features,) of a vector, (height, width, channels) of an image."""
+        return self.data.inputs.shape[1:]
 
     @property
     def n_classes(self) -> int:
@@ -98,16 +97,16 @@ class DistilledDataset(eqx.Module):
         return int(self.data.labels.shape[1])
 
     def fitted(self, raw: RawDataset) -> RawDataset:
-        """A dataset as the trained network takes it: its images at the scale of the bundle's normalisation.
+        """A dataset as the trained network takes it: its inputs at the scale of the bundle's normalisation.
 
         Raises:
-            BundleError: the bundle is for other images or classes, or for the classes in another order.
+            BundleError: the bundle is for other inputs or classes, or for the classes in another order.
         """
-        shape, names = tuple(raw.test_images.shape[1:]), tuple(raw.class_names)
-        if shape != self.image_shape or len(names) != self.n_classes:
+        shape, names = tuple(raw.test_inputs.shape[1:]), tuple(raw.class_names)
+        if shape != self.input_shape or len(names) != self.n_classes:
             raise BundleError(
-                f"The bundle was distilled from {self.dataset!r} and is for images of shape "
-                f"{self.image_shape} in {self.n_classes} classes, but was to be used on images of shape "
+                f"The bundle was distilled from {self.dataset!r} and is for inputs of shape "
+                f"{self.input_shape} in {self.n_classes} classes, but was to be used on inputs of shape "
                 f"{shape} in {len(names)} classes."
             )
         if names != self.class_names:
@@ -122,10 +121,10 @@ class DistilledDataset(eqx.Module):
         """Whether the bundle was made from exactly this dataset; None where it does not say what from."""
         return None if self.data_digest is None else self.data_digest == raw.digest
 
-    def images_as_pixels(self) -> Float[np.ndarray, "n height width channels"]:
-        """The images as one looks at them: 0 is black, 1 is white, and what lies outside is clipped."""
-        pixels: Float[np.ndarray, "n height width channels"] = np.asarray(
-            jnp.clip(self.normalisation.inverse(self.data.images), 0.0, 1.0)
+    def images_as_pixels(self) -> Float[np.ndarray, "n *shape"]:
+        """The inputs as one looks at them: 0 is black, 1 is white, and what lies outside is clipped."""
+        pixels: Float[np.ndarray, "n *shape"] = np.asarray(
+            jnp.clip(self.normalisation.inverse(self.data.inputs), 0.0, 1.0)
         )
         return pixels
 
@@ -145,7 +144,7 @@ class DistilledDataset(eqx.Module):
                     "The bundle is for a network that its file does not describe: give the network as `structure`, to "
                     "`replay`, or to `initial_model` and what that returns to `train`."
                 )
-            structure = structure_of(self.architecture, self.initial_weights, self.image_shape, self.n_classes)
+            structure = structure_of(self.architecture, self.initial_weights, self.input_shape, self.n_classes)
         try:
             return with_weights(structure, self.initial_weights)
         except ArgumentError as error:
@@ -177,13 +176,13 @@ class DistilledDataset(eqx.Module):
         if not all(np.isfinite(weight).all() for weight in named_weights(trained).values()):
             step = first_step_not_finite(model, self.data, self.inner, key=key)
             raise DivergenceError(
-                f"The training on the bundle's images is no longer finite after step {step} of "
+                f"The training on the bundle's examples is no longer finite after step {step} of "
                 f"{self.inner.total_steps}, so there is no network to be measured."
             )
         return trained
 
     def in_eight_bits(self, seed: int | None = None) -> DistilledDataset:
-        """The bundle with 256 levels for the numbers of each image and of each initial weight tensor.
+        """The bundle with 256 levels for the numbers of each input and of each initial weight tensor.
 
         Its file is a third of the size or less. It is another training, so nothing is known of it: measure it again.
 
@@ -192,7 +191,7 @@ class DistilledDataset(eqx.Module):
                 By default they go from the smallest to the largest value.
 
         Raises:
-            BundleError: the numbers of an image or a tensor differ by less than float32 resolves.
+            BundleError: the numbers of an input or a tensor differ by less than float32 resolves.
         """
         rng = None if seed is None else np.random.default_rng(seed)
 
@@ -200,7 +199,7 @@ class DistilledDataset(eqx.Module):
             return jnp.asarray(on_levels(np.asarray(array), shared_axes(name, array.ndim), rng))
 
         weights = {name: rounded(WEIGHTS + name, weight) for name, weight in self.initial_weights.items()}
-        data = eqx.tree_at(lambda d: d.images, self.data, rounded("images", self.data.images))
+        data = eqx.tree_at(lambda d: d.inputs, self.data, rounded("inputs", self.data.inputs))
         return dataclasses.replace(
             self, data=data, initial_weights=weights, record=Record(), rounding=None, eight_bit=True
         )
@@ -274,14 +273,14 @@ class DistilledDataset(eqx.Module):
         names = self.weight_names if self.architecture is None else tuple(named_weights(self.initial_model()))
         header = self._header(names).to_json()
         if self.eight_bit:
-            arrays = packed(arrays, ["images", *(WEIGHTS + name for name in names)])
+            arrays = packed(arrays, ["inputs", *(WEIGHTS + name for name in names)])
         return pack(header, arrays)
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """All arrays by their names in the file."""
         data, normalisation = self.data, self.normalisation
         arrays = {
-            "images": data.images,
+            "inputs": data.inputs,
             "labels": data.labels,
             "step_sizes": data.step_sizes,
             "schedule": data.schedule,
@@ -298,9 +297,9 @@ class DistilledDataset(eqx.Module):
         header = Header.from_json(plain)
         names = header.weight_names
         expected = {*AXES, *(WEIGHTS + name for name in names)} - ({KERNEL} - set(arrays))
-        eight_bit = "images" in arrays and arrays["images"].dtype == np.uint8
+        eight_bit = "inputs" in arrays and arrays["inputs"].dtype == np.uint8
         if eight_bit:
-            arrays = unpacked(arrays, ["images", *(WEIGHTS + name for name in names)])
+            arrays = unpacked(arrays, ["inputs", *(WEIGHTS + name for name in names)])
         if set(arrays) != expected or len(set(names)) != len(names):
             missing, foreign = sorted(expected - set(arrays)), sorted(set(arrays) - expected)
             raise BundleError(
@@ -313,7 +312,7 @@ class DistilledDataset(eqx.Module):
         check_arrays(arrays, header.inner, len(header.data.class_names))
         tensors = {name: jnp.asarray(array) for name, array in arrays.items() if name != "schedule"}
         bundle = cls(
-            data=TrainingSet(tensors["images"], tensors["labels"], tensors["step_sizes"], arrays["schedule"]),
+            data=TrainingSet(tensors["inputs"], tensors["labels"], tensors["step_sizes"], arrays["schedule"]),
             initial_weights={name: tensors[WEIGHTS + name] for name in names},
             architecture=header.architecture,
             inner=header.inner,

@@ -17,10 +17,10 @@ from qdistill.models import Architecture, KnowsShapes, Model, named_weights
 
 WEIGHTS, KERNEL = "weights/", "normalisation/kernel"
 AXES = {
-    "images": ("n", "height", "width", "channels"),
+    "inputs": ("n", "..."),
     "labels": ("n", "classes"),
     "step_sizes": ("steps", "groups"),
-    "schedule": ("steps", "images a step"),
+    "schedule": ("steps", "examples a step"),
     "normalisation/mean": ("channels",),
     "normalisation/std": ("channels",),
     KERNEL: ("side", "side", "channels", "channels"),
@@ -42,9 +42,9 @@ def check_arrays(arrays: Mapping[str, np.ndarray], inner: InnerLoop, n_classes: 
     tensors = {name: arrays[name] for name in AXES if name in arrays}
     sizes: dict[str, int] = {}
     for name, array in tensors.items():
-        axes = AXES[name]
+        axes = _axes(name, array.ndim)
         if array.ndim != len(axes) or not all(array.shape):
-            raise BundleError(f"`{name}` must have the shape ({', '.join(axes)}), but has {array.shape}.")
+            raise BundleError(f"`{name}` must have the shape ({', '.join(AXES[name])}), but has {array.shape}.")
         for axis, size in zip(axes, array.shape, strict=True):
             if sizes.setdefault(axis, size) != size:
                 raise BundleError(
@@ -68,34 +68,48 @@ def check_arrays(arrays: Mapping[str, np.ndarray], inner: InnerLoop, n_classes: 
         )
     n, schedule = sizes["n"], tensors["schedule"]
     if schedule.dtype.kind != "i" or schedule.min() < 0 or schedule.max() >= n:
-        raise BundleError(f"`schedule` must be integers from 0 to {n - 1}, the numbers of the {n} images.")
-    if not inner.own_images and not np.array_equal(schedule, inner.schedule(n)):
-        raise BundleError("`schedule` must list all images in each step, for `own_images` is false.")
+        raise BundleError(f"`schedule` must be integers from 0 to {n - 1}, the numbers of the {n} inputs.")
+    if not inner.own_examples and not np.array_equal(schedule, inner.schedule(n)):
+        raise BundleError("`schedule` must list all inputs in each step, for `own_examples` is false.")
     if (tensors["step_sizes"] < 0).any():
         raise BundleError("`step_sizes` must not be negative.")
     if not (tensors["normalisation/std"] > 0).all():
         raise BundleError("`normalisation/std` must be above 0.")
-    side = sizes.get("side", 1)
-    if side % 2 == 0 or side // 2 >= min(sizes["height"], sizes["width"]):
-        raise BundleError(
-            f"`{KERNEL}` must have an odd number of rows and a margin within the {sizes['height']}x{sizes['width']} "
-            f"images, but has {side} rows."
-        )
+    if KERNEL in tensors:
+        _check_kernel(sizes["side"], tensors["inputs"].shape[1:])
     if n_classes != sizes["classes"]:
         raise BundleError(
             f"`labels` must have one column a class, but has {sizes['classes']} and there are {n_classes} class names."
         )
 
 
+def _axes(name: str, ndim: int) -> tuple[str, ...]:
+    """The names of a tensor's axes, where inputs have any number of them: statistics go by the last."""
+    if name != "inputs" or ndim < 2:
+        return AXES[name]
+    return ("n", *(f"axis {place}" for place in range(1, ndim - 1)), "channels")
+
+
+def _check_kernel(side: int, input_shape: tuple[int, ...]) -> None:
+    if len(input_shape) != 3:
+        raise BundleError(f"`{KERNEL}` must be there for images only, but inputs have the shape {input_shape}.")
+    height, width, _ = input_shape
+    if side % 2 == 0 or side // 2 >= min(height, width):
+        raise BundleError(
+            f"`{KERNEL}` must have an odd number of rows and a margin within the {height}x{width} images, but has "
+            f"{side} rows."
+        )
+
+
 def structure_of(
-    architecture: Architecture, weights: Mapping[str, Array], image_shape: tuple[int, int, int], n_classes: int
+    architecture: Architecture, weights: Mapping[str, Array], input_shape: tuple[int, ...], n_classes: int
 ) -> Model:
     """A network of an architecture with zeros as weights, after the given ones were found to fit it.
 
     Args:
         architecture: as a file may have it, with any numbers in it.
         weights: by name.
-        image_shape: (height, width, channels).
+        input_shape: the shape of one input.
         n_classes: number of classes.
 
     Raises:
@@ -103,7 +117,7 @@ def structure_of(
     """
 
     def build() -> tuple[Model, dict[str, Array]]:
-        model = architecture.build(image_shape, n_classes, key=jax.random.key(0))
+        model = architecture.build(input_shape, n_classes, key=jax.random.key(0))
         return model, named_weights(model)
 
     try:
@@ -114,7 +128,7 @@ def structure_of(
         # The shapes alone: to draw weights only to replace them would take seconds of compilation.
         shapes, own = eqx.filter_eval_shape(build)
     except (ValueError, TypeError, ArithmeticError) as error:
-        raise BundleError(f"the architecture cannot be built for images of shape {image_shape}: {error}") from error
+        raise BundleError(f"the architecture cannot be built for inputs of shape {input_shape}: {error}") from error
     if set(own) != set(weights):
         missing, foreign = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
         raise BundleError(f"the weights are not the network's; missing: {missing}, foreign: {foreign}.")

@@ -17,8 +17,8 @@ _LEVELS = 256
 
 
 def shared_axes(name: str, ndim: int) -> tuple[int, ...]:
-    """The axes of a bundle's tensor that share 256 levels: an image's own, or all of a weight tensor's."""
-    return tuple(range(1 if name == "images" else 0, ndim))
+    """The axes of a bundle's tensor that share 256 levels: an input's own, or all of a weight tensor's."""
+    return tuple(range(1 if name == "inputs" else 0, ndim))
 
 
 def packed(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:

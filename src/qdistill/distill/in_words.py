@@ -28,6 +28,6 @@ def network_of(bundle: DistilledDataset) -> str:
     angles = ", angle embedding" if fields.get("embedding") == "angle" else ""
     what = f"{observable[fields['observable']]}{wires}{angles}{first}{branch[fields['branch']]}"
     each = len(bundle.data.schedule[0])
-    own = f", {each} image{'' if each == 1 else 's'} a step" if bundle.inner.own_images else ""
-    white = ", whitened images" if bundle.recipe.get("whiten") else ""
+    own = f", {each} example{'' if each == 1 else 's'} a step" if bundle.inner.own_examples else ""
+    white = ", whitened inputs" if bundle.recipe.get("whiten") else ""
     return f"quantum LeNet, {skip}, {what}{white}{own}{place}"

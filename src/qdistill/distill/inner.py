@@ -39,8 +39,8 @@ class InnerLoop:
     Args:
         steps: gradient steps in one pass.
         epochs: passes; the whole training takes ``steps * epochs`` steps.
-        own_images: each step of a pass sees images of its own, as in the CIFAR-10 setting of Wang et al.
-            (arXiv 1811.10959); otherwise every step sees all images.
+        own_examples: each step of a pass sees examples of its own, as in the CIFAR-10 setting of Wang et al.
+            (arXiv 1811.10959); otherwise every step sees all inputs.
         optimiser: plain gradient descent, momentum (0.9), or Adam (0.9, 0.999). The learned step size scales
             the update of any of them.
         step_sizes: learned step sizes are ``"shared"``, one a step, or ``"tensor"``, one a step and weight array.
@@ -48,7 +48,7 @@ class InnerLoop:
 
     steps: int = 10
     epochs: int = 1
-    own_images: bool = False
+    own_examples: bool = False
     optimiser: Literal["gradient_descent", "momentum", "adam"] = "gradient_descent"
     step_sizes: Literal["shared", "tensor"] = "tensor"
 
@@ -68,68 +68,73 @@ class InnerLoop:
         """How many step sizes one step has: one, or as many as the network has weight arrays."""
         return 1 if self.step_sizes == "shared" else len(named_weights(model))
 
-    def schedule(self, n_images: int) -> Int[np.ndarray, "steps batch"]:
-        """Which images each step sees.
+    def schedule(self, n_inputs: int) -> Int[np.ndarray, "steps batch"]:
+        """Which inputs each step sees.
 
         Args:
-            n_images: how many synthetic images there are. With `own_images` they are taken in order, the
+            n_inputs: how many synthetic examples there are. With `own_examples` they are taken in order, the
                 first step's first.
 
         Returns:
-            Image indices of every step, (T, images a step).
+            Example indices of every step, (T, examples a step).
 
         Raises:
-            ArgumentError: the images cannot be shared out evenly among the steps.
+            ArgumentError: the inputs cannot be shared out evenly among the steps.
         """
-        if not self.own_images:
-            return np.tile(np.arange(n_images), (self.total_steps, 1))
-        if n_images % self.steps:
+        if not self.own_examples:
+            return np.tile(np.arange(n_inputs), (self.total_steps, 1))
+        if n_inputs % self.steps:
             raise ArgumentError(
-                f"Argument `steps` must divide the {n_images} synthetic images where each step has its own, "
+                f"Argument `steps` must divide the {n_inputs} synthetic examples where each step has its own, "
                 f"but was {self.steps}."
             )
-        return np.tile(np.arange(n_images).reshape(self.steps, -1), (self.epochs, 1))
+        return np.tile(np.arange(n_inputs).reshape(self.steps, -1), (self.epochs, 1))
 
 
-def _image_numbers(values: Any) -> Any:
+def _example_numbers(values: Any) -> Any:
     return values if isinstance(values, jax.ShapeDtypeStruct) else integers("schedule", values)
 
 
 class TrainingSet(eqx.Module):
-    """What a training reads: synthetic or real images with their labels and the size of every step.
+    """What a training reads: synthetic or real inputs with their labels and the size of every step.
 
     Args:
-        images: normalised, (n, height, width, channels).
-        labels: one vector an image, (n, classes): one-hot, or learned ("soft", of any sign and scale).
+        inputs: normalised, (n, *shape).
+        labels: one vector an input, (n, classes): one-hot, or learned ("soft", of any sign and scale).
         step_sizes: positive, (T, groups), as `InnerLoop.step_sizes` says.
-        schedule: image indices of each step, (T, images a step).
+        schedule: example indices of each step, (T, examples a step).
 
     Raises:
-        ArgumentError: no real numbers, a schedule of other than image numbers, or shapes that do not fit.
+        ArgumentError: no real numbers, a schedule of other than example numbers, or shapes that do not fit.
     """
 
-    images: Float[Array, "n height width channels"] = eqx.field(converter=real_field("images"))
+    inputs: Float[Array, "n *shape"] = eqx.field(converter=real_field("inputs"))
     labels: Float[Array, "n classes"] = eqx.field(converter=real_field("labels"))
     step_sizes: Float[Array, "steps groups"] = eqx.field(converter=real_field("step_sizes"))
-    schedule: Int[np.ndarray, "steps batch"] | Int[Array, "steps batch"] = eqx.field(converter=_image_numbers)
+    schedule: Int[np.ndarray, "steps batch"] | Int[Array, "steps batch"] = eqx.field(converter=_example_numbers)
 
     def __check_init__(self) -> None:
-        """Check what can be known of the shapes, and of image numbers that are at hand."""
-        for name, axes in (("images", 4), ("labels", 2), ("step_sizes", 2), ("schedule", 2)):
+        """Check what can be known of the shapes, and of example numbers that are at hand."""
+        if self.inputs.ndim < 2:
+            raise ArgumentError(
+                f"Argument `inputs` must have an axis for the inputs and one at least for the numbers of each, but had "
+                f"shape {self.inputs.shape}."
+            )
+        for name, axes in (("labels", 2), ("step_sizes", 2), ("schedule", 2)):
             if getattr(self, name).ndim != axes:
                 raise ArgumentError(
                     f"Argument `{name}` must have {axes} axes, but had shape {getattr(self, name).shape}."
                 )
-        n = len(self.images)
+        n = len(self.inputs)
         if len(self.labels) != n:
             raise ArgumentError(
-                f"Argument `labels` must have a row for each of the {n} images, but had shape {self.labels.shape}."
+                f"Argument `labels` must have a row for each of the {n} inputs, but had shape {self.labels.shape}."
             )
-        # JAX takes the last image where a number is too large, without a word.
+        # JAX takes the last input where a number is too large, without a word.
         known = isinstance(self.schedule, np.ndarray) and self.schedule.size
         if known and not 0 <= self.schedule.min() <= self.schedule.max() < n:
             raise ArgumentError(
-                f"Argument `schedule` must be image numbers from 0 to {n - 1}, but reached from "
+                f"Argument `schedule` must be example numbers from 0 to {n - 1}, but reached from "
                 f"{self.schedule.min()} to {self.schedule.max()}."
             )
 
@@ -174,19 +179,19 @@ def loss_gradient(
         static: the network without its weights, as `eqx.partition` gives it.
 
     Returns:
-        ``gradient(weights, images, labels, key)``, the key for the shots of this step, or None where there are none.
+        ``gradient(weights, inputs, labels, key)``, the key for the shots of this step, or None where there are none.
         It can be differentiated once in reverse mode; the derivative keeps only the arguments and is computed by
         forward-over-reverse, as the module's text says.
     """
     # Arrays that are no weights, such as indices, are arguments too: a custom derivative may not close over them.
     constants, structure = eqx.partition(static, eqx.is_array)
 
-    def loss(weights: PyTree, constants: PyTree, images: Array, labels: Array, key: Array | None) -> Array:
-        return cross_entropy(predict(eqx.combine(weights, constants, structure), images, key=key), labels)
+    def loss(weights: PyTree, constants: PyTree, inputs: Array, labels: Array, key: Array | None) -> Array:
+        return cross_entropy(predict(eqx.combine(weights, constants, structure), inputs, key=key), labels)
 
     @jax.custom_vjp
-    def gradient(weights: PyTree, constants: PyTree, images: Array, labels: Array, key: Array | None) -> PyTree:
-        return jax.grad(loss)(weights, constants, images, labels, key)
+    def gradient(weights: PyTree, constants: PyTree, inputs: Array, labels: Array, key: Array | None) -> PyTree:
+        return jax.grad(loss)(weights, constants, inputs, labels, key)
 
     def forward(*arguments: Any) -> tuple[PyTree, tuple[Any, ...]]:
         return gradient(*arguments), arguments
@@ -196,11 +201,11 @@ def loss_gradient(
             derivative: Array = jax.jvp(lambda w: loss(w, constants, *rest), (weights,), (cotangent,))[1]
             return derivative
 
-        d_weights, d_images, d_labels = jax.grad(along_cotangent, argnums=(0, 2, 3))(*kept)
-        return d_weights, None, d_images, d_labels, None
+        d_weights, d_inputs, d_labels = jax.grad(along_cotangent, argnums=(0, 2, 3))(*kept)
+        return d_weights, None, d_inputs, d_labels, None
 
     gradient.defvjp(forward, backward)
-    return lambda weights, images, labels, key: gradient(weights, constants, images, labels, key)
+    return lambda weights, inputs, labels, key: gradient(weights, constants, inputs, labels, key)
 
 
 def initial_state(inner: InnerLoop, weights: PyTree) -> PyTree:
@@ -256,11 +261,11 @@ def _scan_in_segments(
 def train(
     model: Model, data: TrainingSet, inner: InnerLoop, *, key: Array | None = None, memory_budget: int | None = None
 ) -> Model:
-    """Train a network on a few images, T steps in the given order.
+    """Train a network on a few inputs, T steps in the given order.
 
     Args:
         model: the initial network.
-        data: images, labels, step sizes and schedule.
+        data: inputs, labels, step sizes and schedule.
         inner: the optimiser; its numbers of steps must fit `data`.
         key: random key, consumed, for layers that take shots (see `quantum.on_device`); each step has one of its own.
         memory_budget: bytes that the steps may keep for the reverse pass, should there be one; steps are computed
@@ -296,8 +301,10 @@ def train(
         weights, state = carry
         sizes, picked, key_data = now
         key = None if key_data is None else jax.random.wrap_key_data(key_data)
-        images, labels = (data.images[picked], data.labels[picked]) if inner.own_images else (data.images, data.labels)
-        slopes = _name(gradient(weights, images, labels, key), "gradient")
+        inputs, labels = data.inputs, data.labels
+        if inner.own_examples:
+            inputs, labels = inputs[picked], labels[picked]
+        slopes = _name(gradient(weights, inputs, labels, key), "gradient")
         return descend(inner, weights, state, slopes, sizes), None
 
     carry = (weights, initial_state(inner, weights))
@@ -350,7 +357,7 @@ def first_step_not_finite(model: Model, data: TrainingSet, inner: InnerLoop, *, 
 
     def step(carry: tuple[PyTree, PyTree], now: tuple[Array, Array, Array | None]) -> tuple[tuple[PyTree, PyTree], Any]:
         sizes, picked, key = now
-        slopes = gradient(carry[0], data.images[picked], data.labels[picked], key)
+        slopes = gradient(carry[0], data.inputs[picked], data.labels[picked], key)
         weights, state = descend(inner, *carry, slopes, sizes)
         return (weights, state), jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(weights)]))
 
@@ -362,87 +369,87 @@ def first_step_not_finite(model: Model, data: TrainingSet, inner: InnerLoop, *, 
 
 def classify(
     model: Model,
-    images: Shaped[Array, "n height width channels"],
+    inputs: Shaped[Array, "n *shape"],
     normalisation: Callable[[Array], Array],
     *,
     slice_size: int = 250,
 ) -> tuple[Int[Array, " n"], Bool[Array, ""]]:
-    """Which class a network gives each real image; works inside jit.
+    """Which class a network gives each real input; works inside jit.
 
     Args:
         model: the network.
-        images: raw pixels.
+        inputs: raw pixels.
         normalisation: raw pixels -> what the network takes.
-        slice_size: images evaluated at once.
+        slice_size: inputs evaluated at once.
 
     Returns:
-        The number of the largest logit of each image, and whether all logits are finite.
+        The number of the largest logit of each input, and whether all logits are finite.
     """
 
-    def answers(images: Array) -> tuple[Array, Array]:
-        logits = predict(model, normalisation(images))
+    def answers(inputs: Array) -> tuple[Array, Array]:
+        logits = predict(model, normalisation(inputs))
         return jnp.argmax(logits, axis=-1), jnp.isfinite(logits).all()
 
-    whole = len(images) - len(images) % slice_size
+    whole = len(inputs) - len(inputs) % slice_size
     parts = []
     if whole:
-        parts.append(jax.lax.map(answers, images[:whole].reshape(-1, slice_size, *images.shape[1:])))
-    if whole < len(images):
-        parts.append(answers(images[whole:]))
+        parts.append(jax.lax.map(answers, inputs[:whole].reshape(-1, slice_size, *inputs.shape[1:])))
+    if whole < len(inputs):
+        parts.append(answers(inputs[whole:]))
     classes, finite = (jnp.concatenate([jnp.ravel(part) for part in column]) for column in zip(*parts, strict=True))
     return classes, finite.all()
 
 
 def measure(
     model: Model,
-    images: Numbers,
+    inputs: Numbers,
     labels: Numbers,
     normalisation: Callable[[Array], Array],
     *,
     key: Array | None = None,
     slice_size: int = 250,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """How a network does on real images; works inside jit.
+    """How a network does on real inputs; works inside jit.
 
     Args:
         model: the network.
-        images: raw pixels, real, (n, height, width, channels).
+        inputs: raw pixels, real, (n, *shape).
         labels: class numbers, integers, (n,).
         normalisation: raw pixels -> what the network takes.
         key: random key, consumed, for layers that take shots.
-        slice_size: images evaluated at once, at most.
+        slice_size: inputs evaluated at once, at most.
 
     Returns:
-        The share of images whose largest logit is the one of their label, and their mean cross-entropy.
+        The share of inputs whose largest logit is the one of their label, and their mean cross-entropy.
 
     Raises:
-        ArgumentError: images that are no real numbers, or labels that are not one integer for each of them.
+        ArgumentError: inputs that are no real numbers, or labels that are not one integer for each of them.
     """
     # Slices of bytes are a quarter of what they become, so that each is made real by its normalisation.
-    images, labels = jnp.asarray(real_as_given("images", images)), jnp.asarray(integers("labels", labels))
-    if not images.ndim or labels.shape != images.shape[:1]:
+    inputs, labels = jnp.asarray(real_as_given("inputs", inputs)), jnp.asarray(integers("labels", labels))
+    if not inputs.ndim or labels.shape != inputs.shape[:1]:
         raise ArgumentError(
-            f"Argument `labels` must be one class number for each image, but had shape {labels.shape} for images of "
-            f"shape {images.shape}."
+            f"Argument `labels` must be one class number for each input, but had shape {labels.shape} for inputs of "
+            f"shape {inputs.shape}."
         )
-    n = images.shape[0]
+    n = inputs.shape[0]
     # States of more than 16 wires are what takes the memory: a slice has at most 256 MiB of them.
     slice_size = min(slice_size, max(1, 2**24 >> wires_needed(model)))
     whole = n - n % slice_size
     keys = None if key is None else jax.random.split(key, n // slice_size + 1)
 
     def sums(part: tuple[Array, Array, Array | None]) -> tuple[Array, Array]:
-        images, labels, key = part
-        logits = predict(model, normalisation(images), key=key)
+        inputs, labels, key = part
+        logits = predict(model, normalisation(inputs), key=key)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return jnp.sum(jnp.argmax(logits, axis=-1) == labels), jnp.sum(losses)
 
     count, loss = jnp.zeros((), jnp.int32), jnp.zeros(())
     if whole:
-        parts = tuple(a[:whole].reshape(-1, slice_size, *a.shape[1:]) for a in (images, labels))
+        parts = tuple(a[:whole].reshape(-1, slice_size, *a.shape[1:]) for a in (inputs, labels))
         counts, losses = jax.lax.map(sums, (*parts, None if keys is None else keys[:-1]))
         count, loss = count + jnp.sum(counts), loss + jnp.sum(losses)
     if whole < n:
-        last_count, last_loss = sums((images[whole:], labels[whole:], None if keys is None else keys[-1]))
+        last_count, last_loss = sums((inputs[whole:], labels[whole:], None if keys is None else keys[-1]))
         count, loss = count + last_count, loss + last_loss
     return count / n, loss / n

@@ -25,7 +25,7 @@ class MetaObjective(Protocol):
         data: TrainingSet,
         model: Model,
         inner: InnerLoop,
-        images: Float[Array, "batch height width channels"],
+        inputs: Float[Array, "batch *shape"],
         labels: Float[Array, "batch classes"],
         key: Array | None = None,
     ) -> tuple[Float[Array, ""], TrainingSet]:
@@ -35,7 +35,7 @@ class MetaObjective(Protocol):
             data: the synthetic data.
             model: the initial network.
             inner: how it trains.
-            images: a batch of real images, normalised.
+            inputs: a batch of real inputs, normalised.
             labels: their labels, one-hot.
             key: random key, consumed, where the network has layers that take shots; None elsewhere.
         """
@@ -44,13 +44,13 @@ class MetaObjective(Protocol):
 
 @dataclass(frozen=True)
 class PerformanceMatching:
-    """The loss on real images of the network that was trained on the synthetic ones.
+    """The loss on real inputs of the network that was trained on the synthetic ones.
 
     The exact gradient goes back through every step of that training. The real batch is read in slices, so that
     a slice's activations stay in the processor's cache; slices change the result to rounding only.
 
     Args:
-        slice_size: the largest number of real images in one slice. 32 measured fastest on a CPU core.
+        slice_size: the largest number of real inputs in one slice. 32 measured fastest on a CPU core.
         memory_budget: bytes that the steps of the training may keep for the way back. Where that is too little, some
             keep nothing and are run again: the gradient is the same, a fifth to four fifths slower. What one step
             and one slice need while they are computed comes on top. None stands for a quarter of the memory of the
@@ -78,14 +78,14 @@ class PerformanceMatching:
         data: TrainingSet,
         model: Model,
         inner: InnerLoop,
-        images: Numbers,
+        inputs: Numbers,
         labels: Numbers,
         key: Array | None = None,
     ) -> tuple[Float[Array, ""], TrainingSet]:
         """See `MetaObjective`."""
         key_train, key_rest, keys = None, None, None
-        images, labels = real("images", images), real("labels", labels)
-        batch = images.shape[0]
+        inputs, labels = real("inputs", inputs), real("labels", labels)
+        batch = inputs.shape[0]
         size = min(batch, self.slice_size)
         whole = batch - batch % size
         if key is not None:
@@ -102,19 +102,19 @@ class PerformanceMatching:
             weights: Model = eqx.filter(trained, eqx.is_inexact_array)
             return weights
 
-        def slice_loss(weights: Model, images: Array, labels: Array, key: Array | None) -> Array:
-            return images.shape[0] * cross_entropy(predict(eqx.combine(weights, static), images, key=key), labels)
+        def slice_loss(weights: Model, inputs: Array, labels: Array, key: Array | None) -> Array:
+            return inputs.shape[0] * cross_entropy(predict(eqx.combine(weights, static), inputs, key=key), labels)
 
         def add_slice(total: tuple[Array, Model], part: tuple[Any, ...]) -> tuple[tuple[Array, Model], None]:
-            with jax.named_scope("real_images"):
+            with jax.named_scope("real_inputs"):
                 return jax.tree.map(jnp.add, total, jax.value_and_grad(slice_loss)(weights, *part)), None
 
         weights, pull_back = jax.vjp(trained_weights, learned)
-        parts = tuple(a[:whole].reshape(-1, size, *a.shape[1:]) for a in (images, labels))
+        parts = tuple(a[:whole].reshape(-1, size, *a.shape[1:]) for a in (inputs, labels))
         zero = jax.tree.map(jnp.zeros_like, (jnp.zeros(()), weights))
         total, _ = jax.lax.scan(add_slice, zero, (*parts, keys))
         if whole < batch:
-            total, _ = add_slice(total, (images[whole:], labels[whole:], key_rest))
+            total, _ = add_slice(total, (inputs[whole:], labels[whole:], key_rest))
         loss, cotangent = jax.tree.map(lambda a: a / batch, total)
         (gradient,) = pull_back(cotangent)
         return loss, gradient

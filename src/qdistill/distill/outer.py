@@ -1,6 +1,6 @@
 """The outer loop: synthetic data improved by its meta-gradient, one real batch at a time. There is no other.
 
-An iteration is one compiled function of a state and the training images. The state holds every array that the
+An iteration is one compiled function of a state and the training inputs. The state holds every array that the
 rest of the run depends on, and the random numbers of an iteration depend on the run's key and the iteration's
 number alone: a run that is continued from a saved state gives the numbers of one that was never stopped.
 """
@@ -21,9 +21,10 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from qdistill.data import Splits
+from qdistill.data.raw import check_mirror
 from qdistill.distill.inner import InnerLoop, TrainingSet, fraction, measure, train
 from qdistill.distill.objective import MetaObjective, PerformanceMatching
-from qdistill.distill.start import Start, initial_images
+from qdistill.distill.start import Start, initial_inputs
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
 from qdistill.models import Model
@@ -35,17 +36,17 @@ class Compression:
     """What is learned, and where it starts.
 
     Args:
-        images_per_class: synthetic images of each class, over all steps.
-        images: ``"learned"``, or ``"fixed"`` as they start: with real images that is the reference that distillation
+        per_class: synthetic examples of each class, over all steps.
+        inputs: ``"learned"``, or ``"fixed"`` as they start: with real inputs that is the reference that distillation
             must beat.
         labels: ``"learned"`` labels are free vectors that start as one-hot ones; ``"fixed"`` stay one-hot.
-        start: images drawn from N(0, 1), or real ones of the training part: drawn, or picked as
-            `distill.start.initial_images` says.
+        start: inputs drawn from N(0, 1), or real ones of the training part: drawn, or picked as
+            `distill.start.initial_inputs` says.
         step_size: where every learned step size starts.
     """
 
-    images_per_class: int = 1
-    images: Literal["learned", "fixed"] = "learned"
+    per_class: int = 1
+    inputs: Literal["learned", "fixed"] = "learned"
     labels: Literal["learned", "fixed"] = "learned"
     start: Start = "noise"
     step_size: float = 0.02
@@ -53,8 +54,8 @@ class Compression:
     def __post_init__(self) -> None:
         """Check the fields, and what their types do not say."""
         check_fields(self)
-        if self.images_per_class < 1:
-            raise ArgumentError(f"Argument `images_per_class` must be at least 1, but was {self.images_per_class}.")
+        if self.per_class < 1:
+            raise ArgumentError(f"Argument `per_class` must be at least 1, but was {self.per_class}.")
         if self.step_size <= 0:
             raise ArgumentError(f"Argument `step_size` must be above 0, but was {self.step_size}.")
 
@@ -65,9 +66,9 @@ class OuterLoop:
 
     Args:
         iterations: meta-gradient steps.
-        batch: real images an iteration, drawn with replacement from the training part.
+        batch: real inputs an iteration, drawn with replacement from the training part.
         optimiser: an Optax optimiser by name.
-        learning_rate: of the images, labels and step sizes alike, at the start.
+        learning_rate: of the inputs, labels and step sizes alike, at the start.
         schedule: how the learning rate goes: ``"cosine"`` to zero, ``"halving"`` over ten levels, or ``"constant"``.
         warm_up: share of the iterations over which the learning rate rises from zero, before the schedule begins.
             Trainings of many steps may diverge early without it.
@@ -76,7 +77,7 @@ class OuterLoop:
             only fall.
         average: decay of the moving average of what is learned, which is what is validated and kept; 0 turns
             it off.
-        mirror: flip every second real image left to right, on average. Not for digits.
+        mirror: flip every second real input left to right, on average. Not for digits.
         validate_every: iterations between two looks at the validation part.
         max_rejected: iterations in a row with a non-finite loss or meta-gradient after which the run stops.
     """
@@ -138,18 +139,18 @@ class Learned(eqx.Module):
     """The synthetic data in the unconstrained form that the optimiser sees.
 
     Args:
-        images: (n, height, width, channels), normalised.
+        inputs: (n, *shape), normalised.
         labels: (n, classes).
         raw_step_sizes: (T, groups); the step sizes are their softplus.
     """
 
-    images: Float[Array, "n height width channels"]
+    inputs: Float[Array, "n *shape"]
     labels: Float[Array, "n classes"]
     raw_step_sizes: Float[Array, "steps groups"]
 
     def training_set(self, schedule: Int[np.ndarray, "steps batch"]) -> TrainingSet:
         """The form that a training reads."""
-        return TrainingSet(self.images, self.labels, jax.nn.softplus(self.raw_step_sizes), schedule)
+        return TrainingSet(self.inputs, self.labels, jax.nn.softplus(self.raw_step_sizes), schedule)
 
 
 class OuterState(eqx.Module):
@@ -215,7 +216,7 @@ class Distiller:
     Args:
         model: the initial network; one that takes shots (`quantum.on_device`) is trained and validated from shots, and
             has to take them by the ``"gaussian"`` estimator, which has the derivatives.
-        splits: real images; the test part is not read here.
+        splits: real inputs; the test part is not read here.
         compression: what is learned.
         inner: how the network trains on it.
         outer: how it is optimised.
@@ -248,20 +249,22 @@ class Distiller:
                 "Argument `model` must take its shots by the estimator 'gaussian' of `quantum.Execution`, but takes "
                 "them by 'samples', whose gradients have no derivatives for the meta-gradient."
             )
+        if outer.mirror:
+            check_mirror(splits.input_shape)
         self.model, self.splits = model, splits
         self.compression, self.inner, self.outer = compression, inner, outer
         self.objective = PerformanceMatching() if objective is None else objective
-        self.n_images = compression.images_per_class * splits.n_classes
-        self.schedule = inner.schedule(self.n_images)
+        self.n_inputs = compression.per_class * splits.n_classes
+        self.schedule = inner.schedule(self.n_inputs)
         self.optimiser = optimiser or _OPTIMISERS[outer.optimiser](outer.learning_rates())
         self._key_start, self.key_batches = jax.random.split(key)
         self.takes_shots = takes_shots(model)
-        self.train_part = (_shown_images(splits), jnp.asarray(splits.train.labels))
+        self.train_part = (_shown_inputs(splits), jnp.asarray(splits.train.labels))
         self._iterate = eqx.filter_jit(self.iteration)
         self._measure = eqx.filter_jit(self._validation)
 
     def with_start(self, model: Model, key: Array) -> Distiller:
-        """The same problem from other initial weights and images, with other batches.
+        """The same problem from other initial weights and inputs, with other batches.
 
         What is compiled is shared.
 
@@ -276,16 +279,16 @@ class Distiller:
 
     def start(self) -> OuterState:
         """The state before the first iteration."""
-        n_classes, per_class = self.splits.n_classes, self.compression.images_per_class
-        # Class after class, so that with one image a class a step that has its own images sees every class.
+        n_classes, per_class = self.splits.n_classes, self.compression.per_class
+        # Class after class, so that with one input a class a step that has its own inputs sees every class.
         classes = np.tile(np.arange(n_classes), per_class)
-        images = initial_images(self.compression.start, self.splits, classes, key=self._key_start)
+        inputs = initial_inputs(self.compression.start, self.splits, classes, key=self._key_start)
         groups = self.inner.n_step_size_groups(self.model)
         # The inverse of softplus, in the form that does not overflow.
         size = jnp.asarray(self.compression.step_size, jnp.float32)
         raw = size + jnp.log(-jnp.expm1(-size))
         learned = Learned(
-            images=images,
+            inputs=inputs,
             labels=jax.nn.one_hot(classes, n_classes, dtype=jnp.float32),
             raw_step_sizes=jnp.full((self.inner.total_steps, groups), raw, jnp.float32),
         )
@@ -317,10 +320,10 @@ class Distiller:
 
     def validate(self, state: OuterState) -> tuple[OuterState, Validation]:
         """Measure the averaged data on the validation part, and keep it where it is the best so far."""
-        images, labels = self.splits.validation.images, self.splits.validation.labels
+        inputs, labels = self.splits.validation.inputs, self.splits.validation.labels
         # Each look has the same random numbers for its shots, so that looks differ by the data alone.
         key = self._shots_key(self._key_start) if self.takes_shots else None
-        measured, loss, norm = self._measure(self.model, state.averaged, jnp.asarray(images), jnp.asarray(labels), key)
+        measured, loss, norm = self._measure(self.model, state.averaged, jnp.asarray(inputs), jnp.asarray(labels), key)
         # What a network says that is not finite is no answer, whatever share of it looks right.
         if jnp.isfinite(loss) and measured > state.best_accuracy:
             state = eqx.tree_at(
@@ -336,11 +339,11 @@ class Distiller:
 
     def _batch(
         self, train: tuple[Array, Array], key: Array
-    ) -> tuple[Float[Array, "batch h w c"], Float[Array, "batch classes"]]:
+    ) -> tuple[Float[Array, "batch *shape"], Float[Array, "batch classes"]]:
         key_pick, key_mirror = jax.random.split(key)
-        images, labels = train
-        picked = jax.random.randint(key_pick, (self.outer.batch,), 0, images.shape[0])
-        batch = images[picked]
+        inputs, labels = train
+        picked = jax.random.randint(key_pick, (self.outer.batch,), 0, inputs.shape[0])
+        batch = inputs[picked]
         if self.outer.mirror:
             flip = jax.random.bernoulli(key_mirror, shape=(self.outer.batch, 1, 1, 1))
             batch = jnp.where(flip, batch[:, :, ::-1], batch)
@@ -354,18 +357,18 @@ class Distiller:
         """What `iterate` compiles, as a pure function of all its arrays.
 
         Args:
-            fixed: the initial network, the training part's images and labels, and the key of the batches.
+            fixed: the initial network, the training part's inputs and labels, and the key of the batches.
             state: where the run stands.
         """
         model, train_part, key = fixed
         with jax.named_scope("real_batch"):
-            images, labels = self._batch(train_part, jax.random.fold_in(key, state.iteration))
+            inputs, labels = self._batch(train_part, jax.random.fold_in(key, state.iteration))
         data, pull_back = jax.vjp(
             lambda learned: eqx.filter(self.training_set(learned), eqx.is_inexact_array), state.learned
         )
         whole = eqx.tree_at(lambda d: d.schedule, data, self.schedule, is_leaf=lambda x: x is None)
         keys = (self._shots_key(jax.random.fold_in(key, state.iteration)),) if self.takes_shots else ()
-        loss, slope = self.objective.value_and_gradient(whole, model, self.inner, images, labels, *keys)
+        loss, slope = self.objective.value_and_gradient(whole, model, self.inner, inputs, labels, *keys)
         (gradient,) = pull_back(slope)
         gradient = self._where_fixed(jax.tree.map(jnp.zeros_like, gradient), gradient)
         with jax.named_scope("outer_optimiser"):
@@ -373,7 +376,7 @@ class Distiller:
 
     def _where_fixed(self, fixed: Learned, learned: Learned) -> Learned:
         """The parts of `fixed` that the compression fixes, and those of `learned` that it learns."""
-        for name in ("images", "labels"):
+        for name in ("inputs", "labels"):
             if getattr(self.compression, name) == "fixed":
                 learned = eqx.tree_at(operator.attrgetter(name), learned, getattr(fixed, name))
         return learned
@@ -415,11 +418,11 @@ class Distiller:
         return counted, IterationReport(loss, norm, accepted)
 
     def _validation(
-        self, model: Model, learned: Learned, images: Array, labels: Array, key: Array | None
+        self, model: Model, learned: Learned, inputs: Array, labels: Array, key: Array | None
     ) -> tuple[Array, Array, Array | None]:
-        key_train, key_images = (None, None) if key is None else jax.random.split(key)
+        key_train, key_inputs = (None, None) if key is None else jax.random.split(key)
         trained = train(model, self.training_set(learned), self.inner, key=key_train)
-        share, loss = measure(trained, images, labels, self.splits.normalisation, key=key_images)
+        share, loss = measure(trained, inputs, labels, self.splits.normalisation, key=key_inputs)
         nodes = jax.tree.leaves(ideal(trained), is_leaf=lambda node: isinstance(node, Hermitian))
         coefficients = [node.coefficients for node in nodes if isinstance(node, Hermitian)]
         return share, loss, optax.tree.norm(coefficients) if coefficients else None
@@ -431,16 +434,16 @@ class Distiller:
 
 
 _BLOCK = 1000
-"""Images that are whitened at a time, so that what that takes is little beside the images."""
+"""Inputs that are whitened at a time, so that what that takes is little beside the inputs."""
 
 
-def _shown_images(splits: Splits) -> Array:
-    """The training part's images, as raw as they are; where they are whitened, normalised.
+def _shown_inputs(splits: Splits) -> Array:
+    """The training part's inputs, as raw as they are; where they are whitened, normalised.
 
     A filter would take a fifth of an iteration's time, so it is applied once, for four times the memory of bytes. That
-    images are mirrored after it makes no difference.
+    inputs are mirrored after it makes no difference.
     """
-    images, normalisation = splits.train.images, splits.normalisation
+    inputs, normalisation = splits.train.inputs, splits.normalisation
     if normalisation.kernel is None:
-        return jnp.asarray(images)
-    return jnp.concatenate([normalisation(images[i : i + _BLOCK]) for i in range(0, len(images), _BLOCK)])
+        return jnp.asarray(inputs)
+    return jnp.concatenate([normalisation(inputs[i : i + _BLOCK]) for i in range(0, len(inputs), _BLOCK)])

@@ -12,10 +12,10 @@ class Record:
     """What a replay was measured to give.
 
     Args:
-        test_accuracy: share of the test images classified right, in [0, 1]; None where it was not measured.
-        n_test: how many test images that were.
-        validation_accuracy: the same on the validation images, by which the data was chosen.
-        n_validation: how many validation images that were.
+        test_accuracy: share of the test inputs classified right, in [0, 1]; None where it was not measured.
+        n_test: how many test inputs that were.
+        validation_accuracy: the same on the validation inputs, by which the data was chosen.
+        n_validation: how many validation inputs that were.
     """
 
     test_accuracy: float | None = None
@@ -24,7 +24,7 @@ class Record:
     n_validation: int | None = None
 
     def __post_init__(self) -> None:
-        """Check that every accuracy is a fraction and comes with its number of images."""
+        """Check that every accuracy is a fraction and comes with its number of inputs."""
         for part in ("test", "validation"):
             accuracy, n = getattr(self, f"{part}_accuracy"), getattr(self, f"n_{part}")
             if accuracy is not None:
@@ -37,11 +37,11 @@ class Record:
 
 @dataclass(frozen=True)
 class Rerun:
-    """One replay beside that of the record, on the same real images.
+    """One replay beside that of the record, on the same real inputs.
 
     Args:
-        accuracy: share of the images classified right.
-        changed: how many images it gives another class than the record's replay does.
+        accuracy: share of the inputs classified right.
+        changed: how many inputs it gives another class than the record's replay does.
     """
 
     accuracy: float
@@ -59,10 +59,10 @@ class Rounding:
     """How much a replay hangs on rounding: see `qdistill.distill.rounding`.
 
     Args:
-        n: how many real images were classified.
+        n: how many real inputs were classified.
         accuracy: of the float32 replay, as in the record.
         float64: the replay in float64.
-        perturbed: replays in float32 from images with noise of the size of float32's rounding.
+        perturbed: replays in float32 from inputs with noise of the size of float32's rounding.
     """
 
     n: int
@@ -77,7 +77,7 @@ class Rounding:
         _check_fraction("accuracy", self.accuracy)
         for rerun in self.reruns:
             if rerun.changed > self.n:
-                raise ArgumentError(f"Argument `changed` must be at most the {self.n} images, but was {rerun.changed}.")
+                raise ArgumentError(f"Argument `changed` must be at most the {self.n} inputs, but was {rerun.changed}.")
 
     @property
     def reruns(self) -> tuple[Rerun, ...]:
@@ -86,7 +86,7 @@ class Rounding:
 
     @property
     def most_changed(self) -> int:
-        """The most images that any of them classifies otherwise."""
+        """The most inputs that any of them classifies otherwise."""
         return max(rerun.changed for rerun in self.reruns)
 
 

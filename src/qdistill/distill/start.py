@@ -1,6 +1,6 @@
-"""Where synthetic images start, and the real images that distillation must beat.
+"""Where synthetic examples start, and the real inputs that distillation must beat.
 
-Each way gives the same number of images of every class. Distances are Euclidean, between normalised images.
+Each way gives the same number of inputs of every class. Distances are Euclidean, between normalised inputs.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ Start = Literal["noise", "real", "herding", "k_centre", "class_means"]
 STARTS: tuple[Start, ...] = get_args(Start)
 
 
-def initial_images(
+def initial_inputs(
     start: Start, splits: Splits, classes: Int[np.ndarray, " n"], *, key: Array
-) -> Float[Array, "n height width channels"]:
-    """Normalised images of the given classes.
+) -> Float[Array, "n *shape"]:
+    """Normalised inputs of the given classes.
 
     Args:
-        start: ``"noise"``, drawn from N(0, 1); ``"real"``, training images drawn without replacement; ``"herding"``,
+        start: ``"noise"``, drawn from N(0, 1); ``"real"``, training inputs drawn without replacement; ``"herding"``,
             those whose running mean follows the class mean (Welling, "Herding dynamical weights to learn", 2009, with
-            the images as their own features); ``"k_centre"``, the one nearest the class mean, then each time the
+            the inputs as their own features); ``"k_centre"``, the one nearest the class mean, then each time the
             one farthest from those picked (Gonzalez, Theor. Comput. Sci. 38, 1985); ``"class_means"``, the means of
             equal random parts of the class.
         splits: gives the training part and the normalisation.
-        classes: the class of each image.
+        classes: the class of each input.
         key: random key, consumed; herding and k-centre draw nothing.
 
     Raises:
-        ArgumentError: more images of a class than the training part has.
+        ArgumentError: more inputs of a class than the training part has.
     """
     if start == "noise":
-        return jax.random.normal(key, (len(classes), *splits.image_shape), jnp.float32)
-    images = np.zeros((len(classes), *splits.image_shape), np.float32)
+        return jax.random.normal(key, (len(classes), *splits.input_shape), jnp.float32)
+    inputs = np.zeros((len(classes), *splits.input_shape), np.float32)
     for label, own_key in enumerate(jax.random.split(key, splits.n_classes)):
         places = classes == label
         count = int(places.sum())
         (members,) = np.nonzero(splits.train.labels == label)
         if len(members) < count:
             raise ArgumentError(
-                f"Argument `images_per_class` must be at most the {len(members)} training images of class {label} "
+                f"Argument `per_class` must be at most the {len(members)} training inputs of class {label} "
                 f"where `start` is {start!r}, but was {count}."
             )
         if start == "real":
             picked = np.asarray(jax.random.choice(own_key, len(members), (count,), replace=False))
-            images[places] = splits.normalisation(splits.train.images[members[picked]])
+            inputs[places] = splits.normalisation(splits.train.inputs[members[picked]])
             continue
-        own = np.asarray(splits.normalisation(splits.train.images[members]))
+        own = np.asarray(splits.normalisation(splits.train.inputs[members]))
         if start == "class_means":
             order = np.asarray(jax.random.permutation(own_key, len(own)))
-            images[places] = [own[part].mean(axis=0) for part in np.array_split(order, count)]
+            inputs[places] = [own[part].mean(axis=0) for part in np.array_split(order, count)]
         else:
-            images[places] = own[_PICKS[start](own.reshape(len(own), -1), count)]
-    return jnp.asarray(images)
+            inputs[places] = own[_PICKS[start](own.reshape(len(own), -1), count)]
+    return jnp.asarray(inputs)
 
 
 def _herding(points: Float[np.ndarray, "n numbers"], count: int) -> list[int]:

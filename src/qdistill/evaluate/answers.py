@@ -1,4 +1,4 @@
-"""What a network says of real images: which class each of them is."""
+"""What a network says of real inputs: which class each of them is."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from qdistill.models import Model
 _classify = eqx.filter_jit(classify)
 
 
-def answers(model: Model, normalisation: Normalisation, images: np.ndarray) -> Int[np.ndarray, " n"]:
-    """The class that a network gives each image.
+def answers(model: Model, normalisation: Normalisation, inputs: np.ndarray) -> Int[np.ndarray, " n"]:
+    """The class that a network gives each input.
 
     Args:
         model: the network.
         normalisation: raw pixels -> what the network takes.
-        images: raw pixels, (n, height, width, channels).
+        inputs: raw pixels, (n, *shape).
 
     Raises:
         DivergenceError: a logit is not finite, so that the largest says nothing.
     """
-    classes, finite = _classify(model, jnp.asarray(images), normalisation)
+    classes, finite = _classify(model, jnp.asarray(inputs), normalisation)
     if not finite:
-        raise DivergenceError("The network gives real images logits that are not finite, so they are not scored.")
+        raise DivergenceError("The network gives real inputs logits that are not finite, so they are not scored.")
     return np.asarray(classes)
 
 

@@ -1,4 +1,4 @@
-"""The ceiling that distilled images are measured against: the same network trained on all real images."""
+"""The ceiling that distilled examples are measured against: the same network trained on all real inputs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qdistill.data import Splits
+from qdistill.data.raw import check_mirror
 from qdistill.distill.inner import InnerLoop, TrainingSet, train
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.answers import answers, fraction_right
@@ -28,16 +29,16 @@ Measured = TypeVar("Measured")
 
 @dataclass(frozen=True)
 class FullTraining:
-    """How a network trains on all training images.
+    """How a network trains on all training inputs.
 
     Args:
         epochs: passes over the training part, in a new random order each; also a part of one.
-        batch: images a step; what is left over at the end of a pass is left out of it.
+        batch: examples a step; what is left over at the end of a pass is left out of it.
         optimiser: as in `InnerLoop`.
         step_size: the largest.
         warm_up: share of the steps over which the step size rises to it, linearly from zero.
         schedule: how it then falls to zero: along a ``"cosine"``, or ``"linear"``.
-        mirror: flip every second image left to right, on average. Not for digits.
+        mirror: flip every second input left to right, on average. Not for digits.
     """
 
     epochs: float = 10.0
@@ -59,9 +60,9 @@ class FullTraining:
         if not 0 <= self.warm_up < 1:
             raise ArgumentError(f"Argument `warm_up` must be in [0, 1), but was {self.warm_up}.")
 
-    def steps(self, n_images: int) -> int:
+    def steps(self, n_inputs: int) -> int:
         """Gradient steps in all, one at least."""
-        return max(1, round(self.epochs * (n_images // self.batch)))
+        return max(1, round(self.epochs * (n_inputs // self.batch)))
 
     def step_sizes(self, steps: int) -> Float[np.ndarray, " steps"]:
         """The size of each of so many steps; the first after a warm-up is the largest."""
@@ -79,7 +80,7 @@ class FullScore:
         test_accuracy: a fraction.
         validation_accuracy: a fraction; what choices are made by.
         steps: gradient steps.
-        images_seen: steps times images a step.
+        inputs_seen: steps times examples a step.
         core_seconds: processor time of the training, compilation included; of several together, its share.
         gpu_seconds: how long an accelerator was in use for it; None without one.
     """
@@ -87,7 +88,7 @@ class FullScore:
     test_accuracy: float
     validation_accuracy: float
     steps: int
-    images_seen: int
+    inputs_seen: int
     core_seconds: float
     gpu_seconds: float | None
 
@@ -97,34 +98,36 @@ def train_on_all(model: Model, splits: Splits, training: FullTraining, *, key: A
 
     Args:
         model: the initial network.
-        splits: real images.
+        splits: real inputs.
         training: how.
-        key: random key, consumed: the order of the images, and which of them are flipped.
+        key: random key, consumed: the order of the inputs, and which of them are flipped.
 
     Raises:
-        ArgumentError: the batch is larger than the training part.
+        ArgumentError: the batch is larger than the training part, or what is no image was to be mirrored.
     """
     n = len(splits.train)
     if training.batch > n:
-        raise ArgumentError(f"Argument `batch` must be at most the {n} training images, but was {training.batch}.")
+        raise ArgumentError(f"Argument `batch` must be at most the {n} training inputs, but was {training.batch}.")
+    if training.mirror:
+        check_mirror(splits.input_shape)
     steps = training.steps(n)
     key_order, key_mirror = jax.random.split(key)
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key_order)))
     orders = [generator.permutation(n)[: n - n % training.batch] for _ in range(math.ceil(training.epochs))]
     schedule = np.concatenate(orders).reshape(-1, training.batch)[:steps]
-    raw, labels = splits.train.images, splits.train.labels
-    if schedule.size < n:  # each image at most once: the others need not be brought along
+    raw, labels = splits.train.inputs, splits.train.labels
+    if schedule.size < n:  # each input at most once: the others need not be brought along
         raw, labels = raw[schedule.ravel()], labels[schedule.ravel()]
         schedule = np.arange(schedule.size).reshape(schedule.shape)
-    images, one_hot = splits.normalisation(raw), jax.nn.one_hot(labels, splits.n_classes)
+    inputs, one_hot = splits.normalisation(raw), jax.nn.one_hot(labels, splits.n_classes)
     if training.mirror:
         # Both ways round lie in one array, and each visit picks one of them.
         mirrored = splits.normalisation(raw[:, :, ::-1])
-        images, one_hot = jnp.concatenate([images, mirrored]), jnp.concatenate([one_hot, one_hot])
+        inputs, one_hot = jnp.concatenate([inputs, mirrored]), jnp.concatenate([one_hot, one_hot])
         schedule = schedule + len(raw) * np.asarray(jax.random.bernoulli(key_mirror, shape=schedule.shape))
     sizes = jnp.asarray(training.step_sizes(steps)[:, None], jnp.float32)
-    data = TrainingSet(jnp.asarray(images), one_hot, sizes, jnp.asarray(schedule))
-    inner = InnerLoop(steps=steps, own_images=True, optimiser=training.optimiser, step_sizes="shared")
+    data = TrainingSet(jnp.asarray(inputs), one_hot, sizes, jnp.asarray(schedule))
+    inner = InnerLoop(steps=steps, own_examples=True, optimiser=training.optimiser, step_sizes="shared")
     trained: Model = eqx.filter_jit(train)(model, data, inner)
     return trained
 
@@ -136,12 +139,12 @@ def score_full_trainings(
 
     Args:
         architecture: builds the network; under one seed its initial weights are those of a distillation.
-        splits: real images.
+        splits: real inputs.
         training: how.
-        seeds: each decides the initial weights, the order of the images, and which of them are flipped.
+        seeds: each decides the initial weights, the order of the inputs, and which of them are flipped.
 
     Raises:
-        ArgumentError: the batch is larger than the training part.
+        ArgumentError: the batch is larger than the training part, or what is no image was to be mirrored.
     """
     started, begun = time.process_time(), time.monotonic()
     steps = training.steps(len(splits.train))
@@ -171,13 +174,13 @@ def measure_trained(
 
     Args:
         architecture: builds the network.
-        splits: real images.
+        splits: real inputs.
         training: how.
         seeds: see `score_full_trainings`.
         of: what is measured of a trained network.
 
     Raises:
-        ArgumentError: the batch is larger than the training part.
+        ArgumentError: the batch is larger than the training part, or what is no image was to be mirrored.
     """
     free: SimpleQueue[jax.Device] = SimpleQueue()
     for device in jax.devices():
@@ -188,7 +191,7 @@ def measure_trained(
         try:
             with jax.default_device(device):
                 key_model, key = jax.random.split(jax.random.key(seed))
-                model = architecture.build(splits.image_shape, splits.n_classes, key=key_model)
+                model = architecture.build(splits.input_shape, splits.n_classes, key=key_model)
                 return of(train_on_all(model, splits, training, key=key))
         finally:
             free.put(device)
@@ -206,5 +209,5 @@ def share_right(model: Model, splits: Splits, part: Literal["validation", "test"
     Raises:
         DivergenceError: what the network says is not finite.
     """
-    images, labels = getattr(splits, part).images, getattr(splits, part).labels
-    return fraction_right(answers(model, splits.normalisation, images), labels)
+    inputs, labels = getattr(splits, part).inputs, getattr(splits, part).labels
+    return fraction_right(answers(model, splits.normalisation, inputs), labels)

@@ -11,14 +11,14 @@ from qdistill.models import Model
 
 
 def confusion(
-    model: Model, bundle: DistilledDataset, images: np.ndarray, labels: np.ndarray
+    model: Model, bundle: DistilledDataset, inputs: np.ndarray, labels: np.ndarray
 ) -> Int[np.ndarray, "classes classes"]:
-    """Count the images of each class by the class that the network gives them.
+    """Count the inputs of each class by the class that the network gives them.
 
     Args:
         model: the network.
         bundle: gives the normalisation and the number of classes.
-        images: raw pixels, (n, height, width, channels).
+        inputs: raw pixels, (n, *shape).
         labels: class numbers, (n,).
 
     Returns:
@@ -28,5 +28,5 @@ def confusion(
         DivergenceError: what the network says is not finite.
     """
     counts = np.zeros((bundle.n_classes, bundle.n_classes), np.int64)
-    np.add.at(counts, (labels, answers(model, bundle.normalisation, images)), 1)
+    np.add.at(counts, (labels, answers(model, bundle.normalisation, inputs)), 1)
     return counts

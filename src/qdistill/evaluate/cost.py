@@ -1,6 +1,6 @@
 """What a training runs on a quantum computer, counted from the layer's own data.
 
-One gradient on one image takes an evaluation of the layer as it is, and shifted ones for the parameter-shift rule
+One gradient on one input takes an evaluation of the layer as it is, and shifted ones for the parameter-shift rule
 (Schuld et al., arXiv 1811.11184): two for every angle of a one-wire rotation, four for that of a controlled one
 (Anselmetti et al., arXiv 2104.05695). The angles are those of the trainable circuit, where it is trained, and those of
 the state preparation, because what lies below the layer needs the gradient with respect to its features: 2^n - 1
@@ -10,8 +10,8 @@ value, 64 for the default of 32 directions, however many angles there are, and i
 derivatives by the observable's coefficients come from the same measurements. Every evaluation is one circuit for each
 setting that is measured. `qdistill.backends.execution` runs exactly these circuits.
 
-How often a network calls a layer for one image, and whether anything that is trained lies below it, is found by tracing
-the network on one image (`quantum.layer_calls`).
+How often a network calls a layer for one input, and whether anything that is trained lies below it, is found by tracing
+the network on one input (`quantum.layer_calls`).
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def circuits_per_gradient(
 
 def training_work(
     model: Model,
-    image_shape: tuple[int, ...],
-    images_seen: int,
+    input_shape: tuple[int, ...],
+    inputs_seen: int,
     *,
     shots: int,
     gradient: Gradient = "parameter_shift",
@@ -109,8 +109,8 @@ def training_work(
 
     Args:
         model: the network; one without a quantum layer runs nothing.
-        image_shape: (height, width, channels).
-        images_seen: gradient steps times images a step.
+        input_shape: the shape of one input.
+        inputs_seen: gradient steps times examples a step.
         shots: of each circuit, at least 1.
         gradient: how gradients are taken.
         directions: that SPSA averages over, at least 1.
@@ -118,13 +118,13 @@ def training_work(
     Raises:
         ArgumentError: no shots or directions, or an unknown rule for gradients.
     """
-    calls = layer_calls(model, image_shape)
-    return work_of(calls, images_seen, shots=shots, gradient=gradient, directions=directions)
+    calls = layer_calls(model, input_shape)
+    return work_of(calls, inputs_seen, shots=shots, gradient=gradient, directions=directions)
 
 
 def work_of(
     calls: Sequence[LayerCall],
-    images_seen: int,
+    inputs_seen: int,
     *,
     shots: int,
     gradient: Gradient = "parameter_shift",
@@ -141,7 +141,7 @@ def work_of(
     for call in calls:
         layer = call.layer
         per_vector = circuits_per_gradient(layer, gradient, directions, by_features=call.by_features)
-        circuits = images_seen * call.vectors * per_vector
+        circuits = inputs_seen * call.vectors * per_vector
         gates, amplitudes = _gates(layer)
         entanglers = preparation_gates(amplitudes)[1] if amplitudes else 0
         busy = preparation_depths(amplitudes) if amplitudes else None
@@ -159,14 +159,14 @@ def work_of(
 
 def training_circuits(
     model: Model,
-    image_shape: tuple[int, ...],
-    images_seen: int,
+    input_shape: tuple[int, ...],
+    inputs_seen: int,
     gradient: Gradient = "parameter_shift",
     *,
     directions: int = SPSA_DIRECTIONS,
 ) -> int:
     """Circuits of one training; see `training_work`."""
-    return training_work(model, image_shape, images_seen, shots=1, gradient=gradient, directions=directions).circuits
+    return training_work(model, input_shape, inputs_seen, shots=1, gradient=gradient, directions=directions).circuits
 
 
 def depth(circuit: Circuit, busy: Sequence[int] | None = None) -> int:

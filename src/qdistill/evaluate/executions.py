@@ -15,26 +15,26 @@ SHOTS = 1024
 
 
 def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = None) -> dict[str, Any]:
-    """Count the circuits of a bundle's training by parameter shift, price them, and set them beside real images.
+    """Count the circuits of a bundle's training by parameter shift, price them, and set them beside real inputs.
 
     Args:
-        bundle: its architecture, images and schedule are read.
+        bundle: its architecture, inputs and schedule are read.
         core_seconds: what its distillation took, as `distillation_seconds` gives it.
 
     Returns:
         Plain data: `rows` of a name, how it is computed and the number of circuits; `training`, their total;
-        `trainings`, those on the bundle and on real images with their accuracy, their circuits by either rule, and
+        `trainings`, those on the bundle and on real inputs with their accuracy, their circuits by either rule, and
         their prices; `cards`, the names of the rate cards; `points` of (circuits, accuracy) for a curve; and `notes`,
         what the numbers leave out. Empty, with a note, for a network without a quantum layer.
 
     Raises:
         BundleError: the bundle does not say which network it is for.
     """
-    calls = layer_calls(bundle.initial_model(), bundle.image_shape)
+    calls = layer_calls(bundle.initial_model(), bundle.input_shape)
     if not calls:
         note = "The network has no quantum layer, so it runs no circuits."
         return {"rows": [], "training": 0, "trainings": [], "cards": [], "points": [], "notes": [note]}
-    n_images, n_steps = bundle.data.schedule.shape[1], bundle.inner.total_steps
+    n_inputs, n_steps = bundle.data.schedule.shape[1], bundle.inner.total_steps
     rows = []
     for number, call in enumerate(calls, start=1):
         which = f" of quantum layer {number}" if len(calls) > 1 else ""
@@ -43,8 +43,8 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
         rows += [
             {
                 "name": f"one step: {name}{which}",
-                "how": f"{n_images} images x {vectors}{n_settings} setting{'s' * (n_settings > 1)} x {n:,} evaluations",
-                "circuits": n_images * call.vectors * n_settings * n,
+                "how": f"{n_inputs} inputs x {vectors}{n_settings} setting{'s' * (n_settings > 1)} x {n:,} evaluations",
+                "circuits": n_inputs * call.vectors * n_settings * n,
             }
             for name, n in evaluations_per_gradient(call.layer, by_features=call.by_features).items()
         ]
@@ -53,7 +53,7 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
     total = trainings[0].work.circuits
     rows.append({"name": f"the whole training of {n_steps} steps", "how": "", "circuits": total})
     work = trainings[0].work
-    per_gradient = total // max(1, n_images * n_steps)
+    per_gradient = total // max(1, n_inputs * n_steps)
     notes = [
         f"Prices are for {SHOTS:,} shots a circuit; the source and date of each card are in the package's rates.toml.",
         f"A circuit as it is written has depth {work.depth} and {work.two_qubit_gates} two-qubit gates, state "
@@ -62,7 +62,7 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
         distillation_note(core_seconds, distillation_circuits(bundle, per_gradient)),
     ]
     if record is None:
-        notes.append("No training on real images was measured for this network: `qdistill cost BUNDLE --measure` does.")
+        notes.append("No training on real inputs was measured for this network: `qdistill cost BUNDLE --measure` does.")
     return {
         "rows": rows,
         "training": total,

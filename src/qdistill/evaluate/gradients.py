@@ -5,7 +5,7 @@ exponentially with the number of qubits (McClean, Boixo, Smelyanskiy, Babbush an
 2018); how fast depends on the circuit's expressibility (Holmes, Sharma, Cerezo and Coles, PRX Quantum 3, 010313, 2022)
 and on how local the observable is (Cerezo, Sone, Volkoff, Cincio and Coles, Nature Communications 12, 1791, 2021).
 
-Here the gradient is that of the whole network's training loss on real images, at two places: the weights of the ansatz,
+Here the gradient is that of the whole network's training loss on real inputs, at two places: the weights of the ansatz,
 and F2's features, whose gradient is all that the convolutions ever learn from. Each draw is a new network: its
 convolutions and dense layers, its angles and its Hermitians. A trainable and a fixed Hermitian differ in what moves
 later: at the start their gradients are the same, and are computed once.
@@ -58,7 +58,7 @@ class Place:
 
     Args:
         mean: variance of one component, the mean over the components.
-        total: the sum over the components of an image, or of the weights.
+        total: the sum over the components of an input, or of the weights.
         interval: 95 % of `mean`, by Student's t over the draws; each draw gives one squared deviation.
     """
 
@@ -77,7 +77,7 @@ class Point:
         observable: `"pauli_z"` or `"hermitian"`; the latter stands for a fixed one too.
         skip: `"residual"` or `"no residual"`.
         weights: of the gradient of the mean loss over the batch, with respect to the ansatz's weights.
-        features: of the gradient of one image's loss, with respect to its features after F2.
+        features: of the gradient of one input's loss, with respect to its features after F2.
     """
 
     n_qubits: int
@@ -96,7 +96,7 @@ def variance_over_draws(gradients: Float[np.ndarray, "draws ..."], n_sharing: in
 
     Args:
         gradients: one a draw, the first axis; every other axis counts components.
-        n_sharing: how many images have components of their own; `Place.total` is that of one.
+        n_sharing: how many inputs have components of their own; `Place.total` is that of one.
 
     Raises:
         ArgumentError: fewer than three draws, or a value is not finite.
@@ -120,7 +120,7 @@ class Start(eqx.Module):
     at the start: with it `carry` is F3 and `read` its first columns, without it `carry` is zero.
 
     Args:
-        features: of each image after F2.
+        features: of each input after F2.
         angles: of the deepest circuit; a shallower one takes the first layers.
         coefficients: of the observables: Pauli-Z, then the Hermitian.
         carry: what F3 makes of the features, for each of `SKIPS`.
@@ -136,7 +136,7 @@ class Start(eqx.Module):
 
 def start(
     architecture: QuantumLeNetArchitecture,
-    images: Float[Array, "n height width channels"],
+    inputs: Float[Array, "n *shape"],
     n_classes: int,
     *,
     key: Array,
@@ -145,13 +145,12 @@ def start(
 
     Args:
         architecture: with the layers of the deepest circuit; one of each of `SKIPS` is drawn.
-        images: normalised.
+        inputs: normalised.
         n_classes: number of classes.
         key: random key, consumed.
     """
-    _, height, width, channels = images.shape
     models = [
-        dataclasses.replace(architecture, skip=skip).build((height, width, channels), n_classes, key=key)
+        dataclasses.replace(architecture, skip=skip).build(inputs.shape[1:], n_classes, key=key)
         for skip in SKIPS.values()
     ]
     residual, plain = models
@@ -161,7 +160,7 @@ def start(
     pauli_z = jnp.tile(jnp.array([0.0, 0.0, 0.0, 1.0]), (architecture.n_qubits, 1))
     whole = residual.f3.weight
     return Start(
-        features=jax.vmap(residual.features)(images),
+        features=jax.vmap(residual.features)(inputs),
         angles=residual.branch.weights,
         coefficients=jnp.stack([pauli_z, hermitian]),
         carry=jnp.stack([whole, jnp.zeros_like(whole)]),
@@ -180,7 +179,7 @@ def gradients_at_start(
         n_layers: of the circuit, at most as many as were drawn.
 
     Returns:
-        The gradient of the mean loss with respect to the circuit's angles; and that of each image's own loss with
+        The gradient of the mean loss with respect to the circuit's angles; and that of each input's own loss with
         respect to its features.
     """
     _, n_qubits, _ = drawn.angles.shape
@@ -200,12 +199,12 @@ def gradients_at_start(
     of_skips = jax.vmap(gradient, in_axes=(None, 0, 0))
     of_all = jax.vmap(of_skips, in_axes=(0, None, None))
     by_angles, by_features = of_all(drawn.coefficients, drawn.carry, drawn.read)
-    # The loss is a mean over the images, and each image's features enter its own term only.
+    # The loss is a mean over the inputs, and each input's features enter its own term only.
     return by_angles, by_features * len(labels)
 
 
 def diagnose(
-    images: Float[Array, "n height width channels"],
+    inputs: Float[Array, "n *shape"],
     labels: Int[Array, " n"],
     n_classes: int,
     *,
@@ -218,7 +217,7 @@ def diagnose(
     """Measure the gradients' variance for every size.
 
     Args:
-        images: a batch of real images, normalised.
+        inputs: a batch of real inputs, normalised.
         labels: class numbers.
         n_classes: number of classes.
         architecture: whose initial weights are drawn, but for its numbers of qubits and layers; by default the default.
@@ -237,11 +236,11 @@ def diagnose(
         if not values or min(values) < least:
             raise ArgumentError(f"Argument `{name}` must be at least {least}, but was {_listed(values)}.")
     keys = jax.random.split(key, draws)
-    return _diagnose(images, labels, n_classes, architecture or QuantumLeNetArchitecture(), qubits, layers, keys)
+    return _diagnose(inputs, labels, n_classes, architecture or QuantumLeNetArchitecture(), qubits, layers, keys)
 
 
 def _diagnose(
-    images: Array,
+    inputs: Array,
     labels: Array,
     n_classes: int,
     architecture: QuantumLeNetArchitecture,
@@ -253,7 +252,7 @@ def _diagnose(
         deepest = dataclasses.replace(architecture, n_qubits=n_qubits, n_layers=max(layers))
 
         def draw(key: Array, deepest: QuantumLeNetArchitecture = deepest) -> Start:
-            return start(deepest, images, n_classes, key=key)
+            return start(deepest, inputs, n_classes, key=key)
 
         # Runs once, so that it is worth little to optimise it: that would take ten times as long as to run it.
         drawn = jax.jit(lambda keys, draw=draw: jax.lax.map(draw, keys), compiler_options=_QUICK)(keys)

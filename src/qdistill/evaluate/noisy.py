@@ -49,7 +49,7 @@ def replay_noisy(
 ) -> Evaluations:
     """Replay a bundle's training on a device or from shots, and measure the network there on the dataset's test set.
 
-    Every draw has shots of its own for the whole training, its gradients included, and for every test image.
+    Every draw has shots of its own for the whole training, its gradients included, and for every test input.
 
     Args:
         bundle: what to replay; its network must have a quantum layer.
@@ -109,7 +109,7 @@ class _Replayer:
     def __init__(self, bundle: DistilledDataset, data_dir: Path | None) -> None:
         raw = bundle.fitted(source(bundle.dataset).load(data_dir))
         self._bundle = bundle
-        self._images, self._labels = jnp.asarray(raw.test_images), jnp.asarray(raw.test_labels)
+        self._inputs, self._labels = jnp.asarray(raw.test_inputs), jnp.asarray(raw.test_labels)
         self._measure: Any = eqx.filter_jit(measure)
 
     def __call__(self, execution: Execution, draws: int, key: Array) -> Evaluations:
@@ -133,7 +133,7 @@ class _Replayer:
             trained = self._bundle.train(model, key=key_train)
         except DivergenceError:
             return None
-        share, loss = self._measure(trained, self._images, self._labels, self._bundle.normalisation, key=key_test)
+        share, loss = self._measure(trained, self._inputs, self._labels, self._bundle.normalisation, key=key_test)
         return fraction(share, len(self._labels)) if np.isfinite(loss) else None
 
 

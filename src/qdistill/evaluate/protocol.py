@@ -1,4 +1,4 @@
-"""Replaying a bundle and measuring it on real images."""
+"""Replaying a bundle and measuring it on real inputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from qdistill.models import Model
 from qdistill.numbers import Numbers, integers, real_as_given
 
 LEAST_TOLERANCE = 0.001
-"""Share of the test images by which a replay may miss its record anywhere: additions in another order."""
+"""Share of the test inputs by which a replay may miss its record anywhere: additions in another order."""
 
 UNCHECKED_TOLERANCE = 0.005
 """The same for a bundle of which it was not measured how much hangs on rounding."""
@@ -32,9 +32,9 @@ class Evaluation:
     """What a replay gave.
 
     Args:
-        test_accuracy: share of test images classified right, in [0, 1].
+        test_accuracy: share of test inputs classified right, in [0, 1].
         recorded_test_accuracy: what the bundle says; None where it was never measured.
-        n_test: number of test images.
+        n_test: number of test inputs.
         same_data: whether the bundle was made from this dataset; None where it does not say what from.
         tolerance: how far from its record a replay may be, see `tolerance_of`.
     """
@@ -53,14 +53,14 @@ class Evaluation:
         """
         if self.recorded_test_accuracy is None or self.same_data is False:
             return None
-        # Fractions of whole numbers of images, with room for the last bit.
+        # Fractions of whole numbers of inputs, with room for the last bit.
         return abs(self.test_accuracy - self.recorded_test_accuracy) <= self.tolerance + 1e-9
 
 
 def tolerance_of(bundle: DistilledDataset) -> float:
     """How far from its recorded test accuracy a replay may be, on any platform.
 
-    A thousandth or, where that is more, twice the share of test images that rounding was measured to give another class
+    A thousandth or, where that is more, twice the share of test inputs that rounding was measured to give another class
     (`RoundingCheck`); half a hundredth where it was not measured.
     """
     checked = None if bundle.rounding is None else bundle.rounding.test
@@ -77,7 +77,7 @@ class Evaluations:
         test_accuracies: one a replay that stayed finite, fractions.
         mean: their mean; None where there is none.
         interval: its 95 % interval by Student's t, within [0, 1]; None for fewer than three replays.
-        n_test: number of test images.
+        n_test: number of test inputs.
         diverged: replays that did not stay finite, which have no accuracy and are in no mean.
     """
 
@@ -96,29 +96,29 @@ class Evaluations:
         return cls(accuracies, mean, accuracy_interval(accuracies), n_test, diverged)
 
 
-def measure(model: Model, bundle: DistilledDataset, images: Numbers, labels: Numbers) -> float:
-    """The accuracy of a network on raw images, under a bundle's normalisation.
+def measure(model: Model, bundle: DistilledDataset, inputs: Numbers, labels: Numbers) -> float:
+    """The accuracy of a network on raw inputs, under a bundle's normalisation.
 
     Args:
         model: the network.
         bundle: gives the normalisation.
-        images: raw pixels, real, (n, height, width, channels).
+        inputs: raw pixels, real, (n, *shape).
         labels: class numbers, integers, (n,).
 
     Returns:
         A fraction in [0, 1].
 
     Raises:
-        ArgumentError: images that are no real numbers, or labels that are not one class number for each of them.
+        ArgumentError: inputs that are no real numbers, or labels that are not one class number for each of them.
         DivergenceError: what the network says is not finite.
     """
-    images, labels = np.asarray(real_as_given("images", images)), np.asarray(integers("labels", labels))
+    inputs, labels = np.asarray(real_as_given("inputs", inputs)), np.asarray(integers("labels", labels))
     if labels.size and not 0 <= labels.min() <= labels.max() < bundle.n_classes:
         raise ArgumentError(
             f"Argument `labels` must be class numbers from 0 to {bundle.n_classes - 1}, but reached from "
             f"{labels.min()} to {labels.max()}."
         )
-    return fraction_right(answers(model, bundle.normalisation, images), labels)
+    return fraction_right(answers(model, bundle.normalisation, inputs), labels)
 
 
 def replay(
@@ -137,15 +137,15 @@ def replay(
         data_dir: where the dataset's files lie; see `qdistill.data`.
 
     Raises:
-        BundleError: the bundle is for images of another shape, other classes or another order of them than the
+        BundleError: the bundle is for inputs of another shape, other classes or another order of them than the
             dataset has.
         DataError: the dataset's files are missing or damaged.
         DivergenceError: the training is no longer finite.
     """
     raw = (source(bundle.dataset) if dataset is None else dataset).load(data_dir)
-    images, labels = bundle.fitted(raw).test_images, raw.test_labels
+    inputs, labels = bundle.fitted(raw).test_inputs, raw.test_labels
     return Evaluation(
-        test_accuracy=measure(bundle.train(bundle.initial_model(structure)), bundle, images, labels),
+        test_accuracy=measure(bundle.train(bundle.initial_model(structure)), bundle, inputs, labels),
         recorded_test_accuracy=bundle.record.test_accuracy,
         n_test=len(labels),
         same_data=bundle.made_from(raw),
@@ -178,10 +178,10 @@ def replay_unknown(
     raw = bundle.fitted(source(bundle.dataset).load(data_dir))
     accuracies: list[float | None] = []
     for own in jax.random.split(key, initialisations):
-        model = bundle.architecture.build(bundle.image_shape, bundle.n_classes, key=own)
+        model = bundle.architecture.build(bundle.input_shape, bundle.n_classes, key=own)
         accuracies.append(None)
         with contextlib.suppress(DivergenceError):
-            accuracies[-1] = measure(bundle.train(model), bundle, raw.test_images, raw.test_labels)
+            accuracies[-1] = measure(bundle.train(model), bundle, raw.test_inputs, raw.test_labels)
     return Evaluations.of(accuracies, len(raw.test_labels))
 
 

@@ -1,6 +1,6 @@
 """How much of a bundle's accuracy hangs on rounding: its replay in float64, and from numbers with rounding noise.
 
-A network with ReLUs and pooling is linear in pieces. Where a distilled image lies on the border of two of them, to
+A network with ReLUs and pooling is linear in pieces. Where a distilled example lies on the border of two of them, to
 within float32's resolution, rounding decides which gradient it gives, and from there the trainings go apart.
 """
 
@@ -34,7 +34,7 @@ def rounding(
 
     Args:
         bundle: what to replay.
-        parts: real images, raw, with their labels.
+        parts: real inputs, raw, with their labels.
         structure: see `DistilledDataset.initial_model`.
         draws: of the noise.
 
@@ -75,20 +75,20 @@ def checked(bundle: DistilledDataset, validation: Labelled, test: Labelled) -> D
 
 def _answers(bundle: DistilledDataset, initial: Model, parts: tuple[Labelled, ...]) -> list[np.ndarray]:
     trained = bundle.train(initial)
-    return [answers(trained, bundle.normalisation, part.images) for part in parts]
+    return [answers(trained, bundle.normalisation, part.inputs) for part in parts]
 
 
 def _with_noise(bundle: DistilledDataset, draw: int) -> DistilledDataset:
-    """The bundle with each number x of its images and weights replaced by x (1 + `NOISE` u), u uniform in [-1, 1]."""
+    """The bundle with each number x of its inputs and weights replaced by x (1 + `NOISE` u), u uniform in [-1, 1]."""
     rng = np.random.default_rng(draw)
 
     def noised(array: Array) -> Array:
         factors = 1 + NOISE * rng.uniform(-1, 1, array.shape)
         return jnp.asarray((np.asarray(array) * factors).astype(np.float32))
 
-    images = noised(bundle.data.images)
+    inputs = noised(bundle.data.inputs)
     weights = {name: noised(bundle.initial_weights[name]) for name in bundle.weight_names}
-    with_both: DistilledDataset = eqx.tree_at(lambda b: (b.data.images, b.initial_weights), bundle, (images, weights))
+    with_both: DistilledDataset = eqx.tree_at(lambda b: (b.data.inputs, b.initial_weights), bundle, (inputs, weights))
     return with_both
 
 

@@ -1,6 +1,6 @@
-"""What a bundle saves: the circuits of a training on it, beside those of trainings on real images.
+"""What a bundle saves: the circuits of a training on it, beside those of trainings on real inputs.
 
-The trainings on real images were measured (`experiments.full_data`) and are kept as JSON beside the zoo's bundles.
+The trainings on real inputs were measured (`experiments.full_data`) and are kept as JSON beside the zoo's bundles.
 Against what a bundle saves stands the classical computing of its distillation.
 """
 
@@ -27,18 +27,18 @@ class Training:
     """One training, and what it runs.
 
     Args:
-        name: on which images.
-        images: how many different ones.
-        seen: gradient steps times images a step.
+        name: on which inputs.
+        inputs: how many different ones.
+        seen: gradient steps times examples a step.
         accuracy: on the test set, a fraction, the mean where there were several seeds; None where it was not measured.
         n_seeds: how many trainings the accuracy is of.
         work: what it runs.
-        seen_by_seed: the fewest and the most images that one of the seeds needed; None where it is one training, or
+        seen_by_seed: the fewest and the most inputs that one of the seeds needed; None where it is one training, or
             some seed never got there.
     """
 
     name: str
-    images: int
+    inputs: int
     seen: int
     accuracy: float | None
     n_seeds: int
@@ -47,7 +47,7 @@ class Training:
 
 
 def find_record(bundle: DistilledDataset) -> dict[str, Any] | None:
-    """The record of trainings on real images for a bundle's dataset and network; None where there is none."""
+    """The record of trainings on real inputs for a bundle's dataset and network; None where there is none."""
     own = subject(bundle)
     for path in sorted(shipped("zoo").glob("full-*.json")):
         record: dict[str, Any] = read_json(path)
@@ -57,7 +57,7 @@ def find_record(bundle: DistilledDataset) -> dict[str, Any] | None:
 
 
 def read_record(path: Path, bundle: DistilledDataset) -> dict[str, Any]:
-    """The record of trainings on real images in a file, for a bundle's dataset and network.
+    """The record of trainings on real inputs in a file, for a bundle's dataset and network.
 
     Args:
         path: a JSON file of what `measure_full_training` gave.
@@ -85,11 +85,11 @@ def read_record(path: Path, bundle: DistilledDataset) -> dict[str, Any]:
         bad = [row for row in rows if not _is_row(row)] if isinstance(rows, list) else [rows]
         if bad:
             raise ArgumentError(
-                f"Argument `record` must have rows of images, seen, validation and test under {key!r}, but in {path} "
+                f"Argument `record` must have rows of inputs, seen, validation and test under {key!r}, but in {path} "
                 f"one was {bad[0]!r}."
             )
     if not record["full"]:
-        raise ArgumentError(f"Argument `record` must have a training on all images, but in {path} 'full' is empty.")
+        raise ArgumentError(f"Argument `record` must have a training on all inputs, but in {path} 'full' is empty.")
     return dict(record)
 
 
@@ -130,17 +130,17 @@ def distillation_note(core_seconds: float | None, circuits: int | None = None) -
     return note
 
 
-def distillation_circuits(bundle: DistilledDataset, per_image_gradient: int) -> int | None:
+def distillation_circuits(bundle: DistilledDataset, per_example_gradient: int) -> int | None:
     """The circuits of a distillation whose every gradient is measured on a quantum computer.
 
-    An iteration trains the network on the synthetic images, which is S image gradients, and takes B on real ones. The
-    way back through the training needs the derivative of each of the S gradients along one direction. As a central
-    difference, that is two more gradients, so an iteration is 3 S + B image gradients. Looks at the validation part
+    An iteration trains the network on the synthetic examples, which is S example gradients, and takes B on real ones.
+    The way back through the training needs the derivative of each of the S gradients along one direction. As a central
+    difference, that is two more gradients, so an iteration is 3 S + B example gradients. Looks at the validation part
     are not counted.
 
     Args:
         bundle: its recipe says how many iterations there were, and B.
-        per_image_gradient: circuits of one image gradient.
+        per_example_gradient: circuits of one example gradient.
 
     Returns:
         None where the bundle has no recipe.
@@ -149,7 +149,7 @@ def distillation_circuits(bundle: DistilledDataset, per_image_gradient: int) -> 
     if outer is None:
         return None
     iteration = 3 * int(bundle.data.schedule.size) + int(outer["batch"])
-    return int(outer["iterations"]) * iteration * per_image_gradient
+    return int(outer["iterations"]) * iteration * per_example_gradient
 
 
 def compare(
@@ -161,19 +161,19 @@ def compare(
     directions: int = SPSA_DIRECTIONS,
     steps: int | None = None,
 ) -> list[Training]:
-    """A training on the bundle, on all real images to the same accuracy, and on few of them.
+    """A training on the bundle, on all real inputs to the same accuracy, and on few of them.
 
     Args:
         bundle: the distilled data.
-        record: what `measure_full_training` gave; None leaves the trainings on real images out.
+        record: what `measure_full_training` gave; None leaves the trainings on real inputs out.
         shots: of each circuit.
         gradient: how gradients are taken.
         directions: that SPSA averages over.
         steps: how many of the bundle's training, from the first; None for all. The accuracy after fewer was not
-            measured, so that nothing on real images is as good: they go with no record.
+            measured, so that nothing on real inputs is as good: they go with no record.
 
     Returns:
-        The bundle's training first; the second is the shortest on all images to at least the bundle's validation
+        The bundle's training first; the second is the shortest on all inputs to at least the bundle's validation
         accuracy, or the longest that was measured, if none is as good or the bundle's was not measured.
 
     Raises:
@@ -189,38 +189,38 @@ def compare(
             )
         if record is not None:
             raise ArgumentError(
-                "Argument `steps` must be left out beside a record of trainings on real images, which are compared "
+                "Argument `steps` must be left out beside a record of trainings on real inputs, which are compared "
                 f"with the whole training on the bundle, but was {steps}."
             )
         schedule, accuracy = schedule[:steps], accuracy if steps == total else None
-    calls = layer_calls(bundle.initial_model(), bundle.image_shape)
+    calls = layer_calls(bundle.initial_model(), bundle.input_shape)
 
     def training(
         name: str,
-        images: int,
+        inputs: int,
         seen: int,
         accuracy: float | None,
         n_seeds: int,
         seen_by_seed: tuple[int, int] | None = None,
     ) -> Training:
         work = work_of(calls, seen, shots=shots, gradient=gradient, directions=directions)
-        return Training(name, images, seen, accuracy, n_seeds, work, seen_by_seed)
+        return Training(name, inputs, seen, accuracy, n_seeds, work, seen_by_seed)
 
-    n_images, part = len(bundle.data.images), "" if steps is None else f", {steps} of {total} steps"
-    rows = [training(f"{n_images} distilled images{part}", n_images, int(schedule.size), accuracy, 1)]
+    n_inputs, part = len(bundle.data.inputs), "" if steps is None else f", {steps} of {total} steps"
+    rows = [training(f"{n_inputs} distilled examples{part}", n_inputs, int(schedule.size), accuracy, 1)]
     if record is None:
         return rows
     goal = distilled.validation_accuracy
     reached = [row for row in record["full"] if goal is not None and statistics.mean(row["validation"]) >= goal]
     row = reached[0] if reached else record["full"][-1]
-    name = "all real images, to the same validation accuracy" if reached else "all real images, as far as measured"
+    name = "all real inputs, to the same validation accuracy" if reached else "all real inputs, as far as measured"
     by_seed = None if goal is None else _seen_by_seed(record["full"], goal)
-    rows.append(training(name, row["images"], row["seen"], statistics.mean(row["test"]), len(row["test"]), by_seed))
+    rows.append(training(name, row["inputs"], row["seen"], statistics.mean(row["test"]), len(row["test"]), by_seed))
     for row in record["subsets"]:
         rows.append(
             training(
-                f"{row['images']:,} real images",
-                row["images"],
+                f"{row['inputs']:,} real inputs",
+                row["inputs"],
                 row["seen"],
                 statistics.mean(row["test"]),
                 len(row["test"]),
@@ -230,7 +230,7 @@ def compare(
 
 
 def _seen_by_seed(rows: Sequence[Mapping[str, Any]], goal: float) -> tuple[int, int] | None:
-    """The fewest and the most images after which one of the seeds first has the accuracy; None where one never has."""
+    """The fewest and the most inputs after which one of the seeds first has the accuracy; None where one never has."""
     needed = []
     for validation in zip(*(row["validation"] for row in rows), strict=True):
         enough = [row["seen"] for row, accuracy in zip(rows, validation, strict=True) if accuracy >= goal]
@@ -241,14 +241,14 @@ def _seen_by_seed(rows: Sequence[Mapping[str, Any]], goal: float) -> tuple[int, 
 
 
 def subject(bundle: DistilledDataset) -> dict[str, Any]:
-    """What a record must say of its images and network; no record fits a network that the bundle does not describe."""
+    """What a record must say of its inputs and network; no record fits a network that the bundle does not describe."""
     model = None if bundle.architecture is None else architecture_to_json(bundle.architecture)
     return {"dataset": bundle.dataset, "model": model, "whiten": bundle.normalisation.kernel is not None}
 
 
 def _is_row(row: Any) -> bool:
-    """Whether this is a row of a record: the numbers of images, and the accuracies of one seed at least."""
-    if not isinstance(row, dict) or not all(type(row.get(name)) is int for name in ("images", "seen")):
+    """Whether this is a row of a record: the numbers of inputs, and the accuracies of one seed at least."""
+    if not isinstance(row, dict) or not all(type(row.get(name)) is int for name in ("inputs", "seen")):
         return False
     accuracies = [row.get(name) for name in ("validation", "test")]
     return all(isinstance(of, list) and of and all(type(value) in (int, float) for value in of) for of in accuracies)

@@ -164,7 +164,7 @@ class Course:
             raise BundleError(f"The bundle of this run could not be written: {error}") from error
 
     def save_bundle(self, *, final: bool) -> DistilledDataset:
-        """Write the best images so far; where this is final, also measured on the test set.
+        """Write the best examples so far; where this is final, also measured on the test set.
 
         Raises:
             BundleError: the bundle cannot be written.
@@ -206,13 +206,13 @@ def check_data(folder: Path, splits: Splits) -> None:
         RunError: it is of others.
     """
     if (folder / CHECKPOINT).exists() and read_belonging(folder / CHECKPOINT).data != splits.ordered_digest:
-        raise RunError(f"The run in {folder} is of other images or labels of its dataset. Choose a new folder.")
+        raise RunError(f"The run in {folder} is of other inputs or labels of its dataset. Choose a new folder.")
 
 
 def _why_not(folder: Path, different: dict[str, tuple[Any, Any]]) -> str:
     """Which of the things that decide a run were changed under its checkpoint, and what to do."""
     said = {
-        "data": "the images or labels of its dataset are others than those it began with",
+        "data": "the inputs or labels of its dataset are others than those it began with",
         "device": "its device is another than the one it began with",
     }
     texts = [said.get(name, f"{name} is {now!r} and was {then!r}") for name, (now, then) in sorted(different.items())]
@@ -243,7 +243,7 @@ def _report(
 
 
 def _bundle(recipe: Recipe, distiller: Distiller, state: OuterState, provenance: dict[str, Any]) -> DistilledDataset:
-    """The best images so far."""
+    """The best examples so far."""
     splits = distiller.splits
     looked = bool(state.best_accuracy >= 0)
     best: Learned = state.best if looked else state.averaged
@@ -269,6 +269,6 @@ def _bundle(recipe: Recipe, distiller: Distiller, state: OuterState, provenance:
 
 def _measured(bundle: DistilledDataset, splits: Splits) -> DistilledDataset:
     """The bundle replayed, measured on the test set, and checked against rounding."""
-    accuracy = measure(bundle.train(), bundle, splits.test.images, splits.test.labels)
+    accuracy = measure(bundle.train(), bundle, splits.test.inputs, splits.test.labels)
     record = dataclasses.replace(bundle.record, test_accuracy=accuracy, n_test=len(splits.test))
     return checked(dataclasses.replace(bundle, record=record), splits.validation, splits.test)

@@ -1,9 +1,9 @@
-"""How few real images a network needs to see to an accuracy: what a bundle saves against.
+"""How few real inputs a network needs to see to an accuracy: what a bundle saves against.
 
-Every number of images seen is a training of its own, whose step size falls to zero at its end, as one would run it who
+Every number of inputs seen is a training of its own, whose step size falls to zero at its end, as one would run it who
 can pay for so many. How it trains is searched anew for every number, by validation accuracy: Adam's batch and step
-size, how long the step size rises, and how it falls. So the trainings on real images are the thriftiest that were
-found, not those of one recipe. A few images, drawn evenly from the classes, are trained on again and again.
+size, how long the step size rises, and how it falls. So the trainings on real inputs are the thriftiest that were
+found, not those of one recipe. A few inputs, drawn evenly from the classes, are trained on again and again.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from qdistill.experiments.recipe import Recipe
 from qdistill.models import Model
 
 FEWEST, MOST = 500, 512_000
-"""Images seen: doubled from the fewest (by default) until every seed is as good as asked, or until the most."""
+"""Inputs seen: doubled from the fewest (by default) until every seed is as good as asked, or until the most."""
 
 FINEST = 1.1
 """Between two such numbers the accuracy asked for is sought by halving, until they differ by this factor at most."""
 
 SUBSETS = {10: 1_000, 100: 4_000}
-"""Images in a subset, and images seen in the training on it: more did not help on MNIST."""
+"""Inputs in a subset, and inputs seen in the training on it: more did not help on MNIST."""
 
 SEARCH: dict[str, tuple[Any, ...]] = {
     "batch": (2, 4, 8, 16, 32),
@@ -41,7 +41,7 @@ SEARCH: dict[str, tuple[Any, ...]] = {
     "warm_up": (0.0, 0.1),
     "schedule": ("linear", "cosine"),
 }
-"""What is varied for each number of images, by default."""
+"""What is varied for each number of inputs, by default."""
 
 FINALISTS = 3
 """Batches with step sizes that are tried from every seed, picked from all by the first seed."""
@@ -70,21 +70,21 @@ def measure_full_training(
     varied: Mapping[str, tuple[Any, ...]] = SEARCH,
     told: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Train the recipe's network on real images, for more and more of them.
+    """Train the recipe's network on real inputs, for more and more of them.
 
     Args:
         recipe: gives the dataset, the network and the validation part.
-        seeds: of the initial weights and the order of the images.
+        seeds: of the initial weights and the order of the inputs.
         data_dir: where the dataset's files lie.
-        goals: validation accuracies; how many images each takes is measured to a factor of `FINEST`.
-        fewest: images seen in the shortest training.
+        goals: validation accuracies; how many inputs each takes is measured to a factor of `FINEST`.
+        fewest: inputs seen in the shortest training.
         varied: the values of `SEARCH` that are tried.
-        told: is given a line for each number of images.
+        told: is given a line for each number of inputs.
 
     Returns:
         Plain data: the dataset, the network, what was searched, and under `full` and `subsets` a row for each number of
-        images with how it trained best and the validation and test accuracies of every seed. Rows are chosen by the
-        mean validation accuracy of these seeds, which flatters real images a little.
+        inputs with how it trained best and the validation and test accuracies of every seed. Rows are chosen by the
+        mean validation accuracy of these seeds, which flatters real inputs a little.
     """
     splits = recipe.splits(data_dir)
 
@@ -92,11 +92,11 @@ def measure_full_training(
         found = search(recipe, splits, seen, seeds, varied)
         how = {name: getattr(found.training, name) for name in varied}
         told(
-            f"{len(splits.train):,} images, {seen:,} seen: validation accuracy {found.mean:.2%} with "
+            f"{len(splits.train):,} inputs, {seen:,} seen: validation accuracy {found.mean:.2%} with "
             + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in how.items())
         )
         return {
-            "images": len(splits.train),
+            "inputs": len(splits.train),
             "seen": found.training.steps(len(splits.train)) * found.training.batch,
             "training": how,
             "validation": found.validation,
@@ -134,7 +134,7 @@ def _validated(model: Model, splits: Splits) -> float:
 def search(
     recipe: Recipe, splits: Splits, seen: int, seeds: Sequence[int], varied: Mapping[str, tuple[Any, ...]] = SEARCH
 ) -> _Trial:
-    """The training on so many images that is best on the validation part, over all seeds.
+    """The training on so many inputs that is best on the validation part, over all seeds.
 
     Every batch with every step size is tried from the first seed; the `FINALISTS` from all; the best of these with
     every warm-up and schedule.
@@ -153,7 +153,7 @@ def search(
     def named(batch: int, step_size: float) -> FullTraining:
         per_epoch = len(splits.train) // batch
         return FullTraining(
-            # One step at least, and no image beyond those that may be seen.
+            # One step at least, and no input beyond those that may be seen.
             epochs=max(1, seen // batch) / per_epoch,
             batch=batch,
             step_size=step_size,
@@ -174,7 +174,7 @@ def search(
 
 
 def _between(rows: Mapping[int, Mapping[str, Any]], goal: float) -> int | None:
-    """A number of images between the last too few and the first enough, while those are far apart."""
+    """A number of inputs between the last too few and the first enough, while those are far apart."""
     enough = [seen for seen, row in rows.items() if statistics.mean(row["validation"]) >= goal]
     few = [seen for seen in rows if enough and seen < min(enough)]
     if not few or min(enough) <= FINEST * max(few):
@@ -183,7 +183,7 @@ def _between(rows: Mapping[int, Mapping[str, Any]], goal: float) -> int | None:
 
 
 def _subset(splits: Splits, size: int) -> Splits:
-    """So many training images, as evenly from the classes as whole images allow; the normalisation stays."""
+    """So many training inputs, as evenly from the classes as whole inputs allow; the normalisation stays."""
     generator = np.random.default_rng(0)
     order = generator.permutation(len(splits.train))
     labels = splits.train.labels[order]
@@ -193,5 +193,5 @@ def _subset(splits: Splits, size: int) -> Splits:
         members = np.flatnonzero(labels == label)
         rank[members] = np.arange(len(members))
     picked = order[np.argsort(rank, kind="stable")[:size]]
-    train = Labelled(splits.train.images[picked], splits.train.labels[picked])
+    train = Labelled(splits.train.inputs[picked], splits.train.labels[picked])
     return dataclasses.replace(splits, train=train)

@@ -3,7 +3,7 @@
 A table is a TOML file among the recipes: its rows, each with a recipe file of its own, how many seeds, and the paper's
 number; and the differences between rows that answer a question. A table's folder holds a folder for each row, with a
 run folder for each seed in it; `table.json`, which `report` draws and writes out; and `runs.jsonl`, the runs in one
-file. Seeds 0, 1, 2, ... of all rows share their initial images and batches, and their initial classical weights where
+file. Seeds 0, 1, 2, ... of all rows share their initial inputs and batches, and their initial classical weights where
 those have the same shape (without the residual F3 is smaller), so that differences are taken seed by seed.
 """
 
@@ -56,7 +56,7 @@ class Row:
         recipe: what is run, but for its seed.
         seeds: 0 to n - 1.
         paper: the paper's accuracy, a fraction.
-        full: where the network trains on all images instead of distilled ones.
+        full: where the network trains on all inputs instead of distilled ones.
         zoo: the bundle that stands for the row without a run.
         file: the text of the recipe file, for who reads the table.
     """
@@ -157,7 +157,7 @@ def run_table(
         rows: names of those to run; all by default.
         data_dir: where the dataset's files lie.
         observer: is told how each distillation goes.
-        told: is given a line as each training on all images begins.
+        told: is given a line as each training on all inputs begins.
 
     Raises:
         ArgumentError: a row that the table has not.
@@ -187,7 +187,7 @@ def _run_full(
     data_dir: Path | None,
     told: Callable[[str], None],
 ) -> None:
-    """Train on all images, measure, and write the scores; a folder that has them is left alone."""
+    """Train on all inputs, measure, and write the scores; a folder that has them is left alone."""
     for recipe, folder in zip(recipes, folders, strict=True):
         if not (folder / SCORES).exists():
             continue
@@ -201,7 +201,7 @@ def _run_full(
     splits = first.splits(data_dir)
     with holding(*(folder for _, folder in missing)) as locks:
         many = f"{len(missing)} seeds, {training.steps(len(splits.train)):,} steps each"
-        told(f"Training on all {len(splits.train):,} images of {first.dataset}, {many}...")
+        told(f"Training on all {len(splits.train):,} inputs of {first.dataset}, {many}...")
         scores = score_full_trainings(first.model, splits, training, seeds=[recipe.seed for recipe, _ in missing])
         for (recipe, folder), score, lock in zip(missing, scores, locks, strict=True):
             lock.check()
@@ -220,9 +220,9 @@ def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
         command: that repeats it.
     """
     results = {row.name: _scores(row, folder) for row in table.rows}
-    # All trainings on all images are equally long.
+    # All trainings on all inputs are equally long.
     ceilings = [score for row in table.rows if row.full is not None for score in results[row.name].values()]
-    seen = ceilings[0]["images_seen"] if ceilings else None
+    seen = ceilings[0]["inputs_seen"] if ceilings else None
     rows = [_row(row, results[row.name], folder, seen) for row in table.rows if results[row.name]]
     differences = [_difference(d, table, results) for d in table.differences]
     content = {
@@ -247,7 +247,7 @@ def made_with(folders: Sequence[Path]) -> list[str]:
 
 def _scores(row: Row, folder: Path) -> dict[int, dict[str, Any]]:
     folders = {seed: folder / row.name / f"seed-{seed}" for seed in row.seeds}
-    found = {seed: read_final_scores(path, on_all_images=row.full is not None) for seed, path in folders.items()}
+    found = {seed: read_final_scores(path, on_all_inputs=row.full is not None) for seed, path in folders.items()}
     return {seed: scores for seed, scores in found.items() if scores is not None}
 
 
@@ -258,15 +258,15 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
         row: what was asked for.
         scores: by seed.
         folder: of the table.
-        seen_of_all: images that a training on all of them sees; None where none has run.
+        seen_of_all: inputs that a training on all of them sees; None where none has run.
     """
     accuracies = [score["test_accuracy"] for score in scores.values()]
-    n_classes, image_shape = len(source(row.recipe.dataset).class_names), source(row.recipe.dataset).image_shape
-    calls = layer_calls(structure(row.recipe.model, image_shape, n_classes), image_shape)
-    n_images = row.recipe.compression.images_per_class * n_classes
-    schedule = row.recipe.inner.schedule(n_images)
+    n_classes, input_shape = len(source(row.recipe.dataset).class_names), source(row.recipe.dataset).input_shape
+    calls = layer_calls(structure(row.recipe.model, input_shape, n_classes), input_shape)
+    n_inputs = row.recipe.compression.per_class * n_classes
+    schedule = row.recipe.inner.schedule(n_inputs)
     first = next(iter(scores.values()))
-    seen, steps = (schedule.size, len(schedule)) if row.full is None else (first["images_seen"], first["steps"])
+    seen, steps = (schedule.size, len(schedule)) if row.full is None else (first["inputs_seen"], first["steps"])
     times = [
         score if row.full is not None else read_time(folder / row.name / f"seed-{seed}")
         for seed, score in scores.items()
@@ -284,7 +284,7 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
         "interval": accuracy_interval(accuracies),
         "n_test": first["n_test"],
         "paper": row.paper,
-        "images": None if row.full is not None else n_images,
+        "examples": None if row.full is not None else n_inputs,
         "steps": steps,
         "circuits": work_of(calls, seen, shots=1).circuits,
         "circuits_of_all": None if seen_of_all is None else work_of(calls, seen_of_all, shots=1).circuits,
@@ -377,9 +377,9 @@ def replay_zoo(
                 "interval": None,
                 "n_test": result.n_test,
                 "paper": row.paper,
-                "images": len(bundle.data.images),
+                "examples": len(bundle.data.inputs),
                 "steps": len(bundle.data.schedule),
-                "circuits": training_circuits(bundle.initial_model(), bundle.image_shape, bundle.data.schedule.size),
+                "circuits": training_circuits(bundle.initial_model(), bundle.input_shape, bundle.data.schedule.size),
                 "circuits_of_all": None,
                 "core_minutes": None,
                 "gpu_minutes": None,

@@ -35,7 +35,7 @@ PARTS = {
 """Scopes of the source, and what they are called in the summary. What is in none of them is the rest."""
 
 REST = "updates, losses and copies"
-PHASES = {"inner_training": "training on synthetic images", "real_images": "loss on real images"}
+PHASES = {"inner_training": "training on synthetic examples", "real_inputs": "loss on real inputs"}
 """The two phases that the parts of the network belong to."""
 
 

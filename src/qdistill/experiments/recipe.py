@@ -42,7 +42,7 @@ def architecture_options() -> dict[str, type[Any]]:
 
 @dataclass(frozen=True)
 class Device:
-    """Where the training runs that the images are optimised for: exact simulation, a noisy device, or shots.
+    """Where the training runs that the inputs are optimised for: exact simulation, a noisy device, or shots.
 
     Shots are the Gaussian noise of `quantum.Execution`, through which the meta-gradient is exact. The recorded test
     accuracy stays that of an exact replay; `qdistill evaluate --device` gives that of one with noise.
@@ -87,14 +87,14 @@ class Recipe:
 
     Args:
         dataset: name of the dataset to distil.
-        model: the network whose training the images are distilled for.
+        model: the network whose training the inputs are distilled for.
         compression: what is learned.
         inner: how the network trains on it.
         outer: how it is optimised.
         device: where the training runs.
-        n_validation: training images set aside for every choice that is made; the test set decides nothing.
-        whiten: whiten real images by a filter (`data.whitening`); for photographs.
-        seed: decides the initial weights, the initial images and the batches.
+        n_validation: training inputs set aside for every choice that is made; the test set decides nothing.
+        whiten: whiten real inputs by a filter (`data.whitening`); for photographs.
+        seed: decides the initial weights, the initial inputs and the batches.
     """
 
     dataset: str
@@ -123,24 +123,24 @@ class Recipe:
                 "Argument `device` must be left out for a network without a quantum layer, but was "
                 f"{self.device.name or f'{self.device.shots} shots'}."
             )
-        # Known before any data is loaded: whether the images can be shared out among the steps.
-        self.inner.schedule(self.compression.images_per_class * n_classes)
+        # Known before any data is loaded: whether the inputs can be shared out among the steps.
+        self.inner.schedule(self.compression.per_class * n_classes)
 
     @cached_property
     def n_wires(self) -> int:
         """Qubits that a device needs for any of the network's circuits; 0 where there are none."""
         data = source(self.dataset)
-        return wires_needed(structure(self.model, data.image_shape, len(data.class_names)))
+        return wires_needed(structure(self.model, data.input_shape, len(data.class_names)))
 
     def splits(self, data_dir: Path | None = None) -> Splits:
-        """The dataset in its parts, with the normalisation of the images.
+        """The dataset in its parts, with the normalisation of the inputs.
 
         Args:
             data_dir: where the dataset's files lie; by default as `qdistill.data` finds them.
 
         Raises:
             DataError: the files are damaged, or are neither there nor to be had.
-            ArgumentError: there are too few images for the validation part, or they cannot be whitened.
+            ArgumentError: there are too few inputs for the validation part, or they cannot be whitened.
         """
         return split(source(self.dataset).load(data_dir), n_validation=self.n_validation, whiten=self.whiten)
 
@@ -184,8 +184,8 @@ _DEFAULTS: dict[str, Recipe] = {
         Recipe("fashion-mnist", **_MNIST_LIKE),
         Recipe(
             "cifar10",
-            compression=Compression(images_per_class=10, start="real"),
-            inner=InnerLoop(own_images=True, epochs=2),
+            compression=Compression(per_class=10, start="real"),
+            inner=InnerLoop(own_examples=True, epochs=2),
             outer=OuterLoop(
                 iterations=10_000, batch=128, learning_rate=0.03, warm_up=0.1, mirror=True, validate_every=250
             ),

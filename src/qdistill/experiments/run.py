@@ -286,7 +286,7 @@ def _end(courses: Sequence[Course], observer: Observer) -> list[DistilledDataset
         places = ", ".join(f"{course.folder / BUNDLE} (iteration {course.iteration})" for course in diverged)
         raise DivergenceError(
             f"{diverged[0].recipe.outer.max_rejected} iterations in a row had a loss or meta-gradient that was not "
-            f"finite, so the run stopped. The best images so far are in {places}. Lower `outer.learning_rate` or "
+            f"finite, so the run stopped. The best examples so far are in {places}. Lower `outer.learning_rate` or "
             "`compression.step_size`, or take fewer `inner.steps`."
         )
     return bundles
@@ -307,7 +307,7 @@ def make_distillers(
 
     @eqx.filter_jit  # one program for all weights, instead of a small one for each array
     def build(key: Array) -> Model:
-        return recipe.model.build(splits.image_shape, splits.n_classes, key=key)
+        return recipe.model.build(splits.input_shape, splits.n_classes, key=key)
 
     # A processor's device holds one seed at a time, an accelerator all of its seeds at once.
     at_once = len(recipes) if jax.default_backend() != "cpu" else min(len(recipes), len(jax.devices()))

@@ -1,4 +1,4 @@
-"""Networks as `eqx.Module`: one image in, logits out."""
+"""Networks as `eqx.Module`: one input in, logits out."""
 
 from qdistill.models.circuit import CircuitArchitecture, CircuitClassifier
 from qdistill.models.layers import ConvPool, Dense

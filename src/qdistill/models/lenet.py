@@ -47,7 +47,7 @@ class LeNetFeatures(eqx.Module):
     """C1, C2, F1 and F2: one image -> `width` features.
 
     Args:
-        image_shape: (height, width, channels).
+        input_shape: (height, width, channels).
         width: number of features.
         initialiser: how the classical weights are drawn.
         quanvolution_layers: of a quanvolution in C1's place; 0 for the convolution.
@@ -66,7 +66,7 @@ class LeNetFeatures(eqx.Module):
 
     def __init__(
         self,
-        image_shape: tuple[int, int, int],
+        input_shape: tuple[int, ...],
         width: int,
         initialiser: Initialiser,
         quanvolution_layers: int = 0,
@@ -75,12 +75,16 @@ class LeNetFeatures(eqx.Module):
         key: Array,
     ) -> None:
         """Draw the weights."""
-        height, breadth, channels = image_shape
+        if len(input_shape) != 3:
+            raise ArgumentError(
+                f"Argument `input_shape` must be (height, width, channels) for a LeNet, but was {tuple(input_shape)}."
+            )
+        height, breadth, channels = input_shape
         sides = [max(side, SIDE) for side in (height, breadth)]
         if any(side % 4 for side in sides) or min(height, breadth, channels) < 1:
             raise ArgumentError(
-                "Argument `image_shape` must be (height, width, channels) with a height and width of at most "
-                f"{SIDE} or divisible by 4, but was {image_shape}."
+                "Argument `input_shape` must be (height, width, channels) with a height and width of at most "
+                f"{SIDE} or divisible by 4, but was {input_shape}."
             )
         keys = jax.random.split(key, 4)
         margin, n_maps = (0, PATCH * channels) if quanvolution_layers else (4, 6)
@@ -196,11 +200,11 @@ class LeNetArchitecture:
         if self.width < 1:
             raise ArgumentError(f"Argument `width` must be at least 1, but was {self.width}.")
 
-    def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: Array) -> LeNet:
+    def build(self, input_shape: tuple[int, ...], n_classes: int, *, key: Array) -> LeNet:
         """Draw a network for images of shape (height, width, channels)."""
         key_features, key_f3 = jax.random.split(key)
         return LeNet(
-            LeNetFeatures(image_shape, self.width, self.initialiser, key=key_features),
+            LeNetFeatures(input_shape, self.width, self.initialiser, key=key_features),
             Dense(self.width, n_classes, self.initialiser, key=key_f3),
         )
 
@@ -272,7 +276,7 @@ class QuantumLeNetArchitecture:
                 "Argument `branch` must not be 'removed' with `skip` = 'none', for nothing would reach F3."
             )
 
-    def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: Array) -> QuantumLeNet:
+    def build(self, input_shape: tuple[int, ...], n_classes: int, *, key: Array) -> QuantumLeNet:
         """Draw a network for images of shape (height, width, channels).
 
         The classical weights are the same for every `branch` and `observable` under one key, so that a
@@ -281,7 +285,7 @@ class QuantumLeNetArchitecture:
         key_features, key_quantum, key_dense, key_projection, key_f3 = jax.random.split(key, 5)
         width, n_outputs = self._width, self.n_qubits
         features = LeNetFeatures(
-            image_shape, width, self.initialiser, self.quanvolution_layers, self.f2_activation, key=key_features
+            input_shape, width, self.initialiser, self.quanvolution_layers, self.f2_activation, key=key_features
         )
         projection = None
         if self.skip == "projection":

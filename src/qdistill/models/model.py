@@ -17,10 +17,10 @@ from qdistill.quantum import Circuit, for_batch, with_key
 
 @runtime_checkable
 class Model(Protocol):
-    """A network: an `eqx.Module` that takes one image."""
+    """A network: an `eqx.Module` that takes one input."""
 
-    def __call__(self, image: Float[Array, "height width channels"], /) -> Float[Array, " classes"]:
-        """The logits of one image."""
+    def __call__(self, x: Float[Array, "*shape"], /) -> Float[Array, " classes"]:
+        """The logits of one input."""
         ...
 
 
@@ -28,8 +28,12 @@ class Model(Protocol):
 class Architecture(Protocol):
     """What a recipe or a bundle says of a network: enough to build it, nothing of its weights."""
 
-    def build(self, image_shape: tuple[int, int, int], n_classes: int, *, key: Array) -> Model:
-        """Draw a network for images of that shape, (height, width, channels)."""
+    def build(self, input_shape: tuple[int, ...], n_classes: int, *, key: Array) -> Model:
+        """Draw a network for inputs of that shape: (features,) of a vector, (height, width, channels) of an image.
+
+        Raises:
+            ArgumentError: the network does not read inputs of that shape.
+        """
         ...
 
 
@@ -80,28 +84,28 @@ def fields_from_json(kind: type, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value(name, plain) for name, plain in fields.items()}
 
 
-def predict(model: Model, images: Numbers, *, key: Array | None = None) -> Float[Array, "n classes"]:
-    """The logits of many images; quantum layers choose their form for that many.
+def predict(model: Model, inputs: Numbers, *, key: Array | None = None) -> Float[Array, "n classes"]:
+    """The logits of many inputs; quantum layers choose their form for that many.
 
     Args:
         model: the network.
-        images: normalised, real, (n, height, width, channels).
-        key: random key, consumed, for layers that take shots: each image has shots of its own.
+        inputs: normalised, real, (n, *shape).
+        key: random key, consumed, for layers that take shots: each input has shots of its own.
 
     Raises:
         ArgumentError: no real numbers, or what the network raises.
     """
-    images = real("images", images)
-    model = for_batch(model, images.shape[0])
+    inputs = real("inputs", inputs)
+    model = for_batch(model, inputs.shape[0])
     if key is None:
-        return jax.vmap(model)(images)
-    keys = jax.random.split(key, images.shape[0])
-    return jax.vmap(lambda image, key: with_key(model, key)(image))(images, keys)
+        return jax.vmap(model)(inputs)
+    keys = jax.random.split(key, inputs.shape[0])
+    return jax.vmap(lambda x, key: with_key(model, key)(x))(inputs, keys)
 
 
-def structure(architecture: Architecture, image_shape: tuple[int, int, int], n_classes: int) -> Model:
+def structure(architecture: Architecture, input_shape: tuple[int, ...], n_classes: int) -> Model:
     """The network with shapes in the place of its arrays: nothing is drawn, which would take seconds."""
-    model: Model = eqx.filter_eval_shape(architecture.build, image_shape, n_classes, key=jax.random.key(0))
+    model: Model = eqx.filter_eval_shape(architecture.build, input_shape, n_classes, key=jax.random.key(0))
     return model
 
 

@@ -19,7 +19,7 @@ MOST_OPERATIONS = 2**18
 MOST_TERMS = 2**18
 """Of an observable: the probabilities of all basis states of 9 wires have as many."""
 
-ADVICE = "Use fewer wires, or fewer images at once."
+ADVICE = "Use fewer wires, or fewer inputs at once."
 
 
 def check_wires(n_wires: int, name: str = "n_wires") -> None:

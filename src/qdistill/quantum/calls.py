@@ -31,12 +31,12 @@ Answer = Callable[[int, QuantumLayer, Float[Array, "vectors features"]], Float[A
 
 
 def on_each(layer: QuantumLayer | NoisyLayer, vectors: Numbers) -> Float[Array, "vectors outputs"]:
-    """A layer's values for several feature vectors of one image, such as the patches of a quanvolution.
+    """A layer's values for several feature vectors of one input, such as the patches of a quanvolution.
 
     Under `jax.vmap` alone all of them would have the same shots, and the layer would choose its form for one of them.
 
     Args:
-        layer: the layer; its `batch` is the number of images, as `for_batch` sets it.
+        layer: the layer; its `batch` is the number of inputs, as `for_batch` sets it.
         vectors: real numbers, a row for each vector; with shots, each has shots of its own.
 
     Raises:
@@ -81,7 +81,7 @@ class _AnsweredLayer(QuantumLayer):
 
 
 def answered(network: Tree, answer: Answer) -> Tree:
-    """The network for one image, each call of its quantum layers answered by a function, in the order of the calls.
+    """The network for one input, each call of its quantum layers answered by a function, in the order of the calls.
 
     A call by `on_each` is one call with all of its vectors. What the function is given may be kept, and returned by
     what calls the network.
@@ -136,7 +136,7 @@ class LayerCall:
 
     Args:
         layer: the layer.
-        vectors: feature vectors that it is given for one image.
+        vectors: feature vectors that it is given for one input.
         by_features: whether its derivative by them is needed, for something that is trained lies below.
     """
 
@@ -145,15 +145,15 @@ class LayerCall:
     by_features: bool
 
 
-def layer_calls(network: Any, image_shape: tuple[int, ...]) -> list[LayerCall]:
-    """How a network calls its quantum layers for one image, found by tracing it.
+def layer_calls(network: Any, input_shape: tuple[int, ...]) -> list[LayerCall]:
+    """How a network calls its quantum layers for one input, found by tracing it.
 
     A call by `on_each` is one call with all of its vectors; one within `jax.vmap`, or in a loop that JAX traces once,
     counts as one with a single vector.
 
     Args:
-        network: takes an image; it may have shapes in the place of its arrays.
-        image_shape: (height, width, channels).
+        network: takes an input; it may have shapes in the place of its arrays.
+        input_shape: the shape of one input.
     """
     noted: list[_Note] = []
     arrays, static = eqx.partition(network, lambda leaf: hasattr(leaf, "dtype"))
@@ -167,7 +167,7 @@ def layer_calls(network: Any, image_shape: tuple[int, ...]) -> list[LayerCall]:
         weights, others = eqx.partition(arrays, eqx.is_inexact_array)
 
         def logits(weights: Any) -> Array:
-            values: Array = _answered(eqx.combine(weights, others, static), answer)(jnp.zeros(image_shape))
+            values: Array = _answered(eqx.combine(weights, others, static), answer)(jnp.zeros(input_shape))
             return values
 
         return jax.jvp(logits, (weights,), (weights,))

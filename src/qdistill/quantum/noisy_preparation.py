@@ -1,7 +1,7 @@
-"""What the noise of a device makes of the state preparation, whose angles differ from image to image.
+"""What the noise of a device makes of the state preparation, whose angles differ from input to input.
 
-The noise of the trainable circuit is shared by all images; this is not. Exactly, it takes a density matrix an image
-through every gate of the preparation; on average over images it is one map, which costs nothing an image.
+The noise of the trainable circuit is shared by all inputs; this is not. Exactly, it takes a density matrix an input
+through every gate of the preparation; on average over inputs it is one map, which costs nothing an input.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def averaged_preparation(n_wires: int, device: DeviceModel) -> tuple[np.ndarray,
     The two numbers of each Pauli string are the least-squares fit to the exact noisy preparations of `N_REFERENCES`
     vectors, which are non-negative as after a ReLU: the positive parts of standard normal values at Sobol points, so
     that nothing is drawn. Depolarising and dephasing are in the factors, the decay to |0> in what is added. In
-    the Heisenberg picture both act on the observable, so that this noise costs nothing an image.
+    the Heisenberg picture both act on the observable, so that this noise costs nothing an input.
 
     Args:
         n_wires: n; the vectors have 2^n entries.

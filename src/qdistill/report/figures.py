@@ -106,7 +106,7 @@ def draw_images(bundle: DistilledDataset, path: Path | str) -> Path:
 
     pictures, scale = as_pictures(bundle)
     letters = int(15 * width / n_columns)  # of the size above an image, side by side
-    left, right = (0.6 if bundle.inner.own_images else 0.12) / width, 1 - 0.12 / width
+    left, right = (0.6 if bundle.inner.own_examples else 0.12) / width, 1 - 0.12 / width
     cells = figure.add_gridspec(
         n_rows,
         n_columns,
@@ -132,7 +132,7 @@ def draw_images(bundle: DistilledDataset, path: Path | str) -> Path:
             spine.set_visible(False)
         if row == 0 or not in_columns:
             axes.set_title(printable(bundle.class_names[classes[index]], letters), size=SMALL, pad=3)
-        if column == 0 and bundle.inner.own_images:
+        if column == 0 and bundle.inner.own_examples:
             axes.set_ylabel(f"step {row + 1}", size=SMALL, rotation=0, ha="right", va="center")
 
     strip = figure.add_axes((0.75 / width, 0.45 / total, 1 - 0.95 / width, (strip_height - 0.75) / total))
@@ -217,18 +217,21 @@ def draw_profile(measured: Mapping[str, Any], path: Path | str) -> Path:
     return save(figure, path)
 
 
-def columns_of(bundle: DistilledDataset, n_images: int) -> int:
-    """As many columns as a step has images of its own, or as there are classes."""
-    if bundle.inner.own_images:
-        columns = n_images // bundle.inner.steps
+def columns_of(bundle: DistilledDataset, n_inputs: int) -> int:
+    """As many columns as a step has examples of its own, or as there are classes."""
+    if bundle.inner.own_examples:
+        columns = n_inputs // bundle.inner.steps
         if columns <= 2 * len(bundle.class_names):
             return columns
-    return min(len(bundle.class_names), n_images)
+    return min(len(bundle.class_names), n_inputs)
 
 
 def as_pictures(bundle: DistilledDataset) -> tuple[np.ndarray, dict[str, Any]]:
     """What `imshow` takes: the pictures and the scale they are drawn on."""
-    images = np.asarray(bundle.data.images)
+    images = np.asarray(bundle.data.inputs)
+    if images.ndim != 4:
+        # A vector is a row of pixels; what has more axes is drawn row below row.
+        images = images.reshape(len(images), -1, images.shape[-1], 1)
     if images.shape[-1] == 3:
         return np.clip(np.asarray(bundle.images_as_pixels()), 0.0, 1.0), {}
     # The last percent of the pixels may be beyond black and white, or a single one would wash out the rest.
@@ -237,18 +240,18 @@ def as_pictures(bundle: DistilledDataset) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def _title(bundle: DistilledDataset) -> str:
-    n, steps, dataset = len(bundle.data.images), bundle.inner.total_steps, printable(bundle.dataset, 30)
-    return f"{dataset}: {n} distilled image{'s' * (n != 1)}, {steps} training step{'s' * (steps != 1)}"
+    n, steps, dataset = len(bundle.data.inputs), bundle.inner.total_steps, printable(bundle.dataset, 30)
+    return f"{dataset}: {n} distilled example{'s' * (n != 1)}, {steps} training step{'s' * (steps != 1)}"
 
 
 def _caption(bundle: DistilledDataset, *, soft: bool, with_bars: bool) -> str:
-    record, colour = bundle.record, bundle.data.images.shape[-1] == 3
+    record, colour = bundle.record, len(bundle.input_shape) == 3 and bundle.input_shape[-1] == 3
     parts = []
     if record.test_accuracy is not None:
         parts.append(f"test accuracy {record.test_accuracy:.1%} (n = {record.n_test:,})")
     elif record.validation_accuracy is not None:
         parts.append(f"validation accuracy {record.validation_accuracy:.1%} (n = {record.n_validation:,})")
-    parts.append("pixels beyond black and white are clipped" if colour else "mid-grey is the mean of the real images")
+    parts.append("pixels beyond black and white are clipped" if colour else "mid-grey is the mean of the real inputs")
     if soft:
         parts.append("bars: learned label, a weight for each class" if with_bars else "learned labels")
     return " · ".join(parts)

@@ -19,7 +19,7 @@ def draw_loss(axes: Axes, lines: Sequence[dict[str, Any]]) -> None:
     if known:
         axes.plot(*zip(*known, strict=True), color=ACCENT, **_line(len(lines)))
     _over_iterations(axes, lines)
-    dress(axes, "loss on real training images", "iteration")
+    dress(axes, "loss on real training inputs", "iteration")
 
 
 def draw_validation(axes: Axes, lines: Sequence[dict[str, Any]]) -> None:
@@ -106,11 +106,11 @@ def draw_angles(axes: Axes, before: Float[np.ndarray, " angles"], after: Float[n
 
 
 def draw_executions(axes: Axes, cost: Mapping[str, Any]) -> None:
-    """Test accuracy against the circuits of one training: on the bundle, on all real images, and on few of them.
+    """Test accuracy against the circuits of one training: on the bundle, on all real inputs, and on few of them.
 
     Args:
         axes: where to.
-        cost: what `evaluate.executions.count_executions` gives, with a record of trainings on real images.
+        cost: what `evaluate.executions.count_executions` gives, with a record of trainings on real inputs.
     """
     axes.plot(*zip(*cost["points"], strict=True), "o-", color=FAINT, markersize=3, linewidth=1.2)
     distilled, _, *subsets = cost["trainings"]
@@ -127,7 +127,7 @@ def draw_executions(axes: Axes, cost: Mapping[str, Any]) -> None:
     low, high = axes.get_xlim()
     axes.set_xlim(low, high * (high / low) ** 0.35)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    dress(axes, "test accuracy; line: all real images", "circuits of one training")
+    dress(axes, "test accuracy; line: all real inputs", "circuits of one training")
 
 
 def _line(n_points: int) -> dict[str, Any]:

@@ -191,21 +191,21 @@ def picture_groups(bundle: DistilledDataset) -> dict[str, Any]:
             {
                 "png": _png(picture, scale),
                 "class": name,
-                "alt": f"Distilled image {index + 1}, of class {name}",
+                "alt": f"Distilled example {index + 1}, of class {name}",
                 "label": "Label: " + ", ".join(f"{c} {v:.2f}" for c, v in zip(names, label, strict=True)),
                 "bars": _bars(label, lowest, highest) if soft else [],
             }
         )
     groups = []
-    size = n // bundle.inner.steps if bundle.inner.own_images else n
+    size = n // bundle.inner.steps if bundle.inner.own_examples else n
     for first in range(0, n, size):
-        title = f"Step {first // size + 1}" if bundle.inner.own_images else ""
+        title = f"Step {first // size + 1}" if bundle.inner.own_examples else ""
         groups.append({"title": title, "images": shown[first : first + size]})
-    height, width, channels = bundle.image_shape
+    height, width = pictures.shape[1:3]
     scaling = (
         "Pixels beyond black and white are clipped."
-        if channels == 3
-        else "Mid-grey is the mean of the real images, for learned pixels leave the range of real ones on both sides."
+        if pictures.ndim == 4
+        else "Mid-grey is the mean of the real inputs, for learned pixels leave the range of real ones on both sides."
     )
     return {
         "groups": groups,
@@ -240,13 +240,13 @@ def _png(picture: np.ndarray, scale: Mapping[str, Any]) -> str:
 def _lead(bundle: DistilledDataset | None) -> str:
     if bundle is None:
         return "A run that has not left a bundle yet."
-    n, steps = len(bundle.data.images), bundle.inner.total_steps
+    n, steps = len(bundle.data.inputs), bundle.inner.total_steps
     kind = "a network that the file does not describe"
     if bundle.architecture is not None:
         kind = KINDS.get(type(bundle.architecture).__name__, f"a {type(bundle.architecture).__name__}")
     dataset = printable(bundle.dataset, 60)
     return (
-        f"{dataset} distilled into {n} image{'s' * (n != 1)}, on which {kind} with known initial weights trains "
+        f"{dataset} distilled into {n} example{'s' * (n != 1)}, on which {kind} with known initial weights trains "
         f"in {steps} gradient step{'s' * (steps != 1)}."
     )
 
@@ -263,7 +263,7 @@ def _facts(bundle: DistilledDataset | None, scores: Mapping[str, Any]) -> list[t
         facts.append((f"{part} accuracy", shown, note if value is None else f"n = {n:,}; {note}"))
     n_weights = sum(array.size for array in bundle.initial_weights.values())
     facts += [
-        ("images", f"{len(bundle.data.images):,}", f"{bundle.data.schedule.shape[1]:,} in each step"),
+        ("examples", f"{len(bundle.data.inputs):,}", f"{bundle.data.schedule.shape[1]:,} in each step"),
         ("training steps", f"{bundle.inner.total_steps:,}", bundle.inner.optimiser.replace("_", " ")),
         ("weights", f"{n_weights:,}", f"in {len(bundle.initial_weights)} arrays"),
     ]
@@ -288,7 +288,7 @@ def _curves(lines: list[dict[str, Any]]) -> list[str] | None:
     best = max(line["validation_accuracy"] for line in lines)
     drawn = []
     for name, draw, alt, right in (
-        ("loss", draw_loss, "Loss on real training images against the iteration", 0.96),
+        ("loss", draw_loss, "Loss on real training inputs against the iteration", 0.96),
         ("validation", draw_validation, f"Validation accuracy against the iteration; the best is {best:.2%}", 0.96),
         ("learned", draw_learned_step_sizes, "Learned step sizes against the iteration, one line a step", 0.88),
     ):
@@ -342,7 +342,7 @@ def _replayed(
         )
         return shown
     try:
-        counts = confusion(after, bundle, bundle.fitted(raw).test_images, raw.test_labels)
+        counts = confusion(after, bundle, bundle.fitted(raw).test_inputs, raw.test_labels)
     except (BundleError, DivergenceError) as error:
         missing["confusion"] = f"There is no confusion matrix on the test set at hand. {printable(error, 500)}"
         return shown

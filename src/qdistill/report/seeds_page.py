@@ -36,7 +36,7 @@ def gather(folder: Path, command_of: Callable[..., str]) -> dict[str, Any]:
     return {
         "title": f"{dataset}, {folder.resolve().name}",
         "lead": f"{len(seeds)} runs of one recipe on {dataset}, which differ in their seed only: in the "
-        "initial weights, the initial images and the batches.",
+        "initial weights, the initial inputs and the batches.",
         "facts": _facts(scores, rows),
         "rows": rows,
         "curves": _curves(seeds, own),

@@ -1,8 +1,8 @@
 """A table of runs as Markdown, CSV and figures: reads a table's folder, and nothing else.
 
 `table.json` holds the title, the command that repeats it, the rows (name, title, group, seeds and how many were asked
-for, the text of its recipe file, test accuracies, mean, its 95 % interval, number of test images, the paper's accuracy,
-synthetic images, steps, circuits of one training and of one on all images, minutes of a core or a GPU that one
+for, the text of its recipe file, test accuracies, mean, its 95 % interval, number of test inputs, the paper's accuracy,
+synthetic examples, steps, circuits of one training and of one on all inputs, minutes of a core or a GPU that one
 distillation took), the names of the rows to be compared by their steps, the paired differences in words, and what a
 reader must know of the whole.
 """
@@ -23,7 +23,7 @@ MARKDOWN, CSV = "table.md", "table.csv"
 TABLE_FIGURE, STEPS_FIGURE, STABILITY_FIGURE = "table.png", "steps.png", "stability.png"
 FIGURES = {
     TABLE_FIGURE: "Test accuracy of every row: seeds, their mean with its 95 % interval, and the paper's number.",
-    STEPS_FIGURE: "Test accuracy against the number of gradient steps on the distilled images.",
+    STEPS_FIGURE: "Test accuracy against the number of gradient steps on the distilled examples.",
     STABILITY_FIGURE: "The course of the distillation with a trainable and with a fixed Hermitian, every seed a line.",
 }
 """The figures of a table's folder, with what they show."""
@@ -31,13 +31,13 @@ FIGURES = {
 GROUPS = {
     "ablation": "The network and its ablations",
     "control": "Controls",
-    "schedule": "Each step has images of its own",
-    "all": "Each step has all images",
-    "whitened": "Whitened images, each step with its own",
+    "schedule": "Each step has examples of its own",
+    "all": "Each step has all examples",
+    "whitened": "Whitened inputs, each step with its own",
     "steps": "Fewer and more steps",
     "question": "The paper's open questions",
-    "reference": "Real images, with learned labels and step sizes",
-    "ceiling": "Trained on all images",
+    "reference": "Real inputs, with learned labels and step sizes",
+    "ceiling": "Trained on all inputs",
 }
 """What the groups of rows are called, in their order."""
 
@@ -76,9 +76,9 @@ def write_table(folder: Path) -> list[Path]:
 
 _CIRCUITS = "Circuits: those of one training by parameter shift, state preparation included, every setting one circuit."
 _READ_RUNS = (
-    "On all images: those of one training of the same network on all of them. Core-minutes: processor time of one",
-    "seed's distillation, or of its training on all images. One row alone: the command above with `--rows ROW`.",
-    "Intervals are Student's t over seeds; that the test images are finite in number is not in them.",
+    "On all inputs: those of one training of the same network on all of them. Core-minutes: processor time of one",
+    "seed's distillation, or of its training on all inputs. One row alone: the command above with `--rows ROW`.",
+    "Intervals are Student's t over seeds; that the test inputs are finite in number is not in them.",
 )
 _READ_BUNDLES = ("Recorded: the accuracy that the bundle was saved with.",)
 
@@ -146,7 +146,7 @@ def seeds_of(row: Row) -> str:
 _OF_BOTH: dict[str, Callable[[Row], str]] = {
     "n": lambda row: f"{row['n_test']:,}",
     "paper": lambda row: "-" if row["paper"] is None else f"{row['paper']:.1%}",
-    "images": lambda row: "all" if row["images"] is None else f"{row['images']}",
+    "examples": lambda row: "all" if row["examples"] is None else f"{row['examples']}",
     "steps": lambda row: f"{row['steps']:,}",
     "circuits": lambda row: _circuits(row["circuits"]),
 }
@@ -156,7 +156,7 @@ _OF_RUNS: dict[str, Callable[[Row], str]] = {
     "test accuracy, 95 % interval": _accuracy,
     "seeds": seeds_of,
     **_OF_BOTH,
-    "on all images": lambda row: _circuits(row["circuits_of_all"]),
+    "on all inputs": lambda row: _circuits(row["circuits_of_all"]),
     "core-minutes": minutes_of,
 }
 _OF_BUNDLES: dict[str, Callable[[Row], str]] = {
@@ -172,8 +172,8 @@ _OF_BUNDLES: dict[str, Callable[[Row], str]] = {
 def _csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = ("name", "title", "group", "mean", "low", "high", "seeds", "n_test", "paper", "images", "steps", "circuits")
-    writer.writerow((*names, "circuits_of_all", "core_minutes", "gpu_minutes", "test_accuracies"))
+    names = ("name", "title", "group", "mean", "low", "high", "seeds", "n_test", "paper", "examples", "steps")
+    writer.writerow((*names, "circuits", "circuits_of_all", "core_minutes", "gpu_minutes", "test_accuracies"))
     for row in rows:
         low, high = row["interval"] or (None, None)
         given = {**row, "low": low, "high": high, "seeds": len(row["seeds"])}

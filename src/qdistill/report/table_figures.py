@@ -113,7 +113,7 @@ def draw_steps(rows: Sequence[Row], path: Path) -> Path:
     axes.set_xticks([row["steps"] for row in ordered], [str(row["steps"]) for row in ordered])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    dress(axes, "Test accuracy", "gradient steps T on the distilled images")
+    dress(axes, "Test accuracy", "gradient steps T on the distilled examples")
     return save(figure, path)
 
 

@@ -1,4 +1,4 @@
-"""Train a network on distilled images in NumPy, with derivatives by hand, and measure it on the test images.
+"""Train a network on distilled examples in NumPy, with derivatives by hand, and measure it on the test inputs.
 
 Needs numpy and the file bundle.npz beside this one.
 """
@@ -18,10 +18,10 @@ Weights = dict[str, np.ndarray]
 Layer = dict[str, Any]
 
 
-def forward(w: Weights, images: np.ndarray) -> tuple[np.ndarray, list[Any]]:
-    """The logits of normalised images, (batch, height, width, channels), and what `backward` needs."""
+def forward(w: Weights, inputs: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+    """The logits of normalised inputs, (batch, height, width, channels), and what `backward` needs."""
     left, right, top, bottom = SETTINGS["padding"]
-    x = np.pad(images, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    x = np.pad(inputs, ((0, 0), (top, bottom), (left, right), (0, 0)))
     c1: Any
     if SETTINGS["quanvolution"]:
         x, c1 = quanvolution(w, x)
@@ -224,11 +224,11 @@ def quantum_backward(layer: Layer, w: Weights, d: np.ndarray, f: np.ndarray, kep
 
 def train() -> Weights:
     """The trained weights, by name."""
-    images, labels, names = ARRAYS["images"], ARRAYS["labels"], SETTINGS["weight_names"]
+    inputs, labels, names = ARRAYS["inputs"], ARRAYS["labels"], SETTINGS["weight_names"]
     w = {name: ARRAYS[f"weights/{name}"] for name in names}
     first, second = ({name: np.zeros_like(w[name]) for name in names} for _ in range(2))
     for t, (sizes, picked) in enumerate(zip(ARRAYS["step_sizes"], ARRAYS["schedule"], strict=True), start=1):
-        logits, kept = forward(w, images[picked])
+        logits, kept = forward(w, inputs[picked])
         exp = np.exp(logits - logits.max(axis=1, keepdims=True))
         softmax, label = exp / exp.sum(1, keepdims=True), labels[picked]
         g = backward(w, (softmax * label.sum(1, keepdims=True) - label) / len(picked), kept)
@@ -247,7 +247,7 @@ def train() -> Weights:
 
 
 def normalised(pixels: np.ndarray) -> np.ndarray:
-    """Images as the network takes them: each channel shifted and stretched, and whitened where there is a filter."""
+    """Inputs as the network takes them: each channel shifted and stretched, and whitened where there is a filter."""
     x: np.ndarray = (pixels / SETTINGS["scale"] - ARRAYS["mean"]) / ARRAYS["std"]
     if "kernel" not in ARRAYS:
         return x
@@ -258,8 +258,8 @@ def normalised(pixels: np.ndarray) -> np.ndarray:
 
 
 def accuracy(w: Weights) -> float:
-    """The share of test images that are classified right."""
-    pixels, labels = ARRAYS["test_images"], ARRAYS["test_labels"]
+    """The share of test inputs that are classified right."""
+    pixels, labels = ARRAYS["test_inputs"], ARRAYS["test_labels"]
     right = 0
     for start in range(0, len(labels), 250):
         x = normalised(pixels[start : start + 250])

@@ -1,7 +1,7 @@
-"""Train a network on distilled images in PyTorch, and measure it on the test images.
+"""Train a network on distilled examples in PyTorch, and measure it on the test inputs.
 
 Needs torch, numpy and the file bundle.npz beside this one. It computes in double precision, in which it agrees with a
-replay in NumPy to rounding; in single precision, 6 of 10,000 test images of MNIST were classified otherwise.
+replay in NumPy to rounding; in single precision, 6 of 10,000 test inputs of MNIST were classified otherwise.
 """
 
 import json
@@ -22,9 +22,9 @@ PAULIS = [torch.tensor(p, dtype=torch.complex128) for p in
           ([[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]])]  # fmt: skip
 
 
-def network(w: dict[str, Tensor], images: Tensor) -> Tensor:
-    """The logits of normalised images, (batch, channels, height, width)."""
-    x = F.pad(images, SETTINGS["padding"])
+def network(w: dict[str, Tensor], inputs: Tensor) -> Tensor:
+    """The logits of normalised inputs, (batch, channels, height, width)."""
+    x = F.pad(inputs, SETTINGS["padding"])
     if SETTINGS["quanvolution"]:
         x = quanvolution(w, x)
     for name in ("features.c2",) if SETTINGS["quanvolution"] else ("features.c1", "features.c2"):
@@ -111,14 +111,14 @@ def apply(matrix: Tensor, wires: list[int], states: Tensor) -> Tensor:
 
 def train() -> dict[str, Tensor]:
     """The trained weights, by name."""
-    images = torch.tensor(ARRAYS["images"]).permute(0, 3, 1, 2)
+    inputs = torch.tensor(ARRAYS["inputs"]).permute(0, 3, 1, 2)
     labels = torch.tensor(ARRAYS["labels"])
     names = SETTINGS["weight_names"]
     w = {name: torch.tensor(ARRAYS[f"weights/{name}"]) for name in names}
     first, second = ({name: torch.zeros_like(w[name]) for name in names} for _ in range(2))
     for t, (sizes, picked) in enumerate(zip(ARRAYS["step_sizes"], ARRAYS["schedule"], strict=True), start=1):
         w = {name: value.detach().requires_grad_(name not in SETTINGS["fixed"]) for name, value in w.items()}
-        loss = -(labels[picked] * F.log_softmax(network(w, images[picked]), dim=1)).sum(1).mean()
+        loss = -(labels[picked] * F.log_softmax(network(w, inputs[picked]), dim=1)).sum(1).mean()
         loss.backward()
         with torch.no_grad():
             for name, size in zip(names, np.broadcast_to(sizes, len(names)), strict=True):
@@ -137,7 +137,7 @@ def train() -> dict[str, Tensor]:
 
 
 def normalised(pixels: np.ndarray) -> Tensor:
-    """Images as the network takes them: each channel shifted and stretched, and whitened where there is a filter."""
+    """Inputs as the network takes them: each channel shifted and stretched, and whitened where there is a filter."""
     x = torch.tensor((pixels / SETTINGS["scale"] - ARRAYS["mean"]) / ARRAYS["std"]).permute(0, 3, 1, 2)
     if "kernel" not in ARRAYS:
         return x
@@ -146,8 +146,8 @@ def normalised(pixels: np.ndarray) -> Tensor:
 
 
 def accuracy(w: dict[str, Tensor]) -> float:
-    """The share of test images that are classified right."""
-    pixels, labels = ARRAYS["test_images"], ARRAYS["test_labels"]
+    """The share of test inputs that are classified right."""
+    pixels, labels = ARRAYS["test_inputs"], ARRAYS["test_labels"]
     right = 0
     with torch.no_grad():
         for start in range(0, len(labels), 500):
