@@ -4,7 +4,8 @@ The names most users need: a `Recipe` (from `default_recipe`), `run`, which foll
 that comes out, and `replay`, which trains on it and measures. Circuits and layers are in `qdistill.quantum`,
 networks in `qdistill.models`, datasets in `qdistill.data`. `to_pennylane`, `to_qiskit` and `to_openqasm` export a
 layer; `from_pennylane`, `from_qiskit` and `from_openqasm` read a circuit, `classifier_from_pennylane` and
-`classifier_from_qiskit` one with what it measures, as a model.
+`classifier_from_qiskit` one with what it measures, as a model. `from_pennylane_observable` and `from_sparse_pauli_op`
+read an observable for a layer.
 
 The names are imported when they are first used: `qdistill --help` need not wait for JAX.
 """
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from qdistill.backends.openqasm import to_openqasm
     from qdistill.backends.pennylane import to_pennylane
     from qdistill.backends.qiskit import to_qiskit
+    from qdistill.backends.read_observables import from_pennylane_observable, from_sparse_pauli_op
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.distill.inner import InnerLoop, TrainingSet, train
     from qdistill.distill.outer import Compression, Distiller, OuterLoop
@@ -54,7 +56,9 @@ _HOMES = {
     "default_recipe": "experiments.recipe",
     "from_openqasm": "backends.from_openqasm",
     "from_pennylane": "backends.from_pennylane",
+    "from_pennylane_observable": "backends.read_observables",
     "from_qiskit": "backends.from_qiskit",
+    "from_sparse_pauli_op": "backends.read_observables",
     "replay": "evaluate.protocol",
     "run": "experiments.run",
     "run_seeds": "experiments.run",
@@ -84,7 +88,9 @@ __all__ = [
     "default_recipe",
     "from_openqasm",
     "from_pennylane",
+    "from_pennylane_observable",
     "from_qiskit",
+    "from_sparse_pauli_op",
     "replay",
     "run",
     "run_seeds",

@@ -154,11 +154,14 @@ def test_one_observable_of_qiskit_is_a_margin():
     ("observables", "message"),
     [
         ([], r"`observables` must be one at least"),
-        ("Z", r"must be on the 2 qubits of the circuit, but one is on 1"),
-        ("QZ", r"must be a SparsePauliOp, a Pauli or a text such as 'ZIZ', or several of them, but one was 'QZ'"),
-        (None, r"but one was None"),
-        (SparsePauliOp("ZZ", [1j]), r"must have real coefficients, but one of ZZ was 1j"),
-        (SparsePauliOp("ZZ", np.array([Parameter("c")])), r"must have numbers as coefficients, but has c"),
+        ("Z", r"`observables` must be on 2 qubits, but was on 1"),
+        ("QZ", r"must be a SparsePauliOp, a Pauli or a text such as 'ZIZ', but was 'QZ'"),
+        (None, r"but was None"),
+        (SparsePauliOp("ZZ", [1j]), r"must be Hermitian, with real coefficients, but has 1j"),
+        (
+            SparsePauliOp("ZZ", np.array([Parameter("c")])),
+            r"must have numbers as coefficients, but has some that are parameters",
+        ),
     ],
 )
 def test_observables_of_qiskit_that_are_none(observables, message):

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
-
-import numpy as np
 
 from qdistill.backends.extras import require
 from qdistill.backends.from_pennylane import read_function
+from qdistill.backends.read_observables import from_pennylane_observable
 from qdistill.errors import ArgumentError, CircuitError
 from qdistill.models import CircuitArchitecture
-from qdistill.quantum.pauli_text import Letters, pauli_text
-from qdistill.quantum.paulis import pauli_decompose, pauli_strings
-
-_MAX_WIRES = 5
-"""Of an observable that is read from its matrix."""
+from qdistill.quantum.pauli_text import pauli_text
 
 
 def classifier_from_pennylane(
@@ -76,7 +70,7 @@ def classifier_from_pennylane(
             "Argument `qnode` must return expectation values, or probabilities of one set of wires, but returns "
             f"{' and '.join(map(_named, measurements))}."
         )
-    observables = tuple(_observable(qml, each, number) for number, each in enumerate(measurements))
+    observables = tuple(_observable(each, number) for number, each in enumerate(measurements))
     readout: Literal["margin", "expectation"] = "margin" if len(observables) == 1 else "expectation"
     return CircuitArchitecture(circuit, embedding, readout, observables)
 
@@ -130,50 +124,12 @@ def _named(measurement: Any) -> str:
     return f"qml.{names.get(called, called.lower())} of {of}"
 
 
-def _observable(qml: Any, measurement: Any, number: int) -> str:
+def _observable(measurement: Any, number: int) -> str:
     """What an expectation value is of, as text that `CircuitArchitecture` reads.
 
     Raises:
         CircuitError: it is no sum of Pauli strings with real numbers as coefficients.
     """
     observable = measurement.obs
-    what = f"Observable {number}, {observable},"
-    if observable.pauli_rep is not None:
-        terms = {_letters(word): value for word, value in observable.pauli_rep.items()}
-    else:
-        terms = dict(_from_matrix(qml, observable, what))
-    try:
-        numbers = {letters: complex(value) for letters, value in terms.items()}
-    except Exception as error:  # of whatever framework the coefficients are
-        raise CircuitError(
-            f"{what} must have numbers as coefficients, but has some that are computed from the arguments. Take the "
-            "observables apart, one a value, or a factor of the outputs that is trained."
-        ) from error
-    for value in numbers.values():
-        if abs(value.imag) > 1e-9 or not math.isfinite(value.real):
-            raise CircuitError(f"{what} must be Hermitian, with real coefficients, but has {value}.")
-    return pauli_text({letters: value.real for letters, value in numbers.items() if value} or {(): 0.0})
-
-
-def _letters(word: Mapping[Any, str]) -> Letters:
-    return tuple(sorted(word.items()))
-
-
-def _from_matrix(qml: Any, observable: Any, what: str) -> Iterable[tuple[Letters, float]]:
-    """The Pauli strings of an observable that PennyLane has as a matrix alone."""
-    wires: Sequence[Any] = observable.wires.tolist()
-    if len(wires) > _MAX_WIRES:
-        raise CircuitError(
-            f"{what} must be a sum of Pauli strings, or be on at most {_MAX_WIRES} wires, but is on {len(wires)}."
-        )
-    try:
-        coefficients = pauli_decompose(np.asarray(qml.matrix(observable, wire_order=wires)))
-    except CircuitError as error:
-        raise CircuitError(f"{what} must be Hermitian. {error}") from error
-    except Exception as error:  # it has no matrix, or one that is computed from the arguments
-        raise CircuitError(
-            f"{what} must be a sum of Pauli strings, or have a matrix of numbers, but has none: {type(error).__name__}."
-        ) from error
-    for string, coefficient in zip(pauli_strings(len(wires)), coefficients.tolist(), strict=True):
-        if abs(coefficient) > 1e-12:
-            yield tuple(sorted((w, p) for w, p in zip(wires, string, strict=True) if p != "I")), coefficient
+    strings, coefficients = from_pennylane_observable(observable, what=f"Observable {number}, {observable},")
+    return pauli_text({string.by_wire: c for string, c in zip(strings, coefficients.tolist(), strict=True)})

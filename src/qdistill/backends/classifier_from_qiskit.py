@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from qdistill.backends.extras import require
 from qdistill.backends.from_qiskit import from_qiskit
-from qdistill.errors import ArgumentError, CircuitError
+from qdistill.backends.read_observables import from_sparse_pauli_op
+from qdistill.errors import ArgumentError
 from qdistill.models import CircuitArchitecture
 from qdistill.quantum.pauli_text import pauli_text
 
@@ -57,28 +58,5 @@ def classifier_from_qiskit(
 
 def _as_text(observable: Any, n_qubits: int) -> str:
     """An observable as text that `CircuitArchitecture` reads, qubit q on wire n - 1 - q."""
-    info = require("qiskit.quantum_info", "qiskit")
-    try:
-        whole = observable if isinstance(observable, info.SparsePauliOp) else info.SparsePauliOp(observable)
-    except Exception as error:  # Qiskit has many kinds
-        raise CircuitError(
-            "Argument `observables` must be a SparsePauliOp, a Pauli or a text such as 'ZIZ', or several of them, but "
-            f"one was {observable!r}."
-        ) from error
-    if whole.num_qubits != n_qubits:
-        raise CircuitError(
-            f"Argument `observables` must be on the {n_qubits} qubits of the circuit, but one is on {whole.num_qubits}."
-        )
-    whole = whole.simplify() if not whole.parameters else whole
-    sums: dict[Any, float] = {}
-    for label, coefficient in zip(whole.paulis.to_labels(), whole.coeffs, strict=True):
-        try:
-            value = complex(coefficient)
-        except TypeError as error:
-            raise CircuitError(
-                f"Argument `observables` must have numbers as coefficients, but has {coefficient}."
-            ) from error
-        if abs(value.imag) > 1e-9:
-            raise CircuitError(f"Argument `observables` must have real coefficients, but one of {label} was {value}.")
-        sums[tuple((wire, letter) for wire, letter in enumerate(label) if letter != "I")] = value.real
-    return pauli_text(sums)
+    strings, coefficients = from_sparse_pauli_op(observable, n_qubits, what="Argument `observables`")
+    return pauli_text({string.by_wire: c for string, c in zip(strings, coefficients.tolist(), strict=True)})

@@ -247,7 +247,7 @@ class CircuitArchitecture:
                     f"Argument `observables` must be one for each of the {n_classes} classes, but was "
                     f"{len(self.observables)}."
                 )
-            return pauli_sums([pauli_sum(text) for text in self.observables], n_wires)
+            return pauli_sums([pauli_sum(text) for text in self.observables])
         if needed > n_wires:
             raise ArgumentError(
                 f"Argument `readout` must not be 'expectation' without `observables` for {n_classes} classes on "

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from qdistill.quantum import Hermitian, Observable, PauliZ, pauli_decompose, pauli_strings
+from qdistill.quantum import Observable, PauliString, PauliSum, PauliZ, basis_probabilities
 from qdistill.quantum.pauli_text import Letters
 
 
@@ -24,28 +23,20 @@ def basis_states(wires: Sequence[int], count: int) -> Observable:
         wires: the most significant bit first.
         count: of basis states, at most 2 to the number of wires.
     """
-    size = 2 ** len(wires)
-    coefficients = [pauli_decompose(np.diag(np.eye(size)[state])) for state in range(count)]
-    return Hermitian(jnp.asarray(np.array(coefficients), jnp.float32), (tuple(wires),) * count, trainable=False)
+    return basis_probabilities(wires, range(count))
 
 
-def pauli_sums(sums: Sequence[Mapping[Letters, float]], n_wires: int) -> Observable:
-    """Fixed observables, one a sum, on a circuit of n wires."""
+def pauli_sums(sums: Sequence[Mapping[Letters, float]]) -> Observable:
+    """Fixed observables, one a sum."""
     wires = [_wire_of_z(each) for each in sums]
     if None not in wires:
         return PauliZ(tuple((wire,) for wire in wires if wire is not None))
-    groups = [sorted({wire for letters in each for wire, _ in letters}) for each in sums]
-    size = max(1, *map(len, groups))
-    whole, strings = [], pauli_strings(size)
-    for number, group in enumerate(groups):
-        others = (wire for wire in range(n_wires) if wire not in group)
-        groups[number] = group = [*group, *(next(others) for _ in range(size - len(group)))]
-        coefficients = np.zeros(len(strings), np.float32)
-        for letters, coefficient in sums[number].items():
-            by_wire = dict(letters)
-            coefficients[strings.index("".join(by_wire.get(wire, "I") for wire in group))] = coefficient
-        whole.append(coefficients)
-    return Hermitian(jnp.asarray(np.array(whole)), tuple(map(tuple, groups)), trainable=False)
+    strings = [[_string(letters) for letters in each] for each in sums]
+    return PauliSum(strings, [coefficient for each in sums for coefficient in each.values()])
+
+
+def _string(letters: Letters) -> PauliString:
+    return PauliString("".join(letter for _, letter in letters), tuple(wire for wire, _ in letters))
 
 
 def _wire_of_z(terms: Mapping[Letters, float]) -> int | None:

@@ -97,6 +97,19 @@ class PauliSum(eqx.Module):
         self.coefficients = kept if trainable else None
         self.fixed = None if trainable else tuple(kept.tolist())
 
+    @classmethod
+    def of(cls, sums: Iterable[tuple[Iterable[Any], Numbers]], *, trainable: bool = False) -> PauliSum:
+        """From the strings and the coefficients of each output, as the readers of other frameworks give them."""
+        both = [(list(strings), real_numpy("coefficients", coefficients)) for strings, coefficients in sums]
+        for strings, coefficients in both:
+            if coefficients.shape != (len(strings),):
+                raise CircuitError(
+                    f"Argument `sums` must have a coefficient for each string, but one sum has {len(strings)} strings "
+                    f"and coefficients of shape {coefficients.shape}."
+                )
+        flat = np.concatenate([coefficients for _, coefficients in both]) if both else np.zeros(0)
+        return cls([strings for strings, _ in both], flat, trainable=trainable)
+
     @property
     def trainable(self) -> bool:
         """Whether gradients reach the coefficients."""

@@ -97,6 +97,11 @@ class PauliString:
         """Each letter with its wire, such as ``"X0 Z3"``; ``"I"`` for the identity."""
         return " ".join(f"{letter}{wire}" for letter, wire in zip(self.letters, self.wires, strict=True)) or "I"
 
+    @property
+    def by_wire(self) -> tuple[tuple[int, str], ...]:
+        """Its wires, rising, each with its letter."""
+        return tuple(zip(self.wires, self.letters, strict=True))
+
     def on(self, wires: Iterable[int]) -> str:
         """The letters on these wires, which include its own: ``PauliString("X", (1,)).on(range(3))`` is IXI."""
         own = dict(zip(self.wires, self.letters, strict=True))
