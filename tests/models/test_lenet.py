@@ -15,7 +15,6 @@ import pytest
 
 from qdistill.errors import ArgumentError
 from qdistill.models import (
-    ARCHITECTURES,
     LeNetArchitecture,
     PooledDense,
     QuantumLeNetArchitecture,
@@ -267,13 +266,6 @@ def test_an_ansatz_may_be_a_circuit(embedding: Any, n_features: int) -> None:
 def test_circuits_that_do_not_fit_the_network_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         QuantumLeNetArchitecture(**{"n_qubits": 2, "n_layers": 1, "ansatz": OWN} | fields)
-
-
-def test_every_architecture_can_be_named() -> None:
-    assert {name: kind.__name__ for name, kind in ARCHITECTURES.items()} == {
-        "LeNetArchitecture": "LeNetArchitecture",
-        "QuantumLeNetArchitecture": "QuantumLeNetArchitecture",
-    }
 
 
 @pytest.mark.usefixtures("unchecked")

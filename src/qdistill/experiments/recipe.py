@@ -23,10 +23,16 @@ from qdistill.fields import as_table, check_fields, check_seed, convert, from_ta
 from qdistill.files import RECIPE, read_json, read_toml
 from qdistill.models import (
     ARCHITECTURES,
+    QCNN,
     Architecture,
     CircuitArchitecture,
+    CircuitCentric,
+    DataReuploading,
+    DressedCircuit,
+    IQPVariational,
     LeNetArchitecture,
     QuantumLeNetArchitecture,
+    TreeTensor,
     architecture_from_json,
     architecture_to_json,
     structure,
@@ -36,7 +42,17 @@ from qdistill.quantum import Execution, wires_needed
 
 def architecture_options() -> dict[str, type[Any]]:
     """How the command line and recipe files call the architectures; one that was added has its own name."""
-    own = {"quantum-lenet": QuantumLeNetArchitecture, "lenet": LeNetArchitecture, "circuit": CircuitArchitecture}
+    own = {
+        "quantum-lenet": QuantumLeNetArchitecture,
+        "lenet": LeNetArchitecture,
+        "circuit": CircuitArchitecture,
+        "data-reuploading": DataReuploading,
+        "circuit-centric": CircuitCentric,
+        "iqp": IQPVariational,
+        "dressed": DressedCircuit,
+        "qcnn": QCNN,
+        "tree-tensor": TreeTensor,
+    }
     return own | {name: kind for name, kind in ARCHITECTURES.items() if kind not in own.values()}
 
 

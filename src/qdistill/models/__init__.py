@@ -1,6 +1,9 @@
 """Networks as `eqx.Module`: one input in, logits out."""
 
 from qdistill.models.circuit import CircuitArchitecture, CircuitClassifier
+from qdistill.models.circuit_centric import CircuitCentric
+from qdistill.models.dressed import DressedCircuit
+from qdistill.models.iqp import IQPVariational
 from qdistill.models.layers import ConvPool, Dense
 from qdistill.models.lenet import (
     LeNet,
@@ -22,18 +25,26 @@ from qdistill.models.model import (
     structure,
     with_weights,
 )
+from qdistill.models.qcnn import QCNN
 from qdistill.models.quanvolution import Quanvolution
 from qdistill.models.registry import ARCHITECTURES, HOW_TO_ADD, architecture_from_json, architecture_to_json
+from qdistill.models.reuploading import DataReuploading
+from qdistill.models.tree_tensor import TreeTensor
 
 __all__ = [
     "ARCHITECTURES",
     "HOW_TO_ADD",
+    "QCNN",
     "Architecture",
     "CircuitArchitecture",
+    "CircuitCentric",
     "CircuitClassifier",
     "ConvPool",
+    "DataReuploading",
     "Dense",
+    "DressedCircuit",
     "GivesFidelities",
+    "IQPVariational",
     "KnowsShapes",
     "LeNet",
     "LeNetArchitecture",
@@ -43,6 +54,7 @@ __all__ = [
     "QuantumLeNet",
     "QuantumLeNetArchitecture",
     "Quanvolution",
+    "TreeTensor",
     "architecture_from_json",
     "architecture_to_json",
     "fields_from_json",

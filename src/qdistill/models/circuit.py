@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
+from qdistill.models.checks import one_input
+from qdistill.models.initial import Distribution, check_spread, initial_angles
 from qdistill.models.readout import basis_states, margin_logits, pauli_sums
-from qdistill.numbers import Numbers, real
+from qdistill.numbers import Numbers
 from qdistill.quantum import (
     AmplitudeEmbedding,
     AngleEmbedding,
@@ -41,6 +42,8 @@ class CircuitClassifier(eqx.Module):
         output_scale: trained factors of the layer's values: one, or one a value; None for none.
         factor: a fixed factor of the layer's values.
         margin: whether the layer's one value is a margin m, whose logits are (-m/2, m/2).
+        input_shape: of one input.
+        bias: trained numbers added to the layer's scaled values; None for none.
     """
 
     layer: QuantumLayer | NoisyLayer
@@ -49,6 +52,7 @@ class CircuitClassifier(eqx.Module):
     factor: float = eqx.field(static=True)
     margin: bool = eqx.field(static=True)
     input_shape: tuple[int, ...] = eqx.field(static=True)
+    bias: Float[Array, " outputs"] | None = None
 
     def __call__(self, x: Numbers) -> Float[Array, " classes"]:
         """The logits of one input.
@@ -59,18 +63,14 @@ class CircuitClassifier(eqx.Module):
         Raises:
             ArgumentError: no real numbers, or of another shape.
         """
-        x = real("x", x)
-        if x.shape != self.input_shape:
-            raise ArgumentError(
-                f"Argument `x` must be one input of shape {self.input_shape}, but had shape {x.shape}. "
-                "`qdistill.models.predict` takes many."
-            )
-        features = x.reshape(-1)
+        features = one_input(x, self.input_shape).reshape(-1)
         if self.input_scale is not None:
             features = features * self.input_scale
         values = self.factor * self.layer(features)
         if self.output_scale is not None:
             values = values * self.output_scale
+        if self.bias is not None:
+            values = values + self.bias
         return margin_logits(values) if self.margin else values
 
 
@@ -110,14 +110,13 @@ class CircuitArchitecture:
     input_scaling: Literal["none", "shared", "feature"] = "none"
     output_scaling: Literal["none", "shared", "class"] = "shared"
     output_scale: float = 1.0
-    distribution: Literal["uniform", "normal"] = "uniform"
+    distribution: Distribution = "uniform"
     spread: float | None = None
 
     def __post_init__(self) -> None:
         """Check the fields, and what their types do not say."""
         check_fields(self)
-        if self.spread is not None and self.spread < 0:
-            raise ArgumentError(f"Argument `spread` must be at least 0, but was {self.spread}.")
+        check_spread(self.spread)
         if self.output_scale == 0:
             raise ArgumentError("Argument `output_scale` must not be 0, for all logits would be.")
         self._check_circuit()
@@ -164,10 +163,8 @@ class CircuitArchitecture:
         return embeddings.get(self.embedding) or NoEmbedding(n, self.circuit.n_features)
 
     def _initial_weights(self, key: Array) -> Float[Array, " weights"]:
-        shape = (self.circuit.n_weights,)
-        if self.distribution == "normal":
-            return (1.0 if self.spread is None else self.spread) * jax.random.normal(key, shape, jnp.float32)
-        return jax.random.uniform(key, shape, jnp.float32, maxval=2 * math.pi if self.spread is None else self.spread)
+        spread = {"normal": 1.0, "uniform": 2 * math.pi}[self.distribution] if self.spread is None else self.spread
+        return initial_angles(self.distribution, spread, (self.circuit.n_weights,), key=key)
 
     def _check_circuit(self) -> None:
         if self.embedding == "none" and not self.circuit.n_features:

@@ -5,15 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from qdistill.quantum import Observable, PauliString, PauliSum, PauliZ, basis_probabilities
+from qdistill.errors import ArgumentError
+from qdistill.quantum import Observable, PauliString, PauliSum, PauliZ, basis_probabilities, product_fidelities
 from qdistill.quantum.pauli_text import Letters
 
 
 def margin_logits(margin: Float[Array, "1"]) -> Float[Array, "2"]:
     """The logits (-m/2, m/2) of one margin m, which differ by m: a positive one speaks for the second class."""
     return jnp.concatenate([-margin / 2, margin / 2])
+
+
+def scale_of(start: float | None) -> Float[Array, "1"] | None:
+    """The trained factor of a margin that starts there; None for none.
+
+    Raises:
+        ArgumentError: it starts at 0.
+    """
+    if start == 0:
+        raise ArgumentError("Argument `output_scale` must not be 0, for all logits would be.")
+    return None if start is None else jnp.full(1, start, jnp.float32)
 
 
 def basis_states(wires: Sequence[int], count: int) -> Observable:
@@ -24,6 +37,35 @@ def basis_states(wires: Sequence[int], count: int) -> Observable:
         count: of basis states, at most 2 to the number of wires.
     """
     return basis_probabilities(wires, range(count))
+
+
+def class_states(count: int) -> PauliSum:
+    """Fidelities of wire 0 with states that lie as far apart as `count` states can, on the Bloch sphere.
+
+    Two are |0> and |1>, three a triangle, four a tetrahedron, and five and six are of an octahedron (Perez-Salinas et
+    al., arXiv 1907.02085, section 3.2).
+
+    Args:
+        count: of states, from 2 to `MOST_CLASS_STATES`.
+    """
+    theta, phi = np.pi * np.array(_CLASS_STATES[count][:count]).T
+    amplitudes = np.stack([np.cos(theta / 2), np.exp(1j * phi) * np.sin(theta / 2)], axis=-1)
+    return product_fidelities((0,), amplitudes[:, None])
+
+
+_TETRAHEDRON = np.arccos(-1 / 3) / np.pi
+_OCTAHEDRON = [(0, 0), (1, 0), (1 / 2, 0), (1 / 2, 1), (1 / 2, 1 / 2), (1 / 2, -1 / 2)]
+_CLASS_STATES: dict[int, list[tuple[float, float]]] = {
+    2: [(0, 0), (1, 0)],
+    3: [(0, 0), (2 / 3, 0), (4 / 3, 0)],
+    4: [(0, 0), *((_TETRAHEDRON, 2 * third / 3) for third in range(3))],
+    5: _OCTAHEDRON,
+    6: _OCTAHEDRON,
+}
+"""Polar and azimuthal angles over pi, by the number of classes."""
+
+MOST_CLASS_STATES = max(_CLASS_STATES)
+"""That one qubit keeps at right angles or further apart on the Bloch sphere."""
 
 
 def pauli_sums(sums: Sequence[Mapping[Letters, float]]) -> Observable:

@@ -9,8 +9,14 @@ from typing import Any
 from qdistill.errors import ArgumentError, shown
 from qdistill.fields import as_table, convert, from_table, under, unsupported
 from qdistill.models.circuit import CircuitArchitecture
+from qdistill.models.circuit_centric import CircuitCentric
+from qdistill.models.dressed import DressedCircuit
+from qdistill.models.iqp import IQPVariational
 from qdistill.models.lenet import LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.models.model import Architecture, fields_from_json, fields_to_json
+from qdistill.models.qcnn import QCNN
+from qdistill.models.reuploading import DataReuploading
+from qdistill.models.tree_tensor import TreeTensor
 from qdistill.quantum import Circuit
 
 
@@ -39,9 +45,19 @@ class Register(UserDict[str, type]):
         super().__setitem__(name, kind)
 
 
-ARCHITECTURES = Register(
-    {kind.__name__: kind for kind in (CircuitArchitecture, LeNetArchitecture, QuantumLeNetArchitecture)}
+_OWN = (
+    CircuitArchitecture,
+    CircuitCentric,
+    DataReuploading,
+    DressedCircuit,
+    IQPVariational,
+    LeNetArchitecture,
+    QCNN,
+    QuantumLeNetArchitecture,
+    TreeTensor,
 )
+
+ARCHITECTURES = Register({kind.__name__: kind for kind in _OWN})
 """What a recipe or a bundle can name; add your own, a frozen dataclass that is an `Architecture`, under its name."""
 
 HOW_TO_ADD = (

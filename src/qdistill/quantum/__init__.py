@@ -2,7 +2,7 @@
 
 from qdistill.quantum.angle import Angle, Term, constant, feature, weight
 from qdistill.quantum.ansatz import Ansatz, BasicEntangling, StronglyEntangling
-from qdistill.quantum.bounds import check_wires
+from qdistill.quantum.bounds import check_operations, check_wires
 from qdistill.quantum.calls import (
     LayerCall,
     answered,
@@ -76,6 +76,7 @@ __all__ = [
     "answered",
     "apply",
     "basis_probabilities",
+    "check_operations",
     "check_training_memory",
     "check_wires",
     "choose_form",

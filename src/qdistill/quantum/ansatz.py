@@ -54,6 +54,7 @@ class StronglyEntangling:
     Args:
         n_wires: number of qubits n; with one qubit there are no CNOTs.
         n_layers: number of layers L.
+        entangler: the gate in the CNOT's place.
 
     Reference:
         Schuld, Bocharov, Svore and Wiebe, arXiv 1804.00633; weights (L, n, 3) and ranges as in PennyLane's
@@ -62,10 +63,13 @@ class StronglyEntangling:
 
     n_wires: int
     n_layers: int
+    entangler: Literal["CNOT", "CZ"] = "CNOT"
 
     def __post_init__(self) -> None:
-        """Check the sizes."""
+        """Check the sizes and the entangler."""
         check_ansatz(self.n_wires, self.n_layers, 2 * self.n_wires)
+        if self.entangler not in ("CNOT", "CZ"):
+            raise CircuitError.unknown("entangler", self.entangler, ("CNOT", "CZ"))
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
@@ -82,7 +86,7 @@ class StronglyEntangling:
                 operations.append(Operation("Rot", (wire,), tuple(weight(first + k) for k in range(3))))
             if n > 1:
                 distance = layer % (n - 1) + 1
-                operations += [Operation("CNOT", (wire, (wire + distance) % n)) for wire in range(n)]
+                operations += [Operation(self.entangler, (wire, (wire + distance) % n)) for wire in range(n)]
         return Circuit(n, tuple(operations))
 
 
