@@ -124,10 +124,12 @@ def test_the_document_on_your_own_is_right(tmp_path: Path) -> None:
 
 def test_the_document_on_backends_is_right() -> None:
     text = (EXAMPLES.parent / "docs" / "backends.md").read_text(encoding="utf-8")
-    imported, by_hand = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    imported, by_hand, whole = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict[str, Any] = {}
     exec(imported + by_hand, names)
     assert names["model"].ansatz.n_weights == 12
+    exec(whole, names)
+    assert (names["model"].readout, len(names["model"].observables)) == ("expectation", 3)
     assert (names["by_hand"].n_weights, names["by_hand"].n_features) == (3, 2)
 
 

@@ -42,6 +42,9 @@ class PluginArchitecture:
     flag: bool = False
     label: str | None = None
     rate: float = 0.5
+    texts: tuple[str, ...] = ()
+    table: dict[str, list[int]] = dataclasses.field(default_factory=dict)
+    maybe: bool | None = None
 
     def build(self, input_shape: tuple[int, int, int], n_classes: int, *, key: jax.Array) -> Any:
         return _small(self.circuit or CIRCUIT, n_classes, key)
@@ -80,6 +83,9 @@ ARCHITECTURES: dict[str, Any] = {
     ),
     "plugin": PluginArchitecture(),
     "plugin, other values": PluginArchitecture(sizes=(4, 5, 6), flag=True, label="-x y", rate=-1e-3),
+    "plugin, texts with a hyphen": PluginArchitecture(texts=("-x", "y"), maybe=False),
+    "plugin, a text that no option can say": PluginArchitecture(texts=("x", "-y")),
+    "plugin, a table": PluginArchitecture(table={"a": [1, 2]}),
     "plugin, an empty tuple": PluginArchitecture(sizes=()),
     "plugin, a circuit": PluginArchitecture(circuit=CIRCUIT),
     "plugin, a default circuit": MayLackCircuitArchitecture(),

@@ -20,14 +20,22 @@ from qdistill.experiments.recipe import Recipe, default_recipe
 from qdistill.quantum import Circuit
 from qdistill.report import run_page
 from qdistill.report.page import write_report
-from qdistill.report.run_page import CIRCUIT_FILE
 
 from ..distill.samples import random_weights
 from .architectures import ARCHITECTURES, CIRCUIT, PLUGINS
 from .runs import make_bundle, write_run
 
-IN_PYTHON = ("a circuit alone", "plugin, a circuit", "plugin, no default", "plugin, no circuit")
+IN_PYTHON = ("plugin, a text that no option can say", "plugin, a table")
 """Networks with a value that is no option."""
+
+WITH_A_FILE = {
+    "a circuit of the user's own": "ansatz.json",
+    "a circuit, and other options": "ansatz.json",
+    "a circuit alone": "circuit.json",
+    "plugin, a circuit": "circuit.json",
+    "plugin, no default": "circuit.json",
+}
+"""Networks with a circuit that is no default, and the file that a command names."""
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +74,7 @@ def test_a_run_of_every_network_has_a_page(name, tmp_path, capsys):
     assert main(["report", str(folder), "--no-compilation-cache"]) == 0, capsys.readouterr().err
     page = (folder / "report.html").read_text()
     assert html.escape(command_of(bundle.recipe), quote=False).replace("'", "&#39;").replace('"', "&#34;") in page
-    assert (CIRCUIT_FILE in page) == ("a circuit" in name and "plugin" not in name)
+    assert (".json, a circuit of the recipe" in page) == (name in WITH_A_FILE)
     assert page.count('class="missing"') == 0
 
 
@@ -74,7 +82,10 @@ def test_a_run_of_every_network_has_a_page(name, tmp_path, capsys):
 def test_the_command_of_a_page_gives_the_recipe(name, tmp_path, monkeypatch):
     recipe = recipe_of(name)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / CIRCUIT_FILE).write_text(json.dumps(CIRCUIT.to_json()))
+    for file in WITH_A_FILE.values():
+        circuit = getattr(ARCHITECTURES[name], file.removesuffix(".json"), None)
+        if isinstance(circuit, Circuit):
+            (tmp_path / file).write_text(json.dumps(circuit.to_json()))
     program, command, *arguments = shlex.split(command_of(recipe.to_json()))
     assert (program, command) == ("qdistill", "distill")
     assert Recipe.from_json(_parse_distill(arguments).recipe.to_json()) == recipe
@@ -99,7 +110,7 @@ def test_seeds_of_a_circuit_of_the_user_s_own_have_a_page(tmp_path):
         run_of(tmp_path / f"seed-{seed}", bundle)
     (tmp_path / "seeds.json").write_text("[3, 5]")
     page = write_report(tmp_path, command_of=command_of).read_text()
-    assert f"--model.ansatz {CIRCUIT_FILE} --seeds 3,5" in page
+    assert "--model.ansatz ansatz.json --seeds 3,5" in page
 
 
 def test_the_circuit_that_a_page_shows_is_the_recipe_s(tmp_path):

@@ -52,7 +52,7 @@ def classifier_from_pennylane(
         >>> model = classifier_from_pennylane(circuit, weight_shape=(2, 2, 3), n_features=2)  # doctest: +SKIP
     """
     qml = require("pennylane", "pennylane")
-    n_wires = _device_wires(qnode) if n_wires is None else n_wires
+    n_wires = device_wires(qnode) if n_wires is None else n_wires
     circuit, measurements = read_function(qnode, n_wires, weight_shape, n_features, features)
     if not measurements:
         raise CircuitError(
@@ -75,7 +75,7 @@ def classifier_from_pennylane(
     return CircuitArchitecture(circuit, embedding, readout, observables)
 
 
-def _device_wires(qnode: Any) -> int:
+def device_wires(qnode: Any) -> int:
     """How many wires the device of a QNode has."""
     node = qnode.qnode if type(qnode).__name__ == "TorchLayer" else qnode
     wires = getattr(getattr(node, "device", None), "wires", None)

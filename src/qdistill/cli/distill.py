@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
-from tyro.constructors import PrimitiveConstructorSpec
 
 from qdistill.cli.output import say, tell
 from qdistill.cli.shared import (
@@ -26,14 +25,13 @@ from qdistill.cli.shared import (
 )
 from qdistill.errors import ArgumentError, DivergenceError, shown
 from qdistill.fields import check_seed
-from qdistill.files import BUNDLE, RECIPE, SCORES, SEEDS, TRACE, parse_json, read_json, read_text
+from qdistill.files import BUNDLE, RECIPE, SCORES, SEEDS, TRACE, read_json
 from qdistill.folders import new_folder
 from qdistill.run_files import SeedScores, read_profile, read_seeds
 
 if TYPE_CHECKING:
     from qdistill.distill.bundle import DistilledDataset, Record
     from qdistill.experiments.recipe import Device, Recipe
-    from qdistill.models import QuantumLeNetArchitecture
 
 _Seeds = Annotated[
     str | None,
@@ -156,10 +154,9 @@ def _parse_distill(arguments: list[str]) -> _Run:
     Their defaults depend on the dataset or the recipe file, and which of them the network has on the architecture:
     these two are looked up first.
     """
+    from qdistill.cli.model_options import ModelOptions
     from qdistill.data import DATASETS
     from qdistill.experiments.recipe import Device, Recipe, architecture_options, default_recipe, read_recipe
-    from qdistill.models import QuantumLeNetArchitecture
-    from qdistill.quantum import Circuit
 
     place = _find_dataset(arguments, DATASETS)
     what = None if place is None else arguments[place]
@@ -173,19 +170,14 @@ def _parse_distill(arguments: list[str]) -> _Run:
     architecture = _find_value(arguments, "--architecture", own_kind)
     if architecture not in kinds:
         raise ArgumentError.unknown("architecture", architecture, kinds)
-    if not isinstance(default.model, kinds[architecture]):
-        default = dataclasses.replace(default, model=kinds[architecture]())
-
-    hints = typing.get_type_hints(Recipe) | {"model": kinds[architecture]}
-    if isinstance(default.model, QuantumLeNetArchitecture):
-        kind, model = _with_circuit_option(default.model)
-        hints["model"], default = kind, dataclasses.replace(default, model=model)
+    model = ModelOptions.of(kinds[architecture], default.model, arguments)
+    hints = typing.get_type_hints(Recipe)
     hints["device"], device = _with_short_options(default.device)
     default = dataclasses.replace(default, device=device)
-    own = [
+    own: list[Any] = [
         (field.name, hints[field.name], dataclasses.field(default=getattr(default, field.name)))
         for field in dataclasses.fields(Recipe)
-        if field.name != "dataset"
+        if field.name not in ("dataset", "model")
     ]
     more: list[Any] = [
         (
@@ -205,7 +197,12 @@ def _parse_distill(arguments: list[str]) -> _Run:
     # A subclass, so that the options are described by the recipe's docstring and pass its checks.
     options = dataclasses.make_dataclass(
         "Options",
-        [("dataset", Annotated[str, Positional, arg(metavar=_choice([*DATASETS, "RECIPE.toml"]))]), *own, *more],
+        [
+            ("dataset", Annotated[str, Positional, arg(metavar=_choice([*DATASETS, "RECIPE.toml"]))]),
+            model.field(),
+            *own,
+            *more,
+        ],
         bases=(Recipe,),
         frozen=True,
         namespace={
@@ -218,15 +215,7 @@ def _parse_distill(arguments: list[str]) -> _Run:
         options, args=arguments, prog="qdistill distill", compact_help=True, config=(AvoidSubcommands,)
     )
     chosen = {field.name: getattr(given, field.name) for field in dataclasses.fields(Recipe)}
-    if isinstance(given.model, QuantumLeNetArchitecture):
-        values = {
-            field.name: getattr(given.model, field.name) for field in dataclasses.fields(QuantumLeNetArchitecture)
-        }
-        if isinstance(values["ansatz"], Circuit):
-            named = {argument.partition("=")[0].replace("_", "-") for argument in arguments}
-            followed = {"n_qubits": values["ansatz"].n_wires, "n_layers": 1}
-            values |= {name: v for name, v in followed.items() if f"--model.{name.replace('_', '-')}" not in named}
-        chosen["model"] = QuantumLeNetArchitecture(**values)
+    chosen["model"] = model.chosen(given.model, arguments)
     chosen["device"] = Device(given.device.name, given.device.shots, given.device.preparation)
     recipe = Recipe(**chosen)
     if given.iterations is not None:
@@ -240,51 +229,6 @@ def _parse_distill(arguments: list[str]) -> _Run:
         raise ArgumentError("Argument `profile` must not be given together with `seeds`: profile one seed alone.")
     budget = _in_bytes(given.memory_budget)
     return _Run(recipe, given.out, False, seeds, given.data_dir, given.compilation_cache, budget, given.profile)
-
-
-def _with_circuit_option(architecture: QuantumLeNetArchitecture) -> tuple[type, QuantumLeNetArchitecture]:
-    """A subclass whose ansatz is one argument, which names a file where it is a circuit, and its default.
-
-    Left to itself, tyro takes a field that may be a dataclass for a choice of subcommands. The subclass does not check
-    that a circuit fits the other options, for those that were not given follow it.
-    """
-    from qdistill.models import QuantumLeNetArchitecture
-    from qdistill.quantum import Circuit
-
-    names, _ = typing.get_args(typing.get_type_hints(QuantumLeNetArchitecture)["ansatz"])
-    known = typing.get_args(names)
-
-    def read(arguments: list[str]) -> str | Circuit:
-        (given,) = arguments
-        if given in known:
-            return given
-        try:
-            return Circuit.from_json(parse_json(read_text(Path(given))))
-        except OSError as error:
-            raise ValueError(
-                f"must be {', '.join(known)} or a file with a circuit, but {given} cannot be read: {error.strerror}"
-            ) from error
-        except ValueError as error:
-            raise ValueError(f"must be a file with a circuit, but {given} holds none: {error}") from error
-
-    either = PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=f"{{{','.join(known)}}}|CIRCUIT.json",
-        instance_from_str=read,
-        is_instance=lambda value: isinstance(value, str | Circuit),
-        str_from_instance=lambda value: [
-            value if isinstance(value, str) else f"a circuit of {len(value.operations)} operations"
-        ],
-    )
-    field = ("ansatz", Annotated[str | Circuit, either], dataclasses.field(default=architecture.ansatz))
-    kind = dataclasses.make_dataclass(
-        "QuantumLeNet",
-        [field],
-        bases=(QuantumLeNetArchitecture,),
-        frozen=True,
-        namespace={"__doc__": QuantumLeNetArchitecture.__doc__, "_check_ansatz": lambda _: None},
-    )
-    return kind, kind(**{f.name: getattr(architecture, f.name) for f in dataclasses.fields(architecture)})
 
 
 def _with_short_options(device: Device) -> tuple[type, Device]:

@@ -62,18 +62,34 @@ def load_plugin(path: Path) -> None:
         ArgumentError: the file cannot be read, fails, or has a module beside it that is named as one which another
             plugin has imported.
     """
+    run_file(path, "plugin")
+    PLUGINS.append(path)
+
+
+def run_file(path: Path, kind: str) -> ModuleType:
+    """Run a Python file of the user's.
+
+    Args:
+        path: the file.
+        kind: what it is, for errors: ``"plugin"`` or ``"circuit"``.
+
+    Returns:
+        The module that it makes.
+
+    Raises:
+        ArgumentError: see `load_plugin`.
+    """
     if not path.is_file():
-        raise ArgumentError(f"Argument `plugin` must be a Python file, but there is none at {str(path)!r}.")
-    # Two plugins in different folders may have the same name.
+        raise ArgumentError(f"Argument `{kind}` must be a Python file, but there is none at {str(path)!r}.")
+    # Two files in different folders may have the same name.
     place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
-    spec = importlib.util.spec_from_file_location(f"qdistill_plugin_{path.stem}_{place}", path)
+    spec = importlib.util.spec_from_file_location(f"qdistill_{kind}_{path.stem}_{place}", path)
     if spec is None or spec.loader is None:
-        raise ArgumentError(f"Argument `plugin` must be a Python file whose name ends in .py, but was {str(path)!r}.")
-    _check_names(path)
+        raise ArgumentError(f"Argument `{kind}` must be a Python file whose name ends in .py, but was {str(path)!r}.")
+    _check_names(path, kind)
     module = importlib.util.module_from_spec(spec)
     # Dataclasses look their module up by its name.
     sys.modules[spec.name] = module
-    PLUGINS.append(path)
     folder = path.resolve().parent
     if folder not in _SIBLINGS.folders:
         _SIBLINGS.folders.append(folder)
@@ -85,13 +101,14 @@ def load_plugin(path: Path) -> None:
     except (Exception, SystemExit) as error:
         own = isinstance(error, QDistillError)
         what = str(error) if own else " ".join(f"{type(error).__name__}: {error}".split())
-        raise ArgumentError(f"The plugin {path} failed{_where(error, path)}: {what}") from error
+        raise ArgumentError(f"The {kind} {path} failed{_where(error, path)}: {what}") from error
+    return module
 
 
 def forget_plugins() -> None:
     """Make the modules of all plugins, and those beside them, unknown again; what they registered stays."""
     for name in list(sys.modules):
-        if name.startswith("qdistill_plugin_") or name.partition(".")[0] in _SIBLINGS.home:
+        if name.startswith(("qdistill_plugin_", "qdistill_circuit_")) or name.partition(".")[0] in _SIBLINGS.home:
             del sys.modules[name]
     PLUGINS.clear()
     _SIBLINGS.folders.clear()
@@ -104,13 +121,13 @@ def _beside(folder: Path, name: str) -> ModuleSpec | None:
     return PathFinder.find_spec(name, [str(folder)])
 
 
-def _check_names(path: Path) -> None:
-    """Make sure that no module which another plugin has imported stands for one beside this plugin."""
+def _check_names(path: Path, kind: str) -> None:
+    """Make sure that no module which another plugin has imported stands for one beside this file."""
     own = path.resolve().parent
     for name, folder in _SIBLINGS.home.items():
         if folder != own and name in sys.modules and _beside(own, name) is not None:
             raise ArgumentError(
-                f"The plugin {path} has a module {name!r} beside it, and another of that name in {folder} is imported "
+                f"The {kind} {path} has a module {name!r} beside it, and another of that name in {folder} is imported "
                 "for the plugin there. Rename one of them."
             )
 

@@ -13,9 +13,7 @@ from qdistill.cli.output import tell
 from qdistill.cli.plugins import PLUGINS
 from qdistill.cli.shared import Cache, DataDir, again, call, say_which, use_compilation_cache
 from qdistill.errors import ArgumentError
-
-_CIRCUIT_OPTION = "model.ansatz"
-"""The only option that takes a circuit."""
+from qdistill.fields import hints_of, under
 
 
 def run(arguments: list[str]) -> int:
@@ -54,7 +52,7 @@ def report(
 def command_of(plain: Mapping[str, Any], seeds: Sequence[int] = ()) -> str:
     """What follows a recipe: a command line of what differs from the defaults of its dataset.
 
-    A circuit of the user's own is the file that `qdistill.report.run_page.CIRCUIT_FILE` names. Where the recipe has a
+    A circuit of the user's own is the file that `qdistill.report.run_page.circuit_file` names. Where the recipe has a
     value that is no option, as a plugin's network may, it is a program of Python's.
 
     Args:
@@ -64,9 +62,8 @@ def command_of(plain: Mapping[str, Any], seeds: Sequence[int] = ()) -> str:
     Raises:
         ArgumentError: not a recipe of this version.
     """
+    from qdistill.cli.model_options import is_option, usual_values
     from qdistill.experiments.recipe import Recipe, architecture_options, default_recipe
-    from qdistill.fields import under
-    from qdistill.quantum import Circuit
 
     with under("recipe"):
         recipe = Recipe.from_json(plain)
@@ -74,41 +71,42 @@ def command_of(plain: Mapping[str, Any], seeds: Sequence[int] = ()) -> str:
         recipe = dataclasses.replace(recipe, seed=default_recipe(recipe.dataset).seed)
     default = default_recipe(recipe.dataset)
     words = ["distill", recipe.dataset]
+    usual = dict(_options(default))
     if type(recipe.model) is not type(default.model):
-        try:
-            default = dataclasses.replace(default, model=type(recipe.model)())
-        except TypeError:  # a field without a default
-            return _program(seeds)
+        usual |= {f"model.{name.replace('_', '-')}": value for name, value in usual_values(type(recipe.model)).items()}
         options = architecture_options()
         words += ["--architecture", next(name for name, kind in options.items() if kind is type(recipe.model))]
-    usual = dict(_options(default))
-    for name, value in _options(recipe):
+    for name, value, hint in _typed_options(recipe):
         if name in usual and value == usual[name]:
             continue
-        is_option = name == _CIRCUIT_OPTION or (name in usual and not isinstance(usual[name], Circuit))
-        given = _as_words(name, value) if is_option else None
+        given = _as_words(name, value, is_flag=hint is bool and name in usual) if is_option(hint) else None
         if given is None:
             return _program(seeds)
         words += given
     return again(*words, *(("--seeds", ",".join(str(seed) for seed in seeds)) if seeds else ()))
 
 
-def _as_words(name: str, value: Any) -> list[str] | None:
+def _as_words(name: str, value: Any, *, is_flag: bool) -> list[str] | None:
     """An option as the words of a command line, or None for a value that none can say."""
     from qdistill.quantum import Circuit
-    from qdistill.report.run_page import CIRCUIT_FILE
+    from qdistill.report.run_page import circuit_file
 
-    if isinstance(value, bool):
-        *parents, own = name.split(".")
+    *parents, own = name.split(".")
+    if is_flag:
         return ["--" + ".".join([*parents, own if value else f"no-{own}"])]
     if isinstance(value, Circuit):
-        return [f"--{name}", CIRCUIT_FILE] if name == _CIRCUIT_OPTION else None
-    if isinstance(value, tuple):
-        return [f"--{name}", *map(str, value)] if all(isinstance(part, str | int | float) for part in value) else None
-    if not isinstance(value, str | int | float | None):
-        return None
-    # What begins with a hyphen would be taken for an option.
-    return [f"--{name}={value}"] if str(value).startswith("-") else [f"--{name}", str(value)]
+        return [f"--{name}", circuit_file(own.replace("-", "_"))]
+    if isinstance(value, tuple | list):
+        # Where it is not the first, a text that begins with a hyphen would be taken for an option; a number is not.
+        if any(isinstance(part, str) and part.startswith("-") for part in value[1:]):
+            return None
+        words = [str(part) for part in value]
+        return [*_with_value(name, words[0]), *words[1:]] if words else [f"--{name}"]
+    return _with_value(name, str(value))
+
+
+def _with_value(name: str, value: str) -> list[str]:
+    return [f"--{name}={value}"] if value.startswith("-") else [f"--{name}", value]
 
 
 def _program(seeds: Sequence[int]) -> str:
@@ -125,13 +123,20 @@ def _program(seeds: Sequence[int]) -> str:
     return "\n".join(lines)
 
 
-def _options(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every field of nested settings, by the name of its option; a circuit is one value."""
+def _options(settings: Any) -> Iterator[tuple[str, Any]]:
+    """Every field of nested settings, by the name of its option."""
+    return ((name, value) for name, value, _ in _typed_options(settings))
+
+
+def _typed_options(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The same with the types of the fields; a circuit is one value."""
     from qdistill.quantum import Circuit
 
+    kind: Any = type(settings)
+    hints = hints_of(kind)
     for field in dataclasses.fields(settings):
         value, name = getattr(settings, field.name), prefix + field.name.replace("_", "-")
         if dataclasses.is_dataclass(value) and not isinstance(value, Circuit):
-            yield from _options(value, f"{name}.")
+            yield from _typed_options(value, f"{name}.")
         else:
-            yield name, value
+            yield name, value, hints[field.name]

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from qdistill.backends.circuit_files import read_circuit
 from qdistill.backends.devices import device
 from qdistill.data import Splits, source, split
 from qdistill.distill.inner import InnerLoop
@@ -35,6 +36,8 @@ from qdistill.models import (
     TreeTensor,
     architecture_from_json,
     architecture_to_json,
+    fields_from_json,
+    names_a_file,
     structure,
 )
 from qdistill.quantum import Execution, wires_needed
@@ -243,7 +246,8 @@ def read_recipe(path: Path) -> Recipe:
     """Read a recipe file: TOML that names a dataset and what differs from its default recipe.
 
     The tables are the groups of the command line's options: ``[model]`` (where ``architecture`` is
-    ``"quantum-lenet"``, ``"lenet"`` or the name of one that was added), ``[compression]``, ``[inner]``, ``[outer]`` and
+    ``"quantum-lenet"``, ``"lenet"``, ``"circuit"`` or the name of one that was added, and a circuit the name of a file,
+    JSON or OpenQASM, as seen from the recipe), ``[compression]``, ``[inner]``, ``[outer]`` and
     ``[device]``; ``seed``, ``n_validation`` and ``whiten`` stand before them.
 
     Raises:
@@ -263,12 +267,8 @@ def recipe_of(fields: Mapping[str, Any], path: Path) -> Recipe:
         if "dataset" not in changes:
             raise ArgumentError("Argument `dataset` must be given, but is missing.")
         default = default_recipe(convert(changes["dataset"], str, "dataset"))
-        model = default.model
         if "model" in changes:
-            own = as_table(changes["model"], "model")
-            if "architecture" in own:
-                model = _architecture(convert(own.pop("architecture"), str, "model.architecture"))
-            changes["model"] = from_table(type(model), own, "model", default=model)
+            changes["model"] = _model(as_table(changes["model"], "model"), default.model, path.parent)
         for name, part in _PARTS.items():
             if name in changes:
                 changes[name] = from_table(part, changes[name], name, default=getattr(default, name))
@@ -278,10 +278,29 @@ def recipe_of(fields: Mapping[str, Any], path: Path) -> Recipe:
         raise ArgumentError(f"In the recipe {path}: {error}") from error
 
 
-def _architecture(name: str) -> Architecture:
-    """The network that a recipe file names, with its defaults."""
-    kinds = architecture_options()
-    if name not in kinds:
-        raise ArgumentError.unknown("model.architecture", name, kinds)
-    architecture: Architecture = kinds[name]()
-    return architecture
+def _model(fields: dict[str, Any], usual: Architecture, folder: Path) -> Architecture:
+    """The network of a recipe file's table.
+
+    Args:
+        fields: the table; a circuit is a table too, as `Circuit.to_json` has it, or the name of a file.
+        usual: of the default recipe, whose values are the defaults where it is of the same kind.
+        folder: that files are named from.
+    """
+    kinds, kind = architecture_options(), type(usual)
+    if "architecture" in fields:
+        name = convert(fields.pop("architecture"), str, "model.architecture")
+        if name not in kinds:
+            raise ArgumentError.unknown("model.architecture", name, kinds)
+        kind = kinds[name]
+    for name, value in fields.items():
+        if names_a_file(kind, name, value):
+            if value.lower().endswith(".py"):
+                raise ArgumentError(
+                    f"Argument `model.{name}` must be a file of data where a recipe names it, but was {value!r}. Name "
+                    "a Python file on the command line."
+                )
+            fields[name] = read_circuit(folder / value, f"model.{name}")
+    with under("model"):
+        values = fields_from_json(kind, fields)
+    model: Architecture = from_table(kind, values, "model", default=usual if type(usual) is kind else None)
+    return model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -82,6 +82,37 @@ def fields_from_json(kind: type, fields: Mapping[str, Any]) -> dict[str, Any]:
         return tuple(plain) if isinstance(plain, list) and tuple in (hint, get_origin(hint)) else plain
 
     return {name: value(name, plain) for name, plain in fields.items()}
+
+
+def circuit_choices(kind: type, name: str) -> tuple[Any, ...] | None:
+    """What a field may be beside a circuit: the choices of its `Literal`s, and None; None where it is never a circuit.
+
+    Args:
+        kind: the architecture, a dataclass.
+        name: of the field, which need not exist.
+    """
+    hint = get_type_hints(kind).get(name)
+    arms = (hint, *get_args(hint))
+    if Circuit not in arms:
+        return None
+    choices = [choice for arm in arms if get_origin(arm) is Literal for choice in get_args(arm)]
+    return (*choices, *([None] if type(None) in arms else []))
+
+
+def names_a_file(kind: type, name: str, value: Any) -> bool:
+    """Whether a field that may be a circuit is given the name of a file with one.
+
+    Where the field may be any text too, the names of files end in ``.json``, ``.qasm`` or ``.py``.
+
+    Args:
+        kind: the architecture, a dataclass.
+        name: of the field.
+        value: what a recipe file or the command line has for it.
+    """
+    choices = circuit_choices(kind, name)
+    if choices is None or not isinstance(value, str) or value in choices:
+        return False
+    return str not in get_args(get_type_hints(kind)[name]) or value.lower().endswith((".json", ".qasm", ".py"))
 
 
 def predict(model: Model, inputs: Numbers, *, key: Array | None = None) -> Float[Array, "n classes"]:

@@ -42,9 +42,6 @@ from qdistill.text import printable
 KINDS = {"QuantumLeNetArchitecture": "a quantum LeNet", "LeNetArchitecture": "a classical LeNet"}
 """What a page calls the networks."""
 
-CIRCUIT_FILE = "circuit.json"
-"""The file that a command names where a recipe has a circuit of the user's own; a page shows what is to be in it."""
-
 _LONGEST_CIRCUIT = 200_000
 """Characters of a circuit that a page shows."""
 
@@ -79,6 +76,7 @@ def gather(path: Path, command_of: Callable[..., str], data_dir: Path | None) ->
         recipe, provenance = recipe or bundle.recipe, provenance or bundle.provenance
     scores = {} if folder is None else read_scores(folder) or {}
     of = folder / RECIPE if folder is not None and (folder / RECIPE).exists() else file
+    command = _commands(naming(command_of, of), recipe, provenance, bundle) if recipe else None
     context: dict[str, Any] = {
         "title": f"{printable(recipe.get('dataset', 'unknown dataset'), 60)}, {name}",
         "lead": _lead(bundle),
@@ -86,8 +84,8 @@ def gather(path: Path, command_of: Callable[..., str], data_dir: Path | None) ->
         "curves": _curves(lines),
         "recipe": flat(recipe),
         "provenance": flat(provenance),
-        "command": _commands(naming(command_of, of), recipe, provenance, bundle) if recipe else None,
-        "circuit": circuit_of(recipe),
+        "command": command,
+        "circuits": circuits_of(recipe, command),
         "missing": {"curves": _why_no_curves(folder)},
     }
     context |= dict.fromkeys(("images", "labels", "step_sizes", "confusion", "weights", "cost"))
@@ -158,17 +156,25 @@ def _rows(plain: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
             yield printable(prefix + name, 200), printable(shown, 500)
 
 
-def circuit_of(recipe: Mapping[str, Any]) -> dict[str, str] | None:
-    """The name and text of the file with the circuit of the user's own that a recipe's network has, if it has one."""
+def circuit_file(field: str) -> str:
+    """The file that a command names where a network's field is a circuit; a page shows what is to be in it."""
+    return f"{field}.json"
+
+
+def circuits_of(recipe: Mapping[str, Any], command: str | None) -> list[dict[str, str]]:
+    """The names and texts of the files that a command names: the circuits of the user's own that a network has."""
     model = recipe.get("model")
     fields = model.get("fields") if isinstance(model, dict) else None
-    circuit = fields.get("ansatz") if isinstance(fields, dict) else None
-    if not _is_circuit(circuit):
-        return None
-    text = json.dumps(circuit)
-    if len(text) > _LONGEST_CIRCUIT:
-        text = f"Too long for a page: the value of model.fields.ansatz in {RECIPE}, {len(text):,} characters."
-    return {"name": CIRCUIT_FILE, "text": text}
+    found = []
+    for field, value in fields.items() if isinstance(fields, dict) else ():
+        name = circuit_file(field)
+        if not _is_circuit(value) or f" {name}" not in (command or ""):
+            continue
+        text = json.dumps(value)
+        if len(text) > _LONGEST_CIRCUIT:
+            text = f"Too long for a page: the value of model.fields.{field} in {RECIPE}, {len(text):,} characters."
+        found.append({"name": name, "text": text})
+    return found
 
 
 def _is_circuit(value: Any) -> bool:

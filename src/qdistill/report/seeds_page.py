@@ -10,7 +10,7 @@ from qdistill.distill.bundle import DistilledDataset
 from qdistill.evaluate.protocol import summary
 from qdistill.files import BUNDLE, RECIPE
 from qdistill.report.panels import draw_seed_curves
-from qdistill.report.run_page import circuit_of, flat, naming, picture_groups
+from qdistill.report.run_page import circuits_of, flat, naming, picture_groups
 from qdistill.report.style import as_svg, panel
 from qdistill.run_files import read_course, read_recipe_and_provenance, read_scores, read_seeds
 from qdistill.text import printable
@@ -33,6 +33,7 @@ def gather(folder: Path, command_of: Callable[..., str]) -> dict[str, Any]:
     rows = [_row(seed, each) for seed, each in zip(seeds, own, strict=True)]
     scores = summary([row["test_accuracy"] for row in rows if row["test_accuracy"] is not None])
     dataset = printable(recipe.get("dataset", "unknown dataset"), 60)
+    command = naming(command_of, own[0] / RECIPE)(recipe, seeds)
     return {
         "title": f"{dataset}, {folder.resolve().name}",
         "lead": f"{len(seeds)} runs of one recipe on {dataset}, which differ in their seed only: in the "
@@ -43,8 +44,8 @@ def gather(folder: Path, command_of: Callable[..., str]) -> dict[str, Any]:
         "images": _images(rows, own),
         "recipe": flat({name: value for name, value in recipe.items() if name != "seed"}),
         "provenance": flat(provenance),
-        "command": naming(command_of, own[0] / RECIPE)(recipe, seeds),
-        "circuit": circuit_of(recipe),
+        "command": command,
+        "circuits": circuits_of(recipe, command),
         "missing": {
             "curves": "Not every seed has looked at its validation part yet.",
             "images": f"No seed has left a {BUNDLE} yet: they have neither ended nor been stopped.",
