@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from qdistill import ProgressDisplay, QuantumLayer, Recipe, default_recipe, run
-from qdistill.data import DATASETS, Arrays, source
+from qdistill.data import DATASETS, Images, source
 from qdistill.models import ARCHITECTURES, Dense
 from qdistill.quantum import AngleEmbedding, PauliZ, StronglyEntangling, each_wire, on_each
 
@@ -55,11 +55,11 @@ class QuanvolutionArchitecture:
         return Quanvolution(layer, Dense(height * width * channels, n_classes, "xavier_normal", key=key_dense))
 
 
-def five_digits() -> Arrays:
+def five_digits() -> Images:
     """The digits 0 to 4 of scikit-learn's, as NumPy arrays that could come from anywhere."""
     raw = source("digits").load(None)
     train, test = raw.train_labels < 5, raw.test_labels < 5
-    return Arrays(
+    return Images(
         raw.train_inputs[train],
         raw.train_labels[train],
         raw.test_inputs[test],

@@ -22,7 +22,7 @@ from qdistill.backends.qiskit import to_qiskit
 from qdistill.cli import COMMANDS, main
 from qdistill.cli.distill import _parse_distill
 from qdistill.cli.evaluate import say_what_is_left_out
-from qdistill.data import DATASETS, MNIST, Arrays, source
+from qdistill.data import DATASETS, MNIST, Images, source
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.zoo import zoo_path
@@ -377,8 +377,8 @@ def test_a_profiled_run_says_where_its_time_went(tmp_path, capsys):
         (["digits", "--seed", "-1"], "Argument `seed` must be from 0 to 4294967295, but was -1."),
         (["digits", "--model.observable", "pauli_x"], "invalid choice 'pauli_x'"),
         (["digits", "--inner.own-examples", "--inner.steps", "3"], "must divide the 10 synthetic examples"),
-        ([], "{mnist,fashion-mnist,cifar10,digits,RECIPE.toml}"),
-        (["--seed", "3"], "{mnist,fashion-mnist,cifar10,digits,RECIPE.toml}"),
+        ([], "RECIPE.toml}"),
+        (["--seed", "3"], "RECIPE.toml}"),
     ],
 )
 def test_wrong_options_are_explained(arguments, message, fails, tmp_path, monkeypatch):
@@ -717,7 +717,7 @@ def test_data_says_what_is_in_a_dataset(capsys):
 
 def test_data_says_whether_a_dataset_is_what_was_published(capsys, monkeypatch):
     inputs, labels = np.zeros((2, 4, 4), np.uint8), [0, 1]
-    raw = Arrays(inputs, labels, inputs, labels, name="mnist").load()
+    raw = Images(inputs, labels, inputs, labels, name="mnist").load()
     monkeypatch.setattr(MNIST, "class_names", raw.class_names)
     monkeypatch.setattr(MNIST, "input_shape", (4, 4, 1))
     monkeypatch.setattr(MNIST, "load", lambda self, data_dir: raw)
@@ -731,12 +731,12 @@ def test_data_says_whether_a_dataset_is_what_was_published(capsys, monkeypatch):
 
 def test_data_knows_where_a_dataset_of_ones_own_is_from(capsys):
     inputs, labels = np.zeros((2, 4, 4), np.uint8), [0, 1]
-    DATASETS["own"] = Arrays(inputs, labels, inputs, labels, name="own")
+    DATASETS["own"] = Images(inputs, labels, inputs, labels, name="own")
     try:
         assert main(["data", "own"]) == 0
     finally:
         del DATASETS["own"]
-    assert "from       Arrays, which a plugin entered\n" in capsys.readouterr().out
+    assert "from       Images, which a plugin entered\n" in capsys.readouterr().out
 
 
 def test_data_names_the_folder_that_lacks_the_files(tmp_path, fails):

@@ -28,7 +28,7 @@ import numpy as np
 
 import qdistill
 from qdistill.cli import main
-from qdistill.data import Arrays, source
+from qdistill.data import Images, source
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import QDistillError
 from qdistill.experiments.recipe import default_recipe, read_recipe
@@ -167,7 +167,7 @@ def other_data() -> Iterator[tuple[str, Outcome]]:
 
     def arrays(train: Any, test: Any, *, names: Any = raw.class_names, labels: Any = None, scale: Any = None) -> Any:
         test_labels = raw.test_labels if labels is None else labels
-        return Arrays(train, raw.train_labels, test, test_labels, class_names=names, name="digits", scale=scale)
+        return Images(train, raw.train_labels, test, test_labels, class_names=names, name="digits", scale=scale)
 
     def same(result: Any) -> bool:
         return bool(result.test_accuracy == recorded)
@@ -216,7 +216,7 @@ def channels_first() -> Iterator[tuple[str, Outcome]]:
             if good
             else never
         )
-        yield f"inputs {shape}", tried(lambda i=inputs, n=labels: Arrays(i, n, i, n), right)
+        yield f"inputs {shape}", tried(lambda i=inputs, n=labels: Images(i, n, i, n), right)
 
 
 # 6. Recipe values
@@ -386,7 +386,7 @@ def class_names() -> Iterator[tuple[str, Outcome]]:
     ):  # fmt: skip
         yield (
             f"class_names = {names!r}",
-            tried(lambda n=names: Arrays(inputs, labels, inputs, labels, class_names=n), never),
+            tried(lambda n=names: Images(inputs, labels, inputs, labels, class_names=n), never),
         )
 
 

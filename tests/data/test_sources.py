@@ -16,9 +16,9 @@ import pytest
 from qdistill.data import (
     CIFAR10,
     MNIST,
-    Arrays,
     Digits,
     FashionMNIST,
+    Images,
     Labelled,
     Normalisation,
     RawDataset,
@@ -156,7 +156,7 @@ def test_files_that_were_changed_are_not_what_was_published(tmp_path, idx_folder
     (tmp_path / "mnist" / name).unlink(missing_ok=True)
 
     with pytest.raises(
-        DataError, match=r"must hold mnist as published .* other images or labels .*`.*Arrays`"
+        DataError, match=r"must hold mnist as published .* other images or labels .*`.*Images`"
     ) as caught:
         MNIST().load(tmp_path)
     assert str(tmp_path / "mnist") in str(caught.value)
@@ -411,7 +411,7 @@ def test_class_names_that_are_none(names, message):
     with pytest.raises(ArgumentError, match=message):
         raw_dataset(class_names=names)
     with pytest.raises(ArgumentError, match=message):
-        Arrays(*ARRAYS, class_names=names)
+        Images(*ARRAYS, class_names=names)
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -421,7 +421,7 @@ def test_class_names_that_are_none(names, message):
 def test_class_names_become_plain_strings(to):
     names = ("T-shirt/top", "cœur \u200d$5")
 
-    for found in (raw_dataset(class_names=to(names)).class_names, Arrays(*ARRAYS, class_names=to(names)).class_names):
+    for found in (raw_dataset(class_names=to(names)).class_names, Images(*ARRAYS, class_names=to(names)).class_names):
         assert found == names
         assert [type(name) for name in found] == [str, str]
 

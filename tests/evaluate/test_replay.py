@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qdistill.cli import main
-from qdistill.data import Arrays, Digits, Labelled
+from qdistill.data import Digits, Images, Labelled
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.record import Rerun, Rounding, RoundingCheck
@@ -40,13 +40,11 @@ def bundle() -> DistilledDataset:
     return dataclasses.replace(unmeasured, record=record, rounding=None)
 
 
-def digits(**changes: Any) -> Arrays:
+def digits(**changes: Any) -> Images:
     raw = Digits().load()
-    fields = {
-        name: getattr(raw, name)
-        for name in ("train_inputs", "train_labels", "test_inputs", "test_labels", "class_names", "scale")
-    }
-    return Arrays(**(fields | {"name": "own"} | changes))
+    parts = {"x": raw.train_inputs, "y": raw.train_labels, "x_test": raw.test_inputs, "y_test": raw.test_labels}
+    fields = {"class_names": raw.class_names, "scale": raw.scale, "name": "own"}
+    return Images(**(parts | fields | changes))
 
 
 def test_a_replay_meets_its_record(bundle: DistilledDataset) -> None:
@@ -59,7 +57,7 @@ def test_a_replay_meets_its_record(bundle: DistilledDataset) -> None:
 @pytest.mark.parametrize("scale", [1.0, 16.0, 65535.0])
 def test_the_same_images_on_another_scale_give_the_same(bundle: DistilledDataset, scale: float) -> None:
     raw = Digits().load().at_scale(scale)
-    own = digits(train_inputs=raw.train_inputs, test_inputs=raw.test_inputs, scale=scale)
+    own = digits(x=raw.train_inputs, x_test=raw.test_inputs, scale=scale)
     result = replay(bundle, dataset=own)
     assert abs(result.test_accuracy - replay(bundle).test_accuracy) <= 1 / result.n_test
     # To their digest they are the same where they are whole steps of a byte.
@@ -68,7 +66,7 @@ def test_the_same_images_on_another_scale_give_the_same(bundle: DistilledDataset
 
 def test_other_data_is_not_compared_with_the_record(bundle: DistilledDataset) -> None:
     raw = Digits().load()
-    result = replay(bundle, dataset=digits(test_inputs=255 - raw.test_inputs))
+    result = replay(bundle, dataset=digits(x_test=255 - raw.test_inputs))
     assert result.same_data is False
     assert abs(result.test_accuracy - result.recorded_test_accuracy) > result.tolerance  # type: ignore[operator]
     assert result.reproduced is None

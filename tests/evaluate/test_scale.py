@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import pytest
 
-from qdistill.data import Arrays, Digits, Normalisation, split
+from qdistill.data import Digits, Images, Normalisation, split
 from qdistill.distill.inner import InnerLoop
 from qdistill.evaluate.noisy import replay_noisy
 from qdistill.evaluate.protocol import measure, replay, replay_unknown
@@ -16,7 +16,7 @@ from ..distill.samples import random_bundle
 
 
 def as_arrays(raw, factor, **more):
-    return Arrays(
+    return Images(
         raw.train_inputs * factor,
         raw.train_labels,
         raw.test_inputs * factor,

@@ -1,24 +1,41 @@
 """Where real inputs come from, and what is done to them before training."""
 
-from qdistill.data.arrays import Arrays
+from qdistill.data.benchmarks import BarsAndStripes, HiddenManifold, Hyperplanes, LinearlySeparable, TwoCurves
+from qdistill.data.data_file import DataFile
 from qdistill.data.digits import Digits
+from qdistill.data.own import Images, Vectors
 from qdistill.data.preprocess import Labelled, Normalisation, Splits, split
 from qdistill.data.raw import RawDataset
 from qdistill.data.registry import DATASETS, Source, source
+from qdistill.data.scikit import BreastCancer, Circles, Iris, Moons, Wine
 from qdistill.data.sources import CIFAR10, MNIST, FashionMNIST
+from qdistill.data.subset import MNISTDigits
 
 __all__ = [
     "CIFAR10",
     "DATASETS",
     "MNIST",
-    "Arrays",
+    "BarsAndStripes",
+    "BreastCancer",
+    "Circles",
+    "DataFile",
     "Digits",
     "FashionMNIST",
+    "HiddenManifold",
+    "Hyperplanes",
+    "Images",
+    "Iris",
     "Labelled",
+    "LinearlySeparable",
+    "MNISTDigits",
+    "Moons",
     "Normalisation",
     "RawDataset",
     "Source",
     "Splits",
+    "TwoCurves",
+    "Vectors",
+    "Wine",
     "source",
     "split",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AnySet
@@ -52,6 +53,16 @@ def as_class_names(value: Iterable[Any]) -> tuple[str, ...]:
     if twice is not None:
         raise ArgumentError(f"Argument `class_names` must hold each name once, but holds {twice!r} twice.")
     return names
+
+
+def name_in_family(family: str, member: Any) -> str:
+    """The name of a dataset that has fields: its family's, and the fields that do not have their defaults."""
+    changed = [
+        f"{field.name.replace('_', '-')}-{getattr(member, field.name)}"
+        for field in dataclasses.fields(member)
+        if getattr(member, field.name) != field.default
+    ]
+    return "-".join([family, *changed])
 
 
 def _kind(value: Any) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qdistill.data.raw import Inputs, Labels, RawDataset, Shape, check_layout
-from qdistill.data.stratify import quotas
+from qdistill.data.stratify import drawn
 from qdistill.data.whitening import apply_filter, fit_filter, undo_filter
 from qdistill.errors import ArgumentError
 from qdistill.numbers import Numbers, real, real_as_given
@@ -218,14 +218,7 @@ def split(raw: RawDataset, *, n_validation: int, seed: int = 0, whiten: bool = F
         )
     if seed < 0:
         raise ArgumentError(f"Argument `seed` must be 0 or above, but is {seed}.")
-    # The inputs with the lowest of n random numbers, class by class: unlike a permutation, this uses the
-    # generator only in the way whose output NumPy does not change.
-    lots = np.random.default_rng(seed).random(n)
-    aside = np.zeros(n, dtype=bool)
-    counts = np.bincount(labels, minlength=len(raw.class_names))
-    for label, quota in enumerate(quotas(counts, n_validation)):
-        members = np.flatnonzero(labels == label)
-        aside[members[np.argsort(lots[members], kind="stable")[:quota]]] = True
+    aside = drawn(labels, len(raw.class_names), n_validation, seed)
     train = Labelled(raw.train_inputs[~aside], labels[~aside])
     return Splits(
         train=train,

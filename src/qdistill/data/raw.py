@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Real
@@ -73,7 +74,7 @@ class RawDataset:
                 f"has {self.test_inputs.dtype}."
             )
         if self.train_inputs.ndim == 4:
-            check_units(self.train_inputs, self.test_inputs)
+            check_units({"train_inputs": self.train_inputs, "test_inputs": self.test_inputs})
 
     @cached_property
     def digest(self) -> str:
@@ -189,14 +190,14 @@ def check_labels(name: str, labels: Shaped[np.ndarray, "..."], n_inputs: int, n_
         )
 
 
-def check_units(train: Shaped[np.ndarray, "..."], test: Shaped[np.ndarray, "..."]) -> None:
-    """Raise an ArgumentError if one part of images reaches to 1 and the other far beyond, such as to 255."""
-    highest = {"train": float(train.max()), "test": float(test.max())}
-    low, high = sorted(highest.values())
+def check_units(parts: Mapping[str, Shaped[np.ndarray, "..."]]) -> None:
+    """Raise an ArgumentError that names them if one part of images reaches to 1 and the other far beyond."""
+    highest = {name: float(part.max()) for name, part in parts.items()}
+    low, high = min(highest.values()), max(highest.values())
     if 0 < low <= 1 and high >= OTHER_UNITS * low:
         raise ArgumentError(
-            f"Arguments `train_inputs` and `test_inputs` must be in the same units, but reach to "
-            f"{highest['train']:.4g} and to {highest['test']:.4g}. Divide the one or multiply the other."
+            f"Arguments `{'` and `'.join(highest)}` must be in the same units, but reach to "
+            f"{' and to '.join(f'{value:.4g}' for value in highest.values())}. Divide the one or multiply the other."
         )
 
 

@@ -7,14 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from qdistill.data.arrays import Arrays
+from qdistill.data.benchmarks import BarsAndStripes, HiddenManifold, Hyperplanes, LinearlySeparable, TwoCurves
 from qdistill.data.digits import Digits
 from qdistill.data.names import as_class_names, as_name
+from qdistill.data.own import Images, Vectors
 from qdistill.data.raw import RawDataset, Shape
+from qdistill.data.scikit import BreastCancer, Circles, Iris, Moons, Wine
 from qdistill.data.sources import CIFAR10, MNIST, FashionMNIST
+from qdistill.data.subset import MNISTDigits
 from qdistill.errors import ArgumentError
 
-_OWN = (MNIST, FashionMNIST, CIFAR10, Digits, Arrays)
+_BUILT_IN = (
+    *(MNIST(), FashionMNIST(), CIFAR10(), MNISTDigits(), Digits()),
+    *(Iris(), Wine(), BreastCancer(), Moons(), Circles()),
+    *(LinearlySeparable(), HiddenManifold(), TwoCurves(), Hyperplanes(), BarsAndStripes()),
+)
+_OWN = (*map(type, _BUILT_IN), Vectors, Images)
 _LONGEST = 100  # characters of what a message shows of an object
 
 
@@ -149,8 +157,8 @@ def _any(value: Any) -> Any:
     return value
 
 
-DATASETS = Datasets({each.name: each for each in (MNIST(), FashionMNIST(), CIFAR10(), Digits())})
-"""What a recipe or a bundle can name; add your own, such as `Arrays`, under its name."""
+DATASETS = Datasets({each.name: each for each in _BUILT_IN})
+"""What a recipe or a bundle can name; add your own, such as `Vectors`, under its name."""
 
 
 def source(name: str) -> Source:

@@ -191,5 +191,5 @@ def _as_published(dataset: MNIST | FashionMNIST | CIFAR10, raw: RawDataset, wher
         f"{where}: must hold {dataset.name} as published ({dataset.digest}), but holds "
         f"{next(same, 'other images or labels')} ({raw.digest}). Put the official files there, from "
         f"{' or '.join(dataset.mirrors)}; or bring what is there as a dataset of your own, under a name of its own, by "
-        f"`qdistill.data.Arrays`."
+        f"`qdistill.data.Images`."
     )

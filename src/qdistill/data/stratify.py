@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int, Int32
 
 
 def quotas(counts: Int[np.ndarray, "classes"], total: int) -> Int[np.ndarray, "classes"]:
@@ -25,4 +25,26 @@ def quotas(counts: Int[np.ndarray, "classes"], total: int) -> Int[np.ndarray, "c
     taken, remainders = products // n, products % n
     left = total - int(taken.sum())
     taken[np.argsort(-remainders, kind="stable")[:left]] += 1
+    return taken
+
+
+def drawn(labels: Int32[np.ndarray, "n"], n_classes: int, total: int, seed: int) -> Bool[np.ndarray, "n"]:
+    """Draw `total` items, of each class in proportion to its size; see `quotas`.
+
+    Args:
+        labels: the class of each item.
+        n_classes: how many classes there are.
+        total: how many items to draw, from 0 to n.
+        seed: which of the possible draws to take, 0 or above.
+
+    Returns:
+        Which items were drawn.
+    """
+    # The items with the lowest of n random numbers, class by class: unlike a permutation, this uses the
+    # generator only in the way whose output NumPy does not change.
+    lots = np.random.default_rng(seed).random(len(labels))
+    taken = np.zeros(len(labels), dtype=bool)
+    for label, quota in enumerate(quotas(np.bincount(labels, minlength=n_classes), total)):
+        members = np.flatnonzero(labels == label)
+        taken[members[np.argsort(lots[members], kind="stable")[:quota]]] = True
     return taken
