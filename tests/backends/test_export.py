@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import math
+import runpy
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,16 +17,20 @@ import pytest
 import qiskit.qasm3
 from qiskit.quantum_info import Statevector
 
+from qdistill.backends.layer_scripts import pennylane_script, qiskit_script
 from qdistill.backends.openqasm import to_openqasm
-from qdistill.backends.pennylane import to_pennylane
+from qdistill.backends.pennylane import layer_arrays, to_pennylane
 from qdistill.backends.qiskit import to_qiskit
 from qdistill.errors import ArgumentError, CircuitError, MissingExtraError
 from qdistill.quantum import (
     AmplitudeEmbedding,
     Circuit,
+    Hermitian,
     Operation,
+    PauliSum,
     PauliZ,
     QuantumLayer,
+    basis_probabilities,
     embedded_features,
     feature,
     weight,
@@ -178,3 +185,40 @@ def test_a_missing_extra_is_named(export: Any, module: str, error: Exception, mo
     monkeypatch.setattr(importlib, "import_module", fails)
     with pytest.raises(MissingExtraError, match=rf"{module} .*pip install 'qdistill\[{module}\]'"):
         export(features_layer())
+
+
+WRITTEN = {
+    "fixed": PauliSum([["X0 Z2", "I"], "Z0 Z1 Z2", ["Y1"]], [0.5, -0.25, 1.0, 2.0]),
+    "trained": PauliSum([["X0 Z2", "I"], "Z0 Z1 Z2", ["Y1"]], [0.5, -0.25, 1.0, 2.0], trainable=True),
+    "probabilities": basis_probabilities((2, 0)),
+    "hermitian": Hermitian(np.random.default_rng(0).normal(size=(2, 16)), ((1, 0), (0, 2))),
+    "pauli_z": PauliZ(((2,), (0,))),
+}
+
+
+@pytest.mark.parametrize("write", [pennylane_script, qiskit_script])
+@pytest.mark.parametrize("name", WRITTEN)
+def test_programs_measure_what_the_layer_does(name: str, write: Any, tmp_path: Path) -> None:
+    layer = replace(COMBINATIONS["amplitude-strongly_entangling-hermitian"].layer(1), observable=WRITTEN[name])
+    features = COMBINATIONS["amplitude-strongly_entangling-hermitian"].features(2)
+    values = np.asarray(jax.vmap(layer)(jnp.asarray(features)))
+    np.savez(tmp_path / "layer.npz", features=features, values=values, **layer_arrays(layer))
+    (tmp_path / "layer.py").write_text(write(layer))
+    program = runpy.run_path(str(tmp_path / "layer.py"))
+    np.testing.assert_allclose([program["evaluate"](each) for each in features], values, atol=1e-5)
+
+
+def test_the_text_names_the_strings_of_each_observable() -> None:
+    layer = replace(features_layer(), observable=PauliSum([["X0 Z2", "I"], "Z1"], [0.5, -0.25, 1.0]))
+    assert to_openqasm(layer).splitlines()[-2:] == [
+        "// observable 0 on q[0], q[2]: 0.5 XZ + -0.25 II",
+        "// observable 1 on q[1]: 1 Z",
+    ]
+
+
+def test_fixed_coefficients_are_no_argument_in_pennylane() -> None:
+    exported = to_pennylane(replace(features_layer(), observable=WRITTEN["fixed"]))
+    assert set(exported.weights) == {"angles"}
+    qnode = qml.QNode(exported.function, qml.device("default.qubit", wires=3))
+    with pytest.raises(CircuitError, match="`coefficients` must be None, for those of the layer are fixed"):
+        qnode(np.ones(8), exported.weights["angles"], np.ones(4))

@@ -179,8 +179,9 @@ def test_special_hermitians_have_finite_derivatives(form: Form) -> None:
     np.testing.assert_allclose(by_name["Z"][0, 0], pauli_z(features[0]), atol=1e-5)
 
 
-def test_gradient_is_the_parameter_shift_rule(double_precision: None) -> None:
-    layer = make_layer(3, 2)
+@pytest.mark.parametrize("sums", [False, True])
+def test_gradient_is_the_parameter_shift_rule(sums: bool, double_precision: None) -> None:
+    layer = make_layer(3, 2, PauliSum([["X0 Y2", "Z1", "I"], "Z0 Z1 Z2"], [0.5, 2, 1, -1]) if sums else None)
     weights = jnp.asarray(np.asarray(layer.weights, float))
     features = jnp.asarray(np.random.default_rng(1).normal(size=8))
 
@@ -196,6 +197,23 @@ def test_gradient_is_the_parameter_shift_rule(double_precision: None) -> None:
 
     gradient, by_shifts = both(weights)
     assert relative_error(gradient, by_shifts) < 1e-10
+
+
+def test_the_gradient_by_the_coefficients_of_sums_is_their_strings_values(double_precision: None) -> None:
+    layer = make_layer(4, 1, FORM_CASES["sums"][0])
+    features = jnp.asarray(np.random.default_rng(1).normal(size=16))
+
+    def values(coefficients: jax.Array) -> jax.Array:
+        return with_arrays(layer, layer.weights, coefficients)(features)
+
+    coefficients = jnp.asarray(coefficients_of(layer.observable))
+    jacobian = quick_jit(jax.jacrev(values))(coefficients)
+    apart = [string for strings in layer.observable.terms for string in strings]
+    strings = replace(layer, observable=PauliSum([[string] for string in apart]))(features)
+    outputs = [output for output, strings in enumerate(layer.observable.terms) for _ in strings]
+    expected = np.eye(3)[outputs].T * np.asarray(strings)
+    np.testing.assert_allclose(jacobian, expected, atol=1e-12)
+    np.testing.assert_allclose(jacobian @ coefficients, values(coefficients), atol=1e-12)
 
 
 def test_features_enter_the_circuit_as_well_as_the_state() -> None:

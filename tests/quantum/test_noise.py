@@ -19,9 +19,11 @@ from qdistill.quantum import (
     NoEmbedding,
     NoisyLayer,
     Operation,
+    PauliSum,
     PauliZ,
     QuantumLayer,
     StronglyEntangling,
+    basis_probabilities,
     each_wire,
     feature,
     ideal,
@@ -41,15 +43,23 @@ from .components import COMBINATIONS, N_WIRES
 from .noisy_reference import pennylane_density, read_probabilities, some_device
 from .reference import quick_jit, relative_error
 
+SUMS = {
+    "sums": PauliSum([["X0 Y1", "Z2", "I"], ["Z2 Z0 Z1"], ["Y2 Z1", "X1"]], [1.0, -0.5, 2, 1, 0.3, -1], trainable=True),
+    "projectors": basis_probabilities((2, 0)),
+}
+
 
 def make_layer(observable="hermitian", embedding="amplitude", n_wires=3, n_layers=2, batch=1):
     ansatz = StronglyEntangling(n_wires, n_layers)
     groups = [(0, 1), (2, 1)] if observable == "pairs" else each_wire(n_wires)
+    measured = SUMS.get(observable) or make_observable(
+        "pauli_z" if observable == "pauli_z" else "hermitian", groups, key=jax.random.key(1)
+    )
     return QuantumLayer(
         AmplitudeEmbedding(n_wires) if embedding == "amplitude" else AngleEmbedding(n_wires, embedding),
         ansatz.circuit(),
         jax.random.uniform(jax.random.key(0), ansatz.weight_shape, maxval=6.0),
-        make_observable("pauli_z" if observable == "pauli_z" else "hermitian", groups, key=jax.random.key(1)),
+        measured,
         batch=batch,
     )
 
@@ -86,6 +96,8 @@ def reference(layer, device, features, preparation):
         ("pairs", "amplitude", "exact"),
         ("hermitian", "X", "exact"),
         ("pauli_z", "Z", "ideal"),
+        ("sums", "amplitude", "exact"),
+        ("projectors", "Y", "exact"),
     ],
 )
 def test_layers_on_a_device_are_pennylanes(observable, embedding, preparation):
@@ -94,7 +106,7 @@ def test_layers_on_a_device_are_pennylanes(observable, embedding, preparation):
     execution = Execution(device, preparation=preparation)
     shares, values = reference(layer, device, features, preparation)
     # Both ways: observables backwards for a large batch, states forwards for a small one.
-    for batch in (1, 1000) if observable == "hermitian" else (1,):
+    for batch in (1, 1000) if observable in ("hermitian", "sums") else (1,):
         many = replace(layer, batch=batch)
         assert (
             np.abs(
