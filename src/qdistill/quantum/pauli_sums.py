@@ -120,8 +120,8 @@ def sums_cost(observable: PauliSum) -> int:
     return sum(_PRODUCT + len(flip.masks) for flip in sum_table(observable.terms, _width(observable)).flips)
 
 
-_PRODUCT = 4
-"""Multiply-adds of a product of amplitudes."""
+_PRODUCT = 12
+"""What a product of amplitudes costs in a gradient, in multiply-adds of a gate: it reads and writes memory."""
 
 
 def _width(observable: PauliSum) -> int:
