@@ -337,7 +337,8 @@ def distilled_loss(learned: tuple, parameters: Parameters, real: tuple) -> jax.A
     """The loss after training, through `qdistill.distill.inner.train`."""
     import equinox as eqx
 
-    from qdistill.distill.inner import InnerLoop, TrainingSet, cross_entropy, train
+    from qdistill.distill.inner import InnerLoop, TrainingSet, train
+    from qdistill.distill.losses import cross_entropy
     from qdistill.models import predict
 
     class Network(eqx.Module):
@@ -361,7 +362,7 @@ def scanned_loss(outputs: Outputs) -> Callable[[tuple, Parameters, tuple], jax.A
     """The loss after training, as one would write it first."""
     import jax
 
-    from qdistill.distill.inner import cross_entropy
+    from qdistill.distill.losses import cross_entropy
 
     def loss(learned: tuple, parameters: Parameters, real: tuple) -> jax.Array:
         inputs, labels, step_sizes = learned

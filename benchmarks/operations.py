@@ -11,7 +11,7 @@ from jax import Array
 from problem import SLICE, Problem, normal
 from straightforward import straightforward_circuit, straightforward_network
 
-from qdistill.distill.inner import cross_entropy
+from qdistill.distill.losses import cross_entropy
 from qdistill.models import named_weights
 from qdistill.models.lenet import SIDE, QuantumLeNet
 

@@ -17,7 +17,7 @@ from operations import PASSES, forward_operations, times_forward
 from problem import SLICE, Problem, normal
 from timing import Statistic, interleaved, ratio
 
-from qdistill.distill.inner import cross_entropy
+from qdistill.distill.losses import cross_entropy
 from qdistill.models.lenet import SIDE, QuantumLeNet
 from qdistill.quantum import for_batch
 

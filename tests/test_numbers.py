@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from qdistill.backends.pennylane import to_pennylane
 from qdistill.backends.qiskit import to_qiskit
 from qdistill.data import Normalisation
-from qdistill.distill.inner import InnerLoop, TrainingSet, cross_entropy, measure, train
+from qdistill.distill.inner import InnerLoop, TrainingSet, measure, train
+from qdistill.distill.losses import cross_entropy
 from qdistill.distill.objective import PerformanceMatching
 from qdistill.errors import ArgumentError
 from qdistill.models import ConvPool, Dense, LeNetArchitecture, PooledDense, Quanvolution, predict, with_weights

@@ -1,4 +1,4 @@
-"""Write bundles anew whose inputs are called images, with every array and record as it was.
+"""Write bundles anew whose inputs are called images or whose loss is not named, with every array and record as it was.
 
 python zoo/convert.py zoo/*.safetensors
 
@@ -22,10 +22,15 @@ FIELDS = {"own_images": "own_examples", "images_per_class": "per_class", "images
 """What fields of the header were called, and are called now."""
 
 
+INNER_LOOP, ADDED = "own_examples", {"loss": "cross_entropy"}
+"""A field by which an inner loop is known, and what all bundles were trained with before it was a field of that."""
+
+
 def renamed(plain: Any) -> Any:
     """The header with the present names of its fields."""
     if isinstance(plain, dict):
-        return {FIELDS.get(name, name): renamed(value) for name, value in plain.items()}
+        fields = {FIELDS.get(name, name): renamed(value) for name, value in plain.items()}
+        return ADDED | fields if INNER_LOOP in fields else fields
     return [renamed(each) for each in plain] if isinstance(plain, list) else plain
 
 

@@ -47,6 +47,27 @@ def whitened(kernel, x):
     return result
 
 
+def slopes_of(loss, logits, labels):
+    """The derivatives of each example's loss by its logits."""
+    if loss == "cross_entropy":
+        exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+        softmax = exp / exp.sum(axis=1, keepdims=True)
+        return softmax * labels.sum(axis=1, keepdims=True) - labels
+    if loss == "square":
+        return 2 * (logits - labels)
+    if loss == "fidelity":
+        return -labels
+    assert loss == "hinge"
+    slopes = np.zeros_like(logits)
+    for i, c in np.ndindex(logits.shape):
+        others = [d for d in range(logits.shape[1]) if d != c]
+        largest = max(others, key=lambda d, i=i: logits[i, d])
+        if logits[i, c] - logits[i, largest] < 1:
+            slopes[i, c] -= labels[i, c]
+            slopes[i, largest] += labels[i, c]
+    return slopes
+
+
 class Replay:
     """A bundle's network, before or after its training.
 
@@ -162,9 +183,7 @@ class Replay:
     def gradients(self, inputs, labels):
         w = self.weights
         logits, (c1, c2, shape, flat, h1, f, hidden, branch) = self.forward(inputs)
-        exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-        softmax = exp / exp.sum(axis=1, keepdims=True)
-        d = (softmax * labels.sum(axis=1, keepdims=True) - labels) / len(inputs)
+        d = slopes_of(self.header["inner"]["loss"], logits, labels) / len(inputs)
         g = {"f3.weight": d.T @ hidden, "f3.bias": d.sum(axis=0)}
         d = self.middle_backward(d @ w["f3.weight"], f, branch, g)
         for name, before, after in (("features.f2", h1, f), ("features.f1", flat, h1)):

@@ -44,8 +44,8 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "angles from -pi/2 to pi/2": {
         "architecture": QuantumLeNetArchitecture(embedding="angle", f2_activation="tanh", n_qubits=4, n_layers=2),
-        "inner": InnerLoop(steps=5, optimiser="momentum", step_sizes="tensor"),
-        "step_size": 0.01,
+        "inner": InnerLoop(steps=5, optimiser="momentum", step_sizes="tensor", loss="square"),
+        "step_size": 0.002,
     },
     "Hermitians on three wires": {
         "architecture": QuantumLeNetArchitecture(observable_wires=3, n_qubits=4, n_layers=2, coefficient_scale=0.3),
@@ -68,13 +68,13 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "frozen, odd margins": {
         "architecture": QuantumLeNetArchitecture(branch="frozen", n_qubits=2, n_layers=1),
-        "inner": InnerLoop(steps=6, step_sizes="tensor", optimiser="adam"),
+        "inner": InnerLoop(steps=6, step_sizes="tensor", optimiser="adam", loss="fidelity"),
         "input_shape": (25, 20, 1),
-        "step_size": 0.01,
+        "step_size": 0.001,
     },
     "removed": {
         "architecture": QuantumLeNetArchitecture(branch="removed", n_qubits=4, skip="projection"),
-        "inner": InnerLoop(steps=6, step_sizes="shared"),
+        "inner": InnerLoop(steps=6, step_sizes="shared", loss="hinge"),
     },
     "whitened, colour": {
         "architecture": QuantumLeNetArchitecture(n_qubits=3, n_layers=2),

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import Array
 
-from qdistill.distill.inner import InnerLoop, TrainingSet, cross_entropy, fraction, measure, train
+from qdistill.distill.inner import InnerLoop, TrainingSet, fraction, measure, train
+from qdistill.distill.losses import cross_entropy
 from qdistill.distill.memory import segment_lengths
 from qdistill.errors import ArgumentError
 from qdistill.models import Dense, named_weights

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qdistill.distill.inner import InnerLoop, cross_entropy, train
+from qdistill.distill.inner import InnerLoop, train
+from qdistill.distill.losses import cross_entropy
 from qdistill.errors import ArgumentError
 from qdistill.models import QuantumLeNetArchitecture, predict
 from qdistill.quantum import DeviceModel, Execution, on_device

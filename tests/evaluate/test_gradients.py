@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from qdistill.data import Digits, Normalisation
-from qdistill.distill.inner import cross_entropy
+from qdistill.distill.losses import cross_entropy
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.gradients import (
     OBSERVABLES,

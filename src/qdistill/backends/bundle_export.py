@@ -175,6 +175,7 @@ def _settings(bundle: DistilledDataset) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "weight_names": list(named_weights(model)),
         "optimiser": bundle.inner.optimiser,
+        "loss": bundle.inner.loss,
         "scale": bundle.normalisation.scale,
         "padding": [left, right, top, bottom],
         "branch": "removed",

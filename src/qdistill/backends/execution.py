@@ -136,7 +136,7 @@ class Execution(ExecutionPlan):
                 angles = np.asarray(angles_of(weights, static, self.calls[: place + 1], results, inputs), dtype=float)
                 result = self._measure(evaluators[call.measured], folder, step, place, angles, observe)
                 results = (*results, result)
-            gradient = gradient_of(weights, static, self.calls, results, inputs, labels)
+            gradient = gradient_of(weights, static, self.calls, results, inputs, labels, inner.loss)
             weights, state = descend(inner, weights, state, gradient, data.step_sizes[step])
             if not all(np.isfinite(weight).all() for weight in jax.tree.leaves(weights)):
                 # Before anything more is paid for.

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from qdistill.backends.measured import MeasuredCircuit
-from qdistill.distill.inner import cross_entropy
+from qdistill.distill.losses import LOSSES, Loss
 from qdistill.models import Model
 from qdistill.quantum import QuantumLayer, answered
 
@@ -96,14 +96,15 @@ def gradient_of(
     results: tuple[Result, ...],
     inputs: Array,
     labels: Array,
+    loss: Loss,
 ) -> PyTree:
     """The gradient of the training loss by the network's weights, given what was measured."""
 
-    def loss(weights: PyTree) -> Array:
+    def value(weights: PyTree) -> Array:
         def logits(results: tuple[Result, ...], x: Array) -> Array:
             executed: Model = answered(eqx.combine(weights, static), Answers(calls, results))
             return executed(x)
 
-        return cross_entropy(jax.vmap(logits)(results, inputs), labels)
+        return LOSSES[loss](jax.vmap(logits)(results, inputs), labels)
 
-    return jax.grad(loss)(weights)
+    return jax.grad(value)(weights)

@@ -24,11 +24,12 @@ import optax
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
+from qdistill.distill.losses import LOSSES, Loss
 from qdistill.distill.memory import segment_lengths
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
 from qdistill.models import Model, named_weights, predict
-from qdistill.numbers import Numbers, integers, real, real_as_given, real_field
+from qdistill.numbers import Numbers, integers, real_as_given, real_field
 from qdistill.quantum import check_training_memory, wires_needed
 
 
@@ -44,6 +45,7 @@ class InnerLoop:
         optimiser: plain gradient descent, momentum (0.9), or Adam (0.9, 0.999). The learned step size scales
             the update of any of them.
         step_sizes: learned step sizes are ``"shared"``, one a step, or ``"tensor"``, one a step and weight array.
+        loss: what each step descends, and the objective on real data too; see `distill.losses`.
     """
 
     steps: int = 10
@@ -51,6 +53,7 @@ class InnerLoop:
     own_examples: bool = False
     optimiser: Literal["gradient_descent", "momentum", "adam"] = "gradient_descent"
     step_sizes: Literal["shared", "tensor"] = "tensor"
+    loss: Loss = "cross_entropy"
 
     def __post_init__(self) -> None:
         """Check the fields, and what their types do not say."""
@@ -152,31 +155,14 @@ gradient, with the optimiser's state, from which everything between it and the u
 """
 
 
-def cross_entropy(logits: Numbers, labels: Numbers) -> Float[Array, ""]:
-    """The mean over examples of ``-sum_c labels_c log softmax(logits)_c``.
-
-    Args:
-        logits: real, (n, classes).
-        labels: real, (n, classes).
-
-    Raises:
-        ArgumentError: no real numbers, or the two have different shapes.
-    """
-    logits, labels = real("logits", logits), real("labels", labels)
-    if labels.shape != logits.shape:
-        raise ArgumentError(
-            f"Argument `labels` must have the shape {logits.shape} of the logits, but was {labels.shape}."
-        )
-    return jnp.mean(-jnp.sum(labels * jax.nn.log_softmax(logits), axis=-1))
-
-
 def loss_gradient(
-    static: PyTree,
+    static: PyTree, loss: Loss
 ) -> Callable[[PyTree, Float[Array, "n h w c"], Float[Array, "n classes"], Array | None], PyTree]:
     """The gradient of the training loss with respect to the weights, with a cheap reverse-mode derivative.
 
     Args:
         static: the network without its weights, as `eqx.partition` gives it.
+        loss: its name.
 
     Returns:
         ``gradient(weights, inputs, labels, key)``, the key for the shots of this step, or None where there are none.
@@ -186,19 +172,19 @@ def loss_gradient(
     # Arrays that are no weights, such as indices, are arguments too: a custom derivative may not close over them.
     constants, structure = eqx.partition(static, eqx.is_array)
 
-    def loss(weights: PyTree, constants: PyTree, inputs: Array, labels: Array, key: Array | None) -> Array:
-        return cross_entropy(predict(eqx.combine(weights, constants, structure), inputs, key=key), labels)
+    def value(weights: PyTree, constants: PyTree, inputs: Array, labels: Array, key: Array | None) -> Array:
+        return LOSSES[loss](predict(eqx.combine(weights, constants, structure), inputs, key=key), labels)
 
     @jax.custom_vjp
     def gradient(weights: PyTree, constants: PyTree, inputs: Array, labels: Array, key: Array | None) -> PyTree:
-        return jax.grad(loss)(weights, constants, inputs, labels, key)
+        return jax.grad(value)(weights, constants, inputs, labels, key)
 
     def forward(*arguments: Any) -> tuple[PyTree, tuple[Any, ...]]:
         return gradient(*arguments), arguments
 
     def backward(kept: tuple[Any, ...], cotangent: PyTree) -> tuple[PyTree, None, Array, Array, None]:
         def along_cotangent(weights: PyTree, constants: PyTree, *rest: Any) -> Array:
-            derivative: Array = jax.jvp(lambda w: loss(w, constants, *rest), (weights,), (cotangent,))[1]
+            derivative: Array = jax.jvp(lambda w: value(w, constants, *rest), (weights,), (cotangent,))[1]
             return derivative
 
         d_weights, d_inputs, d_labels = jax.grad(along_cotangent, argnums=(0, 2, 3))(*kept)
@@ -292,7 +278,7 @@ def train(
             f"{len(data.schedule)}."
         )
     check_training_memory(model, data.schedule.shape[1])
-    gradient = loss_gradient(static)
+    gradient = loss_gradient(static, inner.loss)
     _, kept = _OPTIMISERS[inner.optimiser]
 
     def step(
@@ -352,7 +338,7 @@ def first_step_not_finite(model: Model, data: TrainingSet, inner: InnerLoop, *, 
         key: random key, consumed; the same as for `train`.
     """
     weights, static = eqx.partition(model, eqx.is_inexact_array)
-    gradient = loss_gradient(static)
+    gradient = loss_gradient(static, inner.loss)
     keys = None if key is None else jax.random.split(key, inner.total_steps)
 
     def step(carry: tuple[PyTree, PyTree], now: tuple[Array, Array, Array | None]) -> tuple[tuple[PyTree, PyTree], Any]:
@@ -406,6 +392,7 @@ def measure(
     labels: Numbers,
     normalisation: Callable[[Array], Array],
     *,
+    loss: Loss = "cross_entropy",
     key: Array | None = None,
     slice_size: int = 250,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
@@ -416,11 +403,12 @@ def measure(
         inputs: raw pixels, real, (n, *shape).
         labels: class numbers, integers, (n,).
         normalisation: raw pixels -> what the network takes.
+        loss: the name of what is averaged beside.
         key: random key, consumed, for layers that take shots.
         slice_size: inputs evaluated at once, at most.
 
     Returns:
-        The share of inputs whose largest logit is the one of their label, and their mean cross-entropy.
+        The share of inputs whose largest logit is the one of their label, and their mean loss.
 
     Raises:
         ArgumentError: inputs that are no real numbers, or labels that are not one integer for each of them.
@@ -441,15 +429,15 @@ def measure(
     def sums(part: tuple[Array, Array, Array | None]) -> tuple[Array, Array]:
         inputs, labels, key = part
         logits = predict(model, normalisation(inputs), key=key)
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        return jnp.sum(jnp.argmax(logits, axis=-1) == labels), jnp.sum(losses)
+        one_hot = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+        return jnp.sum(jnp.argmax(logits, axis=-1) == labels), len(logits) * LOSSES[loss](logits, one_hot)
 
-    count, loss = jnp.zeros((), jnp.int32), jnp.zeros(())
+    count, total = jnp.zeros((), jnp.int32), jnp.zeros(())
     if whole:
         parts = tuple(a[:whole].reshape(-1, slice_size, *a.shape[1:]) for a in (inputs, labels))
         counts, losses = jax.lax.map(sums, (*parts, None if keys is None else keys[:-1]))
-        count, loss = count + jnp.sum(counts), loss + jnp.sum(losses)
+        count, total = count + jnp.sum(counts), total + jnp.sum(losses)
     if whole < n:
         last_count, last_loss = sums((inputs[whole:], labels[whole:], None if keys is None else keys[-1]))
-        count, loss = count + last_count, loss + last_loss
-    return count / n, loss / n
+        count, total = count + last_count, total + last_loss
+    return count / n, total / n

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from qdistill.distill.inner import InnerLoop, TrainingSet, cross_entropy, train
+from qdistill.distill.inner import InnerLoop, TrainingSet, train
+from qdistill.distill.losses import LOSSES
 from qdistill.errors import ArgumentError
 from qdistill.models import Model, predict
 from qdistill.numbers import Numbers, real
@@ -103,7 +104,8 @@ class PerformanceMatching:
             return weights
 
         def slice_loss(weights: Model, inputs: Array, labels: Array, key: Array | None) -> Array:
-            return inputs.shape[0] * cross_entropy(predict(eqx.combine(weights, static), inputs, key=key), labels)
+            logits = predict(eqx.combine(weights, static), inputs, key=key)
+            return inputs.shape[0] * LOSSES[inner.loss](logits, labels)
 
         def add_slice(total: tuple[Array, Model], part: tuple[Any, ...]) -> tuple[tuple[Array, Model], None]:
             with jax.named_scope("real_inputs"):

@@ -187,7 +187,7 @@ class Validation:
 
     Args:
         accuracy: of the network trained on it, a fraction.
-        loss: its mean cross-entropy.
+        loss: its mean loss, as `InnerLoop.loss` says.
         coefficient_norm: the Euclidean norm of the coefficients of all its Hermitians; None without Hermitians.
     """
 
@@ -422,7 +422,7 @@ class Distiller:
     ) -> tuple[Array, Array, Array | None]:
         key_train, key_inputs = (None, None) if key is None else jax.random.split(key)
         trained = train(model, self.training_set(learned), self.inner, key=key_train)
-        share, loss = measure(trained, inputs, labels, self.splits.normalisation, key=key_inputs)
+        share, loss = measure(trained, inputs, labels, self.splits.normalisation, loss=self.inner.loss, key=key_inputs)
         nodes = jax.tree.leaves(ideal(trained), is_leaf=lambda node: isinstance(node, Hermitian))
         coefficients = [node.coefficients for node in nodes if isinstance(node, Hermitian)]
         return share, loss, optax.tree.norm(coefficients) if coefficients else None

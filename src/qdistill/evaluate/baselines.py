@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from qdistill.data import Splits
 from qdistill.data.raw import check_mirror
 from qdistill.distill.inner import InnerLoop, TrainingSet, train
+from qdistill.distill.losses import Loss
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.answers import answers, fraction_right
 from qdistill.fields import check_fields
@@ -39,6 +40,7 @@ class FullTraining:
         warm_up: share of the steps over which the step size rises to it, linearly from zero.
         schedule: how it then falls to zero: along a ``"cosine"``, or ``"linear"``.
         mirror: flip every second input left to right, on average. Not for digits.
+        loss: as in `InnerLoop`.
     """
 
     epochs: float = 10.0
@@ -48,6 +50,7 @@ class FullTraining:
     warm_up: float = 0.0
     schedule: Literal["cosine", "linear"] = "cosine"
     mirror: bool = False
+    loss: Loss = "cross_entropy"
 
     def __post_init__(self) -> None:
         """Check the fields, and what their types do not say."""
@@ -127,7 +130,9 @@ def train_on_all(model: Model, splits: Splits, training: FullTraining, *, key: A
         schedule = schedule + len(raw) * np.asarray(jax.random.bernoulli(key_mirror, shape=schedule.shape))
     sizes = jnp.asarray(training.step_sizes(steps)[:, None], jnp.float32)
     data = TrainingSet(jnp.asarray(inputs), one_hot, sizes, jnp.asarray(schedule))
-    inner = InnerLoop(steps=steps, own_examples=True, optimiser=training.optimiser, step_sizes="shared")
+    inner = InnerLoop(
+        steps=steps, own_examples=True, optimiser=training.optimiser, step_sizes="shared", loss=training.loss
+    )
     trained: Model = eqx.filter_jit(train)(model, data, inner)
     return trained
 

@@ -30,7 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from qdistill.distill.inner import cross_entropy
+from qdistill.distill.losses import cross_entropy
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.protocol import interval
 from qdistill.models import QuantumLeNetArchitecture

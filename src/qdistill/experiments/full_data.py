@@ -160,6 +160,7 @@ def search(
             warm_up=0.1,
             schedule="linear",
             mirror=recipe.outer.mirror,
+            loss=recipe.inner.loss,
         )
 
     batches = [batch for batch in varied["batch"] if batch <= min(seen, len(splits.train))]

@@ -22,7 +22,7 @@ class Report:
         loss: mean meta-objective over the accepted iterations since the last line.
         gradient_norm: mean norm of the meta-gradient over the same.
         validation_accuracy: of a network trained on the averaged inputs, a fraction.
-        validation_loss: its mean cross-entropy.
+        validation_loss: its mean loss.
         coefficient_norm: the norm of the coefficients of all its Hermitians; None without Hermitians.
         best_validation_accuracy: the highest so far of a network that was finite; 0 without one.
         rejected: rejected iterations so far.

@@ -142,6 +142,12 @@ class Recipe:
                 "Argument `device` must be left out for a network without a quantum layer, but was "
                 f"{self.device.name or f'{self.device.shots} shots'}."
             )
+        if self.inner.loss == "fidelity" and not getattr(self.model, "gives_fidelities", False):
+            raise ArgumentError(
+                "Argument `inner.loss` must not be 'fidelity' for a network whose logits are no fidelities with a "
+                "state for each class, from 0 to 1. Those of the architecture 'circuit' are, with the readout "
+                "'probabilities', output_scaling 'none' and output_scale 1."
+            )
         # Known before any data is loaded: whether the inputs can be shared out among the steps.
         self.inner.schedule(self.compression.per_class * n_classes)
 

@@ -222,6 +222,21 @@ def quantum_backward(layer: Layer, w: Weights, d: np.ndarray, f: np.ndarray, kep
     return by_f
 
 
+def loss_slopes(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The derivatives of each example's loss by its logits."""
+    slopes: np.ndarray = -labels  # of the fidelity
+    if SETTINGS["loss"] == "cross_entropy":
+        exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+        slopes = exp / exp.sum(1, keepdims=True) * labels.sum(1, keepdims=True) - labels
+    elif SETTINGS["loss"] == "square":
+        slopes = 2 * (logits - labels)
+    elif SETTINGS["loss"] == "hinge":
+        others = np.where(np.eye(logits.shape[1], dtype=bool), -np.inf, logits[:, None])
+        active = labels * (logits - others.max(axis=2) < 1)
+        slopes = (active[:, :, None] * np.eye(logits.shape[1])[others.argmax(axis=2)]).sum(1) - active
+    return slopes
+
+
 def train() -> Weights:
     """The trained weights, by name."""
     inputs, labels, names = ARRAYS["inputs"], ARRAYS["labels"], SETTINGS["weight_names"]
@@ -229,9 +244,7 @@ def train() -> Weights:
     first, second = ({name: np.zeros_like(w[name]) for name in names} for _ in range(2))
     for t, (sizes, picked) in enumerate(zip(ARRAYS["step_sizes"], ARRAYS["schedule"], strict=True), start=1):
         logits, kept = forward(w, inputs[picked])
-        exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-        softmax, label = exp / exp.sum(1, keepdims=True), labels[picked]
-        g = backward(w, (softmax * label.sum(1, keepdims=True) - label) / len(picked), kept)
+        g = backward(w, loss_slopes(logits, labels[picked]) / len(picked), kept)
         for name, size in zip(names, np.broadcast_to(sizes, len(names)), strict=True):
             if name in SETTINGS["fixed"]:
                 continue

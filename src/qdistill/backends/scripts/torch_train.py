@@ -109,6 +109,20 @@ def apply(matrix: Tensor, wires: list[int], states: Tensor) -> Tensor:
     return image.movedim(list(range(k)), axes).reshape(states.shape)
 
 
+def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """The loss that the training descends: the mean over the examples."""
+    if SETTINGS["loss"] == "cross_entropy":
+        losses = -labels * F.log_softmax(logits, dim=1)
+    elif SETTINGS["loss"] == "square":
+        losses = (logits - labels) ** 2
+    elif SETTINGS["loss"] == "hinge":
+        others = logits[:, None].masked_fill(torch.eye(logits.shape[1], dtype=torch.bool), -torch.inf)
+        losses = labels * F.relu(1 - (logits - others.amax(2)))
+    else:
+        losses = 1 / logits.shape[1] - labels * logits
+    return losses.sum(1).mean()
+
+
 def train() -> dict[str, Tensor]:
     """The trained weights, by name."""
     inputs = torch.tensor(ARRAYS["inputs"]).permute(0, 3, 1, 2)
@@ -118,8 +132,7 @@ def train() -> dict[str, Tensor]:
     first, second = ({name: torch.zeros_like(w[name]) for name in names} for _ in range(2))
     for t, (sizes, picked) in enumerate(zip(ARRAYS["step_sizes"], ARRAYS["schedule"], strict=True), start=1):
         w = {name: value.detach().requires_grad_(name not in SETTINGS["fixed"]) for name, value in w.items()}
-        loss = -(labels[picked] * F.log_softmax(network(w, inputs[picked]), dim=1)).sum(1).mean()
-        loss.backward()
+        loss_of(network(w, inputs[picked]), labels[picked]).backward()
         with torch.no_grad():
             for name, size in zip(names, np.broadcast_to(sizes, len(names)), strict=True):
                 if name in SETTINGS["fixed"]:
