@@ -91,6 +91,7 @@ TABLE = {
     "one factor": (CircuitArchitecture(READS, input_scaling="shared", output_scale=4.0), reads, Z, 3),
     "fewer classes": (CircuitArchitecture(READS, output_scaling="none", output_scale=-2.0), reads, Z[:2], 2),
     "observables": (CircuitArchitecture(READS, observables=OWN), reads, OBSERVABLES, 3),
+    "trained sums": (CircuitArchitecture(READS, observables=OWN, trained_observables=True), reads, OBSERVABLES, 3),
     "a margin": (CircuitArchitecture(READS, readout="margin"), reads, Z[:1], 2),
     "one's own margin": (CircuitArchitecture(READS, "none", "margin", OWN[1:2]), reads, OBSERVABLES[1:2], 2),
     "probabilities": (CircuitArchitecture(READS, readout="probabilities"), reads, [0, 1], 3),
@@ -129,6 +130,20 @@ def test_logits_are_pennylanes(name):
     values = values * after
     expected = np.hstack([-values / 2, values / 2]) if architecture.readout == "margin" else values
     np.testing.assert_allclose(predict(model, inputs), expected, atol=2e-6)
+
+
+def test_coefficients_of_observables_are_trained_where_wanted():
+    for observables in (OWN, ("Z0", "Z1", "2 * Z2")):
+        architecture = CircuitArchitecture(READS, observables=observables, trained_observables=True)
+        model = architecture.build((3,), 3, key=jax.random.key(0))
+        shapes = {name: weight.shape for name, weight in named_weights(model).items()}
+        assert {name: shapes[name] for name in architecture.known_shapes()} == architecture.known_shapes()
+        slopes = named_weights(jax.grad(lambda m: jnp.sum(m(jnp.arange(1.0, 4)) ** 2))(model))
+        assert np.any(np.asarray(slopes["layer.observable.coefficients"]))
+    fixed = CircuitArchitecture(READS, observables=OWN).build((3,), 3, key=jax.random.key(0))
+    assert "layer.observable.coefficients" not in named_weights(fixed)
+    with pytest.raises(ArgumentError, match="`trained_observables` must be False without `observables`"):
+        CircuitArchitecture(READS, trained_observables=True)
 
 
 @pytest.mark.parametrize("name", ["factors", "observables", "a margin", "probabilities", "amplitudes"])

@@ -91,6 +91,7 @@ class CircuitArchitecture:
         observables: of ``"expectation"``, one a class, and ``"margin"``, one alone: sums of Pauli strings such as
             ``"Z0"`` or ``"0.5 * Z0 Z1 - X2"``. By default Z on wire c for class c, and Z on wire 0 for a margin.
         readout_wires: of ``"probabilities"``, the most significant first; by default the first that suffice.
+        trained_observables: whether the coefficients of `observables` are trained, from those that are given on.
         input_scaling: factors that the inputs are multiplied by, trained from 1 on: none, one, or one an input.
         output_scaling: factors that the logits are multiplied by, trained: none, one, or one a class; a margin has one.
         output_scale: the value of that factor at the start; for ``"none"`` it stays.
@@ -107,6 +108,7 @@ class CircuitArchitecture:
     readout: Readout = "expectation"
     observables: tuple[str, ...] = ()
     readout_wires: tuple[int, ...] = ()
+    trained_observables: bool = False
     input_scaling: Literal["none", "shared", "feature"] = "none"
     output_scaling: Literal["none", "shared", "class"] = "shared"
     output_scale: float = 1.0
@@ -149,7 +151,10 @@ class CircuitArchitecture:
 
     def known_shapes(self) -> dict[str, tuple[int, ...]]:
         """See `KnowsShapes`."""
-        return {"layer.weights": (self.circuit.n_weights,)}
+        shapes: dict[str, tuple[int, ...]] = {"layer.weights": (self.circuit.n_weights,)}
+        if self.trained_observables:
+            shapes["layer.observable.coefficients"] = (sum(len(pauli_sum(text)) for text in self.observables),)
+        return shapes
 
     @property
     def gives_fidelities(self) -> bool:
@@ -172,7 +177,8 @@ class CircuitArchitecture:
                 "Argument `circuit` must read features where `embedding` is 'none', for no input would reach it, but "
                 "it reads none."
             )
-        if not self.circuit.n_weights and (self.input_scaling, self.output_scaling) == ("none", "none"):
+        trained = self.trained_observables or (self.input_scaling, self.output_scaling) != ("none", "none")
+        if not self.circuit.n_weights and not trained:
             raise ArgumentError(
                 "Argument `circuit` must read a weight where neither inputs nor outputs have trained factors, for "
                 "nothing would be trained, but it reads none."
@@ -193,6 +199,11 @@ class CircuitArchitecture:
         if self.observables and self.readout == "probabilities":
             raise ArgumentError(
                 f"Argument `observables` must be left out with the readout 'probabilities', but was {self.observables}."
+            )
+        if self.trained_observables and not self.observables:
+            raise ArgumentError(
+                "Argument `trained_observables` must be False without `observables`: `output_scaling` gives Z on a wire "
+                "a trained factor."
             )
         if self.readout_wires and self.readout != "probabilities":
             raise ArgumentError(
@@ -244,7 +255,7 @@ class CircuitArchitecture:
                     f"Argument `observables` must be one for each of the {n_classes} classes, but was "
                     f"{len(self.observables)}."
                 )
-            return pauli_sums([pauli_sum(text) for text in self.observables])
+            return pauli_sums([pauli_sum(text) for text in self.observables], trainable=self.trained_observables)
         if needed > n_wires:
             raise ArgumentError(
                 f"Argument `readout` must not be 'expectation' without `observables` for {n_classes} classes on "

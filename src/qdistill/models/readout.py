@@ -68,13 +68,14 @@ MOST_CLASS_STATES = max(_CLASS_STATES)
 """That one qubit keeps at right angles or further apart on the Bloch sphere."""
 
 
-def pauli_sums(sums: Sequence[Mapping[Letters, float]]) -> Observable:
-    """Fixed observables, one a sum."""
+def pauli_sums(sums: Sequence[Mapping[Letters, float]], *, trainable: bool = False) -> Observable:
+    """Observables, one a sum, whose coefficients are fixed, or trained from these on."""
     wires = [_wire_of_z(each) for each in sums]
-    if None not in wires:
+    if None not in wires and not trainable:
         return PauliZ(tuple((wire,) for wire in wires if wire is not None))
     strings = [[_string(letters) for letters in each] for each in sums]
-    return PauliSum(strings, [coefficient for each in sums for coefficient in each.values()])
+    coefficients = np.array([coefficient for each in sums for coefficient in each.values()])
+    return PauliSum(strings, coefficients.astype(np.float32) if trainable else coefficients, trainable=trainable)
 
 
 def _string(letters: Letters) -> PauliString:
