@@ -202,8 +202,8 @@ class CircuitArchitecture:
             )
         if self.trained_observables and not self.observables:
             raise ArgumentError(
-                "Argument `trained_observables` must be False without `observables`: `output_scaling` gives Z on a wire "
-                "a trained factor."
+                "Argument `trained_observables` must be False without `observables`: `output_scaling` has trained "
+                "factors of Z on each wire."
             )
         if self.readout_wires and self.readout != "probabilities":
             raise ArgumentError(
