@@ -223,6 +223,7 @@ CLASSIFIERS = {
         DataReuploading(3, 2, "repeated"), 5, 3, reuploading(2, 3, 3, repeated=True), 3 * 2 * 2 * 6 + 3
     ),
     "re-uploading, more wires": Row(DataReuploading(2, 4), 2, 4, reuploading(4, 2, 4), 2 * 4 * 6 + 4),
+    "re-uploading, many wires": Row(DataReuploading(2), 24, 2, reuploading(8, 2, 2), 2 * 8 * 6 + 2),
     "re-uploading, one wire": Row(DataReuploading(2), 2, 6, reuploading(1, 2, 6), 2 * 6 + 6),
     "circuit-centric": Row(CircuitCentric(), 10, 2, circuit_centric(8, 2, 4), 97),
     "circuit-centric, three copies": Row(CircuitCentric(3, 2), 4, 2, circuit_centric(6, 3, 2), 37),

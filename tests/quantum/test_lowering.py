@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import qdistill.quantum.lowering as lowering
+from qdistill.models import DataReuploading
 from qdistill.quantum import Circuit, Operation, StronglyEntangling, apply, feature, unitary, weight
 from qdistill.quantum.gates import GATES
 from qdistill.quantum.lowering import lower, n_moments
@@ -128,3 +129,20 @@ def test_tables_take_four_bytes_an_amplitude() -> None:
     assert moments.signs is None
     state = apply(StronglyEntangling(12, 2).circuit(), jnp.zeros(72), jnp.zeros(2**12).at[0].set(1))
     assert float(abs(state[0])) == 1.0
+
+
+def test_rotations_are_shared_out_among_the_moments_that_can_take_them() -> None:
+    turn = [Operation("RX", (0,), (weight(i),)) for i in range(5)]
+    line = [Operation(gate, wires) for gate, wires in (("CNOT", (1, 2)), ("H", (1,)), ("CNOT", (1, 2)))]
+    circuit = Circuit(3, (*turn[:4], *line, Operation("CNOT", (0, 1)), turn[4]))
+    moments = lower(circuit)
+    # Two moments before the CNOT of wire 0, with two of its four rotations each, and one after it.
+    assert moments.angles.offset.shape[:2] == (3, 2)
+    weights = np.random.default_rng(0).normal(size=5)
+    with jax.enable_x64(True):
+        actual = unitary(circuit, weights)
+    np.testing.assert_allclose(actual, numpy_unitary(circuit, weights), atol=1e-12)
+
+
+def test_data_reuploading_takes_one_rotation_a_wire_and_moment() -> None:
+    assert lower(DataReuploading(6).circuit(10)).angles.offset.shape[:2] == (6, 1)

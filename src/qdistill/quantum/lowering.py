@@ -319,7 +319,36 @@ def _moments_with(circuit: Circuit, diagonals: Diagonals) -> tuple[tuple[_Moment
         if not moments[-1].takes_rotation(wire):
             moments.append(_Moment())
         moments[-1].rotations.setdefault(wire, []).append(angles)
+    _spread(moments)
     return tuple(moments) if circuit.operations else (), total_phase
+
+
+def _spread(moments: Sequence[_Moment]) -> None:
+    """Share out the rotations of a wire evenly among the moments from one of its entanglers to the next.
+
+    All moments have as many levels as the deepest has rotations of a wire, so that two in one moment would double the
+    work of all.
+    """
+    firsts: dict[int, int] = {}
+    turned: dict[int, list[int]] = {}
+    for place, moment in enumerate(moments):
+        for wire in moment.rotations:
+            turned.setdefault(wire, []).append(place)
+        for wire in moment.entangled:
+            _share(moments, wire, range(firsts.get(wire, 0), place + 1), turned.pop(wire, []))
+            firsts[wire] = place + 1
+    for wire, places in turned.items():
+        _share(moments, wire, range(firsts.get(wire, 0), len(moments)), places)
+
+
+def _share(moments: Sequence[_Moment], wire: int, among: range, places: Sequence[int]) -> None:
+    """Share out one wire's rotations, which are in the moments `places` of those in `among`."""
+    if all(len(moments[place].rotations[wire]) == 1 for place in places):
+        return
+    rotations = [angles for place in places for angles in moments[place].rotations.pop(wire)]
+    size = -(-len(rotations) // len(among))
+    for number, start in enumerate(range(0, len(rotations), size)):
+        moments[among[number]].rotations[wire] = rotations[start : start + size]
 
 
 @lru_cache(maxsize=256)

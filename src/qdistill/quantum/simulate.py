@@ -22,6 +22,10 @@ from qdistill.quantum.bounds import check_matrices, check_states
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.lowering import GROUP, AngleTable, Moments, Phases, Products, lower, n_moments
 
+FEW_WIRES = 7
+"""Wires up to which rotations that read features, and so are other matrices for each state of a batch, are applied one
+by one. Measured with batches of 32 to 1,024: up to six times faster on four wires, and half as fast on twelve."""
+
 UNROLL = 4
 """Moments unrolled in the scan over them: faster than a plain scan, and deep circuits compile no longer."""
 
@@ -150,6 +154,17 @@ def apply_local(
     return state
 
 
+def apply_each(
+    unitaries: Sequence[Complex[Array, "2 2"]], state: Inexact[Array, " amplitudes"]
+) -> Complex[Array, " amplitudes"]:
+    """Apply one matrix to each wire, as one loop: in XLA that is faster than a batch of products of small matrices."""
+    for matrix in unitaries:
+        split = state.reshape(2, -1)
+        # The wire just treated goes to the back, so that the next one is in front again.
+        state = jnp.sum(matrix.T[:, None, :] * split[:, :, None], axis=0).reshape(state.shape)
+    return state
+
+
 def apply(
     circuit: Circuit, weights: Numbers, state: Numbers, features: Numbers | None = None
 ) -> Complex[Array, "amplitudes *columns"]:
@@ -181,7 +196,9 @@ def apply(
     moments = lower(circuit)
     if not moments.n_moments:
         return start
-    groups = fuse(_wire_unitaries(moments, weights, features))
+    unitaries = _wire_unitaries(moments, weights, features)
+    one_by_one = bool(moments.angles.n_features) and n <= FEW_WIRES and start.ndim == 1
+    groups = _unstack(unitaries, axis=1) if one_by_one else fuse(unitaries)
     monomials = (
         None if moments.permutations is None else jnp.asarray(moments.permutations),
         None if moments.signs is None else jnp.asarray(moments.signs),
@@ -190,7 +207,7 @@ def apply(
 
     def moment(state: Array, now: tuple[list[Array], tuple[Array | None, ...]]) -> tuple[Array, None]:
         groups, (permutation, changed, phases) = now
-        state = apply_local(groups, state)
+        state = apply_each(groups, state) if one_by_one else apply_local(groups, state)
         if permutation is not None:
             state = state.at[permutation].get(mode="promise_in_bounds", unique_indices=True)
         if changed is not None:
@@ -199,7 +216,7 @@ def apply(
             state = state * phases.reshape(size, *[1] * (state.ndim - 1))
         return state, None
 
-    final, _ = jax.lax.scan(moment, start, (groups, monomials), unroll=UNROLL)
+    final, _ = jax.lax.scan(moment, start, (groups, monomials), unroll=1 if one_by_one else UNROLL)
     return final if moments.global_phase == 1 else final * moments.global_phase
 
 
