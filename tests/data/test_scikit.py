@@ -27,9 +27,9 @@ DRAWN = {
     Moons(0.0, 8, 4, 3): sklearn.datasets.make_moons(12, noise=0.0, random_state=3),
 }
 DIGESTS = {
-    "iris": "sha256:10cc8398265166af7d83878a50476afe8f1edd768ba54a832ba63a6a1d0c1af1",
-    "wine": "sha256:554e3c059be8fd7ccd8b82db37bc18fdb2cdc5fbd17c32af4053e5e98f571b2b",
-    "breast-cancer": "sha256:647b547b8f27c545a1f6f02dcb94f37cb1c88e5dc8bf0a99bf5d4aeb7e06e7e3",
+    "iris": "sha256:382d4728995e7920412dd2c13ad629eb49714d45a18027a3c30c021b3a4753ba",
+    "wine": "sha256:658d235b506a2d9898ca03b62a0f2f77408bac9b28fa472708dfd08471ed2ce5",
+    "breast-cancer": "sha256:5e79545f0cf2190775b0f20b5e460576e4037e9def575dd403fd276db0ed321d",
 }
 
 

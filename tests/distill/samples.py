@@ -18,7 +18,7 @@ from qdistill.models import Architecture, LeNetArchitecture, named_weights
 
 
 def random_weights(
-    architecture: Architecture, input_shape: tuple[int, int, int], n_classes: int, seed: int
+    architecture: Architecture, input_shape: tuple[int, ...], n_classes: int, seed: int
 ) -> dict[str, jax.Array]:
     """Weights of the network's names and shapes, on the scale of Xavier's."""
     rng = np.random.default_rng(seed)
@@ -48,7 +48,7 @@ def random_weights(
 def random_bundle(
     architecture: Architecture | None = None,
     inner: InnerLoop | None = None,
-    input_shape: tuple[int, int, int] = (8, 8, 1),
+    input_shape: tuple[int, ...] = (8, 8, 1),
     n_classes: int = 3,
     per_class: int = 1,
     seed: int = 0,
@@ -61,7 +61,7 @@ def random_bundle(
     groups = 1 if inner.step_sizes == "shared" else len(weights)
     n = n_classes * per_class
     classes = np.tile(np.arange(n_classes), per_class)
-    channels = input_shape[2]
+    channels = input_shape[-1]
     fields: dict[str, Any] = {
         "data": TrainingSet(
             inputs=jnp.asarray(rng.normal(size=(n, *input_shape)), jnp.float32),
@@ -91,7 +91,7 @@ def random_bundle(
 
 
 @lru_cache
-def digits(input_shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def digits(input_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Real inputs in other sizes and colours: training inputs and labels, test inputs and labels."""
     raw = Digits().load()
     height, width, channels = input_shape
@@ -110,7 +110,7 @@ def digits(input_shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, n
 def digits_bundle(
     architecture: Architecture,
     inner: InnerLoop,
-    input_shape: tuple[int, int, int] = (28, 28, 1),
+    input_shape: tuple[int, ...] = (28, 28, 1),
     per_class: int = 1,
     step_size: float = 0.05,
     whiten: bool = False,

@@ -165,12 +165,13 @@ def programs() -> dict[str, Any]:
 @given(
     labels=arrays(np.int32, st.integers(8, 60), elements=st.integers(0, 3)).filter(lambda a: len(set(a)) == 4),
     share=st.floats(0.05, 0.9),
+    dtype=st.sampled_from([np.uint8, np.float32]),
 )
-def test_the_document_says_which_images_are_the_validation_part(labels: np.ndarray, share: float) -> None:
-    inputs = np.arange(len(labels), dtype=np.float32).reshape(-1, 1, 1, 1)
+def test_the_document_says_which_inputs_are_the_validation_part(labels: np.ndarray, share: float, dtype: Any) -> None:
+    inputs = np.arange(len(labels), dtype=dtype).reshape(-1, 1, 1, 1)
     raw = RawDataset("any", tuple("abcd"), inputs, labels, inputs, labels, 255.0)
     n_validation = max(1, int(share * len(labels)))
-    chosen = programs()["is_validation"](labels, n_validation)
+    chosen = programs()["is_validation"](labels, n_validation, of_bytes=dtype == np.uint8)
     np.testing.assert_array_equal(inputs[chosen], split(raw, n_validation=n_validation).validation.inputs)
 
 

@@ -99,11 +99,9 @@ def pennylane_script(layer: QuantumLayer, name: str = "layer") -> str:
         layer: its circuit and embedding are written out; its arrays are read from a file of NumPy's beside the program.
         name: of both, without what follows the dot.
     """
-    n, amplitude, circuit = _parts(layer)
+    n, amplitude, circuit = written_out(layer)
     body = [f"qml.AmplitudeEmbedding(features, wires=range({n}), pad_with=0.0, normalize=True)"] * amplitude
-    for operation in circuit.operations:
-        wires = operation.wires[0] if len(operation.wires) == 1 else list(operation.wires)
-        body.append(f"qml.{PENNYLANE_NAMES[operation.gate]}({_arguments(operation)}wires={wires})")
+    body += map(pennylane_gate, circuit.operations)
     groups = [list(group) for group in layer.observable.wires]
     trained = coefficients_of(layer.observable) is not None
     if isinstance(layer.observable, PauliZ):
@@ -136,19 +134,13 @@ def pennylane_script(layer: QuantumLayer, name: str = "layer") -> str:
 
 def qiskit_script(layer: QuantumLayer, name: str = "layer") -> str:
     """The program for Qiskit; arguments as for `pennylane_script`."""
-    n, amplitude, circuit = _parts(layer)
+    n, amplitude, circuit = written_out(layer)
     body = [
         f"amplitudes = np.pad(np.asarray(features, dtype=float), (0, {2**n} - len(features)))",
         "circuit.prepare_state(amplitudes / np.linalg.norm(amplitudes), circuit.qubits)",
     ] * amplitude
     for operation in circuit.operations:
-        qubits = ", ".join(str(n - 1 - wire) for wire in operation.wires)
-        if operation.gate == "Rot":
-            angles = zip(("rz", "ry", "rz"), operation.angles, strict=True)
-            body += [f"circuit.{gate}({_expression(angle)}, {qubits})" for gate, angle in angles]
-        else:
-            gate = "unitary" if operation.gate == UNITARY else QISKIT_NAMES[operation.gate]
-            body.append(f"circuit.{gate}({_arguments(operation)}{qubits})")
+        body += qiskit_gates(operation, n, "circuit")
     groups = [[n - 1 - wire for wire in group] for group in layer.observable.wires]
     trained = coefficients_of(layer.observable) is not None
     if isinstance(layer.observable, PauliZ):
@@ -207,7 +199,7 @@ def _sparse_sums(observable: PauliSum, n_wires: int) -> list[str]:
     return [text.replace("coefficients[", 'ARRAYS["coefficients"][') for text in sums]
 
 
-def _parts(layer: QuantumLayer) -> tuple[int, bool, Circuit]:
+def written_out(layer: QuantumLayer) -> tuple[int, bool, Circuit]:
     """The number of wires, whether the amplitudes are prepared by the framework, and the gates after that."""
     amplitude = isinstance(layer.embedding, AmplitudeEmbedding)
     return (
@@ -215,6 +207,22 @@ def _parts(layer: QuantumLayer) -> tuple[int, bool, Circuit]:
         amplitude,
         layer.circuit if amplitude else embedded(layer.embedding, layer.circuit),
     )
+
+
+def pennylane_gate(operation: Operation) -> str:
+    """An operation as a line for PennyLane, with its angles as formulas of `angles` and `features`."""
+    wires = operation.wires[0] if len(operation.wires) == 1 else list(operation.wires)
+    return f"qml.{PENNYLANE_NAMES[operation.gate]}({_arguments(operation)}wires={wires})"
+
+
+def qiskit_gates(operation: Operation, n_wires: int, circuit: str) -> list[str]:
+    """An operation as lines for Qiskit, on the circuit of that name; three for Rot, which Qiskit does not have."""
+    qubits = ", ".join(str(n_wires - 1 - wire) for wire in operation.wires)
+    if operation.gate == "Rot":
+        angles = zip(("rz", "ry", "rz"), operation.angles, strict=True)
+        return [f"{circuit}.{gate}({_expression(angle)}, {qubits})" for gate, angle in angles]
+    gate = "unitary" if operation.gate == UNITARY else QISKIT_NAMES[operation.gate]
+    return [f"{circuit}.{gate}({_arguments(operation)}{qubits})"]
 
 
 def _arguments(operation: Operation) -> str:

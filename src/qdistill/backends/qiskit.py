@@ -122,15 +122,19 @@ def to_qiskit(layer: QuantumLayer, *, preparation: Preparation = "gates") -> Qis
     )
 
 
-def circuit_to_qiskit(circuit: Circuit) -> Any:
-    """A circuit as a `QuantumCircuit` over the parameter vectors ``weights`` and ``features``.
+def circuit_to_qiskit(circuit: Circuit, names: tuple[str, str] = ("weights", "features")) -> Any:
+    """A circuit as a `QuantumCircuit` over two parameter vectors.
+
+    Args:
+        circuit: what to write.
+        names: of the vector of the weights and of that of the features.
 
     Raises:
         MissingExtraError: Qiskit is not installed.
     """
     qiskit = require("qiskit", "qiskit")
     vector = require("qiskit.circuit", "qiskit").ParameterVector
-    weights, features = vector("weights", circuit.n_weights), vector("features", circuit.n_features)
+    weights, features = vector(names[0], circuit.n_weights), vector(names[1], circuit.n_features)
     result = qiskit.QuantumCircuit(circuit.n_wires)
 
     for operation in circuit.operations:

@@ -113,13 +113,13 @@ def _distill(asked: _Run, folder: Path) -> int:
             else:
                 bundles = experiment.run_seeds(asked.recipe, asked.seeds, folder, **options)
     except DivergenceError:
-        _draw(folder)
+        _draw(folder, asked.data_dir)
         raise
     except KeyboardInterrupt:
         if not (folder / RECIPE).exists():
             say("Stopped before anything was written.")
             return INTERRUPTED
-        pictures = _draw(folder)
+        pictures = _draw(folder, asked.data_dir)
         if pictures:
             say(f"The best examples so far are in {folder}, drawn in {_listed(pictures)}.")
         say(f"To go on: {again('distill', '--resume', folder)}")
@@ -129,7 +129,7 @@ def _distill(asked: _Run, folder: Path) -> int:
 
 
 def _print_result(asked: _Run, folder: Path, bundles: Sequence[DistilledDataset]) -> None:
-    pictures = _draw(folder)
+    pictures = _draw(folder, asked.data_dir)
     if asked.profile:
         _print_profile(folder)
     bundle = bundles[0]
@@ -340,10 +340,10 @@ def _option(metavar: str, text: str, default: str) -> Any:
     return Annotated[Path | None, arg(metavar=metavar, help=text, help_behavior_hint=default)]
 
 
-def _draw(folder: Path) -> list[Path]:
+def _draw(folder: Path, data_dir: Path | None) -> list[Path]:
     from qdistill.report.figures import draw_run
 
-    return draw_run(folder)
+    return draw_run(folder, data_dir)
 
 
 def _accuracies_of_seeds(seeds: Sequence[int], records: Sequence[Record], folder: Path) -> list[tuple[str, str]]:

@@ -34,21 +34,21 @@ def show(bundle: BundlePath, *, out: Annotated[Path | None, arg(metavar="FILE.pn
 
     Args:
         bundle: a bundle file, the folder of a run, or a name of the zoo.
-        out: where to draw the examples; by default images.png in the folder of a run, and NAME.png for a file
-            NAME.safetensors, beside it, or for a NAME of the zoo, here.
+        out: where to draw the examples; by default images.png, or examples.png for vectors, in the folder of a run, and
+            NAME.png for a file NAME.safetensors, beside it, or for a NAME of the zoo, here.
     """
     path = bundle_file(bundle)
     if out is not None and out.suffix.lower() != ".png":
         raise ArgumentError(f"Argument `out` must end in .png, but was {str(out)!r}.")
     from qdistill.distill.bundle import DistilledDataset
-    from qdistill.report.figures import IMAGES, draw_images
+    from qdistill.report.figures import draw_examples, examples_picture
 
     loaded = DistilledDataset.load(path)
     tell(path)
     tell_rows(_describe(loaded, path))
-    default = home_of(bundle) / (IMAGES if path.name == BUNDLE else f"{path.stem}.png")
+    default = home_of(bundle) / (examples_picture(loaded) if path.name == BUNDLE else f"{path.stem}.png")
     try:
-        tell(f"Examples drawn in {draw_images(loaded, default if out is None else out)}")
+        tell(f"Examples drawn in {draw_examples(loaded, default if out is None else out)}")
     except RunError as error:
         if out is not None:
             raise

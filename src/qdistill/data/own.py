@@ -208,7 +208,7 @@ def _test_part(
 ) -> Bool[np.ndarray, "n"]:
     """Which inputs are for test: some of each class, and not all of any."""
     n_test = _count(TEST_SIZE if test_size is None else test_size, len(labels))
-    test = drawn(labels, len(class_names), n_test, seed)
+    test = drawn(labels, len(class_names), n_test, seed, "test")
     whole, aside = counts_of(labels, class_names), counts_of(labels[test], class_names)
     for name, count in whole.items():
         if count == 0:

@@ -218,7 +218,9 @@ def split(raw: RawDataset, *, n_validation: int, seed: int = 0, whiten: bool = F
         )
     if seed < 0:
         raise ArgumentError(f"Argument `seed` must be 0 or above, but is {seed}.")
-    aside = drawn(labels, len(raw.class_names), n_validation, seed)
+    # Bytes are no numbers that a generator gives one an item.
+    purpose = "" if raw.train_inputs.dtype == np.uint8 else "validation"
+    aside = drawn(labels, len(raw.class_names), n_validation, seed, purpose)
     train = Labelled(raw.train_inputs[~aside], labels[~aside])
     return Splits(
         train=train,

@@ -174,7 +174,7 @@ def _divided(
     dataset: Any, inputs: Float64[np.ndarray, "n features"], labels: Integer[np.ndarray, "n"], *, seed: int = _SEED
 ) -> RawDataset:
     numbers, labels = inputs.astype(np.float32), labels.astype(np.int32)
-    test = drawn(labels, len(dataset.class_names), dataset.n_test, seed)
+    test = drawn(labels, len(dataset.class_names), dataset.n_test, seed, "test")
     return RawDataset(
         name=dataset.name,
         class_names=dataset.class_names,

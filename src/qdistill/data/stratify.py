@@ -28,21 +28,27 @@ def quotas(counts: Int[np.ndarray, "classes"], total: int) -> Int[np.ndarray, "c
     return taken
 
 
-def drawn(labels: Int32[np.ndarray, "n"], n_classes: int, total: int, seed: int) -> Bool[np.ndarray, "n"]:
+def drawn(
+    labels: Int32[np.ndarray, "n"], n_classes: int, total: int, seed: int, purpose: str = ""
+) -> Bool[np.ndarray, "n"]:
     """Draw `total` items, of each class in proportion to its size; see `quotas`.
+
+    Numbers that come from a generator of NumPy's with the same seed, as a user's own data may, are those that items
+    would be drawn by: the lowest would be drawn, and not any. A purpose makes the generator another one.
 
     Args:
         labels: the class of each item.
         n_classes: how many classes there are.
         total: how many items to draw, from 0 to n.
         seed: which of the possible draws to take, 0 or above.
+        purpose: what they are drawn for: the draws of one are independent of those of another.
 
     Returns:
         Which items were drawn.
     """
     # The items with the lowest of n random numbers, class by class: unlike a permutation, this uses the
     # generator only in the way whose output NumPy does not change.
-    lots = np.random.default_rng(seed).random(len(labels))
+    lots = np.random.default_rng([seed, *purpose.encode()] if purpose else seed).random(len(labels))
     taken = np.zeros(len(labels), dtype=bool)
     for label, quota in enumerate(quotas(np.bincount(labels, minlength=n_classes), total)):
         members = np.flatnonzero(labels == label)

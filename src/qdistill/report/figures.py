@@ -16,8 +16,11 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
+from qdistill.data import source
 from qdistill.distill.bundle import DistilledDataset
+from qdistill.errors import BundleError, DataError, DivergenceError
 from qdistill.files import BUNDLE, PROFILE, SEEDS
+from qdistill.report.examples import draw_planes, draw_vectors, is_of_vectors
 from qdistill.report.panels import (
     draw_learned_step_sizes,
     draw_loss,
@@ -29,20 +32,22 @@ from qdistill.report.style import ACCENT, FAINT, INK, LARGE, MUTED, NORMAL, RULE
 from qdistill.run_files import read_course, read_profile, read_seeds
 from qdistill.text import printable
 
-IMAGES, CURVES, SEEDS_PICTURE, PROFILE_PICTURE = "images.png", "curves.png", "seeds.png", "profile.png"
-"""The names of the pictures in a run folder."""
+IMAGES, EXAMPLES, PLANE = "images.png", "examples.png", "regions.png"
+CURVES, SEEDS_PICTURE, PROFILE_PICTURE = "curves.png", "seeds.png", "profile.png"
+"""The names of the pictures in a run folder; the examples are images, or else vectors."""
 
 
-def draw_run(folder: Path | str) -> list[Path]:
+def draw_run(folder: Path | str, data_dir: Path | None = None) -> list[Path]:
     """Draw every picture that a run folder has the data for, into the same folder.
 
     Args:
         folder: a run folder, of a run that has ended or was stopped; or one of several seeds.
+        data_dir: where the dataset's files lie.
 
     Returns:
-        The paths of the pictures: `images.png` where there is a bundle, `curves.png` where the validation part
-        was looked at once at least, `profile.png` where the run was profiled; of several seeds, `seeds.png`, and
-        each seed's own.
+        The paths of the pictures: where there is a bundle `images.png`, or of vectors `examples.png` and, where the
+        dataset is at hand, `regions.png`; `curves.png` where the validation part was looked at once at least,
+        `profile.png` where the run was profiled; of several seeds, `seeds.png`, and each seed's own.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -52,18 +57,56 @@ def draw_run(folder: Path | str) -> list[Path]:
     if (folder / SEEDS).exists():
         seeds = read_seeds(folder)
         folders = [folder / f"seed-{seed}" for seed in seeds]
-        own = [path for each in folders for path in draw_run(each)]
+        own = [path for each in folders for path in draw_run(each, data_dir)]
         lines_of = {seed: read_course(each) for seed, each in zip(seeds, folders, strict=True)}
         return [draw_seeds(lines_of, folder / SEEDS_PICTURE), *own] if all(lines_of.values()) else own
     drawn = []
     if (folder / PROFILE).exists():
         drawn.append(draw_profile(read_profile(folder), folder / PROFILE_PICTURE))
     if (folder / BUNDLE).exists():
-        drawn.append(draw_images(DistilledDataset.load(folder / BUNDLE), folder / IMAGES))
+        bundle = DistilledDataset.load(folder / BUNDLE)
+        drawn.append(draw_examples(bundle, folder / examples_picture(bundle)))
+        drawn += draw_regions_of(bundle, folder / PLANE, data_dir)
     lines = read_course(folder)
     if lines:
         drawn.append(draw_curves(lines, folder / CURVES))
     return drawn
+
+
+def examples_picture(bundle: DistilledDataset) -> str:
+    """The name of the picture of a bundle's examples."""
+    return EXAMPLES if is_of_vectors(bundle) else IMAGES
+
+
+def draw_examples(bundle: DistilledDataset, path: Path | str) -> Path:
+    """Draw the examples of a bundle: images as such, vectors as coloured tables of their numbers.
+
+    Args:
+        bundle: what to draw.
+        path: where to; a PNG.
+
+    Raises:
+        RunError: the picture cannot be written.
+    """
+    if is_of_vectors(bundle):
+        return draw_vectors(bundle, path, _title(bundle), " · ".join(_facts(bundle)))
+    return draw_images(bundle, path)
+
+
+def draw_regions_of(bundle: DistilledDataset, path: Path, data_dir: Path | None = None) -> list[Path]:
+    """Draw the plane of a bundle of vectors, where its network is known and its dataset at hand; else nothing.
+
+    Returns:
+        The path, or none.
+    """
+    if not is_of_vectors(bundle) or bundle.input_shape[0] < 2:
+        return []
+    try:
+        raw = bundle.fitted(source(bundle.dataset).load(data_dir))
+        before, after = bundle.initial_model(), bundle.train()
+    except (ValueError, DataError, BundleError, DivergenceError):
+        return []
+    return [save(draw_planes(bundle, raw, before, after), path)]
 
 
 def draw_images(bundle: DistilledDataset, path: Path | str) -> Path:
@@ -244,13 +287,21 @@ def _title(bundle: DistilledDataset) -> str:
     return f"{dataset}: {n} distilled example{'s' * (n != 1)}, {steps} training step{'s' * (steps != 1)}"
 
 
-def _caption(bundle: DistilledDataset, *, soft: bool, with_bars: bool) -> str:
-    record, colour = bundle.record, len(bundle.input_shape) == 3 and bundle.input_shape[-1] == 3
-    parts = []
+def _facts(bundle: DistilledDataset) -> list[str]:
+    """What the training on the examples is worth, and from which weights."""
+    record = bundle.record
     if record.test_accuracy is not None:
-        parts.append(f"test accuracy {record.test_accuracy:.1%} (n = {record.n_test:,})")
+        measured = [f"test accuracy {record.test_accuracy:.1%} (n = {record.n_test:,})"]
     elif record.validation_accuracy is not None:
-        parts.append(f"validation accuracy {record.validation_accuracy:.1%} (n = {record.n_validation:,})")
+        measured = [f"validation accuracy {record.validation_accuracy:.1%} (n = {record.n_validation:,})"]
+    else:
+        measured = []
+    return [*measured, "for the initial weights in the file, and no others"]
+
+
+def _caption(bundle: DistilledDataset, *, soft: bool, with_bars: bool) -> str:
+    colour = len(bundle.input_shape) == 3 and bundle.input_shape[-1] == 3
+    parts = _facts(bundle)
     parts.append("pixels beyond black and white are clipped" if colour else "mid-grey is the mean of the real inputs")
     if soft:
         parts.append("bars: learned label, a weight for each class" if with_bars else "learned labels")

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.image import imsave
 
+from qdistill.backends.drawing import drawn_as_text
 from qdistill.data import source
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, BundleError, DataError, DivergenceError, RunError
@@ -24,8 +25,8 @@ from qdistill.evaluate.executions import count_executions
 from qdistill.evaluate.savings import distillation_seconds
 from qdistill.files import BUNDLE, METRICS, RECIPE
 from qdistill.models import Model, named_weights
-from qdistill.models.lenet import QuantumLeNet
-from qdistill.quantum import Hermitian, QuantumLayer
+from qdistill.quantum import Hermitian, quantum_layers
+from qdistill.report.examples import draw_planes, draw_tables, is_of_vectors, row_names
 from qdistill.report.figures import as_pictures, columns_of
 from qdistill.report.panels import (
     draw_angles,
@@ -35,11 +36,20 @@ from qdistill.report.panels import (
     draw_step_sizes,
     draw_validation,
 )
-from qdistill.report.style import as_svg, panel
+from qdistill.report.style import as_png, as_svg, new_figure, panel
 from qdistill.run_files import read_course, read_recipe_and_provenance, read_scores
 from qdistill.text import printable
 
-KINDS = {"QuantumLeNetArchitecture": "a quantum LeNet", "LeNetArchitecture": "a classical LeNet"}
+KINDS = {
+    "QuantumLeNetArchitecture": "a quantum LeNet",
+    "LeNetArchitecture": "a classical LeNet",
+    "CircuitArchitecture": "a circuit",
+    "DataReuploading": "a data re-uploading classifier",
+    "CircuitCentric": "a circuit-centric classifier",
+    "IQPVariational": "an IQP variational classifier",
+    "DressedCircuit": "a dressed circuit",
+    "TreeTensor": "a tree tensor network",
+}
 """What a page calls the networks."""
 
 _LONGEST_CIRCUIT = 200_000
@@ -88,12 +98,14 @@ def gather(path: Path, command_of: Callable[..., str], data_dir: Path | None) ->
         "circuits": circuits_of(recipe, command),
         "missing": {"curves": _why_no_curves(folder)},
     }
-    context |= dict.fromkeys(("images", "labels", "step_sizes", "confusion", "weights", "cost"))
+    context |= dict.fromkeys(("images", "vectors", "labels", "step_sizes", "plane", "drawings"))
+    context |= dict.fromkeys(("confusion", "weights", "cost"))
     if bundle is None:
         why = LOST_BUNDLE if scores else NO_BUNDLE
         context["missing"] |= dict.fromkeys(("images", "confusion", "weights", "cost"), why)
         return context
-    context |= {"images": picture_groups(bundle), "labels": _labels(bundle), "step_sizes": _step_sizes(bundle)}
+    context |= {"labels": _labels(bundle), "step_sizes": _step_sizes(bundle)}
+    context |= {"vectors": _vectors(bundle)} if is_of_vectors(bundle) else {"images": picture_groups(bundle)}
     return context | _replayed(bundle, context["missing"], data_dir, distillation_seconds(file))
 
 
@@ -222,6 +234,20 @@ def picture_groups(bundle: DistilledDataset) -> dict[str, Any]:
     }
 
 
+def _vectors(bundle: DistilledDataset) -> dict[str, Any]:
+    """The vectors as coloured tables, and as numbers: as the model reads them, and undone."""
+    inputs = np.asarray(bundle.data.inputs)
+    height = max(0.6, 0.24 * min(len(inputs), 100)) + 0.75
+    figure = new_figure(9.0, height)
+    draw_tables(figure, bundle, bottom=0.35 / height, top=1 - 0.3 / height)
+    return {
+        "figure": as_png(figure),
+        "names": row_names(bundle),
+        "columns": inputs.shape[1],
+        "rows": inputs.tolist(),
+    }
+
+
 def class_names(bundle: DistilledDataset) -> list[str]:
     """The names of a bundle's classes, no longer than a table has room for."""
     return [printable(name, 60) for name in bundle.class_names]
@@ -338,6 +364,7 @@ def _replayed(
         missing |= dict.fromkeys(("confusion", "weights"), str(error))
         return shown
     shown["weights"] = _weights(before, after)
+    shown["drawings"] = [drawn_as_text(layer.circuit) for layer in quantum_layers(before)]
     try:
         raw = source(bundle.dataset).load(data_dir)
     except (DataError, ValueError) as error:
@@ -347,6 +374,8 @@ def _replayed(
             f"with `qdistill data {dataset}`, or name its folder with `--data-dir`, and write the report again."
         )
         return shown
+    if is_of_vectors(bundle) and bundle.input_shape[0] > 1 and raw.test_inputs.shape[1:] == bundle.input_shape:
+        shown["plane"] = as_png(draw_planes(bundle, bundle.fitted(raw), before, after))
     try:
         counts = confusion(after, bundle, bundle.fitted(raw).test_inputs, raw.test_labels)
     except (BundleError, DivergenceError) as error:
@@ -397,10 +426,11 @@ def _confusion(counts: np.ndarray, bundle: DistilledDataset, recorded: float | N
 def _weights(before: Model, after: Model) -> dict[str, Any]:
     tensors = changes(named_weights(before), named_weights(after))
     shown: dict[str, Any] = {"tensors": tensors, "hermitians": [], "angles": None}
-    layers = [model.branch if isinstance(model, QuantumLeNet) else None for model in (before, after)]
-    old, new = layers
-    if not isinstance(old, QuantumLayer) or not isinstance(new, QuantumLayer):
+    # A quanvolution comes before the circuit that is meant.
+    pairs_of_layers = list(zip(quantum_layers(before), quantum_layers(after), strict=True))
+    if not pairs_of_layers:
         return shown
+    old, new = pairs_of_layers[-1]
     shown["angles"] = _angles(np.ravel(old.weights), np.ravel(new.weights))
     if isinstance(old.observable, Hermitian) and len(old.observable.wires[0]) == 1:
         rows = (np.reshape(layer.observable.term_coefficients(), (-1, 4)) for layer in (old, new))

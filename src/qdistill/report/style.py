@@ -8,6 +8,7 @@ never as a formula or as TeX, and with an escape for what cannot be drawn.
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 import re
@@ -147,6 +148,11 @@ def _draw(figure: Figure, content: io.BytesIO, form: str, options: dict[str, Any
 
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def as_png(figure: Figure) -> str:
+    """A figure as the address of a picture that a page holds: for one whose colours are data, and so not the page's."""
+    return "data:image/png;base64," + base64.b64encode(_drawn(figure, "png")).decode()
 
 
 def as_svg(figure: Figure, name: str, alt: str) -> str:
