@@ -23,7 +23,7 @@ from qdistill.data import RawDataset
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, BundleError, RunError
 from qdistill.files import write_whole
-from qdistill.models import LeNet, Model, QuantumLeNet, named_weights
+from qdistill.models import ClosedForm, LeNet, Model, QuantumLeNet, named_weights
 from qdistill.models.lenet import SIDE
 from qdistill.quantum import (
     AmplitudeEmbedding,
@@ -77,7 +77,12 @@ def export_layers(bundle: DistilledDataset, target: LayerTarget, folder: Path) -
     """
     if target not in LAYER_TARGETS:
         raise ArgumentError.unknown("target", target, LAYER_TARGETS)
-    if not quantum_layers(_network(bundle)):
+    network = _network(bundle)
+    if isinstance(network, ClosedForm):
+        raise BundleError(
+            f"The bundle is of a kernel, whose model is its support points: there is no layer to export to {target}."
+        )
+    if not quantum_layers(network):
         raise BundleError(f"The bundle's network has no quantum layer that could be exported to {target}.")
     model = bundle.train()
     layers, files = quantum_layers(model), {}

@@ -109,7 +109,8 @@ class ExecutionPlan:
         steps: how many of the training's steps are executed, from the first; None for all.
 
     Raises:
-        BundleError: the bundle does not say which network it is for, or the network has no quantum layer.
+        BundleError: the bundle does not say which network it is for, or the network has no quantum layer or is a
+            kernel.
         ArgumentError: `steps` is not from 1 to the training's number of steps.
         CircuitError: there are no gates for a layer's embedding, or the network calls a layer within `jax.vmap`.
     """
@@ -120,6 +121,11 @@ class ExecutionPlan:
 
     def __post_init__(self) -> None:
         """Check that there is something to execute."""
+        if self.bundle.inner.optimiser == "newton":
+            raise BundleError(
+                "The bundle is of a kernel, whose training has no gradients to be executed. `qdistill evaluate` with "
+                "--shots or --device simulates its circuits, and `quantum.overlap_circuit` is that of an entry."
+            )
         total = self.bundle.inner.total_steps
         if self.steps is not None and not 1 <= self.steps <= total:
             raise ArgumentError(

@@ -26,6 +26,10 @@ from qdistill.files import check_writable, write_json
 from qdistill.lock import hold
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qdistill.distill.bundle import DistilledDataset
+    from qdistill.evaluate.rates import RateCard
     from qdistill.evaluate.savings import Training
 
 
@@ -75,6 +79,7 @@ def cost(
         )
     averaged = spsa_directions(directions, gradient)
     from qdistill.distill.bundle import DistilledDataset
+    from qdistill.evaluate.kernel_cost import is_kernel
     from qdistill.evaluate.rates import DEFAULT_RATES, read_rates
     from qdistill.evaluate.savings import (
         compare,
@@ -88,6 +93,10 @@ def cost(
     rates = DEFAULT_RATES if rates is None else rates
     cards = read_rates(rates)
     loaded = DistilledDataset.load(path)
+    if is_kernel(loaded):
+        given = {"steps": steps is not None, "gradient": gradient != "parameter_shift", "measure": measure}
+        given |= {"directions": directions is not None, "record": record is not None}
+        return _of_kernel(loaded, path, shots, cards, [name for name, is_given in given.items() if is_given], as_json)
     if measure:
         if compilation_cache:
             use_compilation_cache()
@@ -139,6 +148,39 @@ def cost(
     if known is None and steps is None:
         tell("No training on real inputs was measured for this network; --measure does.")
     tell(note)
+    return 0
+
+
+def _of_kernel(
+    loaded: DistilledDataset, path: Path, shots: int, cards: Sequence[RateCard], given: Sequence[str], as_json: bool
+) -> int:
+    """The entries that a kernel's support points take, before and for a prediction."""
+    from qdistill.evaluate.kernel_cost import kernel_distillation_circuits, kernel_tasks
+    from qdistill.evaluate.savings import distillation_note, distillation_seconds
+
+    if given:
+        raise ArgumentError(
+            f"Argument `{given[0]}` must be left out for a kernel, which is solved from its entries without gradients."
+        )
+    tasks = kernel_tasks(loaded, shots=shots)
+    core_seconds, on_device = distillation_seconds(path), kernel_distillation_circuits(loaded)
+    note = distillation_note(core_seconds, on_device)
+    if as_json:
+        rows = [
+            dataclasses.asdict(task) | {"prices": {card.name: card.price(task.work) for card in cards}}
+            for task in tasks
+        ]
+        distillation = {"core_seconds": core_seconds, "circuits": on_device, "note": note}
+        tell_json({"bundle": str(path), "shots": shots, "tasks": rows, "distillation": distillation})
+        return 0
+    work = tasks[0].work
+    tell(f"{path}: a kernel, {shots:,} shots a circuit")
+    tell(f"  a circuit as written: depth {work.depth}, {work.two_qubit_gates} two-qubit gates")
+    for task in tasks:
+        tell("", f"{task.name}: {task.work.circuits:,} circuits ({task.how})")
+        for card in cards:
+            tell(f"  {card.name:<32} {card.price(task.work):>18,.2f} {card.currency}")
+    tell("", f"A pair is measured once, a point with itself never. {note}")
     return 0
 
 

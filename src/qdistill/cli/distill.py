@@ -156,7 +156,14 @@ def _parse_distill(arguments: list[str]) -> _Run:
     """
     from qdistill.cli.model_options import ModelOptions
     from qdistill.data import DATASETS
-    from qdistill.experiments.recipe import Device, Recipe, architecture_options, default_recipe, read_recipe
+    from qdistill.experiments.recipe import (
+        Device,
+        Recipe,
+        architecture_options,
+        default_recipe,
+        read_recipe,
+        usual_parts,
+    )
 
     place = _find_dataset(arguments, DATASETS)
     what = None if place is None else arguments[place]
@@ -173,9 +180,9 @@ def _parse_distill(arguments: list[str]) -> _Run:
     model = ModelOptions.of(kinds[architecture], default.model, arguments)
     hints = typing.get_type_hints(Recipe)
     hints["device"], device = _with_short_options(default.device)
-    default = dataclasses.replace(default, device=device)
+    usual = vars(default) | usual_parts(default, kinds[architecture]) | {"device": device}
     own: list[Any] = [
-        (field.name, hints[field.name], dataclasses.field(default=getattr(default, field.name)))
+        (field.name, hints[field.name], dataclasses.field(default=usual[field.name]))
         for field in dataclasses.fields(Recipe)
         if field.name not in ("dataset", "model")
     ]

@@ -63,7 +63,7 @@ def command_of(plain: Mapping[str, Any], seeds: Sequence[int] = ()) -> str:
         ArgumentError: not a recipe of this version.
     """
     from qdistill.cli.model_options import is_option, usual_values
-    from qdistill.experiments.recipe import Recipe, architecture_options, default_recipe
+    from qdistill.experiments.recipe import Recipe, architecture_options, default_recipe, with_model
 
     with under("recipe"):
         recipe = Recipe.from_json(plain)
@@ -73,6 +73,7 @@ def command_of(plain: Mapping[str, Any], seeds: Sequence[int] = ()) -> str:
     words = ["distill", recipe.dataset]
     usual = dict(_options(default))
     if type(recipe.model) is not type(default.model):
+        usual = dict(_options(with_model(default, recipe.model)))
         usual |= {f"model.{name.replace('_', '-')}": value for name, value in usual_values(type(recipe.model)).items()}
         options = architecture_options()
         words += ["--architecture", next(name for name, kind in options.items() if kind is type(recipe.model))]

@@ -26,7 +26,7 @@ from qdistill.distill.record import Record, RoundingCheck
 from qdistill.distill.zoo import named_or_path
 from qdistill.errors import ArgumentError, BundleError, DivergenceError, RunError
 from qdistill.files import write_whole
-from qdistill.models import Architecture, Model, named_weights, with_weights
+from qdistill.models import Architecture, ClosedForm, Model, named_weights, with_weights
 from qdistill.quantum import ideal
 
 __all__ = ["DistilledDataset", "Record", "RoundingCheck"]
@@ -164,6 +164,7 @@ class DistilledDataset(eqx.Module):
             BundleError: the bundle has no architecture and no model is given, or it has one step size for each
                 weight of another network.
             DivergenceError: a weight is not finite after one of the steps.
+            ArgumentError: the equations of a network with a closed form have no one solution.
         """
         if model is None:
             model = self.initial_model()
@@ -172,6 +173,8 @@ class DistilledDataset(eqx.Module):
                 "The bundle has a step size for each weight of its own network, and the given one has others. "
                 "Only bundles with shared step sizes train networks of another kind."
             )
+        if isinstance(model, ClosedForm):
+            model.check_fit(self.data.inputs)
         trained: Model = _train(model, self.data, self.inner, key=key)
         if not all(np.isfinite(weight).all() for weight in named_weights(trained).values()):
             step = first_step_not_finite(model, self.data, self.inner, key=key)
@@ -196,6 +199,8 @@ class DistilledDataset(eqx.Module):
         rng = None if seed is None else np.random.default_rng(seed)
 
         def rounded(name: str, array: Array) -> Array:
+            if not array.size:
+                return array
             return jnp.asarray(on_levels(np.asarray(array), shared_axes(name, array.ndim), rng))
 
         weights = {name: rounded(WEIGHTS + name, weight) for name, weight in self.initial_weights.items()}
@@ -273,7 +278,8 @@ class DistilledDataset(eqx.Module):
         names = self.weight_names if self.architecture is None else tuple(named_weights(self.initial_model()))
         header = self._header(names).to_json()
         if self.eight_bit:
-            arrays = packed(arrays, ["inputs", *(WEIGHTS + name for name in names)])
+            # A kernel has no support points before its training: of what is empty there are no levels.
+            arrays = packed(arrays, ["inputs", *(WEIGHTS + name for name in names if arrays[WEIGHTS + name].size)])
         return pack(header, arrays)
 
     def _arrays(self) -> dict[str, np.ndarray]:

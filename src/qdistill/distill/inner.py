@@ -28,7 +28,7 @@ from qdistill.distill.losses import LOSSES, Loss
 from qdistill.distill.memory import segment_lengths
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
-from qdistill.models import Model, named_weights, predict
+from qdistill.models import ClosedForm, Model, named_weights, predict
 from qdistill.numbers import Numbers, integers, real_as_given, real_field
 from qdistill.quantum import check_training_memory, wires_needed
 
@@ -42,8 +42,9 @@ class InnerLoop:
         epochs: passes; the whole training takes ``steps * epochs`` steps.
         own_examples: each step of a pass sees examples of its own, as in the CIFAR-10 setting of Wang et al.
             (arXiv 1811.10959); otherwise every step sees all inputs.
-        optimiser: plain gradient descent, momentum (0.9), or Adam (0.9, 0.999). The learned step size scales
-            the update of any of them.
+        optimiser: plain gradient descent, momentum (0.9), Adam (0.9, 0.999), or Newton's method, whose one step is
+            exact for the square error of a model that has a closed form (`models.ClosedForm`). The learned step size
+            scales the update of any of them.
         step_sizes: learned step sizes are ``"shared"``, one a step, or ``"tensor"``, one a step and weight array.
         loss: what each step descends, and the objective on real data too; see `distill.losses`.
     """
@@ -51,7 +52,7 @@ class InnerLoop:
     steps: int = 10
     epochs: int = 1
     own_examples: bool = False
-    optimiser: Literal["gradient_descent", "momentum", "adam"] = "gradient_descent"
+    optimiser: Literal["gradient_descent", "momentum", "adam", "newton"] = "gradient_descent"
     step_sizes: Literal["shared", "tensor"] = "tensor"
     loss: Loss = "cross_entropy"
 
@@ -61,6 +62,14 @@ class InnerLoop:
         for name, value in (("steps", self.steps), ("epochs", self.epochs)):
             if value < 1:
                 raise ArgumentError(f"Argument `{name}` must be at least 1, but was {value}.")
+        if self.optimiser == "newton":
+            for name, only in _NEWTON.items():
+                given = getattr(self, name)
+                if given != only:
+                    raise ArgumentError(
+                        f"Argument `{name}` must be {only!r} for the optimiser 'newton', which has one exact "
+                        f"step on all examples, but was {given!r}."
+                    )
 
     @property
     def total_steps(self) -> int:
@@ -92,6 +101,10 @@ class InnerLoop:
                 f"but was {self.steps}."
             )
         return np.tile(np.arange(n_inputs).reshape(self.steps, -1), (self.epochs, 1))
+
+
+_NEWTON = {"steps": 1, "epochs": 1, "own_examples": False, "step_sizes": "shared", "loss": "square"}
+"""What the fields of a loop must be for Newton's method."""
 
 
 def _example_numbers(values: Any) -> Any:
@@ -277,6 +290,13 @@ def train(
             f"Argument `schedule` must have a row for each of the {inner.total_steps} steps, but has "
             f"{len(data.schedule)}."
         )
+    if (inner.optimiser == "newton") != isinstance(model, ClosedForm):
+        raise ArgumentError(
+            f"Argument `optimiser` must be 'newton' for a model with a closed form and for no other, but was "
+            f"{inner.optimiser!r} for a {type(model).__name__}."
+        )
+    if isinstance(model, ClosedForm):
+        return model.fit(data.inputs, data.labels, step_size=data.step_sizes[0, 0], key=key)
     check_training_memory(model, data.schedule.shape[1])
     gradient = loss_gradient(static, inner.loss)
     _, kept = _OPTIMISERS[inner.optimiser]

@@ -38,11 +38,13 @@ def changes(before: Mapping[str, Array], after: Mapping[str, Array]) -> list[Cha
 
     Args:
         before: by name.
-        after: by the same names and of the same shapes, in the order of the result.
+        after: by the same names and of the same shapes, in the order of the result; an array that was empty before, as
+            the support points of a kernel are, counts as zeros.
     """
     rows = []
     for name, array in after.items():
         new, old = np.asarray(array, np.float64), np.asarray(before[name], np.float64)
+        old = old if old.size else np.zeros_like(new)
         norms = (float(np.linalg.norm(part)) for part in (old, new, new - old))
         rows.append(Change(name, new.shape, *norms))
     return rows

@@ -6,6 +6,7 @@ from typing import Any
 
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.evaluate.cost import evaluations_per_gradient, settings, work_of
+from qdistill.evaluate.kernel_cost import is_kernel, kernel_distillation_circuits, kernel_tasks
 from qdistill.evaluate.rates import read_rates
 from qdistill.evaluate.savings import compare, distillation_circuits, distillation_note, find_record
 from qdistill.quantum import layer_calls
@@ -22,18 +23,21 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
         core_seconds: what its distillation took, as `distillation_seconds` gives it.
 
     Returns:
-        Plain data: `rows` of a name, how it is computed and the number of circuits; `training`, their total;
-        `trainings`, those on the bundle and on real inputs with their accuracy, their circuits by either rule, and
-        their prices; `cards`, the names of the rate cards; `points` of (circuits, accuracy) for a curve; and `notes`,
-        what the numbers leave out. Empty, with a note, for a network without a quantum layer.
+        Plain data: `says`, the numbers in a sentence; `rows` of a name, how it is computed and the number of circuits;
+        `training`, their total; `trainings`, those on the bundle and on real inputs with their accuracy, their circuits
+        by either rule, and their prices; `cards`, the names of the rate cards; `points` of (circuits, accuracy) for a
+        curve; and `notes`, what the numbers leave out. Empty, with a note, for a network without a quantum layer. Of a
+        kernel, `rows` are the entries that it takes, for a prediction too, and there are no trainings.
 
     Raises:
         BundleError: the bundle does not say which network it is for.
     """
+    if is_kernel(bundle):
+        return _of_kernel(bundle, core_seconds)
     calls = layer_calls(bundle.initial_model(), bundle.input_shape)
     if not calls:
         note = "The network has no quantum layer, so it runs no circuits."
-        return {"rows": [], "training": 0, "trainings": [], "cards": [], "points": [], "notes": [note]}
+        return {"says": "", "rows": [], "training": 0, "trainings": [], "cards": [], "points": [], "notes": [note]}
     n_inputs, n_steps = bundle.data.schedule.shape[1], bundle.inner.total_steps
     rows = []
     for number, call in enumerate(calls, start=1):
@@ -64,6 +68,7 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
     if record is None:
         notes.append("No training on real inputs was measured for this network: `qdistill cost BUNDLE --measure` does.")
     return {
+        "says": f"Training on the distilled examples by the parameter-shift rule takes {total:,} circuits.",
         "rows": rows,
         "training": total,
         "trainings": [
@@ -84,4 +89,29 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
         if record is None
         else [(per_gradient * row["seen"], sum(row["test"]) / len(row["test"])) for row in record["full"]],
         "notes": notes,
+    }
+
+
+def _of_kernel(bundle: DistilledDataset, core_seconds: float | None) -> dict[str, Any]:
+    """The entries of a kernel's support points, and of all training points, as `count_executions` gives them."""
+    tasks, cards = kernel_tasks(bundle, shots=SHOTS), read_rates()
+    work = tasks[0].work
+    prices = [
+        f"{task.name}: " + "; ".join(f"{card.price(task.work):,.2f} {card.currency} ({card.name})" for card in cards)
+        for task in tasks
+    ]
+    return {
+        "says": f"The kernel matrix of the support points takes {work.circuits:,} circuits, one for each pair, and a "
+        f"prediction {tasks[1].work.circuits:,}.",
+        "rows": [{"name": task.name, "how": task.how, "circuits": task.work.circuits} for task in tasks],
+        "training": work.circuits,
+        "trainings": [],
+        "cards": [],
+        "points": [],
+        "notes": [
+            f"Prices for {SHOTS:,} shots a circuit, of cards in the package's rates.toml. " + ". ".join(prices) + ".",
+            f"A circuit as it is written has depth {work.depth} and {work.two_qubit_gates} two-qubit gates; on a "
+            "device it is several times that.",
+            distillation_note(core_seconds, kernel_distillation_circuits(bundle)),
+        ],
     }

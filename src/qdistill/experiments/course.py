@@ -257,7 +257,8 @@ def _bundle(recipe: Recipe, distiller: Distiller, state: OuterState, provenance:
         dataset=recipe.dataset,
         data_digest=splits.digest,
         recipe=recipe.to_json(),
-        provenance=provenance,
+        # So that what all of them would take can be said without the data.
+        provenance=provenance | {"n_train": len(splits.train)},
         record=Record(
             test_accuracy=None,
             n_test=None,

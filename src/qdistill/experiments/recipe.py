@@ -31,12 +31,14 @@ from qdistill.models import (
     DataReuploading,
     DressedCircuit,
     IQPVariational,
+    KernelArchitecture,
     LeNetArchitecture,
     QuantumLeNetArchitecture,
     TreeTensor,
     architecture_from_json,
     architecture_to_json,
     fields_from_json,
+    is_solved,
     names_a_file,
     structure,
 )
@@ -55,6 +57,7 @@ def architecture_options() -> dict[str, type[Any]]:
         "dressed": DressedCircuit,
         "qcnn": QCNN,
         "tree-tensor": TreeTensor,
+        "kernel": KernelArchitecture,
     }
     return own | {name: kind for name, kind in ARCHITECTURES.items() if kind not in own.values()}
 
@@ -148,6 +151,11 @@ class Recipe:
                 "state for each class, from 0 to 1. Those of the architecture 'circuit' are, with the readout "
                 "'probabilities', output_scaling 'none' and output_scale 1."
             )
+        if is_solved(self.model) != (self.inner.optimiser == "newton"):
+            raise ArgumentError(
+                "Argument `inner.optimiser` must be 'newton' for a network with a closed form, such as a kernel, and "
+                f"for no other, but was {self.inner.optimiser!r} for a {type(self.model).__name__}."
+            )
         # Known before any data is loaded: whether the inputs can be shared out among the steps.
         self.inner.schedule(self.compression.per_class * n_classes)
 
@@ -202,6 +210,13 @@ _MNIST_LIKE: dict[str, Any] = {
 }
 """`docs/decisions/0008-search.md` has what this and CIFAR-10's recipe were chosen from."""
 
+_SOLVED: dict[str, Any] = {
+    "compression": Compression(per_class=10, start="real", step_size=1.0),
+    "inner": InnerLoop(steps=1, optimiser="newton", step_sizes="shared", loss="square"),
+    "outer": OuterLoop(iterations=1000, validate_every=50),
+}
+"""What goes with a network that is solved in closed form, whatever the dataset."""
+
 _DEFAULTS: dict[str, Recipe] = {
     recipe.dataset: recipe
     for recipe in (
@@ -232,6 +247,23 @@ def default_recipe(dataset: str) -> Recipe:
     """
     source(dataset)
     return _DEFAULTS.get(dataset) or Recipe(dataset, **_MNIST_LIKE)
+
+
+def usual_parts(recipe: Recipe, kind: Any) -> dict[str, Any]:
+    """Compression and loops for a network of another kind.
+
+    Args:
+        recipe: has them, but where only one of the two kinds is solved in closed form.
+        kind: an architecture, or a class of them.
+    """
+    if is_solved(kind) == is_solved(recipe.model):
+        return {name: getattr(recipe, name) for name in _SOLVED}
+    return _SOLVED if is_solved(kind) else {name: _PARTS[name]() for name in _SOLVED}
+
+
+def with_model(recipe: Recipe, model: Architecture) -> Recipe:
+    """A recipe with another network, and the compression and the loops that are usual for it."""
+    return dataclasses.replace(recipe, model=model, **usual_parts(recipe, model))
 
 
 def recipe_of_run(folder: Path) -> Recipe:
@@ -275,6 +307,7 @@ def recipe_of(fields: Mapping[str, Any], path: Path) -> Recipe:
         default = default_recipe(convert(changes["dataset"], str, "dataset"))
         if "model" in changes:
             changes["model"] = _model(as_table(changes["model"], "model"), default.model, path.parent)
+            default = with_model(default, changes["model"])
         for name, part in _PARTS.items():
             if name in changes:
                 changes[name] = from_table(part, changes[name], name, default=getattr(default, name))

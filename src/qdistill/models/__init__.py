@@ -4,6 +4,7 @@ from qdistill.models.circuit import CircuitArchitecture, CircuitClassifier
 from qdistill.models.circuit_centric import CircuitCentric
 from qdistill.models.dressed import DressedCircuit
 from qdistill.models.iqp import IQPVariational
+from qdistill.models.kernel import KernelArchitecture, KernelClassifier
 from qdistill.models.layers import ConvPool, Dense
 from qdistill.models.lenet import (
     LeNet,
@@ -15,12 +16,14 @@ from qdistill.models.lenet import (
 )
 from qdistill.models.model import (
     Architecture,
+    ClosedForm,
     GivesFidelities,
     KnowsShapes,
     Model,
     circuit_choices,
     fields_from_json,
     fields_to_json,
+    is_solved,
     named_weights,
     names_a_file,
     predict,
@@ -41,12 +44,15 @@ __all__ = [
     "CircuitArchitecture",
     "CircuitCentric",
     "CircuitClassifier",
+    "ClosedForm",
     "ConvPool",
     "DataReuploading",
     "Dense",
     "DressedCircuit",
     "GivesFidelities",
     "IQPVariational",
+    "KernelArchitecture",
+    "KernelClassifier",
     "KnowsShapes",
     "LeNet",
     "LeNetArchitecture",
@@ -62,6 +68,7 @@ __all__ = [
     "circuit_choices",
     "fields_from_json",
     "fields_to_json",
+    "is_solved",
     "named_weights",
     "names_a_file",
     "predict",

@@ -25,6 +25,36 @@ class Model(Protocol):
 
 
 @runtime_checkable
+class ClosedForm(Protocol):
+    """A network whose training is one step of Newton's method: the minimum of its square error, by linear equations."""
+
+    def __call__(self, x: Float[Array, "*shape"], /) -> Float[Array, " classes"]:
+        """The logits of one input."""
+        ...
+
+    def fit(
+        self, inputs: Float[Array, "n *shape"], labels: Float[Array, "n classes"], *, step_size: Any, key: Array | None
+    ) -> Model:
+        """The network that is trained on these examples; the structure is that of this one, the shapes may differ.
+
+        Args:
+            inputs: of n examples.
+            labels: theirs, of any sign and scale.
+            step_size: the share of the way to the minimum.
+            key: random key, consumed, where there are shots; None elsewhere.
+        """
+        ...
+
+    def check_fit(self, inputs: Float[Array, "n *shape"]) -> None:
+        """Make sure that the equations have one solution.
+
+        Raises:
+            ArgumentError: they do not, and why.
+        """
+        ...
+
+
+@runtime_checkable
 class Architecture(Protocol):
     """What a recipe or a bundle says of a network: enough to build it, nothing of its weights."""
 
@@ -54,6 +84,11 @@ class GivesFidelities(Protocol):
     def gives_fidelities(self) -> bool:
         """Whether they are, with these fields."""
         ...
+
+
+def is_solved(architecture: Any) -> bool:
+    """Whether the networks of an architecture, or of a class of them, are a `ClosedForm`: its `is_solved` says so."""
+    return getattr(architecture, "is_solved", False) is True
 
 
 def fields_to_json(architecture: Any) -> dict[str, Any]:

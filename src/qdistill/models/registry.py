@@ -12,6 +12,7 @@ from qdistill.models.circuit import CircuitArchitecture
 from qdistill.models.circuit_centric import CircuitCentric
 from qdistill.models.dressed import DressedCircuit
 from qdistill.models.iqp import IQPVariational
+from qdistill.models.kernel import KernelArchitecture
 from qdistill.models.lenet import LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.models.model import Architecture, fields_from_json, fields_to_json
 from qdistill.models.qcnn import QCNN
@@ -51,6 +52,7 @@ _OWN = (
     DataReuploading,
     DressedCircuit,
     IQPVariational,
+    KernelArchitecture,
     LeNetArchitecture,
     QCNN,
     QuantumLeNetArchitecture,

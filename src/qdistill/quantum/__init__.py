@@ -17,6 +17,7 @@ from qdistill.quantum.device import DeviceModel, Pair
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding
 from qdistill.quantum.expectation import expectation_values
 from qdistill.quantum.feature_maps import iqp_feature_map, zz_feature_map
+from qdistill.quantum.kernel import FidelityKernel, overlap_circuit
 from qdistill.quantum.layer import QuantumLayer, choose_form, for_batch
 from qdistill.quantum.named_ansatz import ANSATZ_NAMES, AnsatzName, named_ansatz
 from qdistill.quantum.noise import (
@@ -58,6 +59,7 @@ __all__ = [
     "DeviceModel",
     "Embedding",
     "Execution",
+    "FidelityKernel",
     "Hermitian",
     "LayerCall",
     "MeasurementSetting",
@@ -97,6 +99,7 @@ __all__ = [
     "neighbours",
     "on_device",
     "on_each",
+    "overlap_circuit",
     "pauli_compose",
     "pauli_decompose",
     "pauli_strings",

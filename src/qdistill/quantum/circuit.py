@@ -128,6 +128,10 @@ class Circuit:
         """This circuit followed by more operations on the same wires."""
         return Circuit(self.n_wires, (*self.operations, *operations))
 
+    def inverse(self) -> Circuit:
+        """The circuit that undoes this one."""
+        return Circuit(self.n_wires, tuple(map(_inverse, reversed(self.operations))))
+
     def angles_apart(self) -> tuple[Circuit, tuple[Angle, ...], tuple[str, ...]]:
         """The same circuit with a weight of its own for every angle that is not constant.
 
@@ -186,6 +190,20 @@ class Circuit:
             matrix = given["matrix"] if given["matrix"] is None else _matrix(given["matrix"], where)
             operations.append(Operation(given["gate"], tuple(given["wires"]), angles, matrix))
         return cls(fields["n_wires"], tuple(operations))
+
+
+def _inverse(operation: Operation) -> Operation:
+    """The operation that undoes another; gates without angles are their own inverses, or given by their matrix."""
+    if operation.angles:
+        # Rot is RZ RY RZ: the last angle comes first.
+        return replace(operation, angles=tuple(-angle for angle in reversed(operation.angles)))
+    if len(operation.wires) > 1:
+        return operation
+    matrix = np.array(operation.matrix) if operation.gate == UNITARY else GATES[operation.gate].matrix()
+    if (matrix == matrix.conj().T).all():
+        return operation
+    (a, b), (c, d) = matrix.conj().T.tolist()
+    return Operation(UNITARY, operation.wires, matrix=((a, b), (c, d)))
 
 
 def _angles(angles: Any) -> tuple[Angle, ...]:
