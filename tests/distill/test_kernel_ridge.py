@@ -18,6 +18,7 @@ from qdistill.errors import ArgumentError
 from qdistill.models import KernelArchitecture, LeNetArchitecture, predict
 from qdistill.quantum import Execution, on_device
 
+from .numpy_replay import read_bundle
 from .samples import random_bundle
 
 NEWTON = InnerLoop(steps=1, optimiser="newton", step_sizes="shared", loss="square")
@@ -111,6 +112,42 @@ def test_a_bundle_of_support_points_replays_to_the_bit(tmp_path: Path) -> None:
     alpha = np.linalg.solve(kernel(points, points) + 0.05 * np.eye(6), labels - 1 / 3)
     expected = 1 / 3 + bundle.data.step_sizes[0, 0] * (kernel(real.reshape(5, 2), points) @ alpha)
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def iqp_state(x: np.ndarray) -> np.ndarray:
+    """As docs/bundle-format.md has it, gate by gate, with two repetitions."""
+    d = len(x)
+    bits = np.array(list(np.ndindex(*[2] * d)))
+    signs = 1 - 2 * bits
+    state = np.zeros(2**d, complex)
+    state[0] = 1
+    for _ in range(2):
+        for wire in range(d):
+            split = np.moveaxis(state.reshape([2] * d), wire, 0)
+            split = np.stack([split[0] + split[1], split[0] - split[1]]) / np.sqrt(2)
+            state = np.moveaxis(split, 0, wire).reshape(-1)
+        angles = sum(x[i] * signs[:, i] for i in range(d))
+        angles = angles + sum(x[i] * x[j] * signs[:, i] * signs[:, j] for j in range(d) for i in range(j))
+        state = np.exp(-0.5j * angles) * state
+    return state
+
+
+def test_a_stranger_replays_the_file_from_its_description(tmp_path: Path) -> None:
+    path = tmp_path / "kernel.safetensors"
+    random_bundle(KernelArchitecture(), NEWTON, (1, 3, 1), 3, per_class=2).save(path)
+    header, tensors = read_bundle(path)
+    assert header["inner"]["optimiser"] == "newton"
+    fields = header["architecture"]["fields"]
+    assert (fields["feature_map"], fields["repeats"]) == ("iqp", None)
+    assert header["weight_names"] == ["kernel.overlap.weights", "support", "coefficients"]
+    real = np.random.default_rng(1).normal(size=(5, 1, 3, 1))
+    states, support = (
+        np.array([iqp_state(x) for x in inputs.reshape(len(inputs), 3)]) for inputs in (real, tensors["inputs"])
+    )
+    matrix = abs(support.conj() @ support.T) ** 2 + fields["regularisation"] * np.eye(6)
+    coefficients = tensors["step_sizes"][0, 0] * np.linalg.solve(matrix, tensors["labels"] - 1 / 3)
+    expected = 1 / 3 + abs(states.conj() @ support.T) ** 2 @ coefficients
+    np.testing.assert_allclose(predict(DistilledDataset.load(path).train(), real), expected, atol=1e-5)
 
 
 def test_a_bundle_whose_kernel_matrix_is_not_positive_is_refused_by_name() -> None:
