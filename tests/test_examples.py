@@ -72,7 +72,7 @@ def test_a_network_and_a_dataset_of_ones_own_are_distilled(
     own = dataclasses.replace(bundle, architecture=None)
     network = bundle.architecture.build((28, 28, 1), 5, key=jax.random.key(9))
     assert replay(own, structure=network, dataset=names["five_digits"]()).test_accuracy == bundle.record.test_accuracy
-    with pytest.raises(ArgumentError, match=r"Put a dataset of your own into `qdistill\.data\.DATASETS`"):
+    with pytest.raises(ArgumentError, match=r"A dataset of your own .* is put into `qdistill\.data\.DATASETS`"):
         replay(own, structure=network)
 
 

@@ -81,6 +81,7 @@ def test_a_benchmark_is_a_dataset_of_its_published_size(dataset):
     assert (raw.name, raw.class_names) == (dataset.name, dataset.class_names)
     expected = (1000, 200) if isinstance(dataset, BarsAndStripes) else (240, 60)
     assert (len(raw.train_labels), len(raw.test_labels)) == expected
+    assert dataset.n_train == expected[0]
     assert raw.train_inputs.dtype == np.float32
     assert dataset.load().ordered_digest == raw.ordered_digest
 

@@ -67,6 +67,7 @@ def test_the_division_is_always_the_same(name, sizes):
     raw = source(name).load()
 
     assert (len(raw.train_labels), len(raw.test_labels)) == sizes
+    assert (source(name).n_train, source(name).n_test) == sizes
     assert raw.ordered_digest == source(name).load().ordered_digest
     assert raw.digest == DIGESTS.get(name, raw.digest)
 

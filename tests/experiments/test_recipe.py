@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qdistill.data import DATASETS
+from qdistill.data import DATASETS, source
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError
 from qdistill.experiments.recipe import Device, Recipe, default_recipe
-from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
+from qdistill.models import DataReuploading, LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.quantum import ANSATZ_NAMES, Circuit, Operation, weight
 
 
@@ -162,9 +162,9 @@ def test_wires_that_a_device_needs(model: Any, n_wires: int) -> None:
 
 @pytest.mark.parametrize("dataset", sorted(DATASETS))
 def test_every_dataset_has_a_default(dataset: str) -> None:
-    recipe = default_recipe(dataset)
+    recipe, shape = default_recipe(dataset), source(dataset).input_shape
     assert recipe.dataset == dataset
-    assert recipe.model == QuantumLeNetArchitecture()
+    assert recipe.model == (DataReuploading() if math.prod(shape) <= 30 else QuantumLeNetArchitecture())
     # Left and right are told apart by digits and shoes, not by photographs.
     assert recipe.outer.mirror == recipe.whiten == (dataset == "cifar10")
     assert Recipe.from_json(recipe.to_json()) == recipe

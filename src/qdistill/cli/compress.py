@@ -60,7 +60,7 @@ def _check_new(file: Path) -> None:
 
 
 def _compress(path: Path, file: Path, data_dir: Path | None) -> None:
-    from qdistill.data import source, split
+    from qdistill.data import split
     from qdistill.distill.bundle import DistilledDataset, Record
     from qdistill.evaluate.protocol import measure
     from qdistill.evaluate.rounding import checked
@@ -69,7 +69,7 @@ def _compress(path: Path, file: Path, data_dir: Path | None) -> None:
     n_validation = loaded.record.n_validation
     if n_validation is None:
         raise BundleError("The bundle does not say how many inputs its validation part has, by which to choose.")
-    raw = source(loaded.dataset).load(data_dir)
+    raw = loaded.origin.load(data_dir)
     if loaded.made_from(raw) is False:
         raise BundleError(
             f"The bundle was made from other data than {loaded.dataset} now is, so it cannot be measured as it was."

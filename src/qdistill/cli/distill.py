@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
+from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, Suppress, arg
 
 from qdistill.cli.output import say, tell
 from qdistill.cli.shared import (
@@ -155,23 +155,15 @@ def _parse_distill(arguments: list[str]) -> _Run:
     these two are looked up first.
     """
     from qdistill.cli.model_options import ModelOptions
-    from qdistill.data import DATASETS
-    from qdistill.experiments.recipe import (
-        Device,
-        Recipe,
-        architecture_options,
-        default_recipe,
-        read_recipe,
-        usual_parts,
-    )
+    from qdistill.cli.own_data import FILES, find_dataset, plain, with_short_options
+    from qdistill.data import DATASETS, DataFile
+    from qdistill.experiments.recipe import Device, Recipe, architecture_options, usual_parts
 
-    place = _find_dataset(arguments, DATASETS)
-    what = None if place is None else arguments[place]
-    if place is not None and what is not None and what.endswith(".toml"):
-        default = read_recipe(Path(what))
+    place = find_dataset(arguments, DATASETS)
+    what = "mnist" if place is None else arguments[place]
+    default = _default_for(what, arguments)
+    if place is not None:
         arguments = [*arguments[:place], default.dataset, *arguments[place + 1 :]]
-    else:
-        default = default_recipe("mnist" if what is None else what)
     kinds = architecture_options()
     own_kind = next(name for name, kind in kinds.items() if isinstance(default.model, kind))
     architecture = _find_value(arguments, "--architecture", own_kind)
@@ -181,6 +173,9 @@ def _parse_distill(arguments: list[str]) -> _Run:
     hints = typing.get_type_hints(Recipe)
     hints["device"], device = _with_short_options(default.device)
     usual = vars(default) | usual_parts(default, kinds[architecture]) | {"device": device}
+    hints["data"] = Annotated[DataFile | None, Suppress]
+    if default.data is not None:
+        hints["data"], usual["data"] = with_short_options(default.data)
     own: list[Any] = [
         (field.name, hints[field.name], dataclasses.field(default=usual[field.name]))
         for field in dataclasses.fields(Recipe)
@@ -205,7 +200,7 @@ def _parse_distill(arguments: list[str]) -> _Run:
     options = dataclasses.make_dataclass(
         "Options",
         [
-            ("dataset", Annotated[str, Positional, arg(metavar=_choice([*DATASETS, "RECIPE.toml"]))]),
+            ("dataset", Annotated[str, Positional, arg(metavar=_choice([*DATASETS, *FILES]))]),
             model.field(),
             *own,
             *more,
@@ -214,8 +209,7 @@ def _parse_distill(arguments: list[str]) -> _Run:
         frozen=True,
         namespace={
             "__doc__": "Distill a dataset into a run folder: the bundle, its scores and pictures.\n\n"
-            f"The defaults are those {'of' if what and what.endswith('.toml') else 'for'} "
-            f"{what or default.dataset}; -H explains the options."
+            f"The defaults are those {'of' if what.endswith('.toml') else 'for'} {what}; -H explains the options."
         },
     )
     given: Any = tyro.cli(
@@ -224,6 +218,7 @@ def _parse_distill(arguments: list[str]) -> _Run:
     chosen = {field.name: getattr(given, field.name) for field in dataclasses.fields(Recipe)}
     chosen["model"] = model.chosen(given.model, arguments)
     chosen["device"] = Device(given.device.name, given.device.shots, given.device.preparation)
+    chosen["data"] = None if given.data is None else plain(given.data)
     recipe = Recipe(**chosen)
     if given.iterations is not None:
         raise ArgumentError(
@@ -236,6 +231,33 @@ def _parse_distill(arguments: list[str]) -> _Run:
         raise ArgumentError("Argument `profile` must not be given together with `seeds`: profile one seed alone.")
     budget = _in_bytes(given.memory_budget)
     return _Run(recipe, given.out, False, seeds, given.data_dir, given.compilation_cache, budget, given.profile)
+
+
+def _default_for(what: str, arguments: list[str]) -> Recipe:
+    """The recipe whose values the options have where they are not given.
+
+    Args:
+        what: the name of a dataset, its file or folder, or a recipe file.
+        arguments: the command line's, among which are the options that say how a file is read.
+    """
+    from qdistill.cli.own_data import check_no_run, read_own_data, say_which_data
+    from qdistill.data import DATASETS, DataFile, is_data_path
+    from qdistill.experiments.recipe import default_recipe, read_recipe
+
+    data_dir = _find_value(arguments, "--data-dir", "")
+    folder = Path(data_dir) if data_dir else None
+    if what.endswith(".toml"):
+        default = read_recipe(Path(what), folder)
+        if default.data is None:
+            return default
+        file = read_own_data(arguments, default.data, folder)
+        return dataclasses.replace(default, dataset=file.name, data=file)
+    if what in DATASETS or not is_data_path(what):
+        say_which_data(what)
+        return default_recipe(what)
+    check_no_run(what)
+    file = read_own_data(arguments, DataFile(what), folder)
+    return default_recipe(file.name, file)
 
 
 def _with_short_options(device: Device) -> tuple[type, Device]:
@@ -293,7 +315,7 @@ def _parse_resume(arguments: list[str]) -> _Run:
         )
     seeds = tuple(read_seeds(given.resume)) if (given.resume / SEEDS).exists() else None
     recipe = recipe_of_run(given.resume)
-    if given.dataset not in (None, recipe.dataset):
+    if given.dataset not in (None, recipe.dataset, recipe.data and recipe.data.path):
         raise ArgumentError(
             f"Argument `dataset` must be {recipe.dataset!r}, which the run {given.resume} distils, or be left out "
             f"with --resume, but was {given.dataset!r}."
@@ -314,20 +336,6 @@ class _ResumeOptions:
     data_dir: DataDir = None
     compilation_cache: Cache = True
     memory_budget: _MemoryBudget = None
-
-
-_BEFORE_PATHS = ("--out", "--data-dir", "--device", "--device.name")
-
-
-def _find_dataset(arguments: list[str], known: Iterable[str]) -> int | None:
-    """The place of the dataset or recipe file among the arguments, wherever it stands."""
-    before = ""
-    for place, argument in enumerate(arguments):
-        if (argument in known or argument.endswith(".toml")) and before not in _BEFORE_PATHS:
-            return place
-        before = argument
-    # What stands first can be nothing but a dataset, if a misspelled one.
-    return 0 if arguments and not arguments[0].startswith("-") else None
 
 
 def _find_value(arguments: list[str], option: str, default: str) -> str:

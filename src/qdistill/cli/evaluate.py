@@ -175,11 +175,11 @@ def _compared(result: Evaluation) -> int:
 
 
 def _in_float64(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_json: bool) -> int:
-    from qdistill.data import Labelled, source
+    from qdistill.data import Labelled
     from qdistill.evaluate.protocol import Evaluation, tolerance_of
     from qdistill.evaluate.rounding import rounding
 
-    raw = source(loaded.dataset).load(data_dir)
+    raw = loaded.origin.load(data_dir)
     test = Labelled(loaded.fitted(raw).test_inputs, raw.test_labels)
     (found,) = rounding(loaded, test, draws=0)
     recorded, checked = loaded.record, None if loaded.rounding is None else loaded.rounding.test

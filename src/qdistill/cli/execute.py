@@ -98,7 +98,6 @@ def execute(
     from qdistill.backends.evaluators import evaluator
     from qdistill.backends.execution import Execution
     from qdistill.backends.execution_plan import ExecutionSettings
-    from qdistill.data import source
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.evaluate.protocol import measure
     from qdistill.models import named_weights
@@ -110,7 +109,7 @@ def execute(
     folder = Path("runs") / f"{name}-on-{backend.replace(':', '-')}" if out is None else out
     # What can be wrong is found before anything is paid for.
     execution.check(folder, resume=resume)
-    raw = loaded.fitted(source(loaded.dataset).load(data_dir))
+    raw = loaded.fitted(loaded.origin.load(data_dir))
     made = {measured: evaluator(measured, backend, shots) for measured in execution.measured}
     measuring = {measured: one for measured, (one, _) in made.items()}
     missing = execution.circuits_left(folder)

@@ -41,14 +41,13 @@ def export(
     if compilation_cache:
         use_compilation_cache()
     from qdistill.backends.bundle_export import export_layers, export_training
-    from qdistill.data import source
     from qdistill.distill.bundle import DistilledDataset
 
     loaded = DistilledDataset.load(path)
     home = home_of(bundle) if bundle.exists() else Path("exports")
     folder = home / f"{path.stem}-{to}" if out is None else out
     if to == "numpy" or to == "torch":
-        files = export_training(loaded, to, folder, source(loaded.dataset).load(data_dir))
+        files = export_training(loaded, to, folder, loaded.origin.load(data_dir))
     else:
         files = export_layers(loaded, to, folder)
     for file in files:

@@ -63,20 +63,26 @@ def command_of(plain: Mapping[str, Any], seeds: Sequence[int] = ()) -> str:
         ArgumentError: not a recipe of this version.
     """
     from qdistill.cli.model_options import is_option, usual_values
+    from qdistill.cli.own_data import FOUND
+    from qdistill.data import DataFile
     from qdistill.experiments.recipe import Recipe, architecture_options, default_recipe, with_model
 
     with under("recipe"):
         recipe = Recipe.from_json(plain)
+    default = default_recipe(recipe.dataset, recipe.data)
     if seeds:
-        recipe = dataclasses.replace(recipe, seed=default_recipe(recipe.dataset).seed)
-    default = default_recipe(recipe.dataset)
-    words = ["distill", recipe.dataset]
+        recipe = dataclasses.replace(recipe, seed=default.seed)
+    words = ["distill", recipe.dataset if recipe.data is None else recipe.data.path]
     usual = dict(_options(default))
     if type(recipe.model) is not type(default.model):
         usual = dict(_options(with_model(default, recipe.model)))
         usual |= {f"model.{name.replace('_', '-')}": value for name, value in usual_values(type(recipe.model)).items()}
         options = architecture_options()
         words += ["--architecture", next(name for name, kind in options.items() if kind is type(recipe.model))]
+    if recipe.data is not None:
+        # Where the file lies, and what was found in it, is no option.
+        usual |= {name: value for name, value, _ in _typed_options(DataFile(recipe.data.path), "data.")}
+        usual |= {f"data.{name.replace('_', '-')}": getattr(recipe.data, name) for name in FOUND}
     for name, value, hint in _typed_options(recipe):
         if name in usual and value == usual[name]:
             continue

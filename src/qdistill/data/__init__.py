@@ -1,7 +1,7 @@
 """Where real inputs come from, and what is done to them before training."""
 
 from qdistill.data.benchmarks import BarsAndStripes, HiddenManifold, Hyperplanes, LinearlySeparable, TwoCurves
-from qdistill.data.data_file import DataFile
+from qdistill.data.data_file import DataFile, is_data_path
 from qdistill.data.digits import Digits
 from qdistill.data.own import Images, Vectors
 from qdistill.data.preprocess import Labelled, Normalisation, Splits, split
@@ -36,6 +36,7 @@ __all__ = [
     "TwoCurves",
     "Vectors",
     "Wine",
+    "is_data_path",
     "source",
     "split",
 ]

@@ -50,6 +50,7 @@ class LinearlySeparable:
     n_features: int = 10
     seed: int = 42
     class_names: ClassVar[tuple[str, ...]] = ("-1", "1")
+    n_train: ClassVar[int] = _N - _N_TEST
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -96,6 +97,7 @@ class HiddenManifold:
     n_features: int = 10
     seed: int = 3
     class_names: ClassVar[tuple[str, ...]] = ("-1", "1")
+    n_train: ClassVar[int] = _N - _N_TEST
     dimension: ClassVar[int] = 6
 
     def __post_init__(self) -> None:
@@ -145,6 +147,7 @@ class TwoCurves:
     degree: int = 10
     seed: int = 3
     class_names: ClassVar[tuple[str, ...]] = ("-1", "1")
+    n_train: ClassVar[int] = _N - _N_TEST
     input_shape: ClassVar[tuple[int]] = (10,)
     noise: ClassVar[float] = 0.01
 
@@ -193,6 +196,7 @@ class Hyperplanes:
     n_hyperplanes: int = 10
     seed: int = 1
     class_names: ClassVar[tuple[str, ...]] = ("-1", "1")
+    n_train: ClassVar[int] = _N - _N_TEST
     input_shape: ClassVar[tuple[int]] = (10,)
     dimension: ClassVar[int] = 3
 
@@ -238,6 +242,8 @@ class BarsAndStripes:
     size: int = 4
     seed: int = 42
     class_names: ClassVar[tuple[str, ...]] = ("bars", "stripes")
+    n_train: ClassVar[int] = 1000
+    n_test: ClassVar[int] = 200
     noise: ClassVar[float] = 0.5
 
     def __post_init__(self) -> None:
@@ -260,7 +266,9 @@ class BarsAndStripes:
     def load(self, data_dir: Path | None = None) -> RawDataset:
         """Draw the dataset; `data_dir` makes no difference to it."""
         rng = np.random.RandomState(self.seed)
-        parts = [np.stack(column) for n in (1000, 200) for column in zip(*self._draw(rng, n), strict=True)]
+        parts = [
+            np.stack(column) for n in (self.n_train, self.n_test) for column in zip(*self._draw(rng, n), strict=True)
+        ]
         return _raw(self, *parts)
 
     def _draw(self, rng: np.random.RandomState, n: int) -> Iterator[tuple[Float64[np.ndarray, "size size 1"], int]]:

@@ -21,6 +21,7 @@ from qdistill.data.names import as_class_names, as_name
 from qdistill.data.npz_file import read_npz
 from qdistill.data.own import Images, Vectors
 from qdistill.data.raw import RawDataset
+from qdistill.data.registry import DATASETS
 from qdistill.data.table_file import Header, OddColumns, TableOptions, read_table
 from qdistill.errors import ArgumentError, DataError, did_you_mean, shown
 from qdistill.fields import check_fields, check_seed
@@ -103,8 +104,14 @@ class DataFile:
 
         Raises:
             DataError: the file is not there, or is not what its name says.
-            ArgumentError: a field does not fit to what is in it.
+            ArgumentError: a field does not fit to what is in it, or another dataset of `DATASETS` has the name.
         """
+        taken = DATASETS.get(self.name)
+        if taken is not None and not (isinstance(taken, DataFile) and taken.path == self.path):
+            raise ArgumentError(
+                f"Argument `name` must stand for one dataset, but {self.name!r} is the name of another, "
+                f"{type(taken).__name__}. Give {self.path} another name."
+            )
         own = _read(self, _found(self.path, data_dir))
         return dataclasses.replace(self, class_names=own.class_names, input_shape=own.input_shape, n_train=own.n_train)
 

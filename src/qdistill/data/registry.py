@@ -169,6 +169,9 @@ def source(name: str) -> Source:
     """
     if name not in DATASETS:
         unknown = ArgumentError.unknown("dataset", name, DATASETS)
-        raise ArgumentError(f"{unknown} Put a dataset of your own into `qdistill.data.DATASETS` first.")
+        raise ArgumentError(
+            f"{unknown} A dataset of your own is named by its file or folder, or is put into `qdistill.data.DATASETS` "
+            "first."
+        )
     dataset = DATASETS[name]
     return dataset if type(dataset) in _OWN else Checked(dataset)

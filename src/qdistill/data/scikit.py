@@ -34,6 +34,7 @@ class Iris:
     name: ClassVar[str] = "iris"
     class_names: ClassVar[tuple[str, ...]] = ("setosa", "versicolor", "virginica")
     input_shape: ClassVar[tuple[int]] = (4,)
+    n_train: ClassVar[int] = 105
     n_test: ClassVar[int] = 45
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
@@ -56,6 +57,7 @@ class Wine:
     name: ClassVar[str] = "wine"
     class_names: ClassVar[tuple[str, ...]] = ("class_0", "class_1", "class_2")
     input_shape: ClassVar[tuple[int]] = (13,)
+    n_train: ClassVar[int] = 125
     n_test: ClassVar[int] = 53
 
     def load(self, data_dir: Path | None = None) -> RawDataset:
@@ -79,6 +81,7 @@ class BreastCancer:
     name: ClassVar[str] = "breast-cancer"
     class_names: ClassVar[tuple[str, ...]] = ("malignant", "benign")
     input_shape: ClassVar[tuple[int]] = (30,)
+    n_train: ClassVar[int] = 398
     n_test: ClassVar[int] = 171
 
     def load(self, data_dir: Path | None = None) -> RawDataset:

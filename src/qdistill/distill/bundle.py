@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qdistill.data import Normalisation, RawDataset
+from qdistill.data import DataFile, Normalisation, RawDataset, Source, source
 from qdistill.distill.bundle_check import AXES, KERNEL, WEIGHTS, check_arrays, structure_of
 from qdistill.distill.bundle_file import pack, unpack
 from qdistill.distill.bundle_header import DataOrigin, Header
@@ -25,6 +25,7 @@ from qdistill.distill.inner import InnerLoop, TrainingSet, first_step_not_finite
 from qdistill.distill.record import Record, RoundingCheck
 from qdistill.distill.zoo import named_or_path
 from qdistill.errors import ArgumentError, BundleError, DivergenceError, RunError
+from qdistill.fields import from_table
 from qdistill.files import write_whole
 from qdistill.models import Architecture, ClosedForm, Model, named_weights, with_weights
 from qdistill.quantum import ideal
@@ -95,6 +96,22 @@ class DistilledDataset(eqx.Module):
     def n_classes(self) -> int:
         """The number of classes."""
         return int(self.data.labels.shape[1])
+
+    @property
+    def origin(self) -> Source:
+        """The dataset that was distilled: the file that the recipe names, or else the one of `DATASETS` by its name.
+
+        Raises:
+            ArgumentError: there is none of that name.
+            BundleError: the recipe names a file in fields that are none.
+        """
+        if "data" not in self.recipe:
+            return source(self.dataset)
+        try:
+            file: DataFile = from_table(DataFile, self.recipe["data"], "data", whole=True)
+        except ArgumentError as error:
+            raise BundleError(f"The recipe of the bundle names no file that could be read: {error}") from error
+        return file
 
     def fitted(self, raw: RawDataset) -> RawDataset:
         """A dataset as the trained network takes it: its inputs at the scale of the bundle's normalisation.

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from qdistill.data import source
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import fraction, measure
 from qdistill.errors import ArgumentError, DivergenceError
@@ -107,7 +106,7 @@ class _Replayer:
     """A bundle and its test set, loaded once."""
 
     def __init__(self, bundle: DistilledDataset, data_dir: Path | None) -> None:
-        raw = bundle.fitted(source(bundle.dataset).load(data_dir))
+        raw = bundle.fitted(bundle.origin.load(data_dir))
         self._bundle = bundle
         self._inputs, self._labels = jnp.asarray(raw.test_inputs), jnp.asarray(raw.test_labels)
         self._measure: Any = eqx.filter_jit(measure)

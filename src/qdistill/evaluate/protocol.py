@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from qdistill.data import Source, source
+from qdistill.data import Source
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, BundleError, DivergenceError
 from qdistill.evaluate.answers import answers, fraction_right
@@ -142,7 +142,7 @@ def replay(
         DataError: the dataset's files are missing or damaged.
         DivergenceError: the training is no longer finite.
     """
-    raw = (source(bundle.dataset) if dataset is None else dataset).load(data_dir)
+    raw = (bundle.origin if dataset is None else dataset).load(data_dir)
     inputs, labels = bundle.fitted(raw).test_inputs, raw.test_labels
     return Evaluation(
         test_accuracy=measure(bundle.train(bundle.initial_model(structure)), bundle, inputs, labels),
@@ -175,7 +175,7 @@ def replay_unknown(
         raise ArgumentError(f"Argument `initialisations` must be at least 1, but was {initialisations}.")
     if bundle.architecture is None:
         raise BundleError("The bundle is for a network that its file does not describe, so no other can be drawn.")
-    raw = bundle.fitted(source(bundle.dataset).load(data_dir))
+    raw = bundle.fitted(bundle.origin.load(data_dir))
     accuracies: list[float | None] = []
     for own in jax.random.split(key, initialisations):
         model = bundle.architecture.build(bundle.input_shape, bundle.n_classes, key=own)

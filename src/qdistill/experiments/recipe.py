@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +17,7 @@ from typing import Any, Literal
 
 from qdistill.backends.circuit_files import read_circuit
 from qdistill.backends.devices import device
-from qdistill.data import Splits, source, split
+from qdistill.data import DataFile, Source, Splits, source, split
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError
@@ -117,6 +118,8 @@ class Recipe:
         n_validation: training inputs set aside for every choice that is made; the test set decides nothing.
         whiten: whiten real inputs by a filter (`data.whitening`); for photographs.
         seed: decides the initial weights, the initial inputs and the batches.
+        data: the file or folder of the user's own that the dataset is, and how it is read; None for a dataset of
+            `qdistill.data.DATASETS`.
     """
 
     dataset: str
@@ -128,16 +131,24 @@ class Recipe:
     n_validation: int = 5000
     whiten: bool = False
     seed: int = 0
+    data: DataFile | None = None
 
     def __post_init__(self) -> None:
         """Check the fields, those of the network too, and what their types do not say."""
         check_fields(self)
+        if self.data is not None:
+            if not self.data.class_names:
+                object.__setattr__(self, "data", self.data.read())
+            if self.dataset != self.data.name:
+                raise ArgumentError(
+                    f"Argument `dataset` must be {self.data.name!r}, the name of `data`, but was {self.dataset!r}."
+                )
         if isinstance(self.model, type):
             raise ArgumentError(f"Argument `model` must be a {self.model.__name__}, but was the class itself.")
         with under("model"):
             check_fields(self.model)
         check_seed(self.seed)
-        n_classes = len(source(self.dataset).class_names)
+        n_classes = len(self.origin.class_names)
         if self.n_validation < 1:
             raise ArgumentError(f"Argument `n_validation` must be at least 1, but was {self.n_validation}.")
         if not self.device.is_exact and not self.n_wires:
@@ -159,11 +170,15 @@ class Recipe:
         # Known before any data is loaded: whether the inputs can be shared out among the steps.
         self.inner.schedule(self.compression.per_class * n_classes)
 
+    @property
+    def origin(self) -> Source:
+        """The dataset that is distilled."""
+        return source(self.dataset) if self.data is None else self.data
+
     @cached_property
     def n_wires(self) -> int:
         """Qubits that a device needs for any of the network's circuits; 0 where there are none."""
-        data = source(self.dataset)
-        return wires_needed(structure(self.model, data.input_shape, len(data.class_names)))
+        return wires_needed(structure(self.model, self.origin.input_shape, len(self.origin.class_names)))
 
     def splits(self, data_dir: Path | None = None) -> Splits:
         """The dataset in its parts, with the normalisation of the inputs.
@@ -175,12 +190,14 @@ class Recipe:
             DataError: the files are damaged, or are neither there nor to be had.
             ArgumentError: there are too few inputs for the validation part, or they cannot be whitened.
         """
-        return split(source(self.dataset).load(data_dir), n_validation=self.n_validation, whiten=self.whiten)
+        return split(self.origin.load(data_dir), n_validation=self.n_validation, whiten=self.whiten)
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain data; `from_json` reads it back."""
         plain = dataclasses.asdict(self)
         plain["model"] = architecture_to_json(self.model)
+        if self.data is None:  # the name says all
+            del plain["data"]
         result: dict[str, Any] = json.loads(json.dumps(plain))
         return result
 
@@ -198,6 +215,7 @@ class Recipe:
         values["model"] = architecture_from_json(values["model"])
         for name, part in _PARTS.items():
             values[name] = from_table(part, values[name], name, whole=True)
+        values["data"] = from_table(DataFile, values["data"], "data", whole=True) if "data" in values else None
         recipe: Recipe = from_table(cls, values, "", whole=True)
         return recipe
 
@@ -217,6 +235,16 @@ _SOLVED: dict[str, Any] = {
 }
 """What goes with a network that is solved in closed form, whatever the dataset."""
 
+_FOR_CIRCUITS: dict[str, Any] = {
+    "model": DataReuploading(),
+    "inner": InnerLoop(optimiser="momentum"),
+    "outer": OuterLoop(iterations=3000, batch=128, validate_every=100),
+}
+
+_MOST_VALIDATION = 5000
+_TINY = 16
+"""Pixels of the largest images that have no use for convolutions."""
+
 _DEFAULTS: dict[str, Recipe] = {
     recipe.dataset: recipe
     for recipe in (
@@ -232,21 +260,36 @@ _DEFAULTS: dict[str, Recipe] = {
             whiten=True,
         ),
         Recipe("digits", outer=OuterLoop(iterations=1000), n_validation=200),
+        Recipe("mnist-3v5", **_MNIST_LIKE, n_validation=2000),
     )
 }
 
 
-def default_recipe(dataset: str) -> Recipe:
+def default_recipe(dataset: str, data: DataFile | None = None) -> Recipe:
     """The recipe that ``qdistill distill DATASET`` follows without options.
 
+    Where the package has none for a dataset, vectors and tiny images are distilled for data re-uploading and other
+    images for the quantum LeNet, with a fifth of the training part set aside for validation, at most 5,000.
+
     Args:
-        dataset: a name of `qdistill.data.DATASETS`; for one that was added there, the recipe is that of MNIST.
+        dataset: a name of `qdistill.data.DATASETS`, or that of `data`.
+        data: the file or folder of the user's own that the dataset is.
 
     Raises:
         ArgumentError: unknown dataset.
+        DataError: a file that was not read yet cannot be.
     """
-    source(dataset)
-    return _DEFAULTS.get(dataset) or Recipe(dataset, **_MNIST_LIKE)
+    if data is None and dataset in _DEFAULTS:
+        return _DEFAULTS[dataset]
+    if data is not None and not data.class_names:
+        data = data.read()
+    origin = source(dataset) if data is None else data
+    is_small = len(origin.input_shape) == 1 or math.prod(origin.input_shape) <= _TINY
+    usual = _FOR_CIRCUITS if is_small else _MNIST_LIKE
+    # A dataset of a class of the user's own need not say how large it is.
+    n_train = getattr(origin, "n_train", None)
+    n_validation = _MOST_VALIDATION if n_train is None else min(_MOST_VALIDATION, max(1, n_train // 5))
+    return Recipe(dataset, **usual, n_validation=n_validation, data=data)
 
 
 def usual_parts(recipe: Recipe, kind: Any) -> dict[str, Any]:
@@ -280,31 +323,40 @@ def recipe_of_run(folder: Path) -> Recipe:
         raise ArgumentError(f"In the recipe {folder / RECIPE}: {error}") from error
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path, data_dir: Path | None = None) -> Recipe:
     """Read a recipe file: TOML that names a dataset and what differs from its default recipe.
 
     The tables are the groups of the command line's options: ``[model]`` (where ``architecture`` is
     ``"quantum-lenet"``, ``"lenet"``, ``"circuit"`` or the name of one that was added, and a circuit the name of a file,
     JSON or OpenQASM, as seen from the recipe), ``[compression]``, ``[inner]``, ``[outer]`` and
-    ``[device]``; ``seed``, ``n_validation`` and ``whiten`` stand before them.
+    ``[device]``; ``seed``, ``n_validation`` and ``whiten`` stand before them. In place of a dataset's name there may be
+    ``[data]``, whose ``path`` is seen from the recipe too.
+
+    Args:
+        path: of the recipe file.
+        data_dir: where the file of ``[data]`` lies; by default where its path says.
 
     Raises:
         ArgumentError: the file is missing or no TOML, or a field is unknown or has a bad value.
+        DataError: the file of the dataset cannot be read.
     """
     try:
         fields = read_toml(path)
     except (OSError, ValueError) as error:
         raise ArgumentError(f"Argument `recipe` must be a TOML file, but {path}: {error}.") from error
-    return recipe_of(fields, path)
+    return recipe_of(fields, path, data_dir)
 
 
-def recipe_of(fields: Mapping[str, Any], path: Path) -> Recipe:
+def recipe_of(fields: Mapping[str, Any], path: Path, data_dir: Path | None = None) -> Recipe:
     """The recipe of a file's fields; `path` is for what an error says. See `read_recipe`."""
     changes = dict(fields)
     try:
+        if "data" in changes:
+            changes["data"] = _data(as_table(changes["data"], "data"), path.parent, data_dir)
+            changes.setdefault("dataset", changes["data"].name)
         if "dataset" not in changes:
-            raise ArgumentError("Argument `dataset` must be given, but is missing.")
-        default = default_recipe(convert(changes["dataset"], str, "dataset"))
+            raise ArgumentError("Argument `dataset` must be given, or `data`, but both are missing.")
+        default = default_recipe(convert(changes["dataset"], str, "dataset"), changes.get("data"))
         if "model" in changes:
             changes["model"] = _model(as_table(changes["model"], "model"), default.model, path.parent)
             default = with_model(default, changes["model"])
@@ -315,6 +367,14 @@ def recipe_of(fields: Mapping[str, Any], path: Path) -> Recipe:
         return recipe
     except ArgumentError as error:
         raise ArgumentError(f"In the recipe {path}: {error}") from error
+
+
+def _data(fields: dict[str, Any], folder: Path, data_dir: Path | None) -> DataFile:
+    """The dataset of a recipe file's table; its path is named from a folder."""
+    if isinstance(fields.get("path"), str):
+        fields["path"] = str(folder / fields["path"])
+    data: DataFile = from_table(DataFile, fields, "data")
+    return data.read(data_dir)
 
 
 def _model(fields: dict[str, Any], usual: Architecture, folder: Path) -> Architecture:

@@ -16,7 +16,6 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
-from qdistill.data import source
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import BundleError, DataError, DivergenceError
 from qdistill.files import BUNDLE, PROFILE, SEEDS
@@ -102,7 +101,7 @@ def draw_regions_of(bundle: DistilledDataset, path: Path, data_dir: Path | None 
     if not is_of_vectors(bundle) or bundle.input_shape[0] < 2:
         return []
     try:
-        raw = bundle.fitted(source(bundle.dataset).load(data_dir))
+        raw = bundle.fitted(bundle.origin.load(data_dir))
         before, after = bundle.initial_model(), bundle.train()
     except (ValueError, DataError, BundleError, DivergenceError):
         return []

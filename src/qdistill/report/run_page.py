@@ -16,7 +16,6 @@ from jaxtyping import Float
 from matplotlib.image import imsave
 
 from qdistill.backends.drawing import drawn_as_text
-from qdistill.data import source
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, BundleError, DataError, DivergenceError, RunError
 from qdistill.evaluate.change import changes
@@ -366,12 +365,13 @@ def _replayed(
     shown["weights"] = _weights(before, after)
     shown["drawings"] = [drawn_as_text(layer.circuit) for layer in quantum_layers(before)]
     try:
-        raw = source(bundle.dataset).load(data_dir)
-    except (DataError, ValueError) as error:
+        raw = bundle.origin.load(data_dir)
+    except (BundleError, DataError, ValueError) as error:
         dataset, why = printable(bundle.dataset, 60), printable(error, 500)
+        fetch = "Name" if "data" in bundle.recipe else f"Fetch it with `qdistill data {dataset}`, or name"
         missing["confusion"] = (
-            f"The confusion matrix needs the test set of {dataset}, which is not at hand: {why} Fetch it "
-            f"with `qdistill data {dataset}`, or name its folder with `--data-dir`, and write the report again."
+            f"The confusion matrix needs the test set of {dataset}, which is not at hand: {why} {fetch} its folder "
+            "with `--data-dir`, and write the report again."
         )
         return shown
     if is_of_vectors(bundle) and bundle.input_shape[0] > 1 and raw.test_inputs.shape[1:] == bundle.input_shape:
