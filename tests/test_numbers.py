@@ -33,6 +33,7 @@ from qdistill.quantum import (
     Hermitian,
     NoEmbedding,
     Operation,
+    PauliSum,
     PauliZ,
     QuantumLayer,
     apply,
@@ -73,6 +74,7 @@ CIRCUIT = Circuit(
     ),
 )
 Z = PauliZ(((0,), (1,)))
+SUMS = ["Z0", ["X1", "Y0 Z1"], "Z0 Z1"]
 WEIGHTS = np.array([0.3, -1.2, 2.0, 0.5])
 DEVICE = DeviceModel.uniform(2, one_qubit_error=0.01, two_qubit_error=0.02, readout=(0.01, 0.02))
 
@@ -175,6 +177,8 @@ ENTRANCES: dict[str, Callable[[Any], Any]] = {
     "layer that reads features": lambda v: layer(NoEmbedding(2, 4))(v),
     "layer's weights": lambda v: layer(weights=v)(np.array([0.6, 0, 0.8, 0.1])),
     "layer's coefficients": lambda v: layer(observable=Hermitian(row(v), ((1,),)))(np.array([0.6, 0, 0.8, 0.1])),
+    "sums' coefficients": lambda v: layer(observable=PauliSum(SUMS, v))(np.array([0.6, 0, 0.8, 0.1])),
+    "sums' trained coefficients": lambda v: layer(observable=PauliSum(SUMS, v, trainable=True))(np.ones(4)),
     "amplitudes": lambda v: AmplitudeEmbedding(3).state(v),
     "angles": lambda v: AngleEmbedding(4).state(v),
     "no embedding": lambda v: NoEmbedding(2, 4).state(v),
