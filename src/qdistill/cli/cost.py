@@ -137,9 +137,10 @@ def cost(
             busy = "" if seconds is None else f", {seconds / 3600:,.2f} hours of the device"
             tell(f"  {card.name:<32} {prices[card.name]:>18,.2f} {card.currency}{busy}")
     tell(
-        "\nQueueing, loading and compiling are not in it. Prices as of: "
+        "",
+        "Queueing, loading and compiling are not in it. Prices as of: "
         + ", ".join(sorted({c.date for c in cards}))
-        + f", from {rates}"
+        + f", from {rates}",
     )
     tell(
         "Accuracies are those of exact simulation; from shots, and by spsa, they are lower: "

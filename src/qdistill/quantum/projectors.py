@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -99,11 +100,12 @@ def _projectors(wires: tuple[int, ...], bloch: Float[np.ndarray, "products wires
         for vectors in bloch.tolist()
     ]
     check_terms(sum(math.prod(map(len, product)) for product in factors))
+    string = cache(lambda letters: PauliString(letters, wires))  # the products share most of their strings
     strings: list[list[PauliString]] = []
     coefficients: list[float] = []
     for product in factors:
         terms = list(itertools.product(*product))
-        strings.append([PauliString("".join(letter for letter, _ in term), wires) for term in terms])
+        strings.append([string("".join(letter for letter, _ in term)) for term in terms])
         coefficients += [math.prod(value for _, value in term) for term in terms]
     return PauliSum(strings, coefficients)
 

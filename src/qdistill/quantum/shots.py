@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 
 from qdistill.quantum.observable import Observable, Terms
 from qdistill.quantum.pauli_sums import sign_matrix
+from qdistill.quantum.paulis import PauliString
 
 VARIANCE_FLOOR = 1e-6
 """Added to the variance of one shot, so that its square root has a derivative where the outcome is certain."""
@@ -65,16 +66,24 @@ def _settings(terms: Terms) -> tuple[MeasurementSetting, ...]:
     )
     bases: list[dict[str, int]] = []
     numbers: list[list[int]] = []
+    known: dict[PauliString, int] = {}
     for _, place, output, string in wanted:
-        needed = {letter: sum(1 << wire for wire in string.wires_of(letter)) for letter in "XYZ"}
-        setting = next((at for at, basis in enumerate(bases) if _fits(needed, basis)), len(bases))
-        if setting == len(bases):
-            bases.append(dict.fromkeys("XYZ", 0))
-            numbers.append([])
-        for letter, wires in needed.items():
-            bases[setting][letter] |= wires
-        numbers[setting].append(int(first[output]) + place)
+        if string not in known:
+            known[string] = _measure(string, bases)
+            numbers += [[] for _ in range(len(bases) - len(numbers))]
+        numbers[known[string]].append(int(first[output]) + place)
     return tuple(MeasurementSetting(_basis(basis), tuple(own)) for basis, own in zip(bases, numbers, strict=True))
+
+
+def _measure(string: PauliString, bases: list[dict[str, int]]) -> int:
+    """Let the first setting that can measure a string do so, or a new one; its number."""
+    needed = {letter: sum(1 << wire for wire in string.wires_of(letter)) for letter in "XYZ"}
+    setting = next((at for at, basis in enumerate(bases) if _fits(needed, basis)), len(bases))
+    if setting == len(bases):
+        bases.append(dict.fromkeys("XYZ", 0))
+    for letter, wires in needed.items():
+        bases[setting][letter] |= wires
+    return setting
 
 
 def _fits(needed: dict[str, int], basis: dict[str, int]) -> bool:
