@@ -46,7 +46,10 @@ CLASS_STATES = {
 """The polar and azimuthal angles of figure 3 of arXiv 1907.02085."""
 
 
-def reuploading(n: int, layers: int, classes: int, *, separate: bool = False, repeated: bool = False) -> Any:
+def reuploading(
+    n: int, layers: int, classes: int, *, separate: bool = False, repeated: bool = False, ring: bool = False
+) -> Any:
+    # With `ring`, Z on each wire is measured.
     def logits(weights: Weights, x: np.ndarray) -> np.ndarray:
         padded = np.append(x, np.zeros(-len(x) % 3))
         groups = padded.reshape(-1, 3)
@@ -63,9 +66,11 @@ def reuploading(n: int, layers: int, classes: int, *, separate: bool = False, re
                     else:
                         qml.Rot(*(w * group + t), wires=wire)
                 if layer + 1 < layers + separate:
-                    for wire in range(0 if layer % 2 == 0 else 1, n - 1, 2):
-                        qml.CZ(wires=[wire, wire + 1])
+                    for wire in range(n) if ring else range(0 if layer % 2 == 0 else 1, n - 1, 2):
+                        qml.CZ(wires=[wire, (wire + 1) % n])
 
+        if ring:
+            return weights["output_scale"] * measured(n, circuit, [qml.Z(wire) for wire in range(classes)])
         states = [qubit_state(*angles) for angles in CLASS_STATES[classes]]
         projectors = [qml.Hermitian(np.outer(state, state.conj()), wires=0) for state in states]
         return weights["output_scale"] * measured(n, circuit, projectors)
@@ -223,6 +228,9 @@ CLASSIFIERS = {
         DataReuploading(3, 2, "repeated"), 5, 3, reuploading(2, 3, 3, repeated=True), 3 * 2 * 2 * 6 + 3
     ),
     "re-uploading, more wires": Row(DataReuploading(2, 4), 2, 4, reuploading(4, 2, 4), 2 * 4 * 6 + 4),
+    "re-uploading, a ring and Z on each wire": Row(
+        DataReuploading(entangler="ring", readout="expectation"), 10, 3, reuploading(4, 4, 3, ring=True), 99
+    ),
     "re-uploading, many wires": Row(DataReuploading(2), 24, 2, reuploading(8, 2, 2), 2 * 8 * 6 + 2),
     "re-uploading, one wire": Row(DataReuploading(2), 2, 6, reuploading(1, 2, 6), 2 * 6 + 6),
     "circuit-centric": Row(CircuitCentric(), 10, 2, circuit_centric(8, 2, 4), 97),

@@ -15,7 +15,17 @@ from qdistill.models.checks import at_least_one, check_n_classes, count_inputs
 from qdistill.models.circuit import CircuitClassifier
 from qdistill.models.initial import Distribution, check_spread, initial_angles
 from qdistill.models.readout import MOST_CLASS_STATES, class_states
-from qdistill.quantum import Circuit, NoEmbedding, Operation, QuantumLayer, check_operations, check_wires
+from qdistill.quantum import (
+    Circuit,
+    NoEmbedding,
+    Observable,
+    Operation,
+    PauliZ,
+    QuantumLayer,
+    check_operations,
+    check_wires,
+    each_wire,
+)
 from qdistill.quantum.angle import constant, feature, weight
 
 AXES = 3
@@ -41,6 +51,9 @@ class DataReuploading:
             ``"repeated"`` gives every wire all groups, one after another, as the publication does.
         encoding: ``"joint"`` as above; ``"separate"`` is ``Rot(w x)``, then ``Rot(t)``, with CZ after each of the L
             layers and one joint upload more at the end, as XanaduAI/qml-benchmarks has it.
+        entangler: ``"bricks"`` as above; ``"ring"`` is CZ(i, i + 1 mod n) on every wire i after each upload but the
+            last.
+        readout: ``"fidelity"`` as above; ``"expectation"`` is <Z> on wire c for class c, with the same trained weights.
         distribution: of the initial w and t: uniform in [0, spread), or normal with the standard deviation `spread`.
         spread: as the publication's code and qml-benchmarks have it by default.
         class_weight: the trained class weights a_c at the start.
@@ -54,6 +67,8 @@ class DataReuploading:
     n_qubits: int | None = None
     upload: Literal["spread", "repeated"] = "spread"
     encoding: Literal["joint", "separate"] = "joint"
+    entangler: Literal["bricks", "ring"] = "bricks"
+    readout: Literal["fidelity", "expectation"] = "fidelity"
     distribution: Distribution = "uniform"
     spread: float = 1.0
     class_weight: float = 1.0
@@ -72,7 +87,7 @@ class DataReuploading:
 
         Args:
             input_shape: of one input, which is read in C order.
-            n_classes: from 2 to 6.
+            n_classes: from 2 to 6, or to the number of wires for ``"expectation"``.
             key: random key, consumed.
 
         Raises:
@@ -80,17 +95,27 @@ class DataReuploading:
         """
         most = AXES * self.n_qubits if self.n_qubits and self.upload == "spread" else None
         n_inputs = count_inputs(input_shape, 1, most, f"for {self.n_qubits} qubits, with three inputs on each")
-        check_n_classes(n_classes, MOST_CLASS_STATES, "for the states of one qubit")
         circuit = self.circuit(n_inputs)
         angles = initial_angles(self.distribution, self.spread, (circuit.n_weights,), key=key)
         return CircuitClassifier(
-            layer=QuantumLayer(NoEmbedding(circuit.n_wires, n_inputs), circuit, angles, class_states(n_classes)),
+            layer=QuantumLayer(
+                NoEmbedding(circuit.n_wires, n_inputs), circuit, angles, self._observable(circuit, n_classes)
+            ),
             input_scale=None,
             output_scale=jnp.full(n_classes, self.class_weight, jnp.float32),
             factor=1.0,
             margin=False,
             input_shape=tuple(input_shape),
         )
+
+    def _observable(self, circuit: Circuit, n_classes: int) -> Observable:
+        if self.readout == "fidelity":
+            check_n_classes(n_classes, MOST_CLASS_STATES, "for the states of one qubit")
+            return class_states(n_classes)
+        if circuit.n_wires < 2:
+            raise ArgumentError("Argument `n_qubits` must be at least 2 for the readout 'expectation', but was 1.")
+        check_n_classes(n_classes, circuit.n_wires, f"for Z on each of {circuit.n_wires} wires")
+        return PauliZ(each_wire(circuit.n_wires)[:n_classes])
 
     def circuit(self, n_inputs: int) -> Circuit:
         """The circuit for that many inputs.
@@ -113,8 +138,14 @@ class DataReuploading:
                     entries = [entry if entry < n_inputs else None for entry in range(AXES * group, AXES * (group + 1))]
                     operations += _upload(wire, entries, places[layer, turn, wire].tolist(), joint=joint)
             if layer < uploads - 1:
-                operations += [Operation("CZ", (wire, wire + 1)) for wire in range(layer % 2, n - 1, 2)]
+                operations += [Operation("CZ", pair) for pair in self._entangled(n, layer)]
         return Circuit(n, tuple(operations))
+
+    def _entangled(self, n: int, layer: int) -> list[tuple[int, int]]:
+        if self.entangler == "bricks":
+            return [(wire, wire + 1) for wire in range(layer % 2, n - 1, 2)]
+        # Between two wires a second CZ would undo the first.
+        return [(wire, (wire + 1) % n) for wire in range(n if n > 2 else n - 1)]
 
 
 def _upload(wire: int, entries: list[int | None], places: list[list[int]], *, joint: bool) -> list[Operation]:
