@@ -18,8 +18,9 @@ from qdistill.cli.report import command_of
 from qdistill.data import DATASETS, Vectors
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
-from qdistill.errors import ArgumentError
+from qdistill.errors import ArgumentError, BundleError
 from qdistill.evaluate.kernel_cost import kernel_distillation_circuits, kernel_tasks
+from qdistill.evaluate.landmarks import compare_landmarks
 from qdistill.experiments.recipe import Recipe, default_recipe, read_recipe, with_model
 from qdistill.models import KernelArchitecture, LeNetArchitecture
 from qdistill.quantum import Circuit, Operation, feature
@@ -96,6 +97,36 @@ def test_its_report_is_whole(run: Path) -> None:
     assert "The kernel matrix of the support points takes 6 circuits, one for each pair, and a prediction 4." in page
     assert "a prediction from all 150 training points" in page
     assert "parameter-shift" not in page
+
+
+def test_chosen_points_stand_beside_the_distilled_ones(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(run), "--landmarks", "--draws", "3", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((run / "landmarks.json").read_text())
+    assert [(row["points"], row["labels"]) for row in printed["rows"]] == [
+        ("random points", "own"),
+        ("random points", "fitted"),
+        ("k-means centres", "own"),
+        ("k-means centres", "fitted"),
+        ("Nyström landmarks", "fitted"),
+    ]
+    assert all(len(row["evaluation"]["test_accuracies"]) == 3 for row in printed["rows"])
+    assert main(["report", str(run)]) == 0
+    page = (run / "report.html").read_text()
+    assert "Chosen instead of distilled" in page
+    assert "Nyström landmarks" in page
+    (run / "landmarks.json").write_text('{"points": 4, "rows": [{"points": "random points"}]}')
+    assert main(["report", str(run)]) == 1
+    assert "landmarks.json" in capsys.readouterr().err
+    (run / "landmarks.json").unlink()
+    assert main(["evaluate", str(run), "--landmarks", "--shots", "5"]) == 2
+    assert "`shots` must be left out with `landmarks`" in capsys.readouterr().err
+
+
+def test_landmarks_are_of_kernels_alone() -> None:
+    bundle = random_bundle()
+    with pytest.raises(BundleError, match="no kernel"):
+        compare_landmarks(bundle, default_recipe("digits").splits(), draws=1)
 
 
 def test_it_compresses_to_eight_bits(run: Path, tmp_path: Path) -> None:

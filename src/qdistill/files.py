@@ -24,6 +24,9 @@ RECIPE, PROVENANCE, SCORES, SEEDS = "recipe.json", "provenance.json", "scores.js
 FULL_TRAINING = "full_training.json"
 """How a network of a table trained on all inputs."""
 
+LANDMARKS = "landmarks.json"
+"""What points that were chosen give beside a kernel's distilled ones, where that was measured."""
+
 TIME = "time.json"
 """The processor time that a run has taken so far."""
 

@@ -13,6 +13,7 @@ from qdistill.errors import RunError
 from qdistill.fields import MOST_SEEDS
 from qdistill.files import (
     FULL_TRAINING,
+    LANDMARKS,
     METRICS,
     PROFILE,
     PROVENANCE,
@@ -75,6 +76,31 @@ class SeedScores(TypedDict):
 
     mean: float | None
     interval: tuple[float, float] | None
+
+
+class LandmarkAccuracies(TypedDict):
+    """What one way to choose support points gave, in `landmarks.json`."""
+
+    test_accuracies: list[float]
+    mean: float | None
+    interval: tuple[float, float] | None
+    n_test: int
+
+
+class LandmarkRow(TypedDict):
+    """One way to choose support points, in `landmarks.json`."""
+
+    points: str
+    labels: str
+    circuits: int
+    evaluation: LandmarkAccuracies
+
+
+class Landmarks(TypedDict):
+    """`landmarks.json` of a run whose kernel's points were compared with chosen ones."""
+
+    points: int
+    rows: list[LandmarkRow]
 
 
 class ProfileRow(TypedDict):
@@ -183,6 +209,17 @@ def read_seeds(folder: Path) -> list[int]:
     if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < MOST_SEEDS for seed in seeds):
         raise RunError(f"Cannot read {folder / SEEDS}: it must hold different seeds, but holds {seeds[:10]}.")
     return seeds
+
+
+def read_landmarks(folder: Path) -> Landmarks | None:
+    """What chosen points give beside a run's distilled ones; None where that was not measured.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = folder / LANDMARKS
+    landmarks: Landmarks | None = read_json(path, Landmarks, finite=True) if path.exists() else None
+    return landmarks
 
 
 def read_scores(folder: Path) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, arg
 
@@ -21,8 +21,9 @@ from qdistill.cli.shared import (
     use_compilation_cache,
     with_noise,
 )
-from qdistill.errors import ArgumentError
+from qdistill.errors import ArgumentError, BundleError
 from qdistill.fields import check_seed
+from qdistill.files import LANDMARKS, write_json
 
 if TYPE_CHECKING:
     from jax import Array
@@ -51,9 +52,12 @@ def evaluate(
     shots: Annotated[int | None, arg(metavar="S", help_behavior_hint="(default: exact expectation values)")] = None,
     device: Annotated[str | None, arg(metavar="NAME|FILE.toml", help_behavior_hint="(default: none)")] = None,
     preparation: Literal["exact", "approximate", "ideal"] | None = None,
-    draws: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 10, of a curve 3)")] = None,
+    draws: Annotated[
+        int | None, arg(metavar="N", help_behavior_hint="(default: 10, of a curve 3, of landmarks 5)")
+    ] = None,
     seed: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 0)")] = None,
     float64: Annotated[bool, FlagCreatePairsOff] = False,
+    landmarks: Annotated[bool, FlagCreatePairsOff] = False,
     curve: Annotated[bool, FlagCreatePairsOff] = False,
     out: Annotated[
         Path | None, arg(metavar="FILE.png", help_behavior_hint="(default: noise.png, with --curve)")
@@ -76,8 +80,10 @@ def evaluate(
         device: the device whose noise the circuits have: a fake backend such as fake_sherbrooke, or a TOML file.
         preparation: noise of the state preparation on the device; exact by default, approximate is faster.
         draws: independent replays, each with shots of its own.
-        seed: decides the shots, or the initial networks.
+        seed: decides the shots, the initial networks or the landmarks.
         float64: replay in double precision too, and say how many test inputs get another class there.
+        landmarks: compare the support points of a kernel with as many random points, k-means centres and Nyström
+            landmarks, and keep that beside a run for its report.
         curve: draw the accuracy against the shots and, with a device, against a factor on its error rates.
         out: where to draw the curve.
         data_dir: where the dataset's files lie.
@@ -85,6 +91,11 @@ def evaluate(
         compilation_cache: keep compiled programs in the user's cache folder.
     """
     noisy = shots is not None or device is not None or curve
+    others = {"initialisations": initialisations is not None, "float64": float64, "shots": shots is not None}
+    others |= {"device": device is not None, "curve": curve}
+    for name, is_given in others.items():
+        if landmarks and is_given:
+            raise ArgumentError(f"Argument `{name}` must be left out with `landmarks`.")
     if float64 and (noisy or initialisations is not None):
         raise ArgumentError(
             "Argument `float64` must be left out with `shots`, `device`, `curve` and `initialisations`."
@@ -92,9 +103,9 @@ def evaluate(
     if initialisations is not None and noisy:
         raise ArgumentError("Argument `initialisations` must be left out with `shots`, `device` and `curve`.")
     for name, value in {"preparation": preparation, "draws": draws}.items():
-        if value is not None and not noisy:
+        if value is not None and not noisy and not (landmarks and name == "draws"):
             raise ArgumentError(f"Argument `{name}` must be given together with `shots` or `device` only.")
-    if seed is not None and not noisy and initialisations is None:
+    if seed is not None and not noisy and not landmarks and initialisations is None:
         raise ArgumentError("Argument `seed` must be given together with `shots`, `device` or `initialisations` only.")
     drawn_by = check_seed(seed or 0)
     if preparation is not None and device is None:
@@ -113,6 +124,8 @@ def evaluate(
     loaded = DistilledDataset.load(path)
     if initialisations is not None:
         return _unknown(loaded, path, initialisations, drawn_by, data_dir, as_json)
+    if landmarks:
+        return _landmarks(loaded, bundle, path, 5 if draws is None else draws, drawn_by, data_dir, as_json)
     if float64:
         return _in_float64(loaded, path, data_dir, as_json)
     if not noisy:
@@ -199,6 +212,30 @@ def _in_float64(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_
         if checked is not None:
             tell(f"  with noise         {with_noise(checked)} (recorded)")
     return _compared(result)
+
+
+def _landmarks(
+    loaded: DistilledDataset, given: Path, path: Path, draws: int, seed: int, data_dir: Path | None, as_json: bool
+) -> int:
+    from qdistill.evaluate.landmarks import compare_landmarks
+    from qdistill.experiments.recipe import Recipe
+
+    if not loaded.recipe:
+        raise BundleError("The bundle holds no recipe, so it is not known what its points would be chosen from.")
+    rows = compare_landmarks(loaded, Recipe.from_json(loaded.recipe).splits(data_dir), draws=draws, seed=seed)
+    m, record = len(loaded.data.inputs), loaded.record
+    plain: dict[str, Any] = {"bundle": str(path), "dataset": loaded.dataset, "points": m}
+    plain["rows"] = [dataclasses.asdict(row) for row in rows]
+    if given.is_dir():
+        write_json(given / LANDMARKS, plain)
+    if as_json:
+        tell_json(plain)
+        return 0
+    tell(f"{path} on the test set of {loaded.dataset}: {m} support points, so that a prediction takes {m} circuits")
+    tell(f"  {'distilled':<36} {accuracy(record.test_accuracy, record.n_test)}")
+    for row in rows:
+        tell(f"  {f'{row.points}, {row.labels} labels':<36} {_spread(row.evaluation)}; {row.circuits:,} circuits")
+    return 0
 
 
 def _unknown(loaded: DistilledDataset, path: Path, count: int, seed: int, data_dir: Path | None, as_json: bool) -> int:

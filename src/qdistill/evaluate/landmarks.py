@@ -22,7 +22,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from qdistill.errors import ArgumentError
+from qdistill.data import Labelled, Splits
+from qdistill.distill.bundle import DistilledDataset
+from qdistill.errors import ArgumentError, BundleError
+from qdistill.evaluate.protocol import Evaluations
 from qdistill.models import KernelClassifier
 from qdistill.quantum import FidelityKernel
 
@@ -35,6 +38,9 @@ REGULARISATIONS = tuple(10.0**power for power in range(-6, 2))
 
 BLOCK = 1000
 """Real points whose states are computed at a time."""
+
+MOST_PIVOTS = 2000
+"""Training points that Nyström landmarks are picked from, drawn where there are more: each pick takes their states."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,65 @@ class Chosen:
     validation_accuracy: float
     test_accuracy: float
     circuits: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to choose support points, over several draws.
+
+    Args:
+        points: how they were chosen.
+        labels: see `Chosen`.
+        circuits: see `Chosen`.
+        evaluation: the test accuracies of the draws.
+    """
+
+    points: Choice
+    labels: Literal["own", "fitted"]
+    circuits: int
+    evaluation: Evaluations
+
+
+def compare_landmarks(bundle: DistilledDataset, splits: Splits, *, draws: int, seed: int = 0) -> list[Row]:
+    """What as many chosen points as a bundle has distilled ones give.
+
+    Args:
+        bundle: of a kernel.
+        splits: of the dataset that it was distilled from.
+        draws: independent choices, each with a seed of its own.
+        seed: of the first.
+
+    Raises:
+        BundleError: the bundle is of another network.
+        ArgumentError: no draws, or what `chosen_points` raises.
+    """
+    model = bundle.initial_model()
+    if not isinstance(model, KernelClassifier):
+        raise BundleError("The bundle is of a network that is no kernel: only a kernel has support points to choose.")
+    if draws < 1:
+        raise ArgumentError(f"Argument `draws` must be at least 1, but was {draws}.")
+
+    def part(labelled: Labelled) -> Part:
+        inputs = np.concatenate(
+            [
+                np.asarray(splits.normalisation(labelled.inputs[first : first + BLOCK]))
+                for first in range(0, len(labelled), BLOCK)
+            ]
+        )
+        return Part(inputs.reshape(len(inputs), -1), np.asarray(labelled.labels))
+
+    parts = part(splits.train), part(splits.validation), part(splits.test)
+    m = len(bundle.data.inputs)
+    found = [chosen_points(model, *parts, m, seed=seed + draw) for draw in range(draws)]
+    return [
+        Row(
+            same[0].points,
+            same[0].labels,
+            same[0].circuits,
+            Evaluations.of([each.test_accuracy for each in same], len(parts[2].labels)),
+        )
+        for same in zip(*found, strict=True)
+    ]
 
 
 def chosen_points(
@@ -190,16 +255,18 @@ def _nystroem(kernel: FidelityKernel, train: Part, m: int, n_classes: int, rng: 
 
     Each is drawn by what the ones before it leave unexplained of k(x, x) = 1.
     """
-    left, factor = np.ones(len(train.labels)), np.zeros((len(train.labels), 0))
+    drawn = rng.permutation(len(train.labels))[:MOST_PIVOTS]
+    inputs = train.inputs[drawn]
+    left, factor = np.ones(len(inputs)), np.zeros((len(inputs), 0))
     picked: list[int] = []
     for _ in range(m):
         pivot = int(rng.choice(len(left), p=left / left.sum()))
-        column = kernel_matrix(kernel, train.inputs, train.inputs[[pivot]])[:, 0] - factor @ factor[pivot]
+        column = kernel_matrix(kernel, inputs, inputs[[pivot]])[:, 0] - factor @ factor[pivot]
         picked.append(pivot)
         factor = np.concatenate([factor, column[:, None] / np.sqrt(max(column[pivot], 1e-12))], axis=1)
         left = np.maximum(1 - (factor**2).sum(axis=1), 0)
         left[picked] = 0
-    return _Picked(train.inputs[picked], None)
+    return _Picked(inputs[picked], None)
 
 
 def _by_class(train: Part, m: int, n_classes: int) -> list[np.ndarray]:

@@ -36,13 +36,14 @@ from qdistill.report.panels import (
     draw_validation,
 )
 from qdistill.report.style import as_png, as_svg, new_figure, panel
-from qdistill.run_files import read_course, read_recipe_and_provenance, read_scores
+from qdistill.run_files import read_course, read_landmarks, read_recipe_and_provenance, read_scores
 from qdistill.text import printable
 
 KINDS = {
     "QuantumLeNetArchitecture": "a quantum LeNet",
     "LeNetArchitecture": "a classical LeNet",
     "CircuitArchitecture": "a circuit",
+    "KernelArchitecture": "a kernel",
     "DataReuploading": "a data re-uploading classifier",
     "CircuitCentric": "a circuit-centric classifier",
     "IQPVariational": "an IQP variational classifier",
@@ -95,6 +96,7 @@ def gather(path: Path, command_of: Callable[..., str], data_dir: Path | None) ->
         "provenance": flat(provenance),
         "command": command,
         "circuits": circuits_of(recipe, command),
+        "landmarks": None if folder is None else read_landmarks(folder),
         "missing": {"curves": _why_no_curves(folder)},
     }
     context |= dict.fromkeys(("images", "vectors", "labels", "step_sizes", "plane", "drawings"))
@@ -431,7 +433,8 @@ def _weights(before: Model, after: Model) -> dict[str, Any]:
     if not pairs_of_layers:
         return shown
     old, new = pairs_of_layers[-1]
-    shown["angles"] = _angles(np.ravel(old.weights), np.ravel(new.weights))
+    if old.weights.size:
+        shown["angles"] = _angles(np.ravel(old.weights), np.ravel(new.weights))
     if isinstance(old.observable, Hermitian) and len(old.observable.wires[0]) == 1:
         rows = (np.reshape(layer.observable.term_coefficients(), (-1, 4)) for layer in (old, new))
         pairs = zip(*rows, strict=True)
