@@ -67,7 +67,7 @@ def test_logits_are_pennylanes(name: str) -> None:
 
 
 def test_every_classifier_has_a_row() -> None:
-    others = {CircuitArchitecture, KernelArchitecture, LeNetArchitecture, QuantumLeNetArchitecture}  # tests of their own
+    others = {CircuitArchitecture, KernelArchitecture, LeNetArchitecture, QuantumLeNetArchitecture}
     assert set(ARCHITECTURES.values()) - others == {type(row.architecture) for row in CLASSIFIERS.values()}
     assert set(architecture_options().values()) >= set(ARCHITECTURES.values()) - {KernelArchitecture}
 
