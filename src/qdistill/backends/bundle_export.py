@@ -1,11 +1,13 @@
 """Bundles for other frameworks: their arrays, and a short program that uses them without this package.
 
-``"pennylane"``, ``"qiskit"`` and ``"qasm"`` write the quantum layers as they are after the training; ``"numpy"`` and
-``"torch"`` write all that the training needs, and the test inputs that measure it.
+For a circuit classifier ``"pennylane"`` and ``"qiskit"`` write a program that trains it; for other networks they write
+the quantum layers as they are after the training, and ``"qasm"`` does for all. ``"numpy"`` and ``"torch"`` write all
+that the training of an image network needs, and the test inputs that measure it; ``"csv"`` writes the examples.
 """
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -16,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from qdistill.backends.circuit_program import Framework, circuit_program
 from qdistill.backends.layer_scripts import pennylane_script, qiskit_script
 from qdistill.backends.openqasm import to_openqasm
 from qdistill.backends.pennylane import layer_arrays
@@ -158,6 +161,58 @@ def export_training(bundle: DistilledDataset, target: TrainingTarget, folder: Pa
         arrays["kernel"] = normalisation.kernel
     script = (Path(__file__).parent / "scripts" / f"{target}_train.py").read_bytes()
     return _write(folder, {"bundle.npz": _npz(arrays), "train.py": script})
+
+
+def export_classifier(bundle: DistilledDataset, framework: Framework, folder: Path, raw: RawDataset) -> list[Path]:
+    """Write a circuit classifier's bundle with a program ``train.py`` that trains on it in PennyLane or Qiskit.
+
+    Args:
+        bundle: what to write.
+        framework: see `circuit_program`.
+        folder: made if it is not there; files of the same names are replaced.
+        raw: the dataset, whose test part is written too, as the model reads it.
+
+    Returns:
+        The files.
+
+    Raises:
+        BundleError: its network is no circuit classifier, no program can train it there, or the dataset is another.
+        RunError: a file cannot be written.
+    """
+    program = circuit_program(bundle, framework)
+    data, raw = bundle.data, bundle.fitted(raw)
+    arrays = {
+        "inputs": data.inputs,
+        "labels": data.labels,
+        "step_sizes": data.step_sizes,
+        "schedule": data.schedule,
+        "test_inputs": bundle.normalisation(raw.test_inputs),
+        "test_labels": raw.test_labels,
+        **{f"weights/{name}": array for name, array in bundle.initial_weights.items()},
+    }
+    return _write(folder, {"bundle.npz": _npz(arrays), "train.py": program.encode()})
+
+
+def export_examples(bundle: DistilledDataset, folder: Path) -> list[Path]:
+    """Write the examples of a bundle as a table, ``examples.csv``: a row for each, as the model reads it.
+
+    The columns are the numbers of the input in C order, ``x0`` and so on, and the label's weight for each class.
+
+    Args:
+        bundle: what to write.
+        folder: made if it is not there.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    inputs, labels = (np.asarray(array) for array in (bundle.data.inputs, bundle.data.labels))
+    table = io.StringIO(newline="")
+    rows = csv.writer(table, lineterminator="\n")
+    flat = inputs.reshape(len(inputs), -1)
+    rows.writerow([f"x{k}" for k in range(flat.shape[1])] + [f"label {name}" for name in bundle.class_names])
+    # As many digits as give the same float32 again.
+    rows.writerows([str(number) for number in row] for row in np.concatenate([flat, labels], axis=1))
+    return _write(folder, {"examples.csv": table.getvalue().encode()})
 
 
 def _network(bundle: DistilledDataset) -> Any:

@@ -19,7 +19,7 @@ def run(arguments: list[str]) -> int:
 def export(
     bundle: BundlePath,
     *,
-    to: Literal["pennylane", "qiskit", "qasm", "numpy", "torch"],
+    to: Literal["pennylane", "qiskit", "qasm", "numpy", "torch", "csv"],
     out: Annotated[
         Path | None,
         arg(metavar="FOLDER", help_behavior_hint="(default: BUNDLE-TARGET beside the bundle; exports/NAME-TARGET)"),
@@ -31,22 +31,27 @@ def export(
 
     Args:
         bundle: a bundle file, the folder of a run, or a name of the zoo.
-        to: pennylane, qiskit and qasm take the trained quantum layers; numpy and torch train on the bundle and measure
-            the network on the test inputs.
+        to: pennylane and qiskit train a circuit classifier on the examples and measure it, and of other networks take
+            the trained quantum layers, as qasm does of all; numpy and torch train an image network; csv is a table.
         out: where to write; by default beside the bundle, and in the folder exports for a NAME of the zoo.
-        data_dir: where the dataset's files lie; numpy and torch take the test inputs from there.
+        data_dir: where the dataset's files lie; programs that train take the test set from there.
         compilation_cache: keep compiled programs in the user's cache folder.
     """
     path = bundle_file(bundle)
     if compilation_cache:
         use_compilation_cache()
-    from qdistill.backends.bundle_export import export_layers, export_training
+    from qdistill.backends.bundle_export import export_classifier, export_examples, export_layers, export_training
+    from qdistill.backends.circuit_program import is_classifier
     from qdistill.distill.bundle import DistilledDataset
 
     loaded = DistilledDataset.load(path)
     home = home_of(bundle) if bundle.exists() else Path("exports")
     folder = home / f"{path.stem}-{to}" if out is None else out
-    if to == "numpy" or to == "torch":
+    if to == "csv":
+        files = export_examples(loaded, folder)
+    elif (to == "pennylane" or to == "qiskit") and is_classifier(loaded):
+        files = export_classifier(loaded, to, folder, loaded.origin.load(data_dir))
+    elif to == "numpy" or to == "torch":
         files = export_training(loaded, to, folder, loaded.origin.load(data_dir))
     else:
         files = export_layers(loaded, to, folder)

@@ -1,0 +1,370 @@
+"""Programs that train a circuit classifier on its distilled examples in PennyLane or Qiskit, gate by gate.
+
+They hold nothing of this package, and are meant to be read and changed: the circuit is written out as a person would
+write it, with the angles as formulas of weights and features.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from qdistill.backends.layer_scripts import pennylane_gate, qiskit_gates, written_out
+from qdistill.distill.bundle import DistilledDataset
+from qdistill.errors import BundleError
+from qdistill.models import named_weights
+from qdistill.models.circuit import CircuitClassifier
+from qdistill.models.circuit_centric import AmplitudeCopies, wires_of_a_copy
+from qdistill.models.dressed import DressedClassifier
+from qdistill.quantum import AmplitudeEmbedding, Circuit, Observable, QuantumLayer
+from qdistill.quantum.lowering import elementary
+from qdistill.quantum.observable import of_each_output
+from qdistill.quantum.paulis import PauliString
+
+Framework = Literal["pennylane", "qiskit"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A model in the pieces that its program is made of.
+
+    Args:
+        name: of the layer among the model's weights.
+        layer: the circuit, and what is measured.
+        before: lines that make `features` (n, features) from `inputs` (n, ...), with weights `w`.
+        after: lines that make `values` (n, classes) from `values` (n, outputs).
+        trains_inputs: whether weights stand before the circuit.
+    """
+
+    name: str
+    layer: QuantumLayer
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    trains_inputs: bool
+
+
+def parts_of(model: Any) -> Parts | None:
+    """The pieces of a circuit classifier; None for a model that is none."""
+    if isinstance(model, CircuitClassifier) and isinstance(model.layer, QuantumLayer):
+        return _of_classifier(model)
+    if isinstance(model, AmplitudeCopies) and isinstance(model.classifier.layer, QuantumLayer):
+        inner = _of_classifier(model.classifier, "classifier.")
+        size = 2 ** wires_of_a_copy(int(np.prod(model.input_shape)))
+        copies = [
+            f"padding = np.full((len(features), {size} - features.shape[1]), 1 / {size})",
+            "copy = np.concatenate([features, padding], axis=1)",
+            "features = copy",
+        ]
+        copies += ["features = (features[:, :, None] * copy[:, None, :]).reshape(len(features), -1)"] * (
+            model.n_copies - 1
+        )
+        return Parts(inner.name, inner.layer, (inner.before[0], *copies, *inner.before[1:]), inner.after, False)
+    if isinstance(model, DressedClassifier) and isinstance(model.layer, QuantumLayer):
+        before = (
+            "features = inputs.reshape(len(inputs), -1)",
+            'features = features @ w["before.weight"].T + w["before.bias"]',
+            "features = np.pi / 2 * (np.tanh(features) + 1)",
+        )
+        after = ('values = values @ w["after.weight"].T + w["after.bias"]',)
+        return Parts("layer", model.layer, before, after, True)
+    return None
+
+
+def _of_classifier(model: CircuitClassifier, prefix: str = "") -> Parts:
+    before = ["features = inputs.reshape(len(inputs), -1)"]
+    if model.input_scale is not None:
+        before.append(f'features = features * w["{prefix}input_scale"]')
+    after = [f"values = {model.factor!r} * values"] * (model.factor != 1)
+    if model.output_scale is not None:
+        after.append(f'values = values * w["{prefix}output_scale"]')
+    if model.bias is not None:
+        after.append(f'values = values + w["{prefix}bias"]')
+    if model.margin:
+        after.append(
+            "values = np.concatenate([-values / 2, values / 2], axis=1)  # a margin speaks for the second class"
+        )
+    layer = model.layer
+    assert isinstance(layer, QuantumLayer)
+    return Parts(f"{prefix}layer", layer, tuple(before), tuple(after), model.input_scale is not None)
+
+
+def is_classifier(bundle: DistilledDataset) -> bool:
+    """Whether a bundle's network is one that `circuit_program` writes a program for."""
+    return bundle.architecture is not None and parts_of(bundle.initial_model()) is not None
+
+
+def circuit_program(bundle: DistilledDataset, framework: Framework) -> str:
+    """The program that trains a bundle's model in that framework.
+
+    Args:
+        bundle: of a circuit classifier.
+        framework: whose gates and gradients it uses. PennyLane differentiates the simulation; Qiskit takes every
+            derivative of the circuit by parameter shift, as a device would.
+
+    Raises:
+        BundleError: its model is no circuit classifier, or has weights before an amplitude embedding, which no shift of
+            an angle reaches, for Qiskit.
+    """
+    model = bundle.initial_model()
+    parts = parts_of(model)
+    if parts is None:
+        kind = type(bundle.architecture).__name__
+        raise BundleError(f"The bundle's network {kind} is no circuit classifier, so no program can train it as one.")
+    if framework == "qiskit" and parts.trains_inputs and isinstance(parts.layer.embedding, AmplitudeEmbedding):
+        raise BundleError(
+            "The bundle's model trains factors of its inputs before an amplitude embedding, which no parameter shift "
+            "reaches. Export it to pennylane."
+        )
+    n, test = len(bundle.data.inputs), bundle.record.test_accuracy
+    names = list(named_weights(model))
+    return _TEMPLATES.get_template("circuit_train.py.jinja").render(
+        what=f"the model {type(bundle.architecture).__name__}",
+        n_examples=f"{n:,}",
+        names=json.dumps(names),
+        fixed=json.dumps(_fixed(parts, names)) if _fixed(parts, names) else "",
+        optimiser=bundle.inner.optimiser,
+        loss=_LOSSES[bundle.inner.loss],
+        recorded="" if test is None else f"; qdistill recorded {test:.2%}",
+        **(_pennylane(parts) if framework == "pennylane" else _qiskit(parts)),
+    )
+
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("qdistill.backends", "scripts"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+_LOSSES = {
+    "cross_entropy": '''\
+"""Cross-entropy, the mean over the examples."""
+shifted = logits - np.max(logits, axis=1, keepdims=True)
+return -np.mean(np.sum(labels * (shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))), axis=1))''',
+    "square": '''\
+"""The squared difference, summed over the classes, the mean over the examples."""
+return np.mean(np.sum((logits - labels) ** 2, axis=1))''',
+    "hinge": '''\
+"""How far each label's margin over the largest other logit is below 1, the mean over the examples."""
+classes = range(logits.shape[1])
+others = [np.max(logits[:, [other for other in classes if other != c]], axis=1) for c in classes]
+return np.mean(np.sum(labels * np.maximum(0, 1 - logits + np.stack(others, axis=1)), axis=1))''',
+    "fidelity": '''\
+"""What the fidelity with the label's state lacks to 1, the mean over the examples."""
+return 1 - np.mean(np.sum(labels * logits, axis=1))''',
+}
+"""For each of `qdistill.distill.losses` its lines, which NumPy, Autograd's and complex numbers take alike."""
+
+
+def _fixed(parts: Parts, names: list[str]) -> list[str]:
+    """The weights that training leaves as they are."""
+    angles, coefficients = f"{parts.name}.weights", f"{parts.name}.observable.coefficients"
+    if not parts.layer.trainable:
+        return [name for name in (angles, coefficients) if name in names]
+    return [coefficients] if coefficients in names and not _is_trained(parts.layer.observable) else []
+
+
+def _is_trained(observable: Observable) -> bool:
+    return bool(getattr(observable, "trainable", False))
+
+
+def _pennylane(parts: Parts) -> dict[str, Any]:
+    layer = parts.layer
+    n, amplitude, circuit = written_out(layer)
+    body = [f"qml.AmplitudeEmbedding(features.T, wires=range({n}), pad_with=0.0, normalize=True)"] * amplitude
+    body += [pennylane_gate(operation) for operation in circuit.operations]
+    measured, combined = _measurements(layer.observable, _pennylane_string, f"{parts.name}.observable.coefficients")
+    returned = "".join(f"\n    qml.expval({observable})," for observable in measured)
+    lines = [
+        f'@qml.qnode(qml.device("default.qubit", wires={n}), diff_method="backprop")',
+        "def circuit(features, angles):",
+        '    """One value for each observable and example: features[i] is feature i of all examples."""',
+        *("    " + line for line in body),
+        "    return [" + returned.replace("\n    ", "\n        ") + "\n    ]",
+        "",
+        "",
+        "def logits(w, inputs):",
+        '    """One row for each input."""',
+        *("    " + line for line in parts.before),
+        f'    values = np.stack(circuit(features.T, w["{parts.name}.weights"].reshape(-1)), axis=1)',
+        *("    " + line for line in (*combined, *parts.after)),
+        "    return values",
+    ]
+    return {
+        "framework": "PennyLane",
+        "packages": "pennylane",
+        "imports": "import autograd.numpy as np\nimport pennylane as qml\nfrom autograd import grad",
+        "load": _load(),
+        "circuit": "\n".join(lines),
+        "gradient": "gradient = grad(lambda w, inputs, labels: loss(logits(w, inputs), labels))",
+    }
+
+
+def _load() -> str:
+    return textwrap.dedent("""\
+        with np.load(Path(__file__).with_name("bundle.npz")) as file:
+            BUNDLE = {name: a.astype(float) if a.dtype.kind == "f" else a for name, a in file.items()}""")
+
+
+_QISKIT_GRADIENT = '''\
+def gradient(w, inputs, labels):
+    """The derivative of the loss by every weight.
+
+    Those of the circuit by its angles are parameter shifts: half the difference of the values a quarter turn on and a
+    quarter turn back. All else is a formula of the weights, whose derivative is the imaginary part after a step into
+    the complex plane, exact to rounding.
+    """
+    theta = angles(w, inputs)
+    turns = np.pi / 2 * np.eye(theta.shape[1])
+    values = expectation_values(inputs, theta)
+    shifted = expectation_values(inputs, np.concatenate([theta + turn for turn in (*turns, *-turns)]))
+    forward, back = shifted.reshape(2, len(turns), *values.shape)
+    slopes = np.moveaxis(forward - back, 0, -1) / 2
+
+    def along(name, place):
+        moved = {other: array.astype(complex) for other, array in w.items()}
+        moved[name].reshape(-1)[place] += 1e-20j
+        turned = values + np.einsum("nok,nk->no", slopes, angles(moved, inputs) - theta)
+        return loss(readout(moved, turned), labels).imag / 1e-20
+
+    return {name: np.reshape([along(name, place) for place in range(a.size)], a.shape) for name, a in w.items()}'''
+
+
+def _qiskit(parts: Parts) -> dict[str, Any]:
+    layer = parts.layer
+    n, amplitude, circuit = written_out(layer)
+    body, formulas = _with_own_angles(circuit)
+    measured, combined = _measurements(
+        layer.observable, lambda string: _qiskit_string(string, n), f"{parts.name}.observable.coefficients"
+    )
+    prepare = [
+        f"amplitudes = np.pad(features, ((0, 0), (0, {2**n} - features.shape[1])))",
+        "amplitudes = amplitudes / np.linalg.norm(amplitudes, axis=1, keepdims=True)",
+    ]
+    evaluate = (
+        [
+            "features = features_of(None, inputs)",
+            *prepare,
+            "rows = theta.reshape(-1, len(inputs), theta.shape[1])",
+            "jobs = []",
+            "for number, row in enumerate(amplitudes):",
+            f"    prepared = QuantumCircuit({n})",
+            "    prepared.prepare_state(row, prepared.qubits)",
+            "    jobs.append((prepared.compose(CIRCUIT), OBSERVABLES, rows[:, number]))",
+            "results = [result.data.evs.T for result in ESTIMATOR.run(jobs).result()]",
+            "return np.stack(results, axis=1).reshape(len(theta), -1)",
+        ]
+        if amplitude
+        else ["return ESTIMATOR.run([(CIRCUIT, OBSERVABLES, theta)]).result()[0].data.evs.T"]
+    )
+    lines = [
+        f'THETA = ParameterVector("theta", {len(formulas)})',
+        f"CIRCUIT = QuantumCircuit({n})  # qubit {n - 1} is the first wire",
+        *body,
+        "OBSERVABLES = [  # each in a row of its own, so that all meet every row of angles",
+        *(f"    [{observable}]," for observable in measured),
+        "]",
+        "ESTIMATOR = StatevectorEstimator()  # any other estimator of Qiskit's primitives takes its place",
+        "",
+        "",
+        "def features_of(w, inputs):",
+        '    """What the circuit reads, a row for each input."""',
+        *("    " + line for line in parts.before),
+        "    return features",
+        "",
+        "",
+        "def angles(w, inputs):",
+        '    """Every angle of the circuit, a row for each input."""',
+        "    features = features_of(w, inputs).T",
+        f'    angles = w["{parts.name}.weights"].reshape(-1)',
+        "    rows = [",
+        *(f"        {formula}," for formula in formulas),
+        "    ]",
+        "    return np.stack([np.broadcast_to(row, len(inputs)) for row in rows], axis=1)",
+        "",
+        "",
+        "def expectation_values(inputs, theta):",
+        '    """One row for each row of angles; the rows go over the inputs again and again."""',
+        *("    " + line for line in evaluate),
+        "",
+        "",
+        "def readout(w, values):",
+        '    """The logits from the expectation values."""',
+        *("    " + line for line in (*combined, *parts.after)),
+        "    return values",
+        "",
+        "",
+        "def logits(w, inputs):",
+        '    """One row for each input."""',
+        "    return readout(w, expectation_values(inputs, angles(w, inputs)))",
+    ]
+    return {
+        "framework": "Qiskit",
+        "packages": "qiskit and numpy",
+        "imports": "import numpy as np\nfrom qiskit import QuantumCircuit\nfrom qiskit.circuit import ParameterVector\n"
+        "from qiskit.primitives import StatevectorEstimator\nfrom qiskit.quantum_info import SparsePauliOp",
+        "load": _load(),
+        "circuit": "\n".join(lines),
+        "gradient": _QISKIT_GRADIENT,
+    }
+
+
+def _with_own_angles(circuit: Circuit) -> tuple[list[str], list[str]]:
+    """The gates with an own parameter for each angle, and the formulas of these; rotations about one axis only.
+
+    These have the two-term rule; controlled ones would need four values.
+    """
+    body: list[str] = []
+    formulas: list[str] = []
+    for operation in (part for whole in circuit.operations for part in elementary(whole)):
+        axes = {"Rot": "ZYZ"}.get(operation.gate, operation.gate[1:]) if operation.angles else ""
+        for axis, angle in zip(axes, operation.angles, strict=True):
+            (wire,) = operation.wires
+            body.append(f"CIRCUIT.r{axis.lower()}(THETA[{len(formulas)}], {circuit.n_wires - 1 - wire})")
+            formulas.append(angle.expression("angles[{}]", "features[{}]"))
+        if not operation.angles:
+            body += qiskit_gates(operation, circuit.n_wires, "CIRCUIT")
+    return body, formulas
+
+
+def _measurements(observable: Observable, written: Any, name: str) -> tuple[list[str], list[str]]:
+    """What is measured, as text, and the lines that make the outputs from it.
+
+    A single string of weight 1 is measured as an output. Of a sum each string is measured alone, once, so that trained
+    coefficients are weights like others.
+    """
+    terms, coefficients = observable.terms, np.asarray(observable.term_coefficients(), dtype=float)
+    if all(len(own) == 1 for own in terms) and (coefficients == 1).all() and not _is_trained(observable):
+        return [written(string) for (string,) in terms], []
+    distinct = list(dict.fromkeys(string for own in terms for string in own if string.wires))
+    of_output, lines, place = of_each_output(terms, coefficients), [], 0
+    if _is_trained(observable):
+        lines.append(f'coefficients = w["{name}"].reshape(-1)')
+    columns = []
+    for own, numbers in zip(terms, of_output, strict=True):
+        column = []
+        for string, number in zip(own, numbers, strict=True):
+            factor = f"coefficients[{place}]" if _is_trained(observable) else repr(float(number))
+            place += 1
+            if string.wires and (number or _is_trained(observable)):
+                column.append(f"{factor} * values[:, {distinct.index(string)}]")
+            elif not string.wires and (number or _is_trained(observable)):
+                column.append(f"{factor} * np.ones(len(values))")
+        columns.append(" + ".join(column) or "np.zeros(len(values))")
+    lines += ["values = np.stack([", *(f"    {column}," for column in columns), "], axis=1)"]
+    return [written(string) for string in distinct], lines
+
+
+def _pennylane_string(string: PauliString) -> str:
+    return " @ ".join(f"qml.{letter}({wire})" for letter, wire in zip(string.letters, string.wires, strict=True))
+
+
+def _qiskit_string(string: PauliString, n_wires: int) -> str:
+    qubits = [n_wires - 1 - wire for wire in string.wires]
+    return f'SparsePauliOp.from_sparse_list([("{string.letters}", {qubits}, 1.0)], num_qubits={n_wires})'
