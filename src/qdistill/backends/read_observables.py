@@ -153,7 +153,7 @@ def _number(value: Any, what: str) -> complex:
     except Exception as error:  # of whatever framework it is
         raise CircuitError(
             f"{what} must have numbers as coefficients, but has some that are parameters or computed from arguments. "
-            "Take it apart into observables, one a value, whose factors are trained outside."
+            "Give numbers, which a CircuitArchitecture with `trained_observables` or a trainable `PauliSum` trains."
         ) from error
 
 
