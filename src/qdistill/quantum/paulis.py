@@ -23,6 +23,9 @@ PAULIS = "IXYZ"
 _SINGLE = np.array([np.eye(2), *(GATES[name].matrix() for name in "XYZ")])
 """I, X, Y and Z as matrices, (4, 2, 2)."""
 
+_MOST_MATRICES = 2
+"""Wires up to which the matrices of all strings are few enough to be multiplied at once."""
+
 _FACTOR = re.compile(r"([IXYZ])(\d+)")
 
 _EXPECTED = 'a Pauli string such as "X0 Z3", ("XZ", (0, 3)) or PauliString("XZ", (0, 3))'
@@ -182,6 +185,8 @@ def pauli_compose(coefficients: Numbers) -> Complex[Array, "... rows columns"]:
     coefficients = real("coefficients", coefficients)
     n_wires, axes = (coefficients.shape[-1].bit_length() - 1) // 2, coefficients.shape[:-1]
     dtype = jnp.result_type(coefficients, jnp.complex64)
+    if n_wires <= _MOST_MATRICES:
+        return jnp.einsum("...p,pij->...ij", coefficients.astype(dtype), jnp.asarray(pauli_matrices(n_wires), dtype))
     single = jnp.asarray(_SINGLE, dtype)
     # Wire by wire, from the last, as in `pauli_decompose`.
     parts = coefficients.astype(dtype)[..., None, None]
