@@ -9,7 +9,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from qdistill.models import CircuitArchitecture, LeNetArchitecture, QuantumLeNetArchitecture
+from qdistill.models import (
+    QCNN,
+    CircuitArchitecture,
+    CircuitCentric,
+    DataReuploading,
+    DressedCircuit,
+    IQPVariational,
+    KernelArchitecture,
+    LeNetArchitecture,
+    QuantumLeNetArchitecture,
+    TreeTensor,
+)
 from qdistill.quantum import AmplitudeEmbedding, Circuit, Operation, PauliZ, QuantumLayer, weight
 
 CIRCUIT = Circuit(
@@ -81,6 +92,13 @@ ARCHITECTURES: dict[str, Any] = {
     "a circuit alone": CircuitArchitecture(
         Circuit(10, (Operation("RY", (0,), (weight(0),)), Operation("CNOT", (0, 1)))), "amplitude", "probabilities"
     ),
+    "data re-uploading": DataReuploading(n_layers=2, upload="repeated"),
+    "circuit-centric": CircuitCentric(n_copies=1),
+    "IQP": IQPVariational(n_layers=2),
+    "dressed": DressedCircuit(n_layers=2),
+    "QCNN": QCNN(),
+    "tree tensor": TreeTensor(),
+    "a kernel": KernelArchitecture(),
     "plugin": PluginArchitecture(),
     "plugin, other values": PluginArchitecture(sizes=(4, 5, 6), flag=True, label="-x y", rate=-1e-3),
     "plugin, texts with a hyphen": PluginArchitecture(texts=("-x", "y"), maybe=False),

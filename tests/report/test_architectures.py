@@ -16,7 +16,7 @@ from qdistill.cli import main
 from qdistill.cli.distill import _parse_distill
 from qdistill.cli.report import command_of
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.experiments.recipe import Recipe, default_recipe
+from qdistill.experiments.recipe import Recipe, default_recipe, with_model
 from qdistill.quantum import Circuit
 from qdistill.report import run_page
 from qdistill.report.page import write_report
@@ -45,7 +45,7 @@ def registered(monkeypatch):
 
 
 def recipe_of(name):
-    return dataclasses.replace(default_recipe("digits"), model=ARCHITECTURES[name], seed=3)
+    return dataclasses.replace(with_model(default_recipe("digits"), ARCHITECTURES[name]), seed=3)
 
 
 def bundle_of(name, **changes):

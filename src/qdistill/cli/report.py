@@ -75,7 +75,8 @@ def command_of(plain: Mapping[str, Any], seeds: Sequence[int] = ()) -> str:
     words = ["distill", recipe.dataset if recipe.data is None else recipe.data.path]
     usual = dict(_options(default))
     if type(recipe.model) is not type(default.model):
-        usual = dict(_options(with_model(default, recipe.model)))
+        others = _options(with_model(default, recipe.model))
+        usual = {name: value for name, value in others if not name.startswith("model.")}
         usual |= {f"model.{name.replace('_', '-')}": value for name, value in usual_values(type(recipe.model)).items()}
         options = architecture_options()
         words += ["--architecture", next(name for name, kind in options.items() if kind is type(recipe.model))]

@@ -180,6 +180,14 @@ class Recipe:
         """Qubits that a device needs for any of the network's circuits; 0 where there are none."""
         return wires_needed(structure(self.model, self.origin.input_shape, len(self.origin.class_names)))
 
+    def check_network(self) -> None:
+        """Make sure that the network can be built for the dataset's inputs and classes.
+
+        Raises:
+            ArgumentError: it cannot.
+        """
+        _ = self.n_wires
+
     def splits(self, data_dir: Path | None = None) -> Splits:
         """The dataset in its parts, with the normalisation of the inputs.
 

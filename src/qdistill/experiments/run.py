@@ -90,7 +90,8 @@ def run(
     Raises:
         RunError: the folder exists, is being written to by another process, is of another recipe, data or device, is
             damaged, or cannot be written.
-        ArgumentError: `iterations` are fewer than are done, or were given without `resume`.
+        ArgumentError: `iterations` are fewer than are done, or were given without `resume`; or the network cannot be
+            built for the dataset's inputs and classes.
         BundleError: the bundle cannot be written; the checkpoint is there to resume from.
         DataError: the dataset's files are missing or damaged.
         DivergenceError: too many iterations in a row were not finite; the best bundle so far is in the folder.
@@ -100,7 +101,9 @@ def run(
     _check_iterations(iterations, resume)
     check: Callable[[], None] = partial(check_begun, folder, recipe) if resume else partial(check_free, folder)
     check()
-    splits = recipe.splits(data_dir)  # before the folder is made, so that a run without data leaves nothing behind
+    # Before the folder is made, so that a run without data or network leaves nothing behind.
+    recipe.check_network()
+    splits = recipe.splits(data_dir)
     with holding(folder) as locks:
         if resume:
             check()
@@ -154,6 +157,7 @@ def run_seeds(
         raise RunError(f"The folder {folder} is of other seeds. Resume it with its own, or choose a new folder.")
     else:
         check_begun(folder, recipe)
+    recipe.check_network()
     splits = recipe.splits(data_dir)
     with holding(folder) as whole:
         if not resume:

@@ -48,6 +48,7 @@ KINDS = {
     "CircuitCentric": "a circuit-centric classifier",
     "IQPVariational": "an IQP variational classifier",
     "DressedCircuit": "a dressed circuit",
+    "QCNN": "a QCNN",
     "TreeTensor": "a tree tensor network",
 }
 """What a page calls the networks."""
@@ -436,7 +437,7 @@ def _weights(before: Model, after: Model) -> dict[str, Any]:
     if old.weights.size:
         shown["angles"] = _angles(np.ravel(old.weights), np.ravel(new.weights))
     if isinstance(old.observable, Hermitian) and len(old.observable.wires[0]) == 1:
-        rows = (np.reshape(layer.observable.term_coefficients(), (-1, 4)) for layer in (old, new))
+        rows = (np.reshape(np.asarray(layer.observable.term_coefficients()), (-1, 4)) for layer in (old, new))
         pairs = zip(*rows, strict=True)
         shown["hermitians"] = [
             {"wire": wires[0], "before": one.tolist(), "after": two.tolist(), "turn": _turn(one[1:], two[1:])}
