@@ -83,7 +83,7 @@ def errors(n_inputs: int) -> None:
 
     bundle = DistilledDataset.load(zoo_path("mnist-10-qlenet"))
     network = bundle.train()
-    inputs = bundle.normalisation(jnp.asarray(source("mnist").load(None).test_inputs[:n_inputs]))
+    inputs = bundle.transform(jnp.asarray(source("mnist").load(None).test_inputs[:n_inputs]))
     features = jax.vmap(network.features)(inputs)
     layer, model = network.branch, device("fake_sherbrooke", network.branch.circuit.n_wires)
 

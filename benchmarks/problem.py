@@ -62,7 +62,7 @@ def plain_recipe(dataset: str) -> Recipe:
     compression = replace(recipe.compression, start="noise", step_size=0.02)
     inner = replace(recipe.inner, optimiser="gradient_descent", epochs=1)
     outer = replace(recipe.outer, batch=N_REAL)
-    return replace(recipe, compression=compression, inner=inner, outer=outer, whiten=False)
+    return replace(recipe, compression=compression, inner=inner, outer=outer, transforms=("standardise",))
 
 
 def load(dataset: str, quick: bool) -> Problem:
@@ -85,7 +85,7 @@ def load(dataset: str, quick: bool) -> Problem:
         recipe,
         distiller,
         distiller.training_set(distiller.start().learned),
-        splits.normalisation(inputs),
+        splits.transform(inputs),
         jax.nn.one_hot(splits.train.labels[picked], splits.n_classes),
     )
 

@@ -516,15 +516,15 @@ def test_evaluate_from_other_initial_weights(finished, capsys):
 @pytest.mark.slow
 def test_whitened_inputs_are_distilled_replayed_and_compressed(tmp_path, capsys):
     folder, file = tmp_path / "run", tmp_path / "small.safetensors"
-    assert main(["distill", "digits", *SHORT, "--whiten", "--out", str(folder)]) == 0
+    assert main(["distill", "digits", *SHORT, "--transforms", "standardise", "whiten", "--out", str(folder)]) == 0
     bundle = DistilledDataset.load(folder / "bundle.safetensors")
-    assert bundle.normalisation.kernel.shape == (7, 7, 1, 1)
-    assert bundle.recipe["whiten"] is True
+    assert bundle.transform.steps[1].kernel.shape == (7, 7, 1, 1)
+    assert bundle.recipe["transforms"] == ["standardise", "whiten"]
     assert main(["evaluate", str(folder)]) == 0
     assert f"{bundle.record.test_accuracy:.2%}" in capsys.readouterr().out
     assert main(["compress", str(folder), str(file)]) == 0
-    kernel = DistilledDataset.load(file).normalisation.kernel
-    assert (kernel == bundle.normalisation.kernel).all()
+    kernel = DistilledDataset.load(file).transform.steps[1].kernel
+    assert (kernel == bundle.transform.steps[1].kernel).all()
     assert DistilledDataset.load(file).record.n_test == 500
 
 

@@ -53,7 +53,7 @@ def test_it_distils_and_replays(run: Path, capsys: pytest.CaptureFixture[str]) -
     assert bundle.data.inputs.shape == (4, 2)
     assert bundle.provenance["n_train"] == 150
     # Support points that are learned are none of the real ones.
-    real = bundle.normalisation(DATASETS["kernel-moons"].load().train_inputs)
+    real = bundle.transform(DATASETS["kernel-moons"].load().train_inputs)
     assert all(np.abs(real - point).max(axis=1).min() > 1e-3 for point in bundle.data.inputs)
     assert main(["evaluate", str(run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["reproduced"] is True

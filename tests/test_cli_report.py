@@ -144,7 +144,7 @@ def test_diagnose_writes_the_numbers_and_a_figure(tmp_path, capsys):
     written = json.loads((folder / "diagnosis.json").read_text())
     assert written["settings"] == {
         "dataset": "digits",
-        "whiten": False,
+        "transforms": ["standardise"],
         "draws": 3,
         "inputs": 2,
         "seed": 0,

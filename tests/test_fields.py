@@ -110,7 +110,7 @@ def fits(value: Any, hint: Any, infinite: bool) -> bool:
 
 
 @given(of=st.sampled_from(FIELDS), value=_VALUES)
-@example(of=(WHOLE[11], "whiten"), value="false")
+@example(of=(WHOLE[11], "transforms"), value="false")
 @example(of=(WHOLE[11], "seed"), value=True)
 @example(of=(WHOLE[11], "seed"), value=1.5)
 @example(of=(WHOLE[11], "outer"), value=[])
@@ -182,7 +182,8 @@ def test_what_has_one_meaning_comes_back_from_toml_and_json(table: str, name: st
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('whiten = "false"', r"`whiten` must be true or false, but was 'false'\."),
+        ('outer = {mirror = "false"}', r"`outer.mirror` must be true or false, but was 'false'\."),
+        ('transforms = "pca:2"', r"`transforms` must be a list, but was 'pca:2'\."),
         ("seed = true", r"`seed` must be an integer, but was True\."),
         ("seed = 4294967296", r"`seed` must be from 0 to 4294967295, but was 4294967296\."),
         ("outer = []", r"`outer` must be a table of fields, but was \[\]\."),

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from qdistill.backends.pennylane import to_pennylane
 from qdistill.backends.qiskit import to_qiskit
-from qdistill.data import Normalisation
+from qdistill.data import FittedChain
+from qdistill.data.fitted import Standardised
+from qdistill.data.transforms import Rescale, fit_chain
 from qdistill.distill.inner import InnerLoop, TrainingSet, measure, train
 from qdistill.distill.losses import cross_entropy
 from qdistill.distill.objective import PerformanceMatching
@@ -157,7 +159,7 @@ def pixel() -> Pixel:
     return jax.tree.map(lambda weights: weights.astype(jnp.result_type(float)), single_pixel())
 
 
-NORMALISATION = Normalisation(255.0, jnp.array([0.25]), jnp.array([0.5]))
+CHAIN = FittedChain(255.0, (Standardised(jnp.array([0.25]), jnp.array([0.5])),))
 SCHEDULE = np.array([[0, 1, 2, 3]])
 INNER = InnerLoop(1, step_sizes="shared")
 
@@ -205,9 +207,9 @@ ENTRANCES: dict[str, Callable[[Any], Any]] = {
     "ConvPool": lambda v: ConvPool(1, 2, 5, key=jax.random.key(0))(x(v)),
     "Quanvolution": lambda v: Quanvolution(1, key=jax.random.key(0))(x(v)),
     "with_weights": lambda v: with_weights(dense(), {**named_weights(dense()), "bias": v}).bias,
-    "Normalisation": lambda v: NORMALISATION(pictures(v)),
-    "Normalisation.fit": lambda v: np.asarray(Normalisation.fit(pictures(v), 255.0).mean, float),
-    "measure": lambda v: measure(pixel(), pictures(v), np.array([0, 1, 2, 3]), NORMALISATION)[1],
+    "FittedChain": lambda v: CHAIN(pictures(v)),
+    "fit_chain": lambda v: np.asarray(fit_chain((Rescale(0, 1),), pictures(v), 255.0).steps[0].maximum, float),
+    "measure": lambda v: measure(pixel(), pictures(v), np.array([0, 1, 2, 3]), CHAIN)[1],
     "cross_entropy's logits": lambda v: cross_entropy(row(v), np.array([[0.1, 0.2, 0.3, 0.4]])),
     "cross_entropy's labels": lambda v: cross_entropy(np.array([[0.1, 0.2, 0.3, 0.4]]), row(v)),
     "training inputs": lambda v: trained(inputs=pictures(v)),
@@ -384,6 +386,6 @@ def test_labels_and_schedules_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ArgumentError, match=r"`labels` must have the shape \(4, 4\) of the logits"):
         cross_entropy(np.eye(4), np.arange(4))
     with pytest.raises(ArgumentError, match=r"`labels` must be one class number for each input.*\(4, 1\)"):
-        measure(pixel(), inputs, np.zeros((4, 1), int), NORMALISATION)
+        measure(pixel(), inputs, np.zeros((4, 1), int), CHAIN)
     with pytest.raises(ArgumentError, match="`labels` must be integers, but was float64"):
-        measure(pixel(), inputs, np.zeros(4), NORMALISATION)
+        measure(pixel(), inputs, np.zeros(4), CHAIN)

@@ -256,7 +256,7 @@ def resuming() -> Iterator[tuple[str, Outcome]]:
     for part, name, value in (
         ("", "seed", 5), ("outer", "learning_rate", 0.5), ("outer", "iterations", 9), ("outer", "batch", 8),
         ("outer", "average", 0.5), ("inner", "steps", 5), ("inner", "optimiser", "adam"),
-        ("compression", "labels", "fixed"), ("", "n_validation", 150), ("", "whiten", True),
+        ("compression", "labels", "fixed"), ("", "n_validation", 150), ("", "transforms", ()),
     ):  # fmt: skip
         folder = HERE / f"resume-{part}-{name}"
         shutil.copytree(tiny_run(), folder)

@@ -1,4 +1,4 @@
-"""Write bundles anew whose inputs are called images or whose loss is not named, with every array and record as it was.
+"""Write bundles anew whose inputs are called images and normalised, or whose loss is not named: nothing else changes.
 
 python zoo/convert.py zoo/*.safetensors
 
@@ -20,8 +20,12 @@ from qdistill.files import write_whole
 
 FIELDS = {"own_images": "own_examples", "images_per_class": "per_class", "images": "inputs"}
 """What fields of the header were called, and are called now."""
-
-
+TENSORS = {
+    "normalisation/mean": "transforms/0/mean",
+    "normalisation/std": "transforms/0/std",
+    "normalisation/kernel": "transforms/1/kernel",
+}
+"""What tensors were called, and are called now; `images/low` and `images/step` of eight bits are `inputs/...` too."""
 INNER_LOOP, ADDED = "own_examples", {"loss": "cross_entropy"}
 """A field by which an inner loop is known, and what all bundles were trained with before it was a field of that."""
 
@@ -30,6 +34,8 @@ def renamed(plain: Any) -> Any:
     """The header with the present names of its fields."""
     if isinstance(plain, dict):
         fields = {FIELDS.get(name, name): renamed(value) for name, value in plain.items()}
+        if "whiten" in fields:
+            fields["transforms"] = ["standardise", *(["whiten"] if fields.pop("whiten") else [])]
         return ADDED | fields if INNER_LOOP in fields else fields
     return [renamed(each) for each in plain] if isinstance(plain, list) else plain
 
@@ -37,11 +43,10 @@ def renamed(plain: Any) -> Any:
 def convert(path: Path) -> None:
     """Replace a file, and say what its replay gives."""
     header, arrays = unpack(path)
-    # In eight bits there are `images/low` and `images/step` too.
-    named = {"/".join(("inputs", *name.split("/")[1:])) if name.startswith("images") else name: array
-             for name, array in arrays.items()}  # fmt: skip
+    named = {TENSORS.get(name, name.replace("images", "inputs")): array for name, array in arrays.items()}
+    names = ["standardise", *(["whiten"] if "transforms/1/kernel" in named else [])]
     new = path.with_suffix(".new")
-    write_whole(new, pack(renamed(header), named))
+    write_whole(new, pack({"transforms": [{"name": name} for name in names]} | renamed(header), named))
     bundle = DistilledDataset.load(new)
     reached = replay(bundle).test_accuracy
     print(f"{path.stem}: recorded {bundle.record.test_accuracy:.2%}, replayed {reached:.2%}", flush=True)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from qdistill.data import Images, Normalisation, Source
+from qdistill.data import Images, Source
+from qdistill.data.transforms import Standardise, fit_chain
 from qdistill.errors import ArgumentError
 
 IMAGES = np.arange(4 * 3 * 2, dtype=np.uint8).reshape(4, 3, 2)
@@ -149,12 +150,12 @@ def test_floating_point_images_within_0_and_1_need_no_scale(dtype, scale):
 
 def test_a_network_sees_the_same_of_bytes_and_of_floats():
     as_bytes, as_floats = of_images(IMAGES), of_images(IMAGES / 255)
-    of_bytes, of_floats = (Normalisation.fit(raw.train_inputs, raw.scale) for raw in (as_bytes, as_floats))
+    of_bytes, of_floats = (fit_chain((Standardise(),), raw.train_inputs, raw.scale) for raw in (as_bytes, as_floats))
 
     np.testing.assert_allclose(of_bytes.mean, of_floats.mean, rtol=1e-6)
     np.testing.assert_allclose(of_bytes.std, of_floats.std, rtol=1e-6)
-    for normalisation in (of_bytes, of_floats):
-        seen = [normalisation(raw.at_scale(normalisation.scale).test_inputs) for raw in (as_bytes, as_floats)]
+    for transform in (of_bytes, of_floats):
+        seen = [transform(raw.at_scale(transform.scale).test_inputs) for raw in (as_bytes, as_floats)]
         np.testing.assert_array_equal(*seen)
 
 

@@ -1,4 +1,4 @@
-"""The split and the normalisation: their properties for any dataset, and known values for real ones."""
+"""The split and the transform: their properties for any dataset, and known values for real ones."""
 
 import tracemalloc
 from fractions import Fraction
@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from qdistill.data import Digits, Labelled, Normalisation, RawDataset, Vectors, split
+from qdistill.data import Digits, FittedChain, Labelled, RawDataset, Vectors, split
+from qdistill.data.fitted import Standardised
 from qdistill.data.stratify import quotas
+from qdistill.data.transforms import Standardise, fit_chain
 from qdistill.errors import ArgumentError
 
 
@@ -60,7 +62,7 @@ def test_a_split_is_a_fair_division(example, seed):
         assert abs(taken[label] - Fraction(n_validation * count, len(labels))) < 1
     assert places(parts.test) == [-1]
     assert places(again.validation) == places(parts.validation)
-    np.testing.assert_allclose(parts.normalisation.mean, parts.train.inputs.mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(parts.transform.steps[0].mean, parts.train.inputs.mean((0, 1, 2)), rtol=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -126,8 +128,8 @@ def test_what_a_split_says_of_itself():
     assert parts.class_names == raw.class_names
     assert [len(parts.train), len(parts.validation), len(parts.test)] == [1197, 100, 500]
     assert parts.train.inputs.dtype == np.uint8
-    assert parts.normalisation.scale == 255.0
-    normalised = np.asarray(parts.normalisation(parts.train.inputs), np.float64)
+    assert parts.transform.scale == 255.0
+    normalised = np.asarray(parts.transform(parts.train.inputs), np.float64)
     assert normalised.mean() == pytest.approx(0, abs=1e-5)
     assert normalised.std() == pytest.approx(1, abs=1e-5)
 
@@ -149,13 +151,13 @@ def test_labelled_needs_a_label_for_each_image():
 )
 @settings(max_examples=40)
 def test_inverse_undoes_the_normalisation_of_bytes(inputs):
-    normalisation = Normalisation.fit(inputs, 255.0)
+    transform = fit_chain((Standardise(),), inputs, 255.0)
 
-    normalised = normalisation(inputs)
+    normalised = transform(inputs)
 
     assert normalised.dtype == jnp.float32
     assert normalised.shape == inputs.shape
-    np.testing.assert_allclose(normalisation.inverse(normalised), inputs / 255.0, atol=1e-6)
+    np.testing.assert_allclose(transform.inverse(normalised), inputs / 255.0, atol=1e-6)
 
 
 @given(
@@ -164,11 +166,9 @@ def test_inverse_undoes_the_normalisation_of_bytes(inputs):
 )
 @settings(max_examples=40)
 def test_inverse_undoes_the_normalisation_of_floats(inputs, scale):
-    normalisation = Normalisation.fit(inputs, scale)
+    transform = fit_chain((Standardise(),), inputs, scale)
 
-    np.testing.assert_allclose(
-        normalisation.inverse(normalisation(inputs)), inputs.astype(np.float64) / scale, atol=2e-5
-    )
+    np.testing.assert_allclose(transform.inverse(transform(inputs)), inputs.astype(np.float64) / scale, atol=2e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -176,21 +176,21 @@ def test_fit_measures_what_exact_arithmetic_does(dtype):
     inputs = np.random.default_rng(1).integers(0, 256, (700, 3, 2, 3)).astype(dtype)
     n = 700 * 3 * 2
 
-    fitted = Normalisation.fit(inputs, 255.0)
+    fitted = fit_chain((Standardise(),), inputs, 255.0)
 
     for channel in range(3):
         pixels = [Fraction(int(pixel), 255) for pixel in inputs[..., channel].ravel()]
         mean = sum(pixels) / n
         variance = sum((pixel - mean) ** 2 for pixel in pixels) / n
-        assert fitted.mean[channel] == pytest.approx(float(mean), rel=1e-6)
-        assert fitted.std[channel] == pytest.approx(float(variance) ** 0.5, rel=1e-6)
+        assert fitted.steps[0].mean[channel] == pytest.approx(float(mean), rel=1e-6)
+        assert fitted.steps[0].std[channel] == pytest.approx(float(variance) ** 0.5, rel=1e-6)
 
 
 def test_a_small_deviation_on_a_large_mean_keeps_its_digits():
     inputs = np.full((1000, 1, 1, 1), 1e4, np.float32)
     inputs[::2] += 1
 
-    assert Normalisation.fit(inputs, 1.0).std[0] == pytest.approx(0.5, rel=1e-6)
+    assert fit_chain((Standardise(),), inputs, 1.0).std[0] == pytest.approx(0.5, rel=1e-6)
 
 
 def test_a_constant_channel_is_only_shifted():
@@ -198,41 +198,41 @@ def test_a_constant_channel_is_only_shifted():
     inputs[..., 0] = 51
     inputs[..., 1] = np.arange(20).reshape(5, 2, 2)
 
-    normalisation = Normalisation.fit(inputs, 255.0)
-    normalised = normalisation(inputs)
+    transform = fit_chain((Standardise(),), inputs, 255.0)
+    normalised = transform(inputs)
 
-    assert normalisation.std[0] == 1.0
+    assert transform.steps[0].std[0] == 1.0
     np.testing.assert_allclose(normalised[..., 0], 0.0, atol=1e-7)
     assert np.std(normalised[..., 1]) == pytest.approx(1.0, rel=1e-5)
-    brighter = normalisation(np.full((2, 2, 2), 102, np.uint8))
+    brighter = transform(np.full((2, 2, 2), 102, np.uint8))
     np.testing.assert_allclose(brighter[..., 0], 0.2, rtol=1e-6)
 
 
 def test_normalisation_works_under_every_transformation_and_batch_shape():
     inputs = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), dtype=np.uint8)
-    normalisation = Normalisation.fit(inputs, 255.0)
+    transform = fit_chain((Standardise(),), inputs, 255.0)
     expected = (inputs / 255.0 - inputs.mean((0, 1, 2)) / 255) / (inputs.std((0, 1, 2)) / 255)
 
     for actual in (
-        normalisation(inputs),
-        jax.jit(lambda x: normalisation(x))(inputs),
-        jax.jit(lambda normalise, x: normalise(x))(normalisation, jnp.asarray(inputs)),
-        jax.vmap(normalisation)(inputs),
-        normalisation(inputs.reshape(2, 3, 4, 4, 3)).reshape(inputs.shape),
-        jnp.stack([normalisation(x) for x in inputs]),
-        normalisation(inputs.astype(np.float64)),
-        normalisation(jnp.asarray(inputs, jnp.bfloat16)),
+        transform(inputs),
+        jax.jit(lambda x: transform(x))(inputs),
+        jax.jit(lambda normalise, x: normalise(x))(transform, jnp.asarray(inputs)),
+        jax.vmap(transform)(inputs),
+        transform(inputs.reshape(2, 3, 4, 4, 3)).reshape(inputs.shape),
+        jnp.stack([transform(x) for x in inputs]),
+        transform(inputs.astype(np.float64)),
+        transform(jnp.asarray(inputs, jnp.bfloat16)),
     ):
         assert actual.dtype == jnp.float32
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
-    gradient = jax.grad(lambda x: normalisation.inverse(x).sum())(jnp.zeros((4, 4, 3)))
-    np.testing.assert_allclose(gradient, np.broadcast_to(normalisation.std, (4, 4, 3)))
+    gradient = jax.grad(lambda x: transform.inverse(x).sum())(jnp.zeros((4, 4, 3)))
+    np.testing.assert_allclose(gradient, np.broadcast_to(transform.steps[0].std, (4, 4, 3)))
 
 
 def test_inverse_does_not_clip():
-    normalisation = Normalisation(255.0, jnp.array([0.5]), jnp.array([0.25]))
+    transform = FittedChain(255.0, (Standardised(jnp.array([0.5]), jnp.array([0.25])),))
 
-    assert normalisation.inverse(jnp.array([[[-4.0]], [[4.0]]])).ravel().tolist() == [-0.5, 1.5]
+    assert transform.inverse(jnp.array([[[-4.0]], [[4.0]]])).ravel().tolist() == [-0.5, 1.5]
 
 
 @pytest.mark.parametrize(
@@ -240,23 +240,23 @@ def test_inverse_does_not_clip():
     [
         (lambda n: n(np.zeros((4, 4, 3), complex)), "must be real numbers, but was complex128"),
         (lambda n: n.inverse(np.zeros((4, 4, 3), np.uint8)), "must be floating-point, but is uint8"),
-        (lambda n: n(np.zeros((4, 4, 1), np.uint8)), r"3 numbers along its last axis, but has the shape \(4, 4, 1\)"),
-        (lambda n: Normalisation.fit(np.zeros(4, np.uint8), 255.0), r"but has the shape \(4,\)"),
-        (lambda n: Normalisation.fit(np.zeros((0, 4, 4, 3), np.uint8), 255.0), "not be empty"),
-        (lambda n: Normalisation.fit(np.zeros((1, 4, 4, 3), np.uint8), 0.0), "`scale` must be finite"),
+        (lambda n: n(np.zeros((4, 4, 1), np.uint8)), r"must have the shape \(\.\.\., 3\), .* but has \(4, 4, 1\)"),
+        (lambda n: fit_chain((Standardise(),), np.zeros(4, np.uint8), 255.0), r"but has the shape \(4,\)"),
+        (lambda n: fit_chain((Standardise(),), np.zeros((0, 4, 4, 3), np.uint8), 255.0), "not be empty"),
+        (lambda n: fit_chain((Standardise(),), np.zeros((1, 4, 4, 3), np.uint8), 0.0), "`scale` must be finite"),
     ],
 )
 def test_inputs_that_cannot_be_normalised(use, message):
-    normalisation = Normalisation(255.0, jnp.zeros(3), jnp.ones(3))
+    transform = FittedChain(255.0, (Standardised(jnp.zeros(3), jnp.ones(3)),))
 
     with pytest.raises(ArgumentError, match=message):
-        use(normalisation)
+        use(transform)
 
 
 def test_fit_needs_little_memory():
     inputs = np.zeros((20_000, 28, 28, 1), np.uint8)
     tracemalloc.start()
-    Normalisation.fit(inputs, 255.0)
+    fit_chain((Standardise(),), inputs, 255.0)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -264,14 +264,14 @@ def test_fit_needs_little_memory():
 
 
 def test_real_mnist_has_the_known_statistics(real_mnist):
-    normalisation = Normalisation.fit(real_mnist.train_inputs, real_mnist.scale)
+    transform = fit_chain((Standardise(),), real_mnist.train_inputs, real_mnist.scale)
 
-    assert normalisation.mean[0] == pytest.approx(0.1307, abs=5e-5)
-    assert normalisation.std[0] == pytest.approx(0.3081, abs=5e-5)
+    assert transform.steps[0].mean[0] == pytest.approx(0.1307, abs=5e-5)
+    assert transform.steps[0].std[0] == pytest.approx(0.3081, abs=5e-5)
 
 
 def test_real_cifar10_has_the_known_statistics(real_cifar10):
-    normalisation = Normalisation.fit(real_cifar10.train_inputs, real_cifar10.scale)
+    transform = fit_chain((Standardise(),), real_cifar10.train_inputs, real_cifar10.scale)
 
-    np.testing.assert_allclose(normalisation.mean, [0.4914, 0.4822, 0.4465], atol=6e-5)
-    np.testing.assert_allclose(normalisation.std, [0.2470, 0.2435, 0.2616], atol=6e-5)
+    np.testing.assert_allclose(transform.steps[0].mean, [0.4914, 0.4822, 0.4465], atol=6e-5)
+    np.testing.assert_allclose(transform.steps[0].std, [0.2470, 0.2435, 0.2616], atol=6e-5)

@@ -20,10 +20,10 @@ from qdistill.data import (
     FashionMNIST,
     Images,
     Labelled,
-    Normalisation,
     RawDataset,
 )
 from qdistill.data.readers import read_idx
+from qdistill.data.transforms import Standardise, fit_chain
 from qdistill.errors import ArgumentError, DataError, MissingExtraError
 
 # The folder for data, and that of Debian's package dataset-fashion-mnist.
@@ -373,7 +373,7 @@ def test_channels_first_are_refused_with_what_to_write(shape):
     with pytest.raises(ArgumentError, match=r"`inputs` must have its channels last, .*" + written):
         Labelled(images, np.zeros(4, np.int32))
     with pytest.raises(ArgumentError, match=r"`inputs` must have its channels last, .*" + written):
-        Normalisation.fit(images, 255.0)
+        fit_chain((Standardise(),), images, 255.0)
     last = images.transpose(0, 2, 3, 1)
     assert raw_dataset(train_inputs=last, test_inputs=last[:2]).train_inputs.shape == last.shape
 

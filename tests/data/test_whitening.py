@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from qdistill.data import Normalisation
+from qdistill.data.transforms import Standardise, Whiten, fit_chain
 from qdistill.data.whitening import REGULARISATION, SIDE, apply_filter, fit_filter, undo_filter
 from qdistill.errors import ArgumentError
 
@@ -68,8 +68,8 @@ def test_independent_pixels_need_no_neighbours() -> None:
 
 def test_photographs_lose_what_their_pixels_have_in_common(real_cifar10: Any) -> None:
     images = real_cifar10.train_inputs[:5000]
-    plain = Normalisation.fit(images, real_cifar10.scale)
-    white = Normalisation.fit(images, real_cifar10.scale, whiten=True)
+    plain = fit_chain((Standardise(),), images, real_cifar10.scale)
+    white = fit_chain((Standardise(), Whiten()), images, real_cifar10.scale)
     others = real_cifar10.test_inputs[:1000]
     before, after = neighbours(np.asarray(plain(others))), neighbours(np.asarray(white(others)))
     assert min(before) > 0.9
@@ -124,11 +124,11 @@ def test_it_is_undone(shape: tuple[int, int, int]) -> None:
 def test_a_constant_channel_stays_constant() -> None:
     images = (40 * photographs(50, (9, 9, 3)) + 128).clip(0, 255).astype(np.uint8)
     images[..., 1] = 7
-    normalisation = Normalisation.fit(images, 255.0, whiten=True)
-    white = np.asarray(normalisation(images))
+    transform = fit_chain((Standardise(), Whiten()), images, 255.0)
+    white = np.asarray(transform(images))
     np.testing.assert_allclose(white[..., 1], 0, atol=1e-4)
     assert white[..., 0].std() > 0.8
-    np.testing.assert_allclose(normalisation.inverse(white), images / 255, atol=1e-3)
+    np.testing.assert_allclose(transform.inverse(white), images / 255, atol=1e-3)
 
 
 @pytest.mark.parametrize(

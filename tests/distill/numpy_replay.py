@@ -34,6 +34,19 @@ def read_bundle(path):
     return json.loads(metadata["header"]), tensors
 
 
+def transformed(step, own, x):
+    """What a step of the chain of transforms makes of inputs; its tensors are `own`."""
+    if step["name"] == "standardise":
+        return (x - own["mean"]) / own["std"]
+    if step["name"] == "rescale":
+        minimum, maximum = own["minimum"], own["maximum"]
+        return step["low"] + (step["high"] - step["low"]) * (x - minimum) / (maximum - minimum)
+    if step["name"] == "pca":
+        components = own["components"]
+        return (x - own["mean"]).reshape(len(x), -1) @ components.reshape(len(components), -1).T
+    return whitened(own["kernel"], x)
+
+
 def whitened(kernel, x):
     """The filter at every pixel; beyond the border lies the mirror image."""
     side, (height, width) = len(kernel), x.shape[1:3]
@@ -108,10 +121,12 @@ class Replay:
         return self
 
     def normalise(self, pixels):
-        scale = self.header["data"]["scale"]
-        x = (pixels / scale - self.tensors["normalisation/mean"]) / self.tensors["normalisation/std"]
-        kernel = self.tensors.get("normalisation/kernel")
-        return x if kernel is None else whitened(kernel, x)
+        x = pixels / self.header["data"]["scale"]
+        for place, step in enumerate(self.header["transforms"]):
+            start = f"transforms/{place}/"
+            own = {name.removeprefix(start): a for name, a in self.tensors.items() if name.startswith(start)}
+            x = transformed(step, own, x)
+        return x
 
     def logits(self, pixels, part=100):
         parts = [self.forward(self.normalise(pixels[i : i + part]))[0] for i in range(0, len(pixels), part)]

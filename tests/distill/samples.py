@@ -10,7 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdistill.data import Digits, Normalisation
+from qdistill.data import Digits, FittedChain
+from qdistill.data.fitted import Standardised
+from qdistill.data.transforms import Standardise, Whiten, fit_chain
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import InnerLoop, TrainingSet
 from qdistill.distill.record import Rerun, Rounding, RoundingCheck
@@ -72,10 +74,14 @@ def random_bundle(
         "initial_weights": weights,
         "architecture": architecture,
         "inner": inner,
-        "normalisation": Normalisation(
+        "transform": FittedChain(
             255.0,
-            jnp.asarray(rng.uniform(0.1, 0.5, channels), jnp.float32),
-            jnp.asarray(rng.uniform(0.2, 0.4, channels), jnp.float32),
+            (
+                Standardised(
+                    jnp.asarray(rng.uniform(0.1, 0.5, channels), jnp.float32),
+                    jnp.asarray(rng.uniform(0.2, 0.4, channels), jnp.float32),
+                ),
+            ),
         ),
         "class_names": tuple(map(str, range(n_classes))),
         "dataset": "mnist",
@@ -120,8 +126,8 @@ def digits_bundle(
     picked = np.array([np.flatnonzero(train_labels == k)[i] for i in range(per_class) for k in range(10)])
     rng = np.random.default_rng(1)
     bundle = random_bundle(architecture, inner, input_shape, n_classes=10, per_class=per_class)
-    normalisation = Normalisation.fit(train_inputs, 255.0, whiten=whiten)
-    inputs = np.asarray(normalisation(train_inputs[picked])) + 0.1 * rng.normal(size=(len(picked), *input_shape))
+    transform = fit_chain((Standardise(), *([Whiten()] if whiten else [])), train_inputs, 255.0)
+    inputs = np.asarray(transform(train_inputs[picked])) + 0.1 * rng.normal(size=(len(picked), *input_shape))
     groups = bundle.data.step_sizes.shape
     data = TrainingSet(
         inputs=jnp.asarray(inputs, jnp.float32),
@@ -136,6 +142,6 @@ def digits_bundle(
         n_classes=10,
         per_class=per_class,
         data=data,
-        normalisation=normalisation,
+        transform=transform,
         dataset="digits",
     )

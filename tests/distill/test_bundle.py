@@ -22,7 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from qdistill.data import RawDataset
+from qdistill.data import FittedChain, RawDataset
+from qdistill.data.fitted import Whitened
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.bundle_file import digest
 from qdistill.distill.inner import InnerLoop
@@ -242,8 +243,8 @@ def test_it_knows_the_data_that_it_was_made_from() -> None:
 def test_inputs_as_pixels_are_clipped() -> None:
     bundle = random_bundle(input_shape=(8, 8, 3))
     pixels = bundle.images_as_pixels()
-    normalisation = bundle.normalisation
-    raw = np.asarray(bundle.data.inputs) * np.asarray(normalisation.std) + np.asarray(normalisation.mean)
+    transform = bundle.transform
+    raw = np.asarray(bundle.data.inputs) * np.asarray(transform.steps[0].std) + np.asarray(transform.steps[0].mean)
     assert raw.min() < 0
     np.testing.assert_allclose(pixels, np.clip(raw, 0, 1), atol=1e-6)
 
@@ -475,7 +476,7 @@ def test_safetensors_of_another_project(tmp_path: Path) -> None:
 def test_a_filter_comes_back(tmp_path: Path) -> None:
     plain = random_bundle(input_shape=(8, 9, 2))
     kernel = jnp.asarray(np.random.default_rng(0).normal(size=(3, 3, 2, 2)), jnp.float32)
-    whitened = dataclasses.replace(plain, normalisation=dataclasses.replace(plain.normalisation, kernel=kernel))
+    whitened = dataclasses.replace(plain, transform=FittedChain(255.0, (*plain.transform.steps, Whitened(kernel))))
     for bundle in (plain, whitened, whitened.in_eight_bits()):
         bundle.save(tmp_path / "file")
         assert_equal_bundles(DistilledDataset.load(tmp_path / "file"), bundle)
@@ -600,24 +601,41 @@ def swap_names(header: Header, tensors: Tensors) -> None:
     header["weight_names"].reverse()
 
 
+def with_filter(*shape: int) -> Callable[[Header, Tensors], None]:
+    def change(header: Header, tensors: Tensors) -> None:
+        header["transforms"].append({"name": "whiten"})
+        tensors["transforms/1/kernel"] = np.ones(shape, np.float32)
+
+    return change
+
+
+def with_range(low: float, high: float, width: float = 1.0) -> Callable[[Header, Tensors], None]:
+    def change(header: Header, tensors: Tensors) -> None:
+        header["transforms"].append({"name": "rescale", "low": low, "high": high})
+        tensors["transforms/1/minimum"] = np.zeros(1, np.float32)
+        tensors["transforms/1/maximum"] = np.full(1, width, np.float32)
+
+    return change
+
+
 CONTRADICTIONS: dict[str, tuple[Callable[[Header, Tensors], None], str]] = {
     # Numbers.
     "NaN in the inputs": (change_tensor("inputs", with_entry(np.nan)), "`inputs` holds values that are not finite"),
     "infinite label": (change_tensor("labels", with_entry(-np.inf)), "`labels` holds"),
     "NaN in a weight": (change_tensor("weights/f3.bias", with_entry(np.nan)), "`weights/f3.bias` holds"),
     "negative step size": (change_tensor("step_sizes", with_entry(-0.1)), "`step_sizes` must not be negative"),
-    "standard deviation of 0": (change_tensor("normalisation/std", with_entry(0)), "must be above 0"),
+    "standard deviation of 0": (change_tensor("transforms/0/std", with_entry(0)), "`transforms/0/std` must be above 0"),
     "an even filter": (
-        lambda h, t: t.update({"normalisation/kernel": np.ones((4, 4, 1, 1), np.float32)}),
-        "`normalisation/kernel` must have an odd number of rows .* but has 4 rows",
+        with_filter(4, 4, 1, 1),
+        "`transforms/1/kernel` must have an odd number of rows .* but has 4 rows",
     ),
     "a filter wider than the inputs": (
-        lambda h, t: t.update({"normalisation/kernel": np.ones((17, 17, 1, 1), np.float32)}),
+        with_filter(17, 17, 1, 1),
         "a margin within the 8x8 images, but has 17 rows",
     ),
     "a filter for colour": (
-        lambda h, t: t.update({"normalisation/kernel": np.ones((3, 3, 1, 3), np.float32)}),
-        "axis 'channels'",
+        with_filter(3, 3, 1, 3),
+        r"`transforms/1/kernel` must have the shape \(3, 3, 1, 1\), but has \(3, 3, 1, 3\)",
     ),
     "input number too high": (change_tensor("schedule", with_entry(3)), "integers from 0 to 2"),
     "input number below 0": (change_tensor("schedule", with_entry(-1)), "integers from 0 to 2"),
@@ -632,12 +650,25 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Header, Tensors], None], str]] = {
         change_tensor("schedule", lambda a: a.astype(np.float32)),
         "`schedule` must be of the type int32, but is float32",
     ),
-    "flat inputs": (change_tensor("inputs", lambda a: a.reshape(3, -1)), "axis 'channels' must be of size 64"),
+    "flat inputs": (
+        change_tensor("inputs", lambda a: a.reshape(3, -1)),
+        "`transforms/0/mean` must be of the last axes",
+    ),
     "bare numbers": (change_tensor("inputs", lambda a: a[:, 0, 0, 0]), r"`inputs` must have the shape \(n, \.\.\.\)"),
     "no inputs": (change_tensor("inputs", lambda a: a[:0]), "`inputs` must have the shape"),
     "fewer inputs than labels": (change_tensor("inputs", lambda a: a[:2]), "axis 'n' must be of size 2"),
     "labels of fewer classes": (change_tensor("labels", lambda a: a[:, :2]), "2 and there are 3 class names"),
-    "colour normalisation": (change_tensor("normalisation/mean", lambda a: np.tile(a, 3)), "axis 'channels'"),
+    "statistics of colour": (change_tensor("transforms/0/mean", lambda a: np.tile(a, 3)), "of the last axes of inputs"),
+    "an unknown transform": (
+        lambda h, t: h["transforms"].append({"name": "crop"}),
+        r"`transforms\[1\].name` must be one",
+    ),
+    "a range without its end": (
+        lambda h, t: h["transforms"].append({"name": "rescale", "low": 0}),
+        r"`transforms\[1\]` must have the fields",
+    ),
+    "a range that falls": (with_range(1.0, 0.0), "`transforms/1/high` must be above `low`, 1.0, but was 0.0"),
+    "a range of nothing": (with_range(0.0, 1.0, width=0.0), "`transforms/1/maximum` must be above `minimum`"),
     "step size left out": (change_tensor("step_sizes", lambda a: a[:1]), "axis 'steps' must be of size 1"),
     "step sizes by tensor": (change_tensor("step_sizes", lambda a: np.tile(a, (1, 2))), "as the inner loop says"),
     "other shape of a weight": (change_tensor("weights/f3.bias", lambda a: a[:2]), r"the shape \(3,\), but has \(2,\)"),

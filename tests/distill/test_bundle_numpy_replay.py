@@ -119,7 +119,7 @@ def test_numpy_replays_the_file(case: str, tmp_path: Path) -> None:
     bundle, replay = DistilledDataset.load(path), Replay(path)
     before, trained = bundle.initial_model(), bundle.train()
     _, _, raw, labels = digits(bundle.input_shape)
-    inputs = bundle.normalisation(raw)
+    inputs = bundle.transform(raw)
 
     first = logits(before, inputs)
     np.testing.assert_allclose(replay.logits(raw[:100]), first[:100], atol=1e-4)

@@ -15,7 +15,8 @@ import optax
 import pytest
 from jaxtyping import Array
 
-from qdistill.data import Labelled, Normalisation, Splits
+from qdistill.data import Labelled, Splits
+from qdistill.data.transforms import Standardise, fit_chain
 from qdistill.distill.inner import InnerLoop, TrainingSet
 from qdistill.distill.objective import PerformanceMatching
 from qdistill.distill.outer import Compression, Distiller, OuterLoop, OuterState
@@ -55,7 +56,7 @@ def splits() -> Splits:
         train=train,
         validation=blobs(30, 2),
         test=blobs(30, 3),
-        normalisation=Normalisation.fit(train.inputs, 255.0),
+        transform=fit_chain((Standardise(),), train.inputs, 255.0),
         class_names=("a", "b", "c"),
         name="blobs",
         digest="sha256:" + 64 * "0",
@@ -229,7 +230,7 @@ def test_step_sizes_of_any_size_can_be_started_from(splits: Splits, step_size: f
 def test_it_starts_from_different_real_inputs_of_the_right_classes(splits: Splits) -> None:
     distiller = make(splits, Compression(per_class=5, start="real"))
     learned = distiller.start().learned
-    known = np.asarray(splits.normalisation(splits.train.inputs))
+    known = np.asarray(splits.transform(splits.train.inputs))
     matches = [np.flatnonzero((known == x).all(axis=(1, 2, 3))) for x in np.asarray(learned.inputs)]
     assert all(len(match) == 1 for match in matches)
     assert len({int(match[0]) for match in matches}) == 15
@@ -258,7 +259,7 @@ def distance_to(known: np.ndarray, inputs: np.ndarray) -> np.ndarray:
 
 def test_a_batch_is_of_normalised_training_images_with_their_labels(splits: Splits) -> None:
     inputs, labels = shown_batch(splits, mirror=False)
-    distances = distance_to(np.asarray(splits.normalisation(splits.train.inputs)), inputs)
+    distances = distance_to(np.asarray(splits.transform(splits.train.inputs)), inputs)
     assert distances.min(axis=1).max() < 1e-5
     found = distances.argmin(axis=1)
     np.testing.assert_allclose(labels, np.eye(CLASSES)[splits.train.labels[found]], atol=1e-6)
@@ -267,7 +268,7 @@ def test_a_batch_is_of_normalised_training_images_with_their_labels(splits: Spli
 
 def test_mirroring_flips_about_half_of_a_batch_left_to_right(splits: Splits) -> None:
     inputs, labels = shown_batch(splits, mirror=True)
-    known = np.asarray(splits.normalisation(splits.train.inputs))
+    known = np.asarray(splits.transform(splits.train.inputs))
     straight, flipped = distance_to(known, inputs), distance_to(known[:, :, ::-1], inputs)
     is_flipped = flipped.min(axis=1) < straight.min(axis=1)
     assert 0.3 < is_flipped.mean() < 0.7
@@ -439,7 +440,7 @@ def test_validation_accuracy_is_that_of_a_network_trained_by_hand(splits: Splits
         p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         slope = (data.labels.sum(axis=1, keepdims=True) * p - data.labels) / len(pixels)
         weight, bias = weight - weight_size * slope.T @ pixels, bias - bias_size * slope.sum(axis=0)
-    inputs = np.asarray(splits.normalisation(splits.validation.inputs)).reshape(len(splits.validation), -1)
+    inputs = np.asarray(splits.transform(splits.validation.inputs)).reshape(len(splits.validation), -1)
     right = (inputs @ weight.T + bias).argmax(axis=1) == splits.validation.labels
     assert accuracy == pytest.approx(right.mean())
 

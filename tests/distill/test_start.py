@@ -26,7 +26,7 @@ def start(kind: Start, splits: Splits, seed: int = 0, classes: np.ndarray = CLAS
 
 def of_class(splits: Splits, label: int) -> np.ndarray:
     """The normalised training inputs of a class, flat."""
-    inputs = splits.normalisation(splits.train.inputs[splits.train.labels == label])
+    inputs = splits.transform(splits.train.inputs[splits.train.labels == label])
     return np.asarray(inputs, np.float64).reshape(len(inputs), -1)
 
 

@@ -26,7 +26,7 @@ def test_a_confusion_matrix_counts_each_image_once():
     # More than one slice, and a last one that is not full.
     inputs, labels = random.integers(0, 256, (270, 8, 8, 1)).astype(np.uint8), random.integers(0, 3, 270)
     model = bundle.initial_model()
-    alone = jax.jit(lambda x: jnp.argmax(model(bundle.normalisation(x))))
+    alone = jax.jit(lambda x: jnp.argmax(model(bundle.transform(x))))
     counts = confusion(model, bundle, inputs, labels)
     expected = np.zeros((3, 3), int)
     for x, label in zip(inputs, labels, strict=True):

@@ -37,7 +37,7 @@ def test_it_is_adam_with_a_cosine_over_every_image_once_an_epoch(splits: Splits)
     n, steps = len(splits.train), training.steps(len(splits.train))
     generator = np.random.default_rng(np.asarray(jax.random.key_data(jax.random.split(key)[0])))
     orders = [generator.permutation(n) for _ in range(2)]
-    inputs, labels = splits.normalisation(splits.train.inputs), splits.train.labels
+    inputs, labels = splits.transform(splits.train.inputs), splits.train.labels
     optimiser = optax.adam(optax.cosine_decay_schedule(0.001, steps), eps_root=1e-12)
     state, weight = optimiser.init(model.weight), model.weight
     for step in range(steps):
@@ -77,7 +77,7 @@ def test_mirrored_inputs_are_seen_on_average_half_the_time(splits: Splits) -> No
     model = Linear(jnp.zeros((10, 784)))
     both = train_on_all(model, splits, training, key=jax.random.key(0))
     gradient = np.asarray(both.weight).reshape(10, 28, 28)
-    inputs = np.asarray(splits.normalisation(splits.train.inputs))[..., 0]
+    inputs = np.asarray(splits.transform(splits.train.inputs))[..., 0]
     target = np.eye(10)[splits.train.labels] - 0.1
     plain = np.einsum("nc,nhw->chw", target, inputs) / len(inputs)
     np.testing.assert_allclose(gradient, (plain + plain[:, :, ::-1]) / 2, atol=0.05)
@@ -85,7 +85,7 @@ def test_mirrored_inputs_are_seen_on_average_half_the_time(splits: Splits) -> No
 
 def test_shares_are_numpys(splits: Splits) -> None:
     model: Model = Linear(jax.random.normal(jax.random.key(1), (10, 784)))
-    logits = predict(model, splits.normalisation(splits.validation.inputs))
+    logits = predict(model, splits.transform(splits.validation.inputs))
     right = (np.asarray(logits).argmax(axis=1) == splits.validation.labels).mean()
     assert share_right(model, splits, "validation") == pytest.approx(right)
 

@@ -92,7 +92,7 @@ def test_the_date_of_a_card_may_be_one_of_toml(tmp_path: Path, written: str, rea
 
 SUBJECT = {
     key: json.loads((shipped("zoo") / "full-mnist-qlenet.json").read_text())[key]
-    for key in ("dataset", "model", "whiten")
+    for key in ("dataset", "model", "transforms")
 }
 
 
@@ -166,7 +166,10 @@ GOOD = record((1000, 0.9))
     [
         (GOOD | {"dataset": "cifar10"}, "`record` must be of the bundle's dataset, 'mnist', but .* is of 'cifar10'"),
         (GOOD | {"model": {"name": "LeNetArchitecture", "fields": {}}}, "`record` must be of the bundle's model, "),
-        (GOOD | {"whiten": True}, "`record` must be of the bundle's whiten, False, but .* is of True"),
+        (
+            GOOD | {"transforms": []},
+            r"of the bundle's transforms, \['standardise'\], but .* is of \[\]",
+        ),
         ({}, "`record` must be a file that --measure wrote, but .* has no 'dataset'"),
         ({key: GOOD[key] for key in GOOD if key != "subsets"}, "has no 'subsets'"),
         ([], "has no 'dataset'"),

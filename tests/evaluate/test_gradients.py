@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qdistill.data import Digits, Normalisation
+from qdistill.data import Digits
+from qdistill.data.transforms import Standardise, fit_chain
 from qdistill.distill.losses import cross_entropy
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.gradients import (
@@ -45,7 +46,7 @@ KEY = jax.random.key(3)
 def batch():
     """Four real digits."""
     raw = Digits().load()
-    inputs = Normalisation.fit(raw.train_inputs, raw.scale)(raw.train_inputs[:4])
+    inputs = fit_chain((Standardise(),), raw.train_inputs, raw.scale)(raw.train_inputs[:4])
     return inputs, jnp.asarray(raw.train_labels[:4])
 
 

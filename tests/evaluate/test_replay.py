@@ -157,7 +157,7 @@ def test_float64_is_that_of_numpy(bundle: DistilledDataset, tmp_path: Path) -> N
     (found,) = rounding(bundle, test, draws=1)
     by_numpy = Replay(tmp_path / "bundle").train().logits(raw.test_inputs).argmax(axis=1)
     assert found.float64.accuracy == np.mean(by_numpy == raw.test_labels)
-    inputs = bundle.normalisation(jnp.asarray(raw.test_inputs))
+    inputs = bundle.transform(jnp.asarray(raw.test_inputs))
     own = np.asarray(predict(bundle.train(), inputs)).argmax(axis=1)
     assert found.float64.changed == np.sum(by_numpy != own)
     assert found.accuracy == bundle.record.test_accuracy

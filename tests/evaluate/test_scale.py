@@ -5,7 +5,8 @@ import dataclasses
 import jax
 import pytest
 
-from qdistill.data import Digits, Images, Normalisation, split
+from qdistill.data import Digits, Images, split
+from qdistill.data.transforms import Standardise, fit_chain
 from qdistill.distill.inner import InnerLoop
 from qdistill.evaluate.noisy import replay_noisy
 from qdistill.evaluate.protocol import measure, replay, replay_unknown
@@ -35,7 +36,7 @@ def raw():
 @pytest.mark.parametrize("scale", [1.0, 255.0])
 def test_a_replay_does_not_depend_on_how_the_images_are_written(raw, scale):
     bundle = random_bundle(LeNetArchitecture(width=4), None, (28, 28, 1), 10, dataset="digits")
-    bundle = dataclasses.replace(bundle, normalisation=Normalisation.fit(raw.at_scale(scale).train_inputs, scale))
+    bundle = dataclasses.replace(bundle, transform=fit_chain((Standardise(),), raw.at_scale(scale).train_inputs, scale))
     datasets = [Digits(), as_arrays(raw, 1), as_arrays(raw, 1 / 255), as_arrays(raw, 257.0, scale=65_535.0)]
 
     found = {replay(bundle, dataset=dataset).test_accuracy for dataset in datasets}

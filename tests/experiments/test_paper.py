@@ -73,11 +73,11 @@ def test_every_row_has_its_seeds_and_the_statistics_are_scipys(folder: Path) -> 
     low, high = stats.t.interval(0.95, 3, removed["mean"], stats.sem(scores["removed"]))
     assert removed["interval"] == pytest.approx((low, high))
     assert rows["full"]["interval"] is None
-    assert (removed["circuits"], removed["inputs"], removed["steps"], removed["n_test"]) == (0, 10, 2, 500)
+    assert (removed["circuits"], removed["examples"], removed["steps"], removed["n_test"]) == (0, 10, 2, 500)
     # Two steps on ten inputs, each with 2 x 6 angles and 3 preparing rotations shifted twice, in three settings.
     assert rows["pad-hermitian"]["circuits"] == 20 * 3 * (1 + 12 + 6)
     assert rows["full"]["circuits"] == 1100 * 3 * (1 + 12 + 6) * (1197 // 100) // 11
-    assert (rows["full"]["inputs"], rows["full"]["steps"]) == (None, 1197 // 100)
+    assert (rows["full"]["examples"], rows["full"]["steps"]) == (None, 1197 // 100)
     assert rows["pad-hermitian"]["circuits_of_all"] == rows["full"]["circuits_of_all"] == rows["full"]["circuits"]
     assert removed["circuits_of_all"] == 0
     assert (removed["asked"], rows["full"]["asked"]) == (4, 1)

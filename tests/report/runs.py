@@ -10,7 +10,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from qdistill.data import Digits, Normalisation
+from qdistill.data import Digits
+from qdistill.data.transforms import Standardise, fit_chain
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import InnerLoop, TrainingSet
 from qdistill.experiments.recipe import default_recipe
@@ -28,13 +29,13 @@ def make_bundle(inner: InnerLoop | None = None, **changes: Any) -> DistilledData
     """Ten real digits as a bundle for a quantum LeNet of two qubits."""
     inner = inner or InnerLoop(steps=2, step_sizes="shared")
     raw, random = Digits().load(), np.random.default_rng(0)
-    normalisation = Normalisation.fit(raw.train_inputs, raw.scale)
+    transform = fit_chain((Standardise(),), raw.train_inputs, raw.scale)
     picked = [int(np.flatnonzero(raw.train_labels == k)[0]) for k in range(10)]
     weights = random_weights(SMALL, Digits().input_shape, 10, seed=0)
     groups = 1 if inner.step_sizes == "shared" else len(weights)
     fields: dict[str, Any] = {
         "data": TrainingSet(
-            jnp.asarray(normalisation(raw.train_inputs[picked])),
+            jnp.asarray(transform(raw.train_inputs[picked])),
             jnp.asarray(np.eye(10) + random.uniform(-0.2, 0.2, (10, 10)), jnp.float32),
             jnp.asarray(random.uniform(0.02, 0.04, (inner.total_steps, groups)), jnp.float32),
             inner.schedule(10),
@@ -42,7 +43,7 @@ def make_bundle(inner: InnerLoop | None = None, **changes: Any) -> DistilledData
         "initial_weights": weights,
         "architecture": SMALL,
         "inner": inner,
-        "normalisation": normalisation,
+        "transform": transform,
         "class_names": raw.class_names,
         "dataset": "digits",
         "recipe": dataclasses.replace(default_recipe("digits"), inner=inner, model=SMALL).to_json(),

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from qdistill.data import DATASETS, Normalisation
+from qdistill.data import DATASETS, FittedChain
+from qdistill.data.fitted import Standardised
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import InnerLoop, TrainingSet
 from qdistill.errors import BundleError, RunError
@@ -66,7 +67,7 @@ def make(weights):
             initial_weights=weights[channels],
             architecture=LeNetArchitecture(),
             inner=inner,
-            normalisation=Normalisation(255.0, jnp.full(channels, 0.4), jnp.full(channels, 0.3)),
+            transform=FittedChain(255.0, (Standardised(jnp.full(channels, 0.4), jnp.full(channels, 0.3)),)),
             class_names=names,
             dataset=dataset,
             recipe={},
@@ -135,7 +136,7 @@ def test_inputs_say_what_they_are(make, texts, tmp_path):
     inner = InnerLoop(steps=10, epochs=2, own_examples=True, step_sizes="shared")
     bundle = make("cifar10", 10, inner, record=Record(0.5, 10_000, 0.52, 5_000))
     draw_images(bundle, tmp_path / "images.png")
-    assert "cifar10: 100 distilled images, 20 training steps" in texts
+    assert "cifar10: 100 distilled examples, 20 training steps" in texts
     assert any("test accuracy 50.0% (n = 10,000)" in text and "clipped" in text for text in texts)
     assert {*bundle.class_names, "step 1", "step 10", "step size", "training step"} <= {*texts}
     assert texts.count("airplane") == 1

@@ -125,7 +125,7 @@ def test_the_images_of_a_page_are_those_of_the_bundle(pages, bundle):
 def test_a_run_page_gives_the_numbers(pages, bundle):
     text = Page(pages["run"]).text.replace("\u202f", " ")
     accuracy = f"{bundle.record.test_accuracy:.2%}".replace("%", " %")
-    assert f"classifies {accuracy} of 500 test images right, as recorded" in text
+    assert f"classifies {accuracy} of 500 test inputs right, as recorded" in text
     assert "25.00 %" in text
     assert "repeat digits" in text
     assert "features.c1.kernel" in text

@@ -103,7 +103,7 @@ def bundle_of(dataset, architecture=REUPLOADING):
         INNER,
         splits.input_shape,
         2,
-        normalisation=splits.normalisation,
+        transform=splits.transform,
         dataset=dataset.name,
         class_names=dataset.class_names,
     )
@@ -119,7 +119,7 @@ def test_data_of_two_features_are_drawn_in_their_own_units(moons):
     (image,) = axes.get_images()
     left, right, low, high = image.get_extent()
     grid = np.float32([[left, low], [right, low], [left, high], [right, high]])
-    expected = np.asarray(predict(model, bundle.normalisation(grid))).argmax(axis=1)
+    expected = np.asarray(predict(model, bundle.transform(grid))).argmax(axis=1)
     shown = np.asarray(image.get_array())
     assert [shown[0, 0], shown[0, -1], shown[-1, 0], shown[-1, -1]] == expected.tolist()
 

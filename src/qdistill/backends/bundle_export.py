@@ -144,21 +144,18 @@ def export_training(bundle: DistilledDataset, target: TrainingTarget, folder: Pa
     if target not in TRAINING_TARGETS:
         raise ArgumentError.unknown("target", target, TRAINING_TARGETS)
     raw = bundle.fitted(raw)
-    data, normalisation = bundle.data, bundle.normalisation
+    data, transform = bundle.data, bundle.transform
     arrays = {
         "inputs": data.inputs,
         "labels": data.labels,
         "step_sizes": data.step_sizes,
         "schedule": data.schedule,
-        "mean": normalisation.mean,
-        "std": normalisation.std,
+        **transform.arrays(),
         "test_inputs": raw.test_inputs,
         "test_labels": raw.test_labels,
         "settings": np.array(json.dumps(_settings(bundle))),
         **{f"weights/{name}": array for name, array in bundle.initial_weights.items()},
     }
-    if normalisation.kernel is not None:
-        arrays["kernel"] = normalisation.kernel
     script = (Path(__file__).parent / "scripts" / f"{target}_train.py").read_bytes()
     return _write(folder, {"bundle.npz": _npz(arrays), "train.py": script})
 
@@ -236,7 +233,8 @@ def _settings(bundle: DistilledDataset) -> dict[str, Any]:
         "weight_names": list(named_weights(model)),
         "optimiser": bundle.inner.optimiser,
         "loss": bundle.inner.loss,
-        "scale": bundle.normalisation.scale,
+        "scale": bundle.transform.scale,
+        "transforms": bundle.transform.to_json(),
         "padding": [left, right, top, bottom],
         "branch": "removed",
         "quanvolution": None,

@@ -53,7 +53,7 @@ def diagnose(
     that enter it, with and without the residual connection: the barren-plateau diagnostic.
 
     Args:
-        dataset: where the batch of real inputs comes from; whitened where its default recipe does so.
+        dataset: where the batch of real inputs comes from; transformed as its default recipe does.
         draws: random initial weights for each size.
         inputs: size of the batch.
         qubits: numbers of qubits.
@@ -68,7 +68,8 @@ def diagnose(
     import jax.numpy as jnp
     import numpy as np
 
-    from qdistill.data import Normalisation, source
+    from qdistill.data import source
+    from qdistill.data.transforms import chain_of, fit_chain
     from qdistill.evaluate import gradients
     from qdistill.experiments.recipe import default_recipe
     from qdistill.models import QuantumLeNetArchitecture
@@ -81,8 +82,8 @@ def diagnose(
     if not 1 <= inputs <= len(raw.train_inputs):
         raise ArgumentError(f"Argument `inputs` must be from 1 to {len(raw.train_inputs):,}, but was {inputs}.")
     picked = np.random.default_rng(seed).choice(len(raw.train_inputs), inputs, replace=False)
-    whiten = default_recipe(dataset).whiten
-    batch = Normalisation.fit(raw.train_inputs, raw.scale, whiten=whiten)(raw.train_inputs[picked])
+    transforms = default_recipe(dataset).transforms
+    batch = fit_chain(chain_of(transforms), raw.train_inputs, raw.scale)(raw.train_inputs[picked])
     measuring = gradients.diagnose(
         batch,
         jnp.asarray(raw.train_labels[picked]),
@@ -95,7 +96,7 @@ def diagnose(
     )
     settings = {
         "dataset": dataset,
-        "whiten": whiten,
+        "transforms": list(transforms),
         "draws": draws,
         "inputs": inputs,
         "qubits": qubits,

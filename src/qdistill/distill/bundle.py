@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qdistill.data import DataFile, Normalisation, RawDataset, Source, source
-from qdistill.distill.bundle_check import AXES, KERNEL, WEIGHTS, check_arrays, structure_of
+from qdistill.data import DataFile, FittedChain, RawDataset, Source, source
+from qdistill.data.fitted import array_names
+from qdistill.distill.bundle_check import AXES, WEIGHTS, check_arrays, structure_of
 from qdistill.distill.bundle_file import pack, unpack
 from qdistill.distill.bundle_header import DataOrigin, Header
 from qdistill.distill.eight_bit import on_levels, packed, shared_axes, unpacked
@@ -40,12 +41,12 @@ class DistilledDataset(eqx.Module):
     """Distilled data with all that its training depends on.
 
     Args:
-        data: inputs (normalised), labels, step sizes and schedule.
+        data: inputs (transformed), labels, step sizes and schedule.
         initial_weights: the initial network's arrays by name, as `named_weights` gives them.
         architecture: builds the network. One that is registered in `ARCHITECTURES` is written into the file.
             None stands for a network of the user's own: `initial_model` and `train` then need it as an argument.
         inner: how the network trains.
-        normalisation: raw pixels -> what the network takes.
+        transform: raw inputs -> what the network reads.
         class_names: what each label means: label i is `class_names[i]`.
         dataset: name of the dataset that was distilled.
         recipe: how the data came to be; plain JSON.
@@ -69,7 +70,7 @@ class DistilledDataset(eqx.Module):
     initial_weights: dict[str, Array]
     architecture: Architecture | None = eqx.field(static=True)
     inner: InnerLoop = eqx.field(static=True)
-    normalisation: Normalisation
+    transform: FittedChain
     class_names: tuple[str, ...] = eqx.field(static=True)
     dataset: str = eqx.field(static=True)
     # Not static: a dict has no hash. As subtrees of plain leaves they pass through `eqx.filter_jit`.
@@ -89,8 +90,13 @@ class DistilledDataset(eqx.Module):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of one input: (features,) of a vector, (height, width, channels) of an image."""
+        """The shape of one input as the network reads it: (features,) or (height, width, channels)."""
         return self.data.inputs.shape[1:]
+
+    @property
+    def raw_shape(self) -> tuple[int, ...]:
+        """The shape of one raw input, before the transforms."""
+        return self.transform.shape_before(self.input_shape)
 
     @property
     def n_classes(self) -> int:
@@ -114,16 +120,16 @@ class DistilledDataset(eqx.Module):
         return file
 
     def fitted(self, raw: RawDataset) -> RawDataset:
-        """A dataset as the trained network takes it: its inputs at the scale of the bundle's normalisation.
+        """A dataset as the trained network takes it: its inputs at the bundle's scale.
 
         Raises:
             BundleError: the bundle is for other inputs or classes, or for the classes in another order.
         """
         shape, names = tuple(raw.test_inputs.shape[1:]), tuple(raw.class_names)
-        if shape != self.input_shape or len(names) != self.n_classes:
+        if shape != self.raw_shape or len(names) != self.n_classes:
             raise BundleError(
                 f"The bundle was distilled from {self.dataset!r} and is for inputs of shape "
-                f"{self.input_shape} in {self.n_classes} classes, but was to be used on inputs of shape "
+                f"{self.raw_shape} in {self.n_classes} classes, but was to be used on inputs of shape "
                 f"{shape} in {len(names)} classes."
             )
         if names != self.class_names:
@@ -132,18 +138,19 @@ class DistilledDataset(eqx.Module):
                 f"The bundle is for the classes {', '.join(self.class_names)}, but was to be used on {raw.name!r} with "
                 f"classes {what}: {', '.join(names)}."
             )
-        return raw.at_scale(self.normalisation.scale)
+        return raw.at_scale(self.transform.scale)
 
     def made_from(self, raw: RawDataset) -> bool | None:
         """Whether the bundle was made from exactly this dataset; None where it does not say what from."""
         return None if self.data_digest is None else self.data_digest == raw.digest
 
-    def images_as_pixels(self) -> Float[np.ndarray, "n *shape"]:
-        """The inputs as one looks at them: 0 is black, 1 is white, and what lies outside is clipped."""
-        pixels: Float[np.ndarray, "n *shape"] = np.asarray(
-            jnp.clip(self.normalisation.inverse(self.data.inputs), 0.0, 1.0)
-        )
-        return pixels
+    def raw_inputs(self) -> Float[np.ndarray, "n *shape"]:
+        """The distilled inputs as they would be before the transforms, where 1.0 stands for the scale."""
+        return np.asarray(self.transform.inverse(self.data.inputs))
+
+    def images_as_pixels(self) -> Float[np.ndarray, "n height width channels"]:
+        """Distilled images as one looks at them: 0 is black, 1 is white, and what lies outside is clipped."""
+        return self.raw_inputs().clip(0.0, 1.0)
 
     def initial_model(self, structure: Model | None = None) -> Model:
         """The network before training.
@@ -277,7 +284,8 @@ class DistilledDataset(eqx.Module):
         """All but the arrays."""
         return Header(
             architecture=self.architecture,
-            data=DataOrigin(self.dataset, self.class_names, self.normalisation.scale, self.data_digest),
+            data=DataOrigin(self.dataset, self.class_names, self.transform.scale, self.data_digest),
+            transforms=tuple(self.transform.to_json()),
             inner=self.inner,
             record=self.record,
             rounding=self.rounding,
@@ -289,7 +297,7 @@ class DistilledDataset(eqx.Module):
     def _content(self) -> bytes:
         """The file's content, after it was checked as a reader checks it."""
         arrays = self._arrays()
-        check_arrays(arrays, self.inner, len(self.class_names))
+        check_arrays(arrays, self.inner, len(self.class_names), self.transform)
         arrays["schedule"] = arrays["schedule"].astype(np.int32)
         # The network has an order of its own.
         names = self.weight_names if self.architecture is None else tuple(named_weights(self.initial_model()))
@@ -301,15 +309,13 @@ class DistilledDataset(eqx.Module):
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """All arrays by their names in the file."""
-        data, normalisation = self.data, self.normalisation
+        data = self.data
         arrays = {
             "inputs": data.inputs,
             "labels": data.labels,
             "step_sizes": data.step_sizes,
             "schedule": data.schedule,
-            "normalisation/mean": normalisation.mean,
-            "normalisation/std": normalisation.std,
-            **({} if normalisation.kernel is None else {KERNEL: normalisation.kernel}),
+            **self.transform.arrays(),
             **{WEIGHTS + name: weight for name, weight in self.initial_weights.items()},
         }
         return {name: np.asarray(array) for name, array in arrays.items()}
@@ -319,7 +325,7 @@ class DistilledDataset(eqx.Module):
         """The bundle that a file's header and arrays are, after everything in them was checked."""
         header = Header.from_json(plain)
         names = header.weight_names
-        expected = {*AXES, *(WEIGHTS + name for name in names)} - ({KERNEL} - set(arrays))
+        expected = {*AXES, *array_names(header.transforms), *(WEIGHTS + name for name in names)}
         eight_bit = "inputs" in arrays and arrays["inputs"].dtype == np.uint8
         if eight_bit:
             arrays = unpacked(arrays, ["inputs", *(WEIGHTS + name for name in names)])
@@ -332,19 +338,15 @@ class DistilledDataset(eqx.Module):
             wanted = np.int32 if name == "schedule" else np.float32
             if array.dtype != wanted:
                 raise BundleError(f"`{name}` must be of the type {wanted.__name__}, but is {array.dtype.name}.")
-        check_arrays(arrays, header.inner, len(header.data.class_names))
+        transform = FittedChain.of(float(header.data.scale), header.transforms, arrays)
+        check_arrays(arrays, header.inner, len(header.data.class_names), transform)
         tensors = {name: jnp.asarray(array) for name, array in arrays.items() if name != "schedule"}
         bundle = cls(
             data=TrainingSet(tensors["inputs"], tensors["labels"], tensors["step_sizes"], arrays["schedule"]),
             initial_weights={name: tensors[WEIGHTS + name] for name in names},
             architecture=header.architecture,
             inner=header.inner,
-            normalisation=Normalisation(
-                float(header.data.scale),
-                tensors["normalisation/mean"],
-                tensors["normalisation/std"],
-                tensors.get(KERNEL),
-            ),
+            transform=transform,
             class_names=header.data.class_names,
             dataset=header.data.name,
             recipe=header.recipe,

@@ -11,30 +11,29 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from qdistill.data import FittedChain
 from qdistill.distill.inner import InnerLoop
-from qdistill.errors import BundleError
+from qdistill.errors import ArgumentError, BundleError
 from qdistill.models import Architecture, KnowsShapes, Model, named_weights
 
-WEIGHTS, KERNEL = "weights/", "normalisation/kernel"
+WEIGHTS = "weights/"
 AXES = {
     "inputs": ("n", "..."),
     "labels": ("n", "classes"),
     "step_sizes": ("steps", "groups"),
     "schedule": ("steps", "examples a step"),
-    "normalisation/mean": ("channels",),
-    "normalisation/std": ("channels",),
-    KERNEL: ("side", "side", "channels", "channels"),
 }
-"""Of all tensors but the weights; the kernel is the only one that a file may lack."""
+"""Of all tensors but the weights and those of the transforms."""
 
 
-def check_arrays(arrays: Mapping[str, np.ndarray], inner: InnerLoop, n_classes: int) -> None:
+def check_arrays(arrays: Mapping[str, np.ndarray], inner: InnerLoop, n_classes: int, transform: FittedChain) -> None:
     """Raise an error for the first thing that is wrong with a bundle's tensors.
 
     Args:
         arrays: all of them, with those of `AXES` and the weights behind `WEIGHTS`.
         inner: how many steps and step sizes there are.
         n_classes: how many class names there are.
+        transform: of the real inputs; its arrays are among `arrays`.
 
     Raises:
         BundleError: it names the tensor.
@@ -57,7 +56,7 @@ def check_arrays(arrays: Mapping[str, np.ndarray], inner: InnerLoop, n_classes: 
         if not np.isfinite(array).all():
             raise BundleError(f"`{name}` holds values that are not finite.")
 
-    n_weights = len(arrays) - len(tensors)
+    n_weights = sum(name.startswith(WEIGHTS) for name in arrays)
     if not n_weights:
         raise BundleError("there are no initial weights.")
     expected = (inner.total_steps, 1 if inner.step_sizes == "shared" else n_weights)
@@ -73,10 +72,10 @@ def check_arrays(arrays: Mapping[str, np.ndarray], inner: InnerLoop, n_classes: 
         raise BundleError("`schedule` must list all inputs in each step, for `own_examples` is false.")
     if (tensors["step_sizes"] < 0).any():
         raise BundleError("`step_sizes` must not be negative.")
-    if not (tensors["normalisation/std"] > 0).all():
-        raise BundleError("`normalisation/std` must be above 0.")
-    if KERNEL in tensors:
-        _check_kernel(sizes["side"], tensors["inputs"].shape[1:])
+    try:
+        transform.shape_before(tensors["inputs"].shape[1:])
+    except ArgumentError as error:
+        raise BundleError(str(error).removeprefix("Argument ")) from error
     if n_classes != sizes["classes"]:
         raise BundleError(
             f"`labels` must have one column a class, but has {sizes['classes']} and there are {n_classes} class names."
@@ -84,21 +83,10 @@ def check_arrays(arrays: Mapping[str, np.ndarray], inner: InnerLoop, n_classes: 
 
 
 def _axes(name: str, ndim: int) -> tuple[str, ...]:
-    """The names of a tensor's axes, where inputs have any number of them: statistics go by the last."""
+    """The names of a tensor's axes, where inputs have any number of them."""
     if name != "inputs" or ndim < 2:
         return AXES[name]
-    return ("n", *(f"axis {place}" for place in range(1, ndim - 1)), "channels")
-
-
-def _check_kernel(side: int, input_shape: tuple[int, ...]) -> None:
-    if len(input_shape) != 3:
-        raise BundleError(f"`{KERNEL}` must be there for images only, but inputs have the shape {input_shape}.")
-    height, width, _ = input_shape
-    if side % 2 == 0 or side // 2 >= min(height, width):
-        raise BundleError(
-            f"`{KERNEL}` must have an odd number of rows and a margin within the {height}x{width} images, but has "
-            f"{side} rows."
-        )
+    return ("n", *(f"axis {place}" for place in range(1, ndim)))
 
 
 def structure_of(

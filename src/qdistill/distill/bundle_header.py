@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from qdistill import strict_json
+from qdistill.data.fitted import KINDS, number_fields
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.record import Record, RoundingCheck
 from qdistill.errors import ArgumentError, BundleError, shown
@@ -60,6 +62,7 @@ class Header:
     Args:
         architecture: builds the network; None for one that the file does not describe.
         data: what it was made from.
+        transforms: what is done to real inputs, in this order: a name and numbers each, see `FittedChain.to_json`.
         inner: how the network trains.
         record: what a replay gives.
         rounding: how much of that hangs on rounding; None where it was not checked.
@@ -70,6 +73,7 @@ class Header:
 
     architecture: Architecture | None
     data: DataOrigin
+    transforms: tuple[dict[str, Any], ...]
     inner: InnerLoop
     record: Record
     rounding: RoundingCheck | None
@@ -115,6 +119,7 @@ class Header:
             return cls(
                 architecture=_architecture(values["architecture"]),
                 data=parse(_only(values["data"], DataOrigin, "data"), DataOrigin, "data"),
+                transforms=tuple(_transforms(values["transforms"])),
                 inner=parse(_only(values["inner"], InnerLoop, "inner"), InnerLoop, "inner"),
                 record=parse(_only(values["record"], Record, "record"), Record, "record"),
                 rounding=parse(values["rounding"], RoundingCheck | None, "rounding"),
@@ -152,6 +157,20 @@ def _architecture(plain: Any) -> Architecture | None:
         raise ArgumentError(str(error).replace("`model", "`architecture", 1)) from error
     _only(plain["fields"], type(architecture), "architecture.fields")
     return architecture
+
+
+def _transforms(plain: Any) -> Iterator[dict[str, Any]]:
+    """What a chain of transforms says of itself beside its arrays."""
+    for place, step in enumerate(parse(plain, list[dict[str, Any]], "transforms")):
+        where = f"transforms[{place}]"
+        if step.get("name") not in KINDS:
+            raise ArgumentError.unknown(f"{where}.name", step.get("name"), KINDS)
+        numbers = number_fields(step["name"])
+        if set(step) != {"name", *numbers}:
+            raise BundleError(
+                f"`{where}` must have the fields {', '.join(['name', *numbers])}, but has {', '.join(step)}."
+            )
+        yield {"name": step["name"], **{name: parse(step[name], float, f"{where}.{name}") for name in numbers}}
 
 
 def _only(plain: Any, kind: Any, where: str) -> dict[str, Any]:

@@ -29,5 +29,5 @@ def network_of(bundle: DistilledDataset) -> str:
     what = f"{observable[fields['observable']]}{wires}{angles}{first}{branch[fields['branch']]}"
     each = len(bundle.data.schedule[0])
     own = f", {each} example{'' if each == 1 else 's'} a step" if bundle.inner.own_examples else ""
-    white = ", whitened inputs" if bundle.recipe.get("whiten") else ""
+    white = ", whitened inputs" if any(step.name == "whiten" for step in bundle.transform.steps) else ""
     return f"quantum LeNet, {skip}, {what}{white}{own}{place}"

@@ -376,7 +376,7 @@ def first_step_not_finite(model: Model, data: TrainingSet, inner: InnerLoop, *, 
 def classify(
     model: Model,
     inputs: Shaped[Array, "n *shape"],
-    normalisation: Callable[[Array], Array],
+    transform: Callable[[Array], Array],
     *,
     slice_size: int = 250,
 ) -> tuple[Int[Array, " n"], Bool[Array, ""]]:
@@ -385,7 +385,7 @@ def classify(
     Args:
         model: the network.
         inputs: raw pixels.
-        normalisation: raw pixels -> what the network takes.
+        transform: raw pixels -> what the network takes.
         slice_size: inputs evaluated at once.
 
     Returns:
@@ -393,7 +393,7 @@ def classify(
     """
 
     def answers(inputs: Array) -> tuple[Array, Array]:
-        logits = predict(model, normalisation(inputs))
+        logits = predict(model, transform(inputs))
         return jnp.argmax(logits, axis=-1), jnp.isfinite(logits).all()
 
     whole = len(inputs) - len(inputs) % slice_size
@@ -410,7 +410,7 @@ def measure(
     model: Model,
     inputs: Numbers,
     labels: Numbers,
-    normalisation: Callable[[Array], Array],
+    transform: Callable[[Array], Array],
     *,
     loss: Loss = "cross_entropy",
     key: Array | None = None,
@@ -422,7 +422,7 @@ def measure(
         model: the network.
         inputs: raw pixels, real, (n, *shape).
         labels: class numbers, integers, (n,).
-        normalisation: raw pixels -> what the network takes.
+        transform: raw pixels -> what the network takes.
         loss: the name of what is averaged beside.
         key: random key, consumed, for layers that take shots.
         slice_size: inputs evaluated at once, at most.
@@ -433,7 +433,7 @@ def measure(
     Raises:
         ArgumentError: inputs that are no real numbers, or labels that are not one integer for each of them.
     """
-    # Slices of bytes are a quarter of what they become, so that each is made real by its normalisation.
+    # Slices of bytes are a quarter of what they become, so that each is made real by its transform.
     inputs, labels = jnp.asarray(real_as_given("inputs", inputs)), jnp.asarray(integers("labels", labels))
     if not inputs.ndim or labels.shape != inputs.shape[:1]:
         raise ArgumentError(
@@ -448,7 +448,7 @@ def measure(
 
     def sums(part: tuple[Array, Array, Array | None]) -> tuple[Array, Array]:
         inputs, labels, key = part
-        logits = predict(model, normalisation(inputs), key=key)
+        logits = predict(model, transform(inputs), key=key)
         one_hot = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
         return jnp.sum(jnp.argmax(logits, axis=-1) == labels), len(logits) * LOSSES[loss](logits, one_hot)
 

@@ -250,7 +250,7 @@ class Distiller:
                 "them by 'samples', whose gradients have no derivatives for the meta-gradient."
             )
         if outer.mirror:
-            check_mirror(splits.input_shape)
+            check_mirror(splits.train.inputs.shape[1:])
         self.model, self.splits = model, splits
         self.compression, self.inner, self.outer = compression, inner, outer
         self.objective = PerformanceMatching() if objective is None else objective
@@ -259,7 +259,8 @@ class Distiller:
         self.optimiser = optimiser or _OPTIMISERS[outer.optimiser](outer.learning_rates())
         self._key_start, self.key_batches = jax.random.split(key)
         self.takes_shots = takes_shots(model)
-        self.train_part = (_shown_inputs(splits), jnp.asarray(splits.train.labels))
+        self._transformed_once = _can_be_transformed_once(splits, outer.mirror)
+        self.train_part = (self._shown_inputs(), jnp.asarray(splits.train.labels))
         self._iterate = eqx.filter_jit(self.iteration)
         self._measure = eqx.filter_jit(self._validation)
 
@@ -337,6 +338,13 @@ class Distiller:
         """The form that a training and a bundle read."""
         return learned.training_set(self.schedule)
 
+    def _shown_inputs(self) -> Array:
+        """The training part's inputs as batches are drawn from them: raw, or transformed."""
+        inputs, transform = self.splits.train.inputs, self.splits.transform
+        if not self._transformed_once:
+            return jnp.asarray(inputs)
+        return jnp.concatenate([transform(inputs[i : i + _BLOCK]) for i in range(0, len(inputs), _BLOCK)])
+
     def _batch(
         self, train: tuple[Array, Array], key: Array
     ) -> tuple[Float[Array, "batch *shape"], Float[Array, "batch classes"]]:
@@ -347,8 +355,8 @@ class Distiller:
         if self.outer.mirror:
             flip = jax.random.bernoulli(key_mirror, shape=(self.outer.batch, 1, 1, 1))
             batch = jnp.where(flip, batch[:, :, ::-1], batch)
-        if self.splits.normalisation.kernel is None:
-            batch = self.splits.normalisation(batch)
+        if not self._transformed_once:
+            batch = self.splits.transform(batch)
         return batch, jax.nn.one_hot(labels[picked], self.splits.n_classes)
 
     def iteration(
@@ -422,7 +430,7 @@ class Distiller:
     ) -> tuple[Array, Array, Array | None]:
         key_train, key_inputs = (None, None) if key is None else jax.random.split(key)
         trained = train(model, self.training_set(learned), self.inner, key=key_train)
-        share, loss = measure(trained, inputs, labels, self.splits.normalisation, loss=self.inner.loss, key=key_inputs)
+        share, loss = measure(trained, inputs, labels, self.splits.transform, loss=self.inner.loss, key=key_inputs)
         nodes = jax.tree.leaves(ideal(trained), is_leaf=lambda node: isinstance(node, Hermitian))
         coefficients = [node.coefficients for node in nodes if isinstance(node, Hermitian)]
         return share, loss, optax.tree.norm(coefficients) if coefficients else None
@@ -434,16 +442,17 @@ class Distiller:
 
 
 _BLOCK = 1000
-"""Inputs that are whitened at a time, so that what that takes is little beside the inputs."""
+"""Inputs that are transformed at a time, so that what that takes is little beside the inputs."""
 
 
-def _shown_inputs(splits: Splits) -> Array:
-    """The training part's inputs, as raw as they are; where they are whitened, normalised.
+def _can_be_transformed_once(splits: Splits, mirror: bool) -> bool:
+    """Whether the training part is transformed before a run instead of batch by batch.
 
-    A filter would take a fifth of an iteration's time, so it is applied once, for four times the memory of bytes. That
-    inputs are mirrored after it makes no difference.
+    To standardise or rescale a batch takes next to nothing, and raw bytes are a quarter of the memory. A filter would
+    take a fifth of an iteration's time; whether images are mirrored before it or after makes no difference. Principal
+    components are few numbers, but of images that were mirrored before.
     """
-    inputs, normalisation = splits.train.inputs, splits.normalisation
-    if normalisation.kernel is None:
-        return jnp.asarray(inputs)
-    return jnp.concatenate([normalisation(inputs[i : i + _BLOCK]) for i in range(0, len(inputs), _BLOCK)])
+    names = {step.name for step in splits.transform.steps}
+    if "pca" in names:
+        return not mirror
+    return "whiten" in names

@@ -31,7 +31,7 @@ def initial_inputs(
             the inputs as their own features); ``"k_centre"``, the one nearest the class mean, then each time the
             one farthest from those picked (Gonzalez, Theor. Comput. Sci. 38, 1985); ``"class_means"``, the means of
             equal random parts of the class.
-        splits: gives the training part and the normalisation.
+        splits: gives the training part and the transform.
         classes: the class of each input.
         key: random key, consumed; herding and k-centre draw nothing.
 
@@ -52,9 +52,9 @@ def initial_inputs(
             )
         if start == "real":
             picked = np.asarray(jax.random.choice(own_key, len(members), (count,), replace=False))
-            inputs[places] = splits.normalisation(splits.train.inputs[members[picked]])
+            inputs[places] = splits.transform(splits.train.inputs[members[picked]])
             continue
-        own = np.asarray(splits.normalisation(splits.train.inputs[members]))
+        own = np.asarray(splits.transform(splits.train.inputs[members]))
         if start == "class_means":
             order = np.asarray(jax.random.permutation(own_key, len(own)))
             inputs[places] = [own[part].mean(axis=0) for part in np.array_split(order, count)]

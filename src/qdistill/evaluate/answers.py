@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from qdistill.data import Normalisation
+from qdistill.data import FittedChain
 from qdistill.distill.inner import classify
 from qdistill.errors import DivergenceError
 from qdistill.models import Model
@@ -15,18 +15,18 @@ from qdistill.models import Model
 _classify = eqx.filter_jit(classify)
 
 
-def answers(model: Model, normalisation: Normalisation, inputs: np.ndarray) -> Int[np.ndarray, " n"]:
+def answers(model: Model, transform: FittedChain, inputs: np.ndarray) -> Int[np.ndarray, " n"]:
     """The class that a network gives each input.
 
     Args:
         model: the network.
-        normalisation: raw pixels -> what the network takes.
+        transform: raw pixels -> what the network takes.
         inputs: raw pixels, (n, *shape).
 
     Raises:
         DivergenceError: a logit is not finite, so that the largest says nothing.
     """
-    classes, finite = _classify(model, jnp.asarray(inputs), normalisation)
+    classes, finite = _classify(model, jnp.asarray(inputs), transform)
     if not finite:
         raise DivergenceError("The network gives real inputs logits that are not finite, so they are not scored.")
     return np.asarray(classes)

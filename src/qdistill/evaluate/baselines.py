@@ -112,7 +112,7 @@ def train_on_all(model: Model, splits: Splits, training: FullTraining, *, key: A
     if training.batch > n:
         raise ArgumentError(f"Argument `batch` must be at most the {n} training inputs, but was {training.batch}.")
     if training.mirror:
-        check_mirror(splits.input_shape)
+        check_mirror(splits.train.inputs.shape[1:])
     steps = training.steps(n)
     key_order, key_mirror = jax.random.split(key)
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key_order)))
@@ -122,10 +122,10 @@ def train_on_all(model: Model, splits: Splits, training: FullTraining, *, key: A
     if schedule.size < n:  # each input at most once: the others need not be brought along
         raw, labels = raw[schedule.ravel()], labels[schedule.ravel()]
         schedule = np.arange(schedule.size).reshape(schedule.shape)
-    inputs, one_hot = splits.normalisation(raw), jax.nn.one_hot(labels, splits.n_classes)
+    inputs, one_hot = splits.transform(raw), jax.nn.one_hot(labels, splits.n_classes)
     if training.mirror:
         # Both ways round lie in one array, and each visit picks one of them.
-        mirrored = splits.normalisation(raw[:, :, ::-1])
+        mirrored = splits.transform(raw[:, :, ::-1])
         inputs, one_hot = jnp.concatenate([inputs, mirrored]), jnp.concatenate([one_hot, one_hot])
         schedule = schedule + len(raw) * np.asarray(jax.random.bernoulli(key_mirror, shape=schedule.shape))
     sizes = jnp.asarray(training.step_sizes(steps)[:, None], jnp.float32)
@@ -215,4 +215,4 @@ def share_right(model: Model, splits: Splits, part: Literal["validation", "test"
         DivergenceError: what the network says is not finite.
     """
     inputs, labels = getattr(splits, part).inputs, getattr(splits, part).labels
-    return fraction_right(answers(model, splits.normalisation, inputs), labels)
+    return fraction_right(answers(model, splits.transform, inputs), labels)

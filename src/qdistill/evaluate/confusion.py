@@ -17,7 +17,7 @@ def confusion(
 
     Args:
         model: the network.
-        bundle: gives the normalisation and the number of classes.
+        bundle: gives the transform and the number of classes.
         inputs: raw pixels, (n, *shape).
         labels: class numbers, (n,).
 
@@ -28,5 +28,5 @@ def confusion(
         DivergenceError: what the network says is not finite.
     """
     counts = np.zeros((bundle.n_classes, bundle.n_classes), np.int64)
-    np.add.at(counts, (labels, answers(model, bundle.normalisation, inputs)), 1)
+    np.add.at(counts, (labels, answers(model, bundle.transform, inputs)), 1)
     return counts

@@ -132,7 +132,7 @@ class _Replayer:
             trained = self._bundle.train(model, key=key_train)
         except DivergenceError:
             return None
-        share, loss = self._measure(trained, self._inputs, self._labels, self._bundle.normalisation, key=key_test)
+        share, loss = self._measure(trained, self._inputs, self._labels, self._bundle.transform, key=key_test)
         return fraction(share, len(self._labels)) if np.isfinite(loss) else None
 
 

@@ -97,11 +97,11 @@ class Evaluations:
 
 
 def measure(model: Model, bundle: DistilledDataset, inputs: Numbers, labels: Numbers) -> float:
-    """The accuracy of a network on raw inputs, under a bundle's normalisation.
+    """The accuracy of a network on raw inputs, under a bundle's transform.
 
     Args:
         model: the network.
-        bundle: gives the normalisation.
+        bundle: gives the transform.
         inputs: raw pixels, real, (n, *shape).
         labels: class numbers, integers, (n,).
 
@@ -118,7 +118,7 @@ def measure(model: Model, bundle: DistilledDataset, inputs: Numbers, labels: Num
             f"Argument `labels` must be class numbers from 0 to {bundle.n_classes - 1}, but reached from "
             f"{labels.min()} to {labels.max()}."
         )
-    return fraction_right(answers(model, bundle.normalisation, inputs), labels)
+    return fraction_right(answers(model, bundle.transform, inputs), labels)
 
 
 def replay(

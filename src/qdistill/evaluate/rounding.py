@@ -75,7 +75,7 @@ def checked(bundle: DistilledDataset, validation: Labelled, test: Labelled) -> D
 
 def _answers(bundle: DistilledDataset, initial: Model, parts: tuple[Labelled, ...]) -> list[np.ndarray]:
     trained = bundle.train(initial)
-    return [answers(trained, bundle.normalisation, part.inputs) for part in parts]
+    return [answers(trained, bundle.transform, part.inputs) for part in parts]
 
 
 def _with_noise(bundle: DistilledDataset, draw: int) -> DistilledDataset:

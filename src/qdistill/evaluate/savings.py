@@ -243,7 +243,7 @@ def _seen_by_seed(rows: Sequence[Mapping[str, Any]], goal: float) -> tuple[int, 
 def subject(bundle: DistilledDataset) -> dict[str, Any]:
     """What a record must say of its inputs and network; no record fits a network that the bundle does not describe."""
     model = None if bundle.architecture is None else architecture_to_json(bundle.architecture)
-    return {"dataset": bundle.dataset, "model": model, "whiten": bundle.normalisation.kernel is not None}
+    return {"dataset": bundle.dataset, "model": model, "transforms": bundle.recipe.get("transforms")}
 
 
 def _is_row(row: Any) -> bool:

@@ -252,7 +252,7 @@ def _bundle(recipe: Recipe, distiller: Distiller, state: OuterState, provenance:
         initial_weights=named_weights(ideal(distiller.model)),
         architecture=recipe.model,
         inner=recipe.inner,
-        normalisation=splits.normalisation,
+        transform=splits.transform,
         class_names=splits.class_names,
         dataset=recipe.dataset,
         data_digest=splits.digest,

@@ -112,7 +112,7 @@ def measure_full_training(
             full[between] = row(splits, between)
     return {
         "dataset": recipe.dataset,
-        "whiten": recipe.whiten,
+        "transforms": list(recipe.transforms),
         "model": recipe.to_json()["model"],
         "seeds": list(seeds),
         "search": {"optimiser": "adam", **{name: list(values) for name, values in varied.items()}},
@@ -184,7 +184,7 @@ def _between(rows: Mapping[int, Mapping[str, Any]], goal: float) -> int | None:
 
 
 def _subset(splits: Splits, size: int) -> Splits:
-    """So many training inputs, as evenly from the classes as whole inputs allow; the normalisation stays."""
+    """So many training inputs, as evenly from the classes as whole inputs allow; the transform stays."""
     generator = np.random.default_rng(0)
     order = generator.permutation(len(splits.train))
     labels = splits.train.labels[order]

@@ -18,6 +18,8 @@ from typing import Any, Literal
 from qdistill.backends.circuit_files import read_circuit
 from qdistill.backends.devices import device
 from qdistill.data import DataFile, Source, Splits, source, split
+from qdistill.data.raw import check_mirror
+from qdistill.data.transforms import chain_of, shape_after, text_of
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError
@@ -116,7 +118,9 @@ class Recipe:
         outer: how it is optimised.
         device: where the training runs.
         n_validation: training inputs set aside for every choice that is made; the test set decides nothing.
-        whiten: whiten real inputs by a filter (`data.whitening`); for photographs.
+        transforms: what is done to real inputs, in this order, fitted on the training part: standardise,
+            standardise:feature, pca:COMPONENTS, rescale:LOW:HIGH (numbers, or multiples of pi such as pi/2) or whiten;
+            none for nothing.
         seed: decides the initial weights, the initial inputs and the batches.
         data: the file or folder of the user's own that the dataset is, and how it is read; None for a dataset of
             `qdistill.data.DATASETS`.
@@ -129,7 +133,7 @@ class Recipe:
     outer: OuterLoop = field(default_factory=OuterLoop)
     device: Device = field(default_factory=Device)
     n_validation: int = 5000
-    whiten: bool = False
+    transforms: tuple[str, ...] = ("standardise",)
     seed: int = 0
     data: DataFile | None = None
 
@@ -148,7 +152,13 @@ class Recipe:
         with under("model"):
             check_fields(self.model)
         check_seed(self.seed)
-        n_classes = len(self.origin.class_names)
+        transforms = chain_of(self.transforms)
+        object.__setattr__(self, "transforms", tuple(map(text_of, transforms)))
+        data = self.origin
+        shape_after(transforms, data.input_shape)
+        if self.outer.mirror:
+            check_mirror(data.input_shape)
+        n_classes = len(data.class_names)
         if self.n_validation < 1:
             raise ArgumentError(f"Argument `n_validation` must be at least 1, but was {self.n_validation}.")
         if not self.device.is_exact and not self.n_wires:
@@ -178,7 +188,12 @@ class Recipe:
     @cached_property
     def n_wires(self) -> int:
         """Qubits that a device needs for any of the network's circuits; 0 where there are none."""
-        return wires_needed(structure(self.model, self.origin.input_shape, len(self.origin.class_names)))
+        return wires_needed(structure(self.model, self.input_shape, len(self.origin.class_names)))
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one input as the network reads it, after the transforms."""
+        return shape_after(chain_of(self.transforms), self.origin.input_shape)
 
     def check_network(self) -> None:
         """Make sure that the network can be built for the dataset's inputs and classes.
@@ -189,16 +204,17 @@ class Recipe:
         _ = self.n_wires
 
     def splits(self, data_dir: Path | None = None) -> Splits:
-        """The dataset in its parts, with the normalisation of the inputs.
+        """The dataset in its parts, with the transforms fitted on the training part.
 
         Args:
             data_dir: where the dataset's files lie; by default as `qdistill.data` finds them.
 
         Raises:
             DataError: the files are damaged, or are neither there nor to be had.
-            ArgumentError: there are too few inputs for the validation part, or they cannot be whitened.
+            ArgumentError: there are too few inputs for the validation part, or for a transform.
         """
-        return split(self.origin.load(data_dir), n_validation=self.n_validation, whiten=self.whiten)
+        raw = self.origin.load(data_dir)
+        return split(raw, n_validation=self.n_validation, transforms=chain_of(self.transforms))
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain data; `from_json` reads it back."""
@@ -265,7 +281,7 @@ _DEFAULTS: dict[str, Recipe] = {
             outer=OuterLoop(
                 iterations=10_000, batch=128, learning_rate=0.03, warm_up=0.1, mirror=True, validate_every=250
             ),
-            whiten=True,
+            transforms=("standardise", "whiten"),
         ),
         Recipe("digits", outer=OuterLoop(iterations=1000), n_validation=200),
         Recipe("mnist-3v5", **_MNIST_LIKE, n_validation=2000),
@@ -337,8 +353,8 @@ def read_recipe(path: Path, data_dir: Path | None = None) -> Recipe:
     The tables are the groups of the command line's options: ``[model]`` (where ``architecture`` is
     ``"quantum-lenet"``, ``"lenet"``, ``"circuit"`` or the name of one that was added, and a circuit the name of a file,
     JSON or OpenQASM, as seen from the recipe), ``[compression]``, ``[inner]``, ``[outer]`` and
-    ``[device]``; ``seed``, ``n_validation`` and ``whiten`` stand before them. In place of a dataset's name there may be
-    ``[data]``, whose ``path`` is seen from the recipe too.
+    ``[device]``; ``seed``, ``n_validation`` and ``transforms`` stand before them. In place of a dataset's name there may
+    be ``[data]``, whose ``path`` is seen from the recipe too.
 
     Args:
         path: of the recipe file.

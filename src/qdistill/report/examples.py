@@ -105,9 +105,9 @@ def plane_of(bundle: DistilledDataset, raw: RawDataset) -> Plane:
     inputs, labels = raw.train_inputs[some], raw.train_labels[some].astype(int)
     examples, tops = np.asarray(bundle.data.inputs), np.asarray(bundle.data.labels).argmax(axis=1)
     if inputs.shape[1:] == (2,):
-        own = np.asarray(bundle.normalisation.inverse(bundle.data.inputs))
-        return Plane((inputs, labels), (own, tops), bundle.normalisation, ("feature 0", "feature 1"))
-    read = np.asarray(bundle.normalisation(inputs))
+        own = np.asarray(bundle.transform.inverse(bundle.data.inputs))
+        return Plane((inputs, labels), (own, tops), bundle.transform, ("feature 0", "feature 1"))
+    read = np.asarray(bundle.transform(inputs))
     on_inputs = (lambda grid: grid) if examples.shape[1:] == (2,) else None
     return Plane((read, labels), (examples, tops), on_inputs, ("input 0", "input 1"))
 

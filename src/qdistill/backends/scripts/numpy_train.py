@@ -259,12 +259,26 @@ def train() -> Weights:
     return w
 
 
-def normalised(pixels: np.ndarray) -> np.ndarray:
-    """Inputs as the network takes them: each channel shifted and stretched, and whitened where there is a filter."""
-    x: np.ndarray = (pixels / SETTINGS["scale"] - ARRAYS["mean"]) / ARRAYS["std"]
-    if "kernel" not in ARRAYS:
-        return x
-    kernel, margin = ARRAYS["kernel"], len(ARRAYS["kernel"]) // 2
+def transformed(raw: np.ndarray) -> np.ndarray:
+    """Raw inputs as the network reads them."""
+    x: np.ndarray = raw / SETTINGS["scale"]
+    for place, step in enumerate(SETTINGS["transforms"]):
+        own = {name.split("/")[-1]: a for name, a in ARRAYS.items() if name.startswith(f"transforms/{place}/")}
+        if step["name"] == "standardise":
+            x = (x - own["mean"]) / own["std"]
+        elif step["name"] == "rescale":
+            unit = (x - own["minimum"]) / (own["maximum"] - own["minimum"])
+            x = step["low"] + (step["high"] - step["low"]) * unit
+        elif step["name"] == "pca":
+            x = (x - own["mean"]).reshape(len(x), -1) @ own["components"].reshape(len(own["components"]), -1).T
+        else:
+            x = whitened(x, own["kernel"])
+    return x
+
+
+def whitened(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Images, (batch, height, width, channels), after a filter."""
+    margin = len(kernel) // 2
     padded = np.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[:2], axis=(1, 2))
     return np.tensordot(windows, kernel, ((4, 5, 3), (0, 1, 2)))
@@ -272,10 +286,10 @@ def normalised(pixels: np.ndarray) -> np.ndarray:
 
 def accuracy(w: Weights) -> float:
     """The share of test inputs that are classified right."""
-    pixels, labels = ARRAYS["test_inputs"], ARRAYS["test_labels"]
+    inputs, labels = ARRAYS["test_inputs"], ARRAYS["test_labels"]
     right = 0
     for start in range(0, len(labels), 250):
-        x = normalised(pixels[start : start + 250])
+        x = transformed(inputs[start : start + 250])
         right += int((forward(w, x)[0].argmax(1) == labels[start : start + 250]).sum())
     return right / len(labels)
 

@@ -149,22 +149,33 @@ def train() -> dict[str, Tensor]:
     return {name: value.detach() for name, value in w.items()}
 
 
-def normalised(pixels: np.ndarray) -> Tensor:
-    """Inputs as the network takes them: each channel shifted and stretched, and whitened where there is a filter."""
-    x = torch.tensor((pixels / SETTINGS["scale"] - ARRAYS["mean"]) / ARRAYS["std"]).permute(0, 3, 1, 2)
-    if "kernel" not in ARRAYS:
-        return x
-    kernel = torch.tensor(ARRAYS["kernel"])
-    return F.conv2d(F.pad(x, [len(kernel) // 2] * 4, mode="reflect"), kernel.permute(3, 2, 0, 1))
+def transformed(raw: np.ndarray) -> Tensor:
+    """Raw images as the network reads them, with the channels first."""
+    x = torch.tensor(raw / SETTINGS["scale"])
+    for place, step in enumerate(SETTINGS["transforms"]):
+        own = {
+            name.split("/")[-1]: torch.tensor(array)
+            for name, array in ARRAYS.items()
+            if name.startswith(f"transforms/{place}/")
+        }
+        if step["name"] == "standardise":
+            x = (x - own["mean"]) / own["std"]
+        elif step["name"] == "rescale":
+            unit = (x - own["minimum"]) / (own["maximum"] - own["minimum"])
+            x = step["low"] + (step["high"] - step["low"]) * unit
+        else:
+            padded = F.pad(x.permute(0, 3, 1, 2), [len(own["kernel"]) // 2] * 4, mode="reflect")
+            x = F.conv2d(padded, own["kernel"].permute(3, 2, 0, 1)).permute(0, 2, 3, 1)
+    return x.permute(0, 3, 1, 2)
 
 
 def accuracy(w: dict[str, Tensor]) -> float:
     """The share of test inputs that are classified right."""
-    pixels, labels = ARRAYS["test_inputs"], ARRAYS["test_labels"]
+    inputs, labels = ARRAYS["test_inputs"], ARRAYS["test_labels"]
     right = 0
     with torch.no_grad():
         for start in range(0, len(labels), 500):
-            logits = network(w, normalised(pixels[start : start + 500]))
+            logits = network(w, transformed(inputs[start : start + 500]))
             right += int((logits.argmax(1).numpy() == labels[start : start + 500]).sum())
     return right / len(labels)
 
