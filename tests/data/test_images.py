@@ -152,8 +152,8 @@ def test_a_network_sees_the_same_of_bytes_and_of_floats():
     as_bytes, as_floats = of_images(IMAGES), of_images(IMAGES / 255)
     of_bytes, of_floats = (fit_chain((Standardise(),), raw.train_inputs, raw.scale) for raw in (as_bytes, as_floats))
 
-    np.testing.assert_allclose(of_bytes.mean, of_floats.mean, rtol=1e-6)
-    np.testing.assert_allclose(of_bytes.std, of_floats.std, rtol=1e-6)
+    np.testing.assert_allclose(of_bytes.steps[0].mean, of_floats.steps[0].mean, rtol=1e-6)
+    np.testing.assert_allclose(of_bytes.steps[0].std, of_floats.steps[0].std, rtol=1e-6)
     for transform in (of_bytes, of_floats):
         seen = [transform(raw.at_scale(transform.scale).test_inputs) for raw in (as_bytes, as_floats)]
         np.testing.assert_array_equal(*seen)

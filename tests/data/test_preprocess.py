@@ -190,7 +190,7 @@ def test_a_small_deviation_on_a_large_mean_keeps_its_digits():
     inputs = np.full((1000, 1, 1, 1), 1e4, np.float32)
     inputs[::2] += 1
 
-    assert fit_chain((Standardise(),), inputs, 1.0).std[0] == pytest.approx(0.5, rel=1e-6)
+    assert fit_chain((Standardise(),), inputs, 1.0).steps[0].std[0] == pytest.approx(0.5, rel=1e-6)
 
 
 def test_a_constant_channel_is_only_shifted():

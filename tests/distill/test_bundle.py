@@ -747,6 +747,7 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Header, Tensors], None], str]] = {
 }
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("case", CONTRADICTIONS)
 def test_a_file_that_contradicts_itself(case: str, good: Path, tmp_path: Path) -> None:
     change, message = CONTRADICTIONS[case]

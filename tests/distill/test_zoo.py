@@ -16,6 +16,7 @@ from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.in_words import network_of
 from qdistill.distill.zoo import named_or_path, zoo_names, zoo_path
 from qdistill.errors import ArgumentError
+from qdistill.experiments.recipe import Recipe
 from qdistill.files import shipped
 from qdistill.models import QuantumLeNetArchitecture
 
@@ -61,7 +62,8 @@ def test_list_and_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 
 def test_a_network_in_words() -> None:
     model = QuantumLeNetArchitecture(embedding="angle", skip="none", observable="pauli_z")
-    bundle = random_bundle(model, input_shape=(28, 28, 1))
+    recipe = Recipe("digits", model=model).to_json()
+    bundle = random_bundle(model, input_shape=(28, 28, 1), recipe=recipe)
     white = FittedChain(255.0, (*bundle.transform.steps, Whitened(jnp.ones((7, 7, 1, 1)))))
     bundle = dataclasses.replace(bundle, transform=white)
     assert network_of(bundle) == "quantum LeNet, no residual, Pauli-Z, angle embedding, whitened inputs"
