@@ -260,7 +260,7 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
         seen_of_all: inputs that a training on all of them sees; None where none has run.
     """
     accuracies = [score["test_accuracy"] for score in scores.values()]
-    n_classes, input_shape = len(row.recipe.origin.class_names), row.recipe.origin.input_shape
+    n_classes, input_shape = len(row.recipe.origin.class_names), row.recipe.input_shape
     calls = layer_calls(structure(row.recipe.model, input_shape, n_classes), input_shape)
     n_inputs = row.recipe.compression.per_class * n_classes
     schedule = row.recipe.inner.schedule(n_inputs)

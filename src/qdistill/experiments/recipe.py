@@ -353,8 +353,8 @@ def read_recipe(path: Path, data_dir: Path | None = None) -> Recipe:
     The tables are the groups of the command line's options: ``[model]`` (where ``architecture`` is
     ``"quantum-lenet"``, ``"lenet"``, ``"circuit"`` or the name of one that was added, and a circuit the name of a file,
     JSON or OpenQASM, as seen from the recipe), ``[compression]``, ``[inner]``, ``[outer]`` and
-    ``[device]``; ``seed``, ``n_validation`` and ``transforms`` stand before them. In place of a dataset's name there may
-    be ``[data]``, whose ``path`` is seen from the recipe too.
+    ``[device]``; ``seed``, ``n_validation`` and ``transforms`` stand before them. In place of a dataset's name there
+    may be ``[data]``, whose ``path`` is seen from the recipe too.
 
     Args:
         path: of the recipe file.
