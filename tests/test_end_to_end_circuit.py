@@ -160,7 +160,7 @@ def test_it_is_shown_and_compressed(run, tmp_path, capsys):
 
 def test_new_inputs_are_classified(bundle):
     raw = source("iris").load(None)
-    logits = predict(bundle.train(), bundle.normalisation(raw.test_inputs))
+    logits = predict(bundle.train(), bundle.transform(raw.test_inputs))
     assert logits.shape == (45, 3)
 
 

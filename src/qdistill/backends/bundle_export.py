@@ -183,7 +183,7 @@ def export_classifier(bundle: DistilledDataset, framework: Framework, folder: Pa
         "labels": data.labels,
         "step_sizes": data.step_sizes,
         "schedule": data.schedule,
-        "test_inputs": bundle.normalisation(raw.test_inputs),
+        "test_inputs": bundle.transform(raw.test_inputs),
         "test_labels": raw.test_labels,
         **{f"weights/{name}": array for name, array in bundle.initial_weights.items()},
     }

@@ -90,6 +90,7 @@ def _describe(bundle: DistilledDataset, path: Path) -> list[tuple[str, str]]:
         ("network", network),
         ("initial weights", f"{sum(array.size for array in weights.values()):,} in {len(weights)} arrays"),
         ("examples", f"{n}, {' x '.join(str(size) for size in inputs.shape[1:])}"),
+        ("transforms", _transforms(bundle)),
         ("labels", "one-hot" if hard else f"learned, {labels.min():.2f} to {labels.max():.2f}"),
         ("training", f"{inner.total_steps} steps{epochs} of {inner.optimiser}, each on {seen}"),
         ("step sizes", f"{sizes.min():.3g} to {sizes.max():.3g}, mean {sizes.mean():.3g} ({inner.step_sizes})"),
@@ -98,6 +99,12 @@ def _describe(bundle: DistilledDataset, path: Path) -> list[tuple[str, str]]:
         ("file", f"{path.stat().st_size / 1024:,.0f} KiB"),
     ]
     return [*rows, ("provenance", ""), *_provenance(bundle.provenance)]
+
+
+def _transforms(bundle: DistilledDataset) -> str:
+    """What is done to real inputs, as the recipe writes it where there is one."""
+    written = bundle.recipe.get("transforms", [step.name for step in bundle.transform.steps])
+    return printable(", ".join(map(str, written)), 100) or "none"
 
 
 def _rounding(bundle: DistilledDataset) -> list[tuple[str, str]]:

@@ -117,7 +117,7 @@ def compare_landmarks(bundle: DistilledDataset, splits: Splits, *, draws: int, s
     def part(labelled: Labelled) -> Part:
         inputs = np.concatenate(
             [
-                np.asarray(splits.normalisation(labelled.inputs[first : first + BLOCK]))
+                np.asarray(splits.transform(labelled.inputs[first : first + BLOCK]))
                 for first in range(0, len(labelled), BLOCK)
             ]
         )

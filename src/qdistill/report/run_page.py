@@ -377,7 +377,7 @@ def _replayed(
             "with `--data-dir`, and write the report again."
         )
         return shown
-    if is_of_vectors(bundle) and bundle.input_shape[0] > 1 and raw.test_inputs.shape[1:] == bundle.input_shape:
+    if is_of_vectors(bundle) and bundle.input_shape[0] > 1 and raw.test_inputs.shape[1:] == bundle.raw_shape:
         shown["plane"] = as_png(draw_planes(bundle, bundle.fitted(raw), before, after))
     try:
         counts = confusion(after, bundle, bundle.fitted(raw).test_inputs, raw.test_labels)
