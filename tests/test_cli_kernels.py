@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import runpy
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_moons
 
+from qdistill.backends.bundle_export import export_classifier
 from qdistill.cli import main
 from qdistill.cli.distill import _parse_distill
 from qdistill.cli.report import command_of
@@ -22,8 +24,8 @@ from qdistill.errors import ArgumentError, BundleError
 from qdistill.evaluate.kernel_cost import kernel_distillation_circuits, kernel_tasks
 from qdistill.evaluate.landmarks import compare_landmarks
 from qdistill.experiments.recipe import Recipe, default_recipe, read_recipe, with_model
-from qdistill.models import KernelArchitecture, LeNetArchitecture
-from qdistill.quantum import Circuit, Operation, feature
+from qdistill.models import KernelArchitecture, LeNetArchitecture, predict
+from qdistill.quantum import Circuit, Operation, feature, weight
 
 from .distill.samples import random_bundle
 
@@ -136,8 +138,37 @@ def test_it_compresses_to_eight_bits(run: Path, tmp_path: Path) -> None:
     assert all(len(np.unique(row)) <= 2 for row in small.data.inputs)
 
 
+@pytest.mark.parametrize("framework", ["pennylane", "qiskit"])
+def test_its_exported_program_gives_the_recorded_accuracy(framework: str, run: Path, tmp_path: Path) -> None:
+    assert main(["export", str(run), "--to", framework, "--out", str(tmp_path)]) == 0
+    program = runpy.run_path(str(tmp_path / "train.py"))
+    record = DistilledDataset.load(run / "bundle.safetensors").record
+    assert program["accuracy"](program["fit"]()) == pytest.approx(record.test_accuracy, abs=1e-9)
+    assert "qdistill recorded" in (tmp_path / "train.py").read_text()
+
+
+@pytest.mark.parametrize("framework", ["pennylane", "qiskit"])
+def test_programs_have_any_feature_map(framework: str, tmp_path: Path) -> None:
+    gates = (
+        Operation("Rot", (0,), (feature(0), weight(1), 0.3)),
+        Operation("CRX", (0, 1), (weight(0) * feature(1) + 0.2,)),
+        Operation("Unitary", (1,), matrix=((0.6, 0.8j), (0.8j, 0.6))),
+        Operation("S", (0,)),
+        Operation("SWAP", (0, 1)),
+    )
+    data = Vectors([[0.1, 0.2], [0.3, 0.5], [0.7, 0.1], [1.0, 2.0]] * 2, [0, 1] * 4, name="kernel-noise")
+    bundle = random_bundle(
+        KernelArchitecture(Circuit(2, gates)), NEWTON, (2,), 2, dataset="kernel-noise", class_names=("0", "1")
+    )
+    export_classifier(bundle, framework, tmp_path, data.load())
+    program = runpy.run_path(str(tmp_path / "train.py"))
+    points = np.random.default_rng(0).normal(size=(3, 2))
+    expected = predict(bundle.train(), points)
+    np.testing.assert_allclose(program["logits"](program["fit"](), points), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize(
-    "command", [["execute", "--backend", "exact"], ["export", "--to", "pennylane"], ["export", "--to", "numpy"]]
+    "command", [["execute", "--backend", "exact"], ["export", "--to", "qasm"], ["export", "--to", "numpy"]]
 )
 def test_what_has_no_kernels_says_so(command: list[str], run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command[0], str(run), *command[1:]]) == 1

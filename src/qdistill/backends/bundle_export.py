@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qdistill.backends.circuit_program import Framework, circuit_program
+from qdistill.backends.kernel_program import kernel_program
 from qdistill.backends.layer_scripts import pennylane_script, qiskit_script
 from qdistill.backends.openqasm import to_openqasm
 from qdistill.backends.pennylane import layer_arrays
@@ -161,11 +162,11 @@ def export_training(bundle: DistilledDataset, target: TrainingTarget, folder: Pa
 
 
 def export_classifier(bundle: DistilledDataset, framework: Framework, folder: Path, raw: RawDataset) -> list[Path]:
-    """Write a circuit classifier's bundle with a program ``train.py`` that trains on it in PennyLane or Qiskit.
+    """Write a circuit classifier's or a kernel's bundle with a program ``train.py`` for PennyLane or Qiskit.
 
     Args:
         bundle: what to write.
-        framework: see `circuit_program`.
+        framework: see `circuit_program` and `kernel_program`.
         folder: made if it is not there; files of the same names are replaced.
         raw: the dataset, whose test part is written too, as the model reads it.
 
@@ -173,10 +174,11 @@ def export_classifier(bundle: DistilledDataset, framework: Framework, folder: Pa
         The files.
 
     Raises:
-        BundleError: its network is no circuit classifier, no program can train it there, or the dataset is another.
+        BundleError: its network is neither, no program can train it there, or the dataset is another.
         RunError: a file cannot be written.
     """
-    program = circuit_program(bundle, framework)
+    write = kernel_program if isinstance(_network(bundle), ClosedForm) else circuit_program
+    program = write(bundle, framework)
     data, raw = bundle.data, bundle.fitted(raw)
     arrays = {
         "inputs": data.inputs,

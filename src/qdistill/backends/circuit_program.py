@@ -122,7 +122,7 @@ def circuit_program(bundle: DistilledDataset, framework: Framework) -> str:
         )
     n, test = len(bundle.data.inputs), bundle.record.test_accuracy
     names = list(named_weights(model))
-    return _TEMPLATES.get_template("circuit_train.py.jinja").render(
+    return TEMPLATES.get_template("circuit_train.py.jinja").render(
         what=f"the model {type(bundle.architecture).__name__}",
         n_examples=f"{n:,}",
         names=json.dumps(names),
@@ -134,13 +134,14 @@ def circuit_program(bundle: DistilledDataset, framework: Framework) -> str:
     )
 
 
-_TEMPLATES = Environment(
+TEMPLATES = Environment(
     loader=PackageLoader("qdistill.backends", "scripts"),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
+"""The programs that are written, with what differs from bundle to bundle left open."""
 
 _LOSSES = {
     "cross_entropy": '''\

@@ -31,8 +31,9 @@ def export(
 
     Args:
         bundle: a bundle file, the folder of a run, or a name of the zoo.
-        to: pennylane and qiskit train a circuit classifier on the examples and measure it, and of other networks take
-            the trained quantum layers, as qasm does of all; numpy and torch train an image network; csv is a table.
+        to: pennylane and qiskit train a circuit classifier, or solve a kernel, on the examples and measure it, and of
+            other networks take the trained quantum layers, as qasm does of all but kernels; numpy and torch train an
+            image network; csv is a table.
         out: where to write; by default beside the bundle, and in the folder exports for a NAME of the zoo.
         data_dir: where the dataset's files lie; programs that train take the test set from there.
         compilation_cache: keep compiled programs in the user's cache folder.
@@ -43,13 +44,14 @@ def export(
     from qdistill.backends.bundle_export import export_classifier, export_examples, export_layers, export_training
     from qdistill.backends.circuit_program import is_classifier
     from qdistill.distill.bundle import DistilledDataset
+    from qdistill.evaluate.kernel_cost import is_kernel
 
     loaded = DistilledDataset.load(path)
     home = home_of(bundle) if bundle.exists() else Path("exports")
     folder = home / f"{path.stem}-{to}" if out is None else out
     if to == "csv":
         files = export_examples(loaded, folder)
-    elif (to == "pennylane" or to == "qiskit") and is_classifier(loaded):
+    elif (to == "pennylane" or to == "qiskit") and (is_classifier(loaded) or is_kernel(loaded)):
         files = export_classifier(loaded, to, folder, loaded.origin.load(data_dir))
     elif to == "numpy" or to == "torch":
         files = export_training(loaded, to, folder, loaded.origin.load(data_dir))
