@@ -25,7 +25,7 @@ from qdistill.evaluate.kernel_cost import kernel_distillation_circuits, kernel_t
 from qdistill.evaluate.landmarks import compare_landmarks
 from qdistill.experiments.recipe import Recipe, default_recipe, read_recipe, with_model
 from qdistill.models import KernelArchitecture, LeNetArchitecture, predict
-from qdistill.quantum import Circuit, Operation, feature, weight
+from qdistill.quantum import Circuit, Operation, constant, feature, weight
 
 from .distill.samples import random_bundle
 
@@ -150,9 +150,9 @@ def test_its_exported_program_gives_the_recorded_accuracy(framework: str, run: P
 @pytest.mark.parametrize("framework", ["pennylane", "qiskit"])
 def test_programs_have_any_feature_map(framework: str, tmp_path: Path) -> None:
     gates = (
-        Operation("Rot", (0,), (feature(0), weight(1), 0.3)),
+        Operation("Rot", (0,), (feature(0), weight(1), constant(0.3))),
         Operation("CRX", (0, 1), (weight(0) * feature(1) + 0.2,)),
-        Operation("Unitary", (1,), matrix=((0.6, 0.8j), (0.8j, 0.6))),
+        Operation("Unitary", (1,), matrix=((0.6 + 0j, 0.8j), (0.8j, 0.6 + 0j))),
         Operation("S", (0,)),
         Operation("SWAP", (0, 1)),
     )
