@@ -108,7 +108,7 @@ def test_the_document_on_your_own_is_right(tmp_path: Path) -> None:
         for known in (ARCHITECTURES, DATASETS):
             known.pop(name, None)
     text = (EXAMPLES.parent / "docs" / "your-own.md").read_text(encoding="utf-8")
-    first, second = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    first, second, file, in_python = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
     original = names["run"]
 
@@ -120,6 +120,10 @@ def test_the_document_on_your_own_is_right(tmp_path: Path) -> None:
     exec(first + second, names)
     assert names["bundle"].dataset == "five-digits"
     assert names["logits"].shape == (3, 5)
+    exec(file + in_python, names)
+    recipe = names["recipe"]
+    recipe.check_network()
+    assert (recipe.model.input_scaling, recipe.inner.loss) == ("feature", "square")
 
 
 def test_the_document_on_backends_is_right() -> None:
