@@ -26,11 +26,13 @@ from qdistill.data import FittedChain, RawDataset
 from qdistill.data.fitted import Whitened
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.bundle_file import digest
-from qdistill.distill.inner import InnerLoop
+from qdistill.distill.inner import InnerLoop, TrainingSet
 from qdistill.distill.record import RoundingCheck
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.models import ARCHITECTURES, LeNet, LeNetArchitecture, QuantumLeNetArchitecture, named_weights
 from qdistill.quantum import Circuit, Operation, feature, weight
+from qdistill.report.figures import draw_images
+from qdistill.report.run_page import picture_groups
 
 from .numpy_replay import read_bundle
 from .samples import random_bundle
@@ -480,6 +482,24 @@ def test_a_filter_comes_back(tmp_path: Path) -> None:
     for bundle in (plain, whitened, whitened.in_eight_bits()):
         bundle.save(tmp_path / "file")
         assert_equal_bundles(DistilledDataset.load(tmp_path / "file"), bundle)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_any_number_of_examples_comes_back(n: int, tmp_path: Path) -> None:
+    bundle = random_bundle(n_classes=3)
+    rng = np.random.default_rng(n)
+    data = TrainingSet(
+        jnp.asarray(rng.normal(size=(n, *bundle.input_shape)), jnp.float32),
+        jnp.asarray(rng.normal(size=(n, 3)), jnp.float32),
+        bundle.data.step_sizes,
+        bundle.inner.schedule(n),
+    )
+    for whole in (few := dataclasses.replace(bundle, data=data), few.in_eight_bits()):
+        whole.save(tmp_path / "file")
+        assert_equal_bundles(DistilledDataset.load(tmp_path / "file"), whole)
+    groups = picture_groups(few)
+    assert (len(groups["groups"][0]["images"]), groups["columns"]) == (n, min(n, 3))
+    assert draw_images(few, tmp_path / "few.png").stat().st_size > 0
 
 
 def test_every_field_of_an_architecture_is_written(tmp_path: Path) -> None:

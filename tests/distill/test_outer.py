@@ -240,8 +240,36 @@ def test_it_starts_from_different_real_inputs_of_the_right_classes(splits: Split
 
 
 def test_more_real_inputs_than_there_are_cannot_be_started_from(splits: Splits) -> None:
-    with pytest.raises(ArgumentError, match=r"at most the 20 training inputs of class 0 .*, but was 21\."):
+    with pytest.raises(ArgumentError, match=r"at most the 20 training inputs of class 0 .*, but asked for 21\."):
         make(splits, Compression(per_class=21, start="real")).start()
+
+
+@pytest.mark.parametrize("start", ["noise", "real", "class_means", "k_centre"])
+@pytest.mark.parametrize("examples", [1, 2, 3, 4, 7])
+def test_any_number_of_examples(splits: Splits, examples: int, start: Any) -> None:
+    distiller = make(splits, Compression(per_class=9, examples=examples, start=start))
+    learned = distiller.start().learned
+    labels = np.asarray(learned.labels)
+    assert learned.inputs.shape == (examples, *splits.input_shape)
+    assert distiller.schedule.shape[1] == examples
+    np.testing.assert_allclose(labels.sum(axis=1), 1, rtol=1e-6)
+    # Every class is in a label; one-hot where there is an example for each.
+    assert (labels.sum(axis=0) > 0).all()
+    assert labels.argmax(axis=1).tolist() == [k % 3 for k in range(examples)]
+    assert (labels.max(axis=1) == 1).all() == (examples >= 3)
+
+
+def test_a_multiple_of_the_classes_is_so_many_of_each(splits: Splits) -> None:
+    one, other = (make(splits, c).start().learned for c in (Compression(examples=6), Compression(per_class=2)))
+    assert np.array_equal(one.inputs, other.inputs)
+    assert np.array_equal(one.labels, other.labels)
+
+
+def test_examples_that_there_cannot_be(splits: Splits) -> None:
+    with pytest.raises(ArgumentError, match="`examples` must be at least 1, but was 0"):
+        Compression(examples=0)
+    with pytest.raises(ArgumentError, match=r"`labels` must be 'learned' .* 2 for 3, but was 'fixed'"):
+        make(splits, Compression(examples=2, labels="fixed"))
 
 
 def shown_batch(splits: Splits, *, mirror: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -79,5 +79,5 @@ def test_class_means_average_to_the_class_mean(splits: Splits) -> None:
 
 
 def test_more_images_than_there_are_is_an_error(splits: Splits) -> None:
-    with pytest.raises(ArgumentError, match="`per_class` must be at most"):
+    with pytest.raises(ArgumentError, match="`per_class` or `examples` must ask for at most the"):
         start("herding", splits, classes=np.zeros(1000, int))

@@ -104,6 +104,27 @@ def test_the_written_form_names_the_network() -> None:
     assert set(plain) == {"dataset", *parts, "n_validation", "transforms", "seed"}
 
 
+def test_a_number_of_examples_is_written_where_it_is_given() -> None:
+    assert "examples" not in Recipe("digits").to_json()["compression"]
+    recipe = Recipe("digits", compression=Compression(examples=7))
+    assert recipe.to_json()["compression"]["examples"] == 7
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    with pytest.raises(ArgumentError, match=r"`compression.labels` must be 'learned' .* 7 for 10"):
+        Recipe("digits", compression=Compression(examples=7, labels="fixed"))
+    with pytest.raises(ArgumentError, match="`steps` must divide the 7 synthetic examples"):
+        Recipe("digits", compression=Compression(examples=7), inner=InnerLoop(steps=2, own_examples=True))
+
+
+def test_transforms_are_known_before_any_data() -> None:
+    assert Recipe("digits", transforms=("none",)).transforms == ()
+    assert Recipe("digits", transforms=("rescale:0:3.141592653589793",)).transforms == ("rescale:0:pi",)
+    assert Recipe("digits", transforms=("pca:10", "standardise")).input_shape == (10,)
+    with pytest.raises(ArgumentError, match="`n_components` must be at most 784, the number of features"):
+        Recipe("digits", transforms=("pca:785",))
+    with pytest.raises(ArgumentError, match=r"`mirror` must be false .* have the shape \(4,\)"):
+        Recipe("iris", outer=OuterLoop(mirror=True))
+
+
 @pytest.mark.parametrize("name", ["transforms", "device", "outer.warm_up", "model.fields.f2_activation"])
 def test_a_recorded_recipe_says_everything(name: str) -> None:
     """A default may be another by the time that a record is read, so none is put in."""

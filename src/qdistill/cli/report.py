@@ -104,6 +104,8 @@ def _as_words(name: str, value: Any, *, is_flag: bool) -> list[str] | None:
         return ["--" + ".".join([*parents, own if value else f"no-{own}"])]
     if isinstance(value, Circuit):
         return [f"--{name}", circuit_file(own.replace("-", "_"))]
+    if name == "transforms" and not value:
+        return ["--transforms", "none"]
     if isinstance(value, tuple | list):
         # Where it is not the first, a text that begins with a hyphen would be taken for an option; a number is not.
         if any(isinstance(part, str) and part.startswith("-") for part in value[1:]):

@@ -80,11 +80,11 @@ class InnerLoop:
         """How many step sizes one step has: one, or as many as the network has weight arrays."""
         return 1 if self.step_sizes == "shared" else len(named_weights(model))
 
-    def schedule(self, n_inputs: int) -> Int[np.ndarray, "steps batch"]:
+    def schedule(self, n_examples: int) -> Int[np.ndarray, "steps batch"]:
         """Which inputs each step sees.
 
         Args:
-            n_inputs: how many synthetic examples there are. With `own_examples` they are taken in order, the
+            n_examples: how many synthetic examples there are. With `own_examples` they are taken in order, the
                 first step's first.
 
         Returns:
@@ -94,13 +94,13 @@ class InnerLoop:
             ArgumentError: the inputs cannot be shared out evenly among the steps.
         """
         if not self.own_examples:
-            return np.tile(np.arange(n_inputs), (self.total_steps, 1))
-        if n_inputs % self.steps:
+            return np.tile(np.arange(n_examples), (self.total_steps, 1))
+        if n_examples % self.steps:
             raise ArgumentError(
-                f"Argument `steps` must divide the {n_inputs} synthetic examples where each step has its own, "
+                f"Argument `steps` must divide the {n_examples} synthetic examples where each step has its own, "
                 f"but was {self.steps}."
             )
-        return np.tile(np.arange(n_inputs).reshape(self.steps, -1), (self.epochs, 1))
+        return np.tile(np.arange(n_examples).reshape(self.steps, -1), (self.epochs, 1))
 
 
 _NEWTON = {"steps": 1, "epochs": 1, "own_examples": False, "step_sizes": "shared", "loss": "square"}

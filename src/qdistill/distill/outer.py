@@ -37,6 +37,8 @@ class Compression:
 
     Args:
         per_class: synthetic examples of each class, over all steps.
+        examples: how many in all, in place of so many of each class: any number. The classes take turns; where there
+            are fewer examples than classes, each starts with a label that is shared out among several.
         inputs: ``"learned"``, or ``"fixed"`` as they start: with real inputs that is the reference that distillation
             must beat.
         labels: ``"learned"`` labels are free vectors that start as one-hot ones; ``"fixed"`` stay one-hot.
@@ -46,6 +48,7 @@ class Compression:
     """
 
     per_class: int = 1
+    examples: int | None = None
     inputs: Literal["learned", "fixed"] = "learned"
     labels: Literal["learned", "fixed"] = "learned"
     start: Start = "noise"
@@ -56,8 +59,34 @@ class Compression:
         check_fields(self)
         if self.per_class < 1:
             raise ArgumentError(f"Argument `per_class` must be at least 1, but was {self.per_class}.")
+        if self.examples is not None and self.examples < 1:
+            raise ArgumentError(f"Argument `examples` must be at least 1, but was {self.examples}.")
         if self.step_size <= 0:
             raise ArgumentError(f"Argument `step_size` must be above 0, but was {self.step_size}.")
+
+    def n_examples(self, n_classes: int) -> int:
+        """How many examples there are in all.
+
+        Raises:
+            ArgumentError: fewer than classes, with labels that could not stand for several.
+        """
+        if self.examples is None:
+            return self.per_class * n_classes
+        if self.examples < n_classes and self.labels == "fixed":
+            raise ArgumentError(
+                f"Argument `labels` must be 'learned' where there are fewer examples than classes, {self.examples} for "
+                f"{n_classes}, but was 'fixed'."
+            )
+        return self.examples
+
+    def first_labels(self, n_classes: int) -> Float[np.ndarray, "n classes"]:
+        """The labels before the first iteration: one-hot, or shared out evenly among the classes that take turns."""
+        n = self.n_examples(n_classes)
+        places, classes = np.arange(max(n, n_classes)) % n, np.arange(max(n, n_classes)) % n_classes
+        labels: Float[np.ndarray, "n classes"] = np.zeros((n, n_classes), np.float32)
+        labels[places, classes] = 1.0
+        labels /= labels.sum(axis=1, keepdims=True)
+        return labels
 
 
 @dataclass(frozen=True)
@@ -254,8 +283,8 @@ class Distiller:
         self.model, self.splits = model, splits
         self.compression, self.inner, self.outer = compression, inner, outer
         self.objective = PerformanceMatching() if objective is None else objective
-        self.n_inputs = compression.per_class * splits.n_classes
-        self.schedule = inner.schedule(self.n_inputs)
+        self.n_examples = compression.n_examples(splits.n_classes)
+        self.schedule = inner.schedule(self.n_examples)
         self.optimiser = optimiser or _OPTIMISERS[outer.optimiser](outer.learning_rates())
         self._key_start, self.key_batches = jax.random.split(key)
         self.takes_shots = takes_shots(model)
@@ -280,9 +309,9 @@ class Distiller:
 
     def start(self) -> OuterState:
         """The state before the first iteration."""
-        n_classes, per_class = self.splits.n_classes, self.compression.per_class
-        # Class after class, so that with one input a class a step that has its own inputs sees every class.
-        classes = np.tile(np.arange(n_classes), per_class)
+        n_classes = self.splits.n_classes
+        # The classes take turns, so that with one input a class a step that has its own inputs sees every class.
+        classes = np.arange(self.n_examples) % n_classes
         inputs = initial_inputs(self.compression.start, self.splits, classes, key=self._key_start)
         groups = self.inner.n_step_size_groups(self.model)
         # The inverse of softplus, in the form that does not overflow.
@@ -290,7 +319,7 @@ class Distiller:
         raw = size + jnp.log(-jnp.expm1(-size))
         learned = Learned(
             inputs=inputs,
-            labels=jax.nn.one_hot(classes, n_classes, dtype=jnp.float32),
+            labels=jnp.asarray(self.compression.first_labels(n_classes)),
             raw_step_sizes=jnp.full((self.inner.total_steps, groups), raw, jnp.float32),
         )
         zero = jnp.zeros((), jnp.int32)

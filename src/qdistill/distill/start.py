@@ -44,11 +44,13 @@ def initial_inputs(
     for label, own_key in enumerate(jax.random.split(key, splits.n_classes)):
         places = classes == label
         count = int(places.sum())
+        if not count:
+            continue
         (members,) = np.nonzero(splits.train.labels == label)
         if len(members) < count:
             raise ArgumentError(
-                f"Argument `per_class` must be at most the {len(members)} training inputs of class {label} "
-                f"where `start` is {start!r}, but was {count}."
+                f"Argument `per_class` or `examples` must ask for at most the {len(members)} training inputs of class "
+                f"{label} where `start` is {start!r}, but asked for {count}."
             )
         if start == "real":
             picked = np.asarray(jax.random.choice(own_key, len(members), (count,), replace=False))

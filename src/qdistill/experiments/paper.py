@@ -262,8 +262,8 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
     accuracies = [score["test_accuracy"] for score in scores.values()]
     n_classes, input_shape = len(row.recipe.origin.class_names), row.recipe.input_shape
     calls = layer_calls(structure(row.recipe.model, input_shape, n_classes), input_shape)
-    n_inputs = row.recipe.compression.per_class * n_classes
-    schedule = row.recipe.inner.schedule(n_inputs)
+    n_examples = row.recipe.compression.n_examples(n_classes)
+    schedule = row.recipe.inner.schedule(n_examples)
     first = next(iter(scores.values()))
     seen, steps = (schedule.size, len(schedule)) if row.full is None else (first["inputs_seen"], first["steps"])
     times = [
@@ -283,7 +283,7 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
         "interval": accuracy_interval(accuracies),
         "n_test": first["n_test"],
         "paper": row.paper,
-        "examples": None if row.full is not None else n_inputs,
+        "examples": None if row.full is not None else n_examples,
         "steps": steps,
         "circuits": work_of(calls, seen, shots=1).circuits,
         "circuits_of_all": None if seen_of_all is None else work_of(calls, seen_of_all, shots=1).circuits,

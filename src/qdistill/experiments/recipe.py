@@ -178,7 +178,9 @@ class Recipe:
                 f"for no other, but was {self.inner.optimiser!r} for a {type(self.model).__name__}."
             )
         # Known before any data is loaded: whether the inputs can be shared out among the steps.
-        self.inner.schedule(self.compression.per_class * n_classes)
+        with under("compression"):
+            n_examples = self.compression.n_examples(n_classes)
+        self.inner.schedule(n_examples)
 
     @property
     def origin(self) -> Source:
@@ -222,6 +224,8 @@ class Recipe:
         plain["model"] = architecture_to_json(self.model)
         if self.data is None:  # the name says all
             del plain["data"]
+        if self.compression.examples is None:  # so many of each class say all
+            del plain["compression"]["examples"]
         result: dict[str, Any] = json.loads(json.dumps(plain))
         return result
 
@@ -237,6 +241,7 @@ class Recipe:
             if name not in values:
                 raise ArgumentError(f"Argument `{name}` must be given, but is missing.")
         values["model"] = architecture_from_json(values["model"])
+        values["compression"] = {"examples": None, **as_table(values["compression"], "compression")}
         for name, part in _PARTS.items():
             values[name] = from_table(part, values[name], name, whole=True)
         values["data"] = from_table(DataFile, values["data"], "data", whole=True) if "data" in values else None
