@@ -231,6 +231,9 @@ CLASSIFIERS = {
     "re-uploading, a ring and Z on each wire": Row(
         DataReuploading(entangler="ring", readout="expectation"), 10, 3, reuploading(4, 4, 3, ring=True), 99
     ),
+    "re-uploading, a wire a class": Row(
+        DataReuploading(2, entangler="ring", readout="expectation"), 4, 4, reuploading(4, 2, 4, ring=True), 52
+    ),
     "re-uploading, many wires": Row(DataReuploading(2), 24, 2, reuploading(8, 2, 2), 2 * 8 * 6 + 2),
     "re-uploading, one wire": Row(DataReuploading(2), 2, 6, reuploading(1, 2, 6), 2 * 6 + 6),
     "circuit-centric": Row(CircuitCentric(), 10, 2, circuit_centric(8, 2, 4), 97),

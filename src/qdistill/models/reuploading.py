@@ -46,7 +46,8 @@ class DataReuploading:
 
     Args:
         n_layers: uploads L.
-        n_qubits: number of wires n; by default one for each group of three inputs, or one where all take all.
+        n_qubits: number of wires n; by default one for each group of three inputs, or one where all take all, and for
+            the readout ``"expectation"`` one a class at least.
         upload: ``"spread"`` gives wire i the i-th group, and begins again with the first where there are more wires;
             ``"repeated"`` gives every wire all groups, one after another, as the publication does.
         encoding: ``"joint"`` as above; ``"separate"`` is ``Rot(w x)``, then ``Rot(t)``, with CZ after each of the L
@@ -95,11 +96,12 @@ class DataReuploading:
         """
         most = AXES * self.n_qubits if self.n_qubits and self.upload == "spread" else None
         n_inputs = count_inputs(input_shape, 1, most, f"for {self.n_qubits} qubits, with three inputs on each")
-        circuit = self.circuit(n_inputs)
+        check_n_classes(n_classes)
+        circuit = self.circuit(n_inputs, n_classes)
         angles = initial_angles(self.distribution, self.spread, (circuit.n_weights,), key=key)
         return CircuitClassifier(
             layer=QuantumLayer(
-                NoEmbedding(circuit.n_wires, n_inputs), circuit, angles, self._observable(circuit, n_classes)
+                NoEmbedding(circuit.n_wires, n_inputs), circuit, angles, self._observable(circuit.n_wires, n_classes)
             ),
             input_scale=None,
             output_scale=jnp.full(n_classes, self.class_weight, jnp.float32),
@@ -108,23 +110,24 @@ class DataReuploading:
             input_shape=tuple(input_shape),
         )
 
-    def _observable(self, circuit: Circuit, n_classes: int) -> Observable:
+    def _observable(self, n_wires: int, n_classes: int) -> Observable:
         if self.readout == "fidelity":
             check_n_classes(n_classes, MOST_CLASS_STATES, "for the states of one qubit")
             return class_states(n_classes)
-        if circuit.n_wires < 2:
+        if n_wires < 2:
             raise ArgumentError("Argument `n_qubits` must be at least 2 for the readout 'expectation', but was 1.")
-        check_n_classes(n_classes, circuit.n_wires, f"for Z on each of {circuit.n_wires} wires")
-        return PauliZ(each_wire(circuit.n_wires)[:n_classes])
+        check_n_classes(n_classes, n_wires, f"for Z on each of {n_wires} wires")
+        return PauliZ(each_wire(n_wires)[:n_classes])
 
-    def circuit(self, n_inputs: int) -> Circuit:
-        """The circuit for that many inputs.
+    def circuit(self, n_inputs: int, n_classes: int = 2) -> Circuit:
+        """The circuit for that many inputs and classes.
 
         Its weights are (uploads, groups that a wire takes in an upload, wires, 3, 2) in C order, w before t.
         """
         groups = -(-n_inputs // AXES)
         rounds = 1 if self.upload == "spread" else groups
-        n = self.n_qubits or (groups if self.upload == "spread" else 1)
+        fewest = max(groups if self.upload == "spread" else 1, n_classes if self.readout == "expectation" else 1)
+        n = self.n_qubits or fewest
         check_wires(n, "n_qubits")
         uploads = self.n_layers + (self.encoding == "separate")
         check_operations(uploads * n * (2 * rounds + 1), f"data re-uploading in {uploads:,} layers on {n:,} wires")
