@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import jax
@@ -26,6 +26,7 @@ from qdistill.quantum import (
     pauli_compose,
     pauli_decompose,
     pauli_strings,
+    pauli_sums,
 )
 
 from .reference import PAULI_MATRICES, pauli_products
@@ -263,6 +264,32 @@ def test_many_strings_on_many_wires_are_summed_by_halves() -> None:
     outputs = [[(text, range(n_wires))] for text in (*texts, *diagonal)]
     with jax.enable_x64(True):
         np.testing.assert_allclose(expectation_values(PauliSum(outputs), state), expected(), atol=1e-12)
+
+
+def test_many_flips_are_a_loop_with_the_same_values_and_derivatives(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(2)
+    texts = sorted({"".join(generator.choice(list("IXYZ"), 4)) for _ in range(40)} - {"IIII"})
+    parts = generator.normal(size=(2, 16))
+    tangent = generator.normal(size=(2, 16))
+
+    def total(parts: jax.Array, coefficients: jax.Array) -> jax.Array:
+        whole = PauliSum([[(text, range(4)) for text in texts], "Y1 Y2"], coefficients, trainable=True)
+        return jnp.sum(jax.vmap(partial(expectation_values, whole))(jax.lax.complex(*parts)[None]) ** 2)
+
+    results = []
+    for most in (0, 64):
+        monkeypatch.setattr(pauli_sums, "MOST_FLIPS", most)
+        with jax.enable_x64(True):
+            given = (jnp.asarray(parts), jnp.linspace(-1, 1, len(texts) + 1))
+            slope = jax.jit(jax.grad(total, (0, 1)))
+            curved = jax.jit(
+                jax.grad(lambda *given: sum(jnp.sum(s**2) for s in jax.grad(total, (0, 1))(*given)), (0, 1))
+            )
+            along = jax.jvp(slope, given, (jnp.asarray(tangent), jnp.ones(len(texts) + 1)))[1]
+            real = expectation_values(PauliSum([[(text, range(4)) for text in texts]]), parts[0])
+            results.append(jax.tree.leaves((total(*given), slope(*given), along, curved(*given), real)))
+    for in_turn, written_out in zip(*results, strict=True):
+        np.testing.assert_allclose(in_turn, written_out, rtol=1e-9, atol=1e-9)
 
 
 def test_a_product_on_all_wires_takes_no_memory() -> None:

@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +30,9 @@ from qdistill.quantum.paulis import PauliString
 
 MOST_SIGNS = 2**16
 """Entries of a matrix of signs; a larger one is written as two of half the wires each."""
+
+MOST_FLIPS = 64
+"""Flips that are written out in a program, which is faster than a loop over them but takes longer to compile."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,15 @@ class Flip:
     imaginary: bool
     masks: tuple[int, ...]
     factors: Float[np.ndarray, " strings"]
+
+
+class _Row(NamedTuple):
+    """A `Flip` as arrays: the wires that are flipped are bits too."""
+
+    flip: Any
+    imaginary: Any
+    masks: Any
+    factors: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +81,19 @@ class SumTable:
     def n_strings(self) -> int:
         """Number of different strings."""
         return sum(len(flip.masks) for flip in self.flips)
+
+    def rows(self, n_wires: int) -> _Row:
+        """The flips as arrays with a row for each; where it has fewer strings than others, the factors are 0."""
+        most = max(len(flip.masks) for flip in self.flips)
+        masks, factors = np.zeros((len(self.flips), most), np.int32), np.zeros((len(self.flips), most))
+        for row, flip in enumerate(self.flips):
+            masks[row, : len(flip.masks)], factors[row, : len(flip.masks)] = flip.masks, flip.factors
+        return _Row(
+            flip=np.array([sum(1 << (n_wires - 1 - wire) for wire in flip.wires) for flip in self.flips], np.int32),
+            imaginary=np.array([flip.imaginary for flip in self.flips]),
+            masks=masks,
+            factors=factors.astype(np.float32),
+        )
 
     def mixing(self, coefficients: Float[Array, " terms"]) -> Float[Array, "outputs strings"]:
         """How the outputs follow from the strings' values."""
@@ -133,32 +159,57 @@ def sum_values(
 ) -> Float[Array, " outputs"]:
     """The value of each sum in one state."""
     table = sum_table(terms, state.size.bit_length() - 1)
-    products = _Products(state)
-    strings = [
-        jnp.asarray(flip.factors, state.real.dtype) * signed_sums(products.part(flip), flip.masks)
-        for flip in table.flips
-    ]
-    return jnp.concatenate(strings) @ table.mixing(coefficients.astype(state.real.dtype)).T
+    return _string_values(table, state) @ table.mixing(coefficients.astype(state.real.dtype)).T
 
 
-class _Products:
-    """The products ``conj(a[j xor m]) a[j]`` of one state, each flipped once."""
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _string_values(table: SumTable, state: Inexact[Array, " amplitudes"]) -> Float[Array, " strings"]:
+    """The value of each of the different strings."""
+    return _products(table, state, state)
 
-    def __init__(self, state: Array) -> None:
-        self.real, self.imaginary = state.real, state.imag if jnp.iscomplexobj(state) else None
-        self.flipped: dict[tuple[int, ...], tuple[Array, Array | None]] = {}
 
-    def part(self, flip: Flip) -> Float[Array, " amplitudes"]:
-        """The part that the strings of one flip read."""
-        if flip.wires not in self.flipped:
-            other = None if self.imaginary is None else flipped(self.imaginary, flip.wires)
-            self.flipped[flip.wires] = flipped(self.real, flip.wires), other
-        real, imaginary = self.flipped[flip.wires]
-        if self.imaginary is None or imaginary is None:
-            return jnp.zeros_like(real) if flip.imaginary else real * self.real
-        if flip.imaginary:
-            return real * self.imaginary - imaginary * self.real
-        return real * self.real + imaginary * self.imaginary
+@_string_values.defjvp
+def _string_values_jvp(table: SumTable, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    # P is Hermitian, so d<a|P|a> = 2 Re <Pa|da>: what flips is the state alone, and gradients need not flip back.
+    (state,), (d_state,) = primals, tangents
+    return _products(table, state, state), 2 * _products(table, state, d_state)
+
+
+def _products(table: SumTable, state: Array, other: Array) -> Float[Array, " strings"]:
+    """``Re <P a|b>`` of each string, for the state a and another vector b."""
+    if len(table.flips) > MOST_FLIPS:
+        return _products_in_turn(table, state, other)
+    turned = {wires: flipped(state, wires) for wires in dict.fromkeys(flip.wires for flip in table.flips)}
+    strings = []
+    for flip in table.flips:
+        part = _part(turned[flip.wires], other, imaginary=flip.imaginary)
+        strings.append(jnp.asarray(flip.factors, part.dtype) * signed_sums(part, flip.masks))
+    return jnp.concatenate(strings)
+
+
+def _part(turned: Array, other: Array, *, imaginary: bool) -> Float[Array, " amplitudes"]:
+    """The real or the imaginary part of ``conj(turned) * other``."""
+    if not jnp.iscomplexobj(other):
+        return jnp.zeros_like(other) if imaginary else turned * other
+    if imaginary:
+        return turned.real * other.imag - turned.imag * other.real
+    return turned.real * other.real + turned.imag * other.imag
+
+
+def _products_in_turn(table: SumTable, state: Array, other: Array) -> Float[Array, " strings"]:
+    """`_products` as a loop, whose program does not grow with the number of flips."""
+    precision, indices = state.real.dtype, jnp.arange(state.size, dtype=jnp.int32)
+
+    @jax.checkpoint
+    def sums(_: None, row: _Row) -> tuple[None, Array]:
+        turned = state.at[indices ^ row.flip].get(mode="promise_in_bounds", unique_indices=True)
+        part = jnp.where(row.imaginary, _part(turned, other, imaginary=True), _part(turned, other, imaginary=False))
+        odd = jax.lax.population_count(indices[:, None] & row.masks) & 1
+        return None, part @ (row.factors.astype(precision) * (1 - 2 * odd))
+
+    rows = table.rows(state.size.bit_length() - 1)
+    values: Array = jax.lax.scan(sums, None, rows)[1]
+    return values.reshape(-1)[np.flatnonzero(rows.factors).astype(np.int32)]
 
 
 def flipped(
