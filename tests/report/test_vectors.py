@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.decomposition import PCA
+from sklearn import decomposition
 
 from qdistill.data import DATASETS, Vectors
-from qdistill.distill.inner import InnerLoop
+from qdistill.data.transforms import PCA, Rescale, fit_chain
+from qdistill.distill.inner import InnerLoop, TrainingSet
 from qdistill.models import CircuitArchitecture, DataReuploading, predict
 from qdistill.quantum import Circuit, Operation, feature, weight
 from qdistill.report.examples import Plane, draw_plane, draw_planes, plane_of
-from qdistill.report.figures import draw_examples, draw_regions_of, examples_picture
+from qdistill.report.figures import as_pictures, draw_examples, draw_regions_of, examples_picture
 from qdistill.report.page import write_report
+from qdistill.report.run_page import picture_groups
 from qdistill.report.style import new_figure
 from qdistill.report.vectors import draw_components, draw_numbers, draw_regions
 
@@ -62,7 +65,7 @@ def test_regions_hold_every_point():
 def test_components_are_those_of_the_real_points():
     axes, real, distilled = panel(), points(200, 5), points(3, 5, 1)
     draw_components(axes, real, distilled, ["a", "b"])
-    reference = PCA(2).fit(real[0])
+    reference = decomposition.PCA(2).fit(real[0])
     dots, *diamonds = axes.collections
     np.testing.assert_allclose(np.abs(dots.get_offsets()), np.abs(reference.transform(real[0])), atol=1e-4)
     shown = np.concatenate([np.asarray(each.get_offsets()).reshape(-1, 2) for each in diamonds])
@@ -156,3 +159,19 @@ def test_the_page_of_vectors_has_their_numbers_the_plane_and_the_circuit(moons, 
     assert "Rx(w[0]*x[0])" in page
     assert "from other weights expect chance" in page
     assert jnp.isfinite(bundle.data.inputs).all()
+
+
+def test_components_of_images_are_shown_as_images_too():
+    images = np.random.default_rng(0).integers(0, 256, (40, 6, 5, 1)).astype(np.uint8)
+    transform = fit_chain((PCA(4), Rescale(0.0, 1.0)), images, 255.0)
+    bundle = random_bundle(n_classes=2)
+    data = TrainingSet(
+        transform(images[:3]), jnp.eye(2)[jnp.array([0, 1, 0])], bundle.data.step_sizes, bundle.inner.schedule(3)
+    )
+    bundle = dataclasses.replace(bundle, data=data, transform=transform)
+    pictures, scale = as_pictures(bundle)
+    assert pictures.shape == (3, 6, 5)
+    assert scale == {"cmap": "gray", "vmin": 0.0, "vmax": 1.0}
+    expected = np.clip(np.asarray(transform.inverse(transform(images[:3])))[..., 0], 0, 1)
+    np.testing.assert_allclose(pictures, expected, atol=1e-6)
+    assert picture_groups(bundle)["note"].startswith("6 x 5 pixels, of the vectors above. Pixels beyond")

@@ -268,14 +268,21 @@ def columns_of(bundle: DistilledDataset, n_inputs: int) -> int:
     return min(len(bundle.class_names), n_inputs)
 
 
+def is_of_components(bundle: DistilledDataset) -> bool:
+    """Whether the bundle's inputs are vectors, such as principal components, that come back as images."""
+    return len(bundle.input_shape) == 1 and len(bundle.raw_shape) == 3
+
+
 def as_pictures(bundle: DistilledDataset) -> tuple[np.ndarray, dict[str, Any]]:
     """What `imshow` takes: the pictures and the scale they are drawn on."""
-    images = np.asarray(bundle.data.inputs)
+    images = bundle.images_as_pixels() if is_of_components(bundle) else np.asarray(bundle.data.inputs)
     if images.ndim != 4:
         # A vector is a row of pixels; what has more axes is drawn row below row.
         images = images.reshape(len(images), -1, images.shape[-1], 1)
     if images.shape[-1] == 3:
         return np.clip(np.asarray(bundle.images_as_pixels()), 0.0, 1.0), {}
+    if is_of_components(bundle):
+        return images.mean(axis=-1), {"cmap": "gray", "vmin": 0.0, "vmax": 1.0}
     # The last percent of the pixels may be beyond black and white, or a single one would wash out the rest.
     reach = max(float(np.percentile(np.abs(images), 99)), 1e-6)
     return images.mean(axis=-1), {"cmap": "gray", "vmin": -reach, "vmax": reach}

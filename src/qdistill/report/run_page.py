@@ -26,7 +26,7 @@ from qdistill.files import BUNDLE, METRICS, RECIPE
 from qdistill.models import Model, named_weights
 from qdistill.quantum import Hermitian, quantum_layers
 from qdistill.report.examples import draw_planes, draw_tables, is_of_vectors, row_names
-from qdistill.report.figures import as_pictures, columns_of
+from qdistill.report.figures import as_pictures, columns_of, is_of_components
 from qdistill.report.panels import (
     draw_angles,
     draw_executions,
@@ -107,7 +107,10 @@ def gather(path: Path, command_of: Callable[..., str], data_dir: Path | None) ->
         context["missing"] |= dict.fromkeys(("images", "confusion", "weights", "cost"), why)
         return context
     context |= {"labels": _labels(bundle), "step_sizes": _step_sizes(bundle)}
-    context |= {"vectors": _vectors(bundle)} if is_of_vectors(bundle) else {"images": picture_groups(bundle)}
+    if is_of_vectors(bundle):
+        context["vectors"] = _vectors(bundle)
+    if not is_of_vectors(bundle) or is_of_components(bundle):
+        context["images"] = picture_groups(bundle)
     return context | _replayed(bundle, context["missing"], data_dir, distillation_seconds(file))
 
 
@@ -222,9 +225,10 @@ def picture_groups(bundle: DistilledDataset) -> dict[str, Any]:
         title = f"Step {first // size + 1}" if bundle.inner.own_examples else ""
         groups.append({"title": title, "images": shown[first : first + size]})
     height, width = pictures.shape[1:3]
+    clipped = pictures.ndim == 4 or is_of_components(bundle)
     scaling = (
         "Pixels beyond black and white are clipped."
-        if pictures.ndim == 4
+        if clipped
         else "Mid-grey is the mean of the real inputs, for learned pixels leave the range of real ones on both sides."
     )
     return {
@@ -232,7 +236,7 @@ def picture_groups(bundle: DistilledDataset) -> dict[str, Any]:
         "columns": columns,
         "shape": f"{width} / {height}",
         "n_classes": n_classes,
-        "note": f"{height} x {width} pixels. {scaling}",
+        "note": f"{height} x {width} pixels{', of the vectors above' * is_of_components(bundle)}. {scaling}",
     }
 
 
