@@ -13,7 +13,7 @@ import time
 import jax
 
 from qdistill.evaluate.baselines import FullTraining, share_right, train_on_all
-from qdistill.experiments.paper import read_table
+from qdistill.experiments.tables import read_table
 
 SETTINGS = {
     "mnist": (
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("dataset", choices=SETTINGS)
     dataset = parser.parse_args().dataset
 
-    recipe = read_table(dataset).row("pad-hermitian").recipe
+    recipe = read_table(f"table1-{dataset}").row("pad-hermitian").recipe
     splits = recipe.splits()
     key_model, key = jax.random.split(jax.random.key(recipe.seed))
     model = recipe.model.build(splits.input_shape, splits.n_classes, key=key_model)

@@ -21,10 +21,10 @@ import jax
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.evaluate.noisy import replay_noisy
 from qdistill.evaluate.protocol import interval
-from qdistill.experiments.paper import made_with
 from qdistill.experiments.progress import ProgressDisplay
 from qdistill.experiments.recipe import Device, Recipe, default_recipe
 from qdistill.experiments.run import run_missing
+from qdistill.experiments.tables import made_with
 from qdistill.files import BUNDLE, TIME, read_json
 
 DEVICES = {"FakeSherbrooke": Device("fake_sherbrooke", 4096), "FakeMelbourne": Device("fake_melbourne", 4096)}

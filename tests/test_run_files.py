@@ -46,7 +46,7 @@ PROFILE = {
 }  # fmt: skip
 ROW = {
     "name": "one", "title": "One", "group": "ablation", "recipe": "", "seeds": [0], "asked": 1, "mean": 0.5,
-    "test_accuracies": [0.5], "interval": None, "n_test": 10, "paper": 0.4, "examples": 10, "steps": 10,
+    "test_accuracies": [0.5], "interval": None, "n_test": 10, "published": 0.4, "examples": 10, "steps": 10,
     "circuits": 100, "circuits_of_all": None, "core_minutes": 1.5, "gpu_minutes": None,
 }  # fmt: skip
 DIFFERENCE = {
@@ -55,7 +55,7 @@ DIFFERENCE = {
 }  # fmt: skip
 TABLE = {
     "title": "Table", "name": "table", "command": "qdistill paper table1", "note": None, "made_with": ["jax"],
-    "rows": [ROW], "by_steps": [], "differences": [DIFFERENCE],
+    "rows": [ROW], "groups": {}, "by_steps": [], "differences": [DIFFERENCE],
 }  # fmt: skip
 
 FILES: dict[str, tuple[str, Any, Callable[[Path], Any]]] = {

@@ -133,7 +133,7 @@ class TableRow(TypedDict):
     mean: float
     interval: tuple[float, float] | None
     n_test: int
-    paper: float | None
+    published: float | None
     examples: int | None
     steps: int
     circuits: int
@@ -162,6 +162,7 @@ class TableOfRuns(TypedDict):
     title: str
     command: str
     note: str | None
+    groups: dict[str, str]
     made_with: list[str]
     rows: list[TableRow]
     by_steps: list[str]

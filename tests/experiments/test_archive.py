@@ -11,7 +11,7 @@ import pytest
 
 from qdistill.errors import RunError
 from qdistill.experiments.archive import pack, read_archive, unpack
-from qdistill.experiments.paper import gather, read_table, table_names
+from qdistill.experiments.tables import gather, read_table
 from qdistill.files import RUNS, TABLE, read_json
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -27,17 +27,20 @@ def contents(folder: Path) -> dict[str, list[Any]]:
     }
 
 
-@pytest.mark.parametrize("dataset", table_names())
-def test_the_committed_tables_are_what_their_runs_give(dataset: str, tmp_path: Path) -> None:
-    committed = RESULTS / f"table1-{dataset}"
+COMMITTED = sorted(path.parent.name for path in RESULTS.glob(f"*/{RUNS}"))
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_the_committed_tables_are_what_their_runs_give(name: str, tmp_path: Path) -> None:
+    committed = RESULTS / name
     shutil.copy(committed / RUNS, tmp_path)
     unpack(tmp_path)
     before = contents(tmp_path)
     table = read_json(committed / TABLE)
-    again = gather(read_table(dataset), tmp_path, table["command"])
+    again = gather(read_table(name), tmp_path, table["command"])
     assert json.loads(json.dumps(again)) == table
     assert (tmp_path / RUNS).read_bytes() == (committed / RUNS).read_bytes()
-    shutil.rmtree(tmp_path / "pad-hermitian")
+    shutil.rmtree(tmp_path / read_table(name).rows[0].name)
     unpack(tmp_path)
     assert contents(tmp_path) == before
 

@@ -88,7 +88,7 @@ TABLE: dict[str, Any] = {
             "mean": 0.9719,
             "interval": [0.9602, 0.9836],
             "n_test": 10_000,
-            "paper": 0.919,
+            "published": 0.919,
             "examples": 10,
             "steps": 10,
             "circuits": 1_234_567,
@@ -108,7 +108,7 @@ TABLE: dict[str, Any] = {
             "mean": 0.41,
             "interval": None,
             "n_test": 10_000,
-            "paper": None,
+            "published": None,
             "examples": None,
             "steps": 4300,
             "circuits": 0,
@@ -118,6 +118,7 @@ TABLE: dict[str, Any] = {
         },
     ],
     "made_with": [f"Linux x86_64, 2 cores, {HOSTILE}"],
+    "groups": {"ablation": "The network and its ablations", "control": "Controls"},
     "by_steps": [],
     "differences": [
         {

@@ -32,8 +32,8 @@ from .runs import HOSTILE, TABLE, make_bundle, write_run, write_table
 
 VOID = {"meta", "link", "img", "br", "wbr"}
 SECTIONS = {
-    "run": ["images", "curves", "confusion", "weights", "cost", "recipe", "repeat"],
-    "zoo": ["images", "curves", "confusion", "weights", "cost", "recipe", "repeat"],
+    "run": ["images", "circuit", "curves", "confusion", "weights", "cost", "recipe", "repeat"],
+    "zoo": ["images", "circuit", "curves", "confusion", "weights", "cost", "recipe", "repeat"],
     "seeds": ["scores", "curves", "images", "recipe", "repeat"],
     "table": ["table", "differences", "figures", "repeat"],
 }

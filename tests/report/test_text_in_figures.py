@@ -17,7 +17,6 @@ from matplotlib.text import Text
 from qdistill.evaluate.gradients import SKIPS, Place, Point
 from qdistill.evaluate.noisy import NoisyPoint
 from qdistill.evaluate.protocol import Evaluations
-from qdistill.report import table as tables
 from qdistill.report.diagnosis import draw_diagnosis
 from qdistill.report.figures import draw_images, draw_profile
 from qdistill.report.noise_figure import draw_noise
@@ -81,7 +80,7 @@ def profile(path, text):
 def table(path, text):
     changed = json.loads(json.dumps(TABLE))
     changed["rows"][0]["title"] = text
-    return draw_table(changed, tables.GROUPS, path)
+    return draw_table(changed, path)
 
 
 def images(path, text):

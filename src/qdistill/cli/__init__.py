@@ -32,6 +32,7 @@ COMMANDS = (
     "cost",
     "data",
     "zoo",
+    "table",
     "paper",
 )
 """Each is a module of this package, whose `run` takes the arguments and returns the exit code."""
@@ -54,7 +55,8 @@ commands:
   cost BUNDLE         count the circuits of a training, and what they cost
   data DATASET        fetch a dataset, check it and say what is in it
   zoo list|get NAME   finished bundles that come with the package
-  paper table1        the paper's table, with controls and intervals
+  table NAME          a table of results, run from its committed recipes
+  paper table1        the paper's table: the same as table table1-mnist
 
 options:
   -h, --help          this text; `qdistill COMMAND --help` for a command's own

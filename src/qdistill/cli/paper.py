@@ -1,42 +1,33 @@
-"""`qdistill paper table1`: the paper's table, with what it leaves out."""
+"""`qdistill paper table1`: the paper's table, which is also `qdistill table table1-DATASET`."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from qdistill.cli.output import say, tell
-from qdistill.cli.shared import INTERRUPTED, Cache, DataDir, again, call, use_compilation_cache, use_cores
-from qdistill.errors import ArgumentError, DivergenceError
-from qdistill.files import read_text
-from qdistill.folders import holding
-
-if TYPE_CHECKING:
-    from qdistill.evaluate.protocol import Evaluation
+from qdistill.cli.shared import Cache, DataDir
+from qdistill.cli.table import Flag, Out, Rows, resumable
+from qdistill.cli.table import table as make
 
 
 def run(arguments: list[str]) -> int:
     """Parse and call; where Ctrl-C stopped it, the same command goes on."""
-    code = call(paper, arguments)
-    if code == INTERRUPTED:
-        say(f"Stopped. To go on: {again('paper', *arguments)}")
-    return code
+    return resumable("paper", paper, arguments)
 
 
 def paper(
     table: Annotated[Literal["table1"], Positional],
     *,
-    dataset: Annotated[str, arg(metavar="{mnist,cifar10}")] = "mnist",
-    out: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: runs/table1-DATASET)")] = None,
-    rows: Annotated[tuple[str, ...] | None, arg(metavar="ROW ...", help_behavior_hint="(default: all)")] = None,
-    from_zoo: Annotated[bool, FlagCreatePairsOff] = False,
+    dataset: Literal["mnist", "cifar10"] = "mnist",
+    out: Out = None,
+    rows: Rows = None,
+    from_zoo: Flag = False,
     list_rows: Annotated[bool, FlagCreatePairsOff, arg(name="list")] = False,
     data_dir: DataDir = None,
     compilation_cache: Cache = True,
 ) -> int:
-    """Regenerate a table of the paper, with controls and references, from the recipes; go on where it was stopped.
+    """Regenerate a table of the paper: the same as `qdistill table table1-DATASET`.
 
     Args:
         table: which one.
@@ -48,61 +39,13 @@ def paper(
         data_dir: where the dataset's files lie.
         compilation_cache: keep compiled programs in the user's cache folder.
     """
-    if rows is not None and (from_zoo or list_rows):
-        raise ArgumentError(f"Argument `rows` must not be given together with `{'from_zoo' if from_zoo else 'list'}`.")
-    if compilation_cache:
-        use_compilation_cache()
-    if not list_rows:
-        use_cores()
-    from qdistill.experiments import paper as papers
-    from qdistill.experiments.progress import ProgressDisplay
-    from qdistill.report.table import GROUPS
-
-    asked = papers.read_table(dataset)
-    if list_rows:
-        for group, title in GROUPS.items():
-            named = [row for row in asked.rows if row.group == group]
-            if named:
-                tell(f"{title}:")
-            for row in named:
-                many = (
-                    f"{row.recipe.outer.iterations:,} iterations" if row.full is None else f"{row.full.epochs:g} epochs"
-                )
-                tell(f"  {row.name:<24} {row.title:<52} {len(row.seeds)} seeds, {many}")
-        return 0
-    command = f"qdistill paper {table} --dataset {dataset}" + (" --from-zoo" if from_zoo else "")
-    folder = out or Path("runs", f"{asked.name}-zoo" if from_zoo else asked.name)
-    if from_zoo:
-        with holding(folder):
-            _print_table(papers.replay_zoo(asked, folder, command, data_dir, told=_say_replayed), folder)
-        return 0
-    interrupted = False
-    diverged: DivergenceError | None = None
-    try:
-        with ProgressDisplay() as display:
-            papers.run_table(asked, folder, rows=rows, data_dir=data_dir, observer=display, told=say)
-    except KeyboardInterrupt:
-        interrupted = True
-    except DivergenceError as error:
-        # After the table of all other runs.
-        diverged = error
-    # Other machines may run other rows of it, and gather what there is when they end.
-    with holding(folder, patience=60.0):
-        _print_table(papers.gather(asked, folder, command), folder)
-    if diverged is not None:
-        raise diverged
-    return INTERRUPTED if interrupted else 0
-
-
-def _print_table(content: dict[str, Any], folder: Path) -> None:
-    from qdistill.report.table import write_table
-
-    if content["rows"]:
-        paths = write_table(folder)
-        tell(*read_text(folder / "table.md").splitlines())
-        tell("Written: " + ", ".join(str(path) for path in paths))
-
-
-def _say_replayed(name: str, result: Evaluation) -> None:
-    missed = ", which is more than rounding" if result.reproduced is False else ""
-    say(f"{name}: {result.test_accuracy:.2%}, recorded {result.recorded_test_accuracy:.2%}{missed}")
+    name: Literal["table1-mnist", "table1-cifar10"] = "table1-mnist" if dataset == "mnist" else "table1-cifar10"
+    return make(
+        name,
+        out=out,
+        rows=rows,
+        from_zoo=from_zoo,
+        list_rows=list_rows,
+        data_dir=data_dir,
+        compilation_cache=compilation_cache,
+    )

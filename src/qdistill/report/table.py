@@ -1,10 +1,10 @@
 """A table of runs as Markdown, CSV and figures: reads a table's folder, and nothing else.
 
 `table.json` holds the title, the command that repeats it, the rows (name, title, group, seeds and how many were asked
-for, the text of its recipe file, test accuracies, mean, its 95 % interval, number of test inputs, the paper's accuracy,
-synthetic examples, steps, circuits of one training and of one on all inputs, minutes of a core or a GPU that one
-distillation took), the names of the rows to be compared by their steps, the paired differences in words, and what a
-reader must know of the whole.
+for, the text of its recipe file, test accuracies, mean, its 95 % interval, number of test inputs, the published
+accuracy, synthetic examples, steps, circuits of one training and of one on all inputs, minutes of a core or a GPU that
+one distillation took), what the groups are called, the names of the rows to be compared by their steps, the paired
+differences in words, and what a reader must know of the whole.
 """
 
 from __future__ import annotations
@@ -22,24 +22,11 @@ from qdistill.run_files import read_course, read_results
 MARKDOWN, CSV = "table.md", "table.csv"
 TABLE_FIGURE, STEPS_FIGURE, STABILITY_FIGURE = "table.png", "steps.png", "stability.png"
 FIGURES = {
-    TABLE_FIGURE: "Test accuracy of every row: seeds, their mean with its 95 % interval, and the paper's number.",
+    TABLE_FIGURE: "Test accuracy of every row: seeds, their mean with its 95 % interval, and the published number.",
     STEPS_FIGURE: "Test accuracy against the number of gradient steps on the distilled examples.",
     STABILITY_FIGURE: "The course of the distillation with a trainable and with a fixed Hermitian, every seed a line.",
 }
 """The figures of a table's folder, with what they show."""
-
-GROUPS = {
-    "ablation": "The network and its ablations",
-    "control": "Controls",
-    "schedule": "Each step has examples of its own",
-    "all": "Each step has all examples",
-    "whitened": "Whitened inputs, each step with its own",
-    "steps": "Fewer and more steps",
-    "question": "The paper's open questions",
-    "reference": "Real inputs, with learned labels and step sizes",
-    "ceiling": "Trained on all inputs",
-}
-"""What the groups of rows are called, in their order."""
 
 Row = Mapping[str, Any]
 
@@ -59,7 +46,7 @@ def write_table(folder: Path) -> list[Path]:
     table = read_results(folder)
     write_text(folder / MARKDOWN, markdown(table))
     write_text(folder / CSV, _csv(table["rows"]))
-    paths = [folder / MARKDOWN, folder / CSV, draw_table(table, GROUPS, folder / TABLE_FIGURE)]
+    paths = [folder / MARKDOWN, folder / CSV, draw_table(table, folder / TABLE_FIGURE)]
     by_steps = [row for row in table["rows"] if row["name"] in table["by_steps"]]
     if len(by_steps) > 1:
         paths.append(draw_steps(by_steps, folder / STEPS_FIGURE))
@@ -89,7 +76,7 @@ def markdown(table: Mapping[str, Any]) -> str:
     lines = [f"# {table['title']}", "", f"`{table['command']}`", ""]
     if table["note"]:
         lines += [table["note"], ""]
-    for group, title in GROUPS.items():
+    for group, title in table["groups"].items():
         rows = [row for row in table["rows"] if row["group"] == group]
         if rows:
             lines += [f"## {title}", "", _line(columns), _line(["---"] * len(columns))]
@@ -145,7 +132,7 @@ def seeds_of(row: Row) -> str:
 
 _OF_BOTH: dict[str, Callable[[Row], str]] = {
     "n": lambda row: f"{row['n_test']:,}",
-    "paper": lambda row: "-" if row["paper"] is None else f"{row['paper']:.1%}",
+    "published": lambda row: "-" if row["published"] is None else f"{row['published']:.1%}",
     "examples": lambda row: "all" if row["examples"] is None else f"{row['examples']}",
     "steps": lambda row: f"{row['steps']:,}",
     "circuits": lambda row: _circuits(row["circuits"]),
@@ -172,7 +159,7 @@ _OF_BUNDLES: dict[str, Callable[[Row], str]] = {
 def _csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = ("name", "title", "group", "mean", "low", "high", "seeds", "n_test", "paper", "examples", "steps")
+    names = ("name", "title", "group", "mean", "low", "high", "seeds", "n_test", "published", "examples", "steps")
     writer.writerow((*names, "circuits", "circuits_of_all", "core_minutes", "gpu_minutes", "test_accuracies"))
     for row in rows:
         low, high = row["interval"] or (None, None)

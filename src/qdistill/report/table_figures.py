@@ -30,12 +30,11 @@ Row = Mapping[str, Any]
 Lines = Sequence[Mapping[str, Any]]
 
 
-def draw_table(table: Mapping[str, Any], groups: Mapping[str, str], path: Path) -> Path:
-    """Draw every row's seeds, mean and interval, with the paper's number beside them.
+def draw_table(table: Mapping[str, Any], path: Path) -> Path:
+    """Draw every row's seeds, mean and interval, with the published number beside them.
 
     Args:
         table: what `table.json` holds.
-        groups: titles of the groups, in their order.
         path: where to; a PNG.
 
     Returns:
@@ -45,7 +44,7 @@ def draw_table(table: Mapping[str, Any], groups: Mapping[str, str], path: Path) 
         RunError: the picture cannot be written.
     """
     entries: list[str | Row] = []
-    for group, title in groups.items():
+    for group, title in table["groups"].items():
         rows = [row for row in table["rows"] if row["group"] == group]
         entries += [title, *rows] if rows else []
     height = 0.9 + 0.27 * len(entries)
@@ -64,8 +63,8 @@ def draw_table(table: Mapping[str, Any], groups: Mapping[str, str], path: Path) 
         accuracies = entry["test_accuracies"]
         axes.plot(accuracies, [place] * len(accuracies), "o", color=FAINT, markersize=3)
         axes.plot(entry["mean"], place, "o", color=ACCENT, markersize=6)
-        if entry["paper"] is not None:
-            axes.plot(entry["paper"], place, "D", color=SECOND, markersize=4.5)
+        if entry["published"] is not None:
+            axes.plot(entry["published"], place, "D", color=SECOND, markersize=4.5)
     axes.set_ylim(len(entries) - 0.4, -0.6)
     axes.set_yticks([])
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
@@ -80,7 +79,7 @@ def draw_table(table: Mapping[str, Any], groups: Mapping[str, str], path: Path) 
     if all("bundle" in row for row in table["rows"]):
         key = [Line2D([], [], marker="o", color=ACCENT, markersize=6, linewidth=0, label="one bundle of the zoo")]
     key += [
-        Line2D([], [], marker="D", color=SECOND, markersize=4.5, linewidth=0, label="the paper"),
+        Line2D([], [], marker="D", color=SECOND, markersize=4.5, linewidth=0, label="published"),
     ]
     axes.legend(handles=key, fontsize=SMALL, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
     return save(figure, path)

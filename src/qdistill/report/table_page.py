@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qdistill.errors import RunError
-from qdistill.report.table import FIGURES, GROUPS, TABLE_FIGURE, minutes_of, of_bundles, paired, seeds_of
+from qdistill.report.table import FIGURES, TABLE_FIGURE, minutes_of, of_bundles, paired, seeds_of
 from qdistill.run_files import read_results
 
 
@@ -19,7 +19,7 @@ def gather(folder: Path) -> dict[str, Any]:
     """
     table = read_results(folder)
     replayed = of_bundles(table)
-    captions = FIGURES | ({TABLE_FIGURE: "Test accuracy of every bundle, and the paper's number."} if replayed else {})
+    captions = FIGURES | ({TABLE_FIGURE: "Test accuracy of every bundle, and what is published."} if replayed else {})
     groups = [
         {
             "title": title,
@@ -29,7 +29,7 @@ def gather(folder: Path) -> dict[str, Any]:
                 if row["group"] == group
             ],
         }
-        for group, title in GROUPS.items()
+        for group, title in table["groups"].items()
     ]
     return {
         "title": table["title"],

@@ -23,9 +23,9 @@ from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.baselines import FullTraining
 from qdistill.evaluate.cost import training_circuits
-from qdistill.experiments.paper import Difference, Row, Table, gather, read_table, replay_zoo, run_table, table_names
 from qdistill.experiments.recipe import Recipe, read_recipe
 from qdistill.experiments.run import make_distiller
+from qdistill.experiments.tables import Difference, Row, Table, gather, read_table, replay_zoo, run_table, table_names
 from qdistill.files import BUNDLE, PROVENANCE, SCORES, TABLE, TIME, read_json, shipped
 from qdistill.models import QuantumLeNetArchitecture
 from qdistill.report.table import write_table
@@ -44,11 +44,12 @@ TABLE_OF_DIGITS = Table(
     "small",
     "A small table",
     (
-        Row("pad-hermitian", "residual, trainable Hermitian", "ablation", HERMITIAN, (0, 1, 2), paper=0.9),
+        Row("pad-hermitian", "residual, trainable Hermitian", "ablation", HERMITIAN, (0, 1, 2), published=0.9),
         Row("removed", "quantum branch removed", "control", REMOVED, (0, 1, 2, 3)),
         Row("full", "all inputs", "ceiling", HERMITIAN, (0,), full=FULL),
     ),
     (Difference("pad-hermitian", "removed", "the quantum branch"), Difference("removed", "full", "nothing")),
+    groups={"ablation": "Ablations", "control": "Controls", "ceiling": "All"},
 )
 
 
@@ -124,8 +125,8 @@ def test_a_run_that_diverges_costs_the_table_one_seed_only(
     def stops(*_: object, **__: object) -> None:
         raise DivergenceError("removed: not finite")
 
-    monkeypatch.setattr("qdistill.experiments.paper.read_table", lambda dataset: TABLE_OF_DIGITS)
-    monkeypatch.setattr("qdistill.experiments.paper.run_table", stops)
+    monkeypatch.setattr("qdistill.experiments.tables.read_table", lambda dataset: TABLE_OF_DIGITS)
+    monkeypatch.setattr("qdistill.experiments.tables.run_table", stops)
     assert main(["paper", "table1", "--out", str(out), "--no-compilation-cache"]) == 1
     printed = capsys.readouterr()
     assert "removed: not finite" in printed.err
@@ -139,7 +140,7 @@ def test_a_table_that_is_stopped_says_how_to_go_on(
     def stops(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("qdistill.experiments.paper.run_table", stops)
+    monkeypatch.setattr("qdistill.experiments.tables.run_table", stops)
     given = ["paper", "table1", "--dataset", "mnist", "--out", str(tmp_path), "--rows", "removed", "lenet"]
     assert main([*given, "--data-dir", "some/folder", "--no-compilation-cache"]) == INTERRUPTED
     assert f"qdistill {' '.join(given)} --data-dir some/folder" in capsys.readouterr().err
@@ -191,18 +192,24 @@ def test_a_replay_does_not_replace_a_table_that_was_measured(folder: Path) -> No
     gather(TABLE_OF_DIGITS, folder, "a command")
     before = (folder / TABLE).read_bytes()
     with pytest.raises(RunError, match="a replay would replace it"):
-        replay_zoo(read_table("mnist"), folder, "a command")
+        replay_zoo(read_table("table1-mnist"), folder, "a command")
     assert (folder / TABLE).read_bytes() == before
 
 
-@pytest.mark.parametrize("dataset", table_names())
-def test_the_tables_recipes_are_whole(dataset: str) -> None:
-    table = read_table(dataset)
+@pytest.mark.parametrize("name", table_names())
+def test_the_tables_recipes_are_whole(name: str) -> None:
+    table = read_table(name)
     names = [row.name for row in table.rows]
     assert len(set(names)) == len(names)
+    assert {row.group for row in table.rows} == set(table.groups)
+    assert all(len(row.seeds) >= 3 for row in table.rows)
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
+def test_the_paper_s_tables_are_of_one_dataset(dataset: str) -> None:
+    table = read_table(f"table1-{dataset}")
     assert {row.recipe.dataset for row in table.rows} == {dataset}
     assert all(table.row(d.minuend) and table.row(d.subtrahend) for d in table.differences)
-    assert all(len(row.seeds) >= 3 for row in table.rows)
     steps = [table.row(name).recipe.inner.steps for name in table.by_steps]
     assert steps[:2] == [1, 3]
     assert sorted(set(steps)) == steps
@@ -210,7 +217,7 @@ def test_the_tables_recipes_are_whole(dataset: str) -> None:
 
 @pytest.mark.skipif("QDISTILL_DATA_DIR" not in os.environ, reason="needs real MNIST in QDISTILL_DATA_DIR")
 def test_the_classical_weights_of_paired_rows_start_alike() -> None:
-    rows = {row.name: row.recipe for row in read_table("mnist").rows}
+    rows = {row.name: row.recipe for row in read_table("table1-mnist").rows}
     from qdistill.data import source, split
     from qdistill.models import named_weights
 
@@ -263,7 +270,7 @@ def test_the_rows_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["paper", "table1", "--dataset", "mnist", "--list"]) == 0
     out = capsys.readouterr().out
     assert "pad-hermitian" in out
-    rows = read_table("mnist").rows
+    rows = read_table("table1-mnist").rows
     assert len(out.splitlines()) == len(rows) + len({row.group for row in rows})
     assert main(["paper", "table1", "--list", "--rows", "lenet"]) == 2
     assert "`rows` must not be given together with `list`" in capsys.readouterr().err
@@ -302,7 +309,7 @@ OLDER = ("97.19", "96.02", "98.36")
 def test_what_is_said_of_the_tables_is_what_they_hold(document: str, numbers: int) -> None:
     root = Path(__file__).parents[2]
     text = " ".join((root / document).read_text().split())
-    tables = [read_json(root / f"results/table1-{dataset}" / TABLE) for dataset in table_names()]
+    tables = [read_json(path) for path in (root / "results").glob(f"*/{TABLE}")]
     means = {OLDER, *(_in_percent("{:.2f}", row) for table in tables for row in table["rows"])}
     gains = {_in_percent("{:+.1f}", difference) for table in tables for difference in table["differences"]}
     said = re.findall(r"(\d\d\.\d\d) %(?:,| \() ?(\d\d\.\d\d) to (\d\d\.\d\d)", text)

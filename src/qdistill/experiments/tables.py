@@ -1,18 +1,19 @@
-"""Table I of arXiv 2503.17935 and what it leaves out, as recipes: run, gathered, and compared.
+"""Tables of results: the paper's Table I with what it leaves out, and the benchmarks that the field reads.
 
-A table is a TOML file among the recipes: its rows, each with a recipe file of its own, how many seeds, and the paper's
-number; and the differences between rows that answer a question. A table's folder holds a folder for each row, with a
-run folder for each seed in it; `table.json`, which `report` draws and writes out; and `runs.jsonl`, the runs in one
-file. Seeds 0, 1, 2, ... of all rows share their initial inputs and batches, and their initial classical weights where
-those have the same shape (without the residual F3 is smaller), so that differences are taken seed by seed.
+A table is a TOML file among the recipes: its rows, each with a recipe, how many seeds, and the published number; and
+the differences between rows that answer a question. A table's folder holds a folder for each row, with a run folder for
+each seed in it; `table.json`, which `report` draws and writes out; and `runs.jsonl`, the runs in one file. Seeds 0, 1,
+2, ... of all rows share their initial examples and batches, and their initial weights where those have the same shape,
+so that differences are taken seed by seed.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from qdistill.evaluate.protocol import Evaluation, accuracy_interval, interval, 
 from qdistill.experiments.archive import pack, unpack
 from qdistill.experiments.loop import Observer
 from qdistill.experiments.provenance import environment, in_a_line, read_sessions, session, write_sessions
-from qdistill.experiments.recipe import Recipe, read_recipe, recipe_of_run
+from qdistill.experiments.recipe import Recipe, read_recipe, recipe_of, recipe_of_run
 from qdistill.experiments.run import run_missing
 from qdistill.fields import from_table
 from qdistill.files import (
@@ -49,15 +50,15 @@ class Row:
     """One row of a table.
 
     Args:
-        name: of its folder and its recipe file.
+        name: of its folder.
         title: what it says.
         group: which rows it belongs with.
         recipe: what is run, but for its seed.
         seeds: 0 to n - 1.
-        paper: the paper's accuracy, a fraction.
+        published: the accuracy that others report, a fraction.
         full: where the network trains on all inputs instead of distilled ones.
         zoo: the bundle that stands for the row without a run.
-        file: the text of the recipe file, for who reads the table.
+        file: the recipe as a file has it, for who reads the table.
     """
 
     name: str
@@ -65,7 +66,7 @@ class Row:
     group: str
     recipe: Recipe
     seeds: tuple[int, ...]
-    paper: float | None = None
+    published: float | None = None
     full: FullTraining | None = None
     zoo: str | None = None
     file: str = ""
@@ -91,6 +92,7 @@ class Table:
         differences: the questions that it answers.
         by_steps: rows to be compared by their number of gradient steps.
         note: what a reader must know of the whole; None for nothing.
+        groups: what the groups of rows are called, in their order.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Table:
     differences: tuple[Difference, ...]
     by_steps: tuple[str, ...] = ()
     note: str | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     def row(self, name: str) -> Row:
         """The row of that name.
@@ -113,30 +116,90 @@ class Table:
 
 
 def table_names() -> list[str]:
-    """The datasets that there is a table for."""
-    return sorted(path.stem.removeprefix("table1-") for path in shipped("recipes").glob("table1-*.toml"))
+    """The tables that there are: `table1-mnist`, `table1-cifar10` and `benchmarks`."""
+    return sorted(path.stem for path in shipped("recipes").glob("*.toml"))
 
 
-def read_table(dataset: str) -> Table:
-    """The table of a dataset.
+def read_table(name: str) -> Table:
+    """The table of that name.
+
+    A row names a recipe file in the folder that ``recipes`` names, by default that of its own name; or it has the
+    recipe itself, as the table ``recipe``. ``[[grid]]`` stands for rows of each of its ``models`` on each of its
+    ``datasets``, see `_grid_rows`.
 
     Raises:
-        ArgumentError: there is no table for it.
+        ArgumentError: there is no such table.
     """
-    if dataset not in table_names():
-        raise ArgumentError.unknown("dataset", dataset, table_names())
+    if name not in table_names():
+        raise ArgumentError.unknown("table", name, table_names())
     folder = shipped("recipes")
-    fields = read_toml(folder / f"table1-{dataset}.toml")
-    rows = []
-    for entry in fields["row"]:
-        own = dict(entry)
-        path = folder / dataset / f"{own.pop('recipe', own['name'])}.toml"
-        full = from_table(FullTraining, own.pop("full"), "full") if "full" in own else None
-        seeds = tuple(range(own.pop("seeds")))
-        rows.append(Row(recipe=read_recipe(path), full=full, seeds=seeds, file=read_text(path), **own))
+    fields = read_toml(folder / f"{name}.toml")
+    rows = [_row_of(entry, folder / fields.get("recipes", "")) for entry in fields.get("row", ())]
+    for grid in fields.get("grid", ()):
+        rows += [_row_of(entry, folder) for entry in _grid_rows(grid, fields["published"])]
     differences = tuple(from_table(Difference, entry, "difference") for entry in fields.get("difference", ()))
-    by_steps = tuple(fields["by_steps"])
-    return Table(f"table1-{dataset}", fields["title"], tuple(rows), differences, by_steps, fields["note"])
+    return Table(
+        name,
+        fields["title"],
+        tuple(rows),
+        differences,
+        tuple(fields.get("by_steps", ())),
+        fields.get("note"),
+        fields["groups"],
+    )
+
+
+def _row_of(entry: Mapping[str, Any], folder: Path) -> Row:
+    own = dict(entry)
+    given = own.pop("recipe", own["name"])
+    path = folder / f"{given}.toml"
+    recipe = recipe_of(given, path) if isinstance(given, Mapping) else read_recipe(path)
+    text = json.dumps(given) if isinstance(given, Mapping) else read_text(path)
+    full = from_table(FullTraining, own.pop("full"), "full") if "full" in own else None
+    return Row(recipe=recipe, full=full, seeds=tuple(range(own.pop("seeds"))), file=text, **own)
+
+
+def _grid_rows(grid: Mapping[str, Any], published: Mapping[str, Mapping[str, float]]) -> Iterator[dict[str, Any]]:
+    """The rows of each model on each dataset, as they would be written out.
+
+    Args:
+        grid: ``datasets``, ``models`` with their titles, ``seeds``, the ``recipe`` that all of them follow but for the
+            dataset and the network, ``kinds`` of rows with what of the recipe each has otherwise, or how it trains on
+            all inputs (``full``), and ``transforms`` or anything else of the recipe ``for`` a dataset.
+        published: accuracies by dataset and model, which stand beside those on all inputs.
+    """
+    for dataset in grid["datasets"]:
+        for model, model_title in grid["models"].items():
+            for kind, own in grid["kinds"].items():
+                own = dict(own)
+                title, full = own.pop("title"), own.pop("full", None)
+                recipe = _merged(grid["recipe"], grid.get("for", {}).get(dataset, {}), own)
+                network = {"architecture": model} | grid.get("fields", {}).get(model, {})
+                row = {
+                    "name": f"{dataset}-{model}-{kind}",
+                    "title": f"{model_title}: {title}",
+                    "group": dataset,
+                    "seeds": grid["seeds"],
+                    "recipe": {"dataset": dataset, **recipe, "model": network},
+                }
+                yield (
+                    row
+                    if full is None
+                    else {
+                        **row,
+                        "full": full,
+                        "published": published.get(dataset, {}).get(model),
+                    }
+                )
+
+
+def _merged(*tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables of a recipe one above another: what a later one has of a group counts, and the rest stays."""
+    merged: dict[str, Any] = {}
+    for table in tables:
+        for name, value in table.items():
+            merged[name] = merged.get(name, {}) | value if isinstance(value, Mapping) else value
+    return merged
 
 
 def run_table(
@@ -231,6 +294,7 @@ def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
         "note": table.note,
         "made_with": made_with([folder / row["name"] / f"seed-{seed}" for row in rows for seed in row["seeds"]]),
         "rows": rows,
+        "groups": dict(table.groups),
         "by_steps": list(table.by_steps),
         "differences": [difference for difference in differences if difference is not None],
     }
@@ -282,7 +346,7 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
         "mean": statistics.mean(accuracies),
         "interval": accuracy_interval(accuracies),
         "n_test": first["n_test"],
-        "paper": row.paper,
+        "published": row.published,
         "examples": None if row.full is not None else n_examples,
         "steps": steps,
         "circuits": work_of(calls, seen, shots=1).circuits,
@@ -375,7 +439,7 @@ def replay_zoo(
                 "mean": result.test_accuracy,
                 "interval": None,
                 "n_test": result.n_test,
-                "paper": row.paper,
+                "published": row.published,
                 "examples": len(bundle.data.inputs),
                 "steps": len(bundle.data.schedule),
                 "circuits": training_circuits(bundle.initial_model(), bundle.input_shape, bundle.data.schedule.size),
@@ -391,6 +455,7 @@ def replay_zoo(
         "note": _ZOO_NOTE,
         "made_with": [in_a_line(environment())],
         "rows": rows,
+        "groups": dict(table.groups),
         # The bundles are of different recipes, so that they do not show what the number of steps does.
         "by_steps": [],
         "differences": [],
