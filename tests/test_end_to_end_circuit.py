@@ -39,7 +39,7 @@ def circuit(weights, x):
 OPTIONS = [
     *("--architecture", "circuit", "--model.circuit", "own.py", "--model.input-scaling", "feature"),
     *("--inner.steps", "2", "--inner.loss", "square", "--compression.step-size", "0.1", "--n-validation", "20"),
-    *("--outer.iterations", "40", "--outer.batch", "32", "--outer.validate-every", "20"),
+    *("--outer.iterations", "400", "--outer.batch", "32", "--outer.validate-every", "100"),
 ]
 
 
@@ -156,6 +156,17 @@ def test_it_is_shown_and_compressed(run, tmp_path, capsys):
     small = qdistill.DistilledDataset.load(tmp_path / "small.safetensors")
     assert small.eight_bit
     assert small.architecture == qdistill.DistilledDataset.load(run / "bundle.safetensors").architecture
+
+
+def test_its_gradients_at_the_start_are_diagnosed(run, tmp_path, capsys):
+    assert main(["diagnose", str(run), "--draws", "3", "--out", str(tmp_path / "diagnosis")]) == 0
+    assert "layer.weights" in capsys.readouterr().out
+    found = json.loads((tmp_path / "diagnosis" / "diagnosis.json").read_text())
+    assert set(found["weights"]) == {"layer.weights", "input_scale", "output_scale"}
+    assert found["settings"]["loss"] == "square"
+    assert all(place["mean"] > 0 for place in found["weights"].values())
+    assert main(["diagnose", str(run), "--qubits", "3", "--out", str(tmp_path / "other")]) == 2
+    assert "`qubits` must be left out where a bundle or a recipe is given" in capsys.readouterr().err
 
 
 def test_new_inputs_are_classified(bundle):

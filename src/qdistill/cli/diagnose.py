@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import arg
+from tyro.conf import Positional, arg
 
 from qdistill.cli.output import plain_console, tell, to_standard_output
 from qdistill.cli.shared import DataDir, call
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DIAGNOSIS = "diagnosis.json"
 """The file that `qdistill diagnose` writes, beside its figure."""
 
+_What = Annotated[Path | None, Positional, arg(metavar="BUNDLE|RECIPE.toml", help_behavior_hint="(default: none)")]
 _Out = Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: runs/diagnosis-1, -2, ...)")]
 _SHOWN = {"pauli_z": "Pauli-Z", "hermitian": "Hermitian, trained or fixed"}
 
@@ -35,6 +36,7 @@ def run(arguments: list[str]) -> int:
 
 
 def diagnose(
+    what: _What = None,
     *,
     dataset: str = "digits",
     draws: int = 48,
@@ -50,9 +52,12 @@ def diagnose(
     """Measure how the loss's gradients at the start of training fall with the number of qubits and of layers.
 
     The variance over random initial weights, of the gradient with respect to the circuit's angles and to the features
-    that enter it, with and without the residual connection: the barren-plateau diagnostic.
+    that enter it, with and without the residual connection: the barren-plateau diagnostic. Of a bundle or a recipe it
+    is the variance of the gradient by each of the weights of its own network, whose size is not varied.
 
     Args:
+        what: a bundle, a run folder, a name of the zoo or a recipe file RECIPE.toml, whose network, loss and dataset
+            are taken; by default the quantum LeNet in many sizes.
         dataset: where the batch of real inputs comes from; transformed as its default recipe does.
         draws: random initial weights for each size.
         inputs: size of the batch.
@@ -64,6 +69,13 @@ def diagnose(
         out: folder for diagnosis.json and diagnosis.png.
         data_dir: where the dataset's files lie.
     """
+    if what is not None:
+        from qdistill.cli.diagnose_network import diagnose_network
+
+        own: dict[str, Any] = {"dataset": dataset, "qubits": qubits, "layers": layers}
+        own |= {"angle_range": angle_range, "coefficient_scale": coefficient_scale}
+        return diagnose_network(what, own, draws=draws, inputs=inputs, seed=seed, out=out, data_dir=data_dir)
+
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -76,7 +88,7 @@ def diagnose(
     from qdistill.report.diagnosis import DIAGNOSIS_PICTURE, draw_diagnosis
 
     if out is not None:
-        _check_free(out)
+        check_free(out)
     check_seed(seed)
     raw = source(dataset).load(data_dir)
     if not 1 <= inputs <= len(raw.train_inputs):
@@ -107,7 +119,7 @@ def diagnose(
     }
     title = f"Gradients at the start of training: {dataset}, {inputs} inputs, {draws} draws"
     with new_folder("diagnosis") if out is None else contextlib.nullcontext(out) as folder, holding(folder):
-        _check_free(folder)
+        check_free(folder)
         started = time.monotonic()
         points = _watched(measuring, len(qubits) * len(layers))
         decays = gradients.decays(points)
@@ -116,7 +128,7 @@ def diagnose(
             "same_at_start": {name: same for name, same in gradients.OBSERVABLES.items() if name != same},
             "points": gradients.as_plain(points),
             "decay_per_qubit": decays,
-            "versions": _versions(),
+            "versions": versions(),
             "seconds": round(time.monotonic() - started, 1),
         }
         write_json(folder / DIAGNOSIS, plain)
@@ -126,7 +138,8 @@ def diagnose(
     return 0
 
 
-def _check_free(folder: Path) -> None:
+def check_free(folder: Path) -> None:
+    """Raise a RunError where a folder holds a diagnosis."""
     if (folder / DIAGNOSIS).exists():
         raise RunError(f"The folder {folder} holds a diagnosis already. Choose another with --out.")
 
@@ -178,7 +191,8 @@ def _factor(value: float | None) -> str:
     return "-" if value is None else f"x {value:.2f}"
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of what a diagnosis depends on."""
     import importlib.metadata
 
     import jax
