@@ -265,10 +265,11 @@ _SOLVED: dict[str, Any] = {
 """What goes with a network that is solved in closed form, whatever the dataset."""
 
 _FOR_CIRCUITS: dict[str, Any] = {
-    "model": DataReuploading(),
+    "model": DataReuploading(entangler="ring", readout="expectation", class_weight=3.0),
     "inner": InnerLoop(optimiser="momentum"),
-    "outer": OuterLoop(iterations=3000, batch=128, validate_every=100),
+    "outer": OuterLoop(iterations=3000, batch=128, learning_rate=0.04, validate_every=100),
 }
+"""Chosen on the validation part of MNIST 3 v 5 in ten principal components, with `recipes/classifiers`."""
 
 _MOST_VALIDATION = 5000
 _TINY = 16
