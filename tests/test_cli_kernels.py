@@ -99,6 +99,9 @@ def test_its_report_is_whole(run: Path) -> None:
     assert "The kernel matrix of the support points takes 6 circuits, one for each pair, and a prediction 4." in page
     assert "a prediction from all 150 training points" in page
     assert "parameter-shift" not in page
+    assert "kernel-moons distilled into 4 support points of a kernel, whose regression is solved at once." in page
+    # There are none for it to depend on.
+    assert "initial weights in the bundle" not in page
 
 
 def test_chosen_points_stand_beside_the_distilled_ones(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

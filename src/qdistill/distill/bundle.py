@@ -99,6 +99,11 @@ class DistilledDataset(eqx.Module):
         return self.transform.shape_before(self.input_shape)
 
     @property
+    def is_for_known_weights(self) -> bool:
+        """Whether the examples are for the initial weights in the file: all are but those of a kernel without any."""
+        return any(weight.size for weight in self.initial_weights.values())
+
+    @property
     def n_classes(self) -> int:
         """The number of classes."""
         return int(self.data.labels.shape[1])

@@ -302,7 +302,8 @@ def _facts(bundle: DistilledDataset) -> list[str]:
         measured = [f"validation accuracy {record.validation_accuracy:.1%} (n = {record.n_validation:,})"]
     else:
         measured = []
-    return [*measured, "for the initial weights in the file, and no others"]
+    known = ["for the initial weights in the file, and no others"] * bundle.is_for_known_weights
+    return [*measured, *known]
 
 
 def _caption(bundle: DistilledDataset, *, soft: bool, with_bars: bool) -> str:

@@ -107,6 +107,7 @@ def gather(path: Path, command_of: Callable[..., str], data_dir: Path | None) ->
         context["missing"] |= dict.fromkeys(("images", "confusion", "weights", "cost"), why)
         return context
     context |= {"labels": _labels(bundle), "step_sizes": _step_sizes(bundle)}
+    context |= {"known_weights": bundle.is_for_known_weights}
     if is_of_vectors(bundle):
         context["vectors"] = _vectors(bundle)
     if not is_of_vectors(bundle) or is_of_components(bundle):
@@ -283,6 +284,10 @@ def _lead(bundle: DistilledDataset | None) -> str:
     if bundle.architecture is not None:
         kind = KINDS.get(type(bundle.architecture).__name__, f"a {type(bundle.architecture).__name__}")
     dataset = printable(bundle.dataset, 60)
+    if bundle.inner.optimiser == "newton":
+        return (
+            f"{dataset} distilled into {n} support point{'s' * (n != 1)} of {kind}, whose regression is solved at once."
+        )
     return (
         f"{dataset} distilled into {n} example{'s' * (n != 1)}, on which {kind} with known initial weights trains "
         f"in {steps} gradient step{'s' * (steps != 1)}."
