@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError
 from qdistill.experiments.recipe import Device, Recipe, default_recipe
-from qdistill.models import DataReuploading, LeNetArchitecture, QuantumLeNetArchitecture
+from qdistill.models import DataReuploading, DressedCircuit, LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.quantum import ANSATZ_NAMES, Circuit, Operation, weight
 
 
@@ -187,10 +188,43 @@ def test_wires_that_a_device_needs(model: Any, n_wires: int) -> None:
 def test_every_dataset_has_a_default(dataset: str) -> None:
     recipe, shape = default_recipe(dataset), source(dataset).input_shape
     assert recipe.dataset == dataset
-    assert type(recipe.model) is (DataReuploading if math.prod(shape) <= 30 else QuantumLeNetArchitecture)
+    for_circuit = len(shape) == 1 or dataset in ("mnist-3v5", "bars-and-stripes")
+    assert type(recipe.model) is (DataReuploading if for_circuit else QuantumLeNetArchitecture)
     # Left and right are told apart by digits and shoes, not by photographs.
     assert recipe.outer.mirror == ("whiten" in recipe.transforms) == (dataset == "cifar10")
     assert Recipe.from_json(recipe.to_json()) == recipe
+    # A network for these inputs and classes, which a laptop simulates in no time.
+    assert 1 <= recipe.n_wires <= 6
+
+
+def re_uploading(n_qubits: int) -> DataReuploading:
+    return DataReuploading(n_qubits=n_qubits, entangler="ring", readout="expectation", class_weight=3.0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "n_classes", "model", "read"),
+    [
+        ((1,), 2, re_uploading(4), (1,)),
+        ((16,), 6, re_uploading(6), (16,)),
+        ((17,), 2, re_uploading(4), (10,)),
+        ((784,), 10, DressedCircuit(), (10,)),
+        ((4, 4, 1), 2, re_uploading(6), (4, 4, 1)),
+        ((8, 8, 1), 2, QuantumLeNetArchitecture(), (8, 8, 1)),
+        ((50, 3), 7, DressedCircuit(), (10,)),
+    ],
+)
+def test_what_inputs_of_a_shape_are_distilled_for(
+    shape: tuple[int, ...], n_classes: int, model: Any, read: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = tuple(map(str, range(n_classes)))
+    own = SimpleNamespace(name="own", class_names=names, input_shape=shape, load=lambda _: None)
+    monkeypatch.setitem(DATASETS.data, "own", own)
+
+    recipe = default_recipe("own")
+
+    assert (recipe.model, recipe.input_shape) == (model, read)
+    assert recipe.n_validation == 5000  # no one says how many inputs there are
+    assert 1 <= recipe.n_wires <= 6
 
 
 def test_an_unknown_dataset_gets_a_suggestion() -> None:

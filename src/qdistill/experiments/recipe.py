@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +22,7 @@ from qdistill.data.transforms import chain_of, shape_after, text_of
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError
+from qdistill.experiments.usual import MNIST_LIKE, of_circuit, usual_fields, usual_n_validation
 from qdistill.fields import as_table, check_fields, check_seed, convert, from_table, under
 from qdistill.files import RECIPE, read_json, read_toml
 from qdistill.models import (
@@ -251,12 +251,6 @@ class Recipe:
 
 _PARTS: dict[str, Any] = {"compression": Compression, "inner": InnerLoop, "outer": OuterLoop, "device": Device}
 
-_MNIST_LIKE: dict[str, Any] = {
-    "inner": InnerLoop(optimiser="momentum"),
-    "outer": OuterLoop(iterations=8000, batch=128, learning_rate=0.04, validate_every=200),
-}
-"""`docs/decisions/0008-search.md` has what this and CIFAR-10's recipe were chosen from."""
-
 _SOLVED: dict[str, Any] = {
     "compression": Compression(per_class=10, start="real", step_size=1.0),
     "inner": InnerLoop(steps=1, optimiser="newton", step_sizes="shared", loss="square"),
@@ -264,22 +258,18 @@ _SOLVED: dict[str, Any] = {
 }
 """What goes with a network that is solved in closed form, whatever the dataset."""
 
-_FOR_CIRCUITS: dict[str, Any] = {
-    "model": DataReuploading(entangler="ring", readout="expectation", class_weight=3.0),
-    "inner": InnerLoop(optimiser="momentum"),
-    "outer": OuterLoop(iterations=3000, batch=128, learning_rate=0.04, validate_every=100),
-}
-"""Chosen on the validation part of MNIST 3 v 5 in ten principal components, with `recipes/classifiers`."""
-
-_MOST_VALIDATION = 5000
-_TINY = 16
-"""Pixels of the largest images that have no use for convolutions."""
-
 _DEFAULTS: dict[str, Recipe] = {
     recipe.dataset: recipe
     for recipe in (
-        Recipe("mnist", **_MNIST_LIKE),
-        Recipe("fashion-mnist", **_MNIST_LIKE),
+        Recipe("mnist", **MNIST_LIKE),
+        Recipe("fashion-mnist", **MNIST_LIKE),
+        # As `recipes/classifiers/mnist-3v5-reuploading-10.toml`.
+        Recipe(
+            "mnist-3v5",
+            **of_circuit(28 * 28, 2)
+            | {"compression": Compression(per_class=5, start="real"), "inner": InnerLoop(optimiser="momentum")},
+            n_validation=1000,
+        ),
         Recipe(
             "cifar10",
             compression=Compression(per_class=10, start="real"),
@@ -290,7 +280,6 @@ _DEFAULTS: dict[str, Recipe] = {
             transforms=("standardise", "whiten"),
         ),
         Recipe("digits", outer=OuterLoop(iterations=1000), n_validation=200),
-        Recipe("mnist-3v5", **_MNIST_LIKE, n_validation=2000),
     )
 }
 
@@ -298,8 +287,8 @@ _DEFAULTS: dict[str, Recipe] = {
 def default_recipe(dataset: str, data: DataFile | None = None) -> Recipe:
     """The recipe that ``qdistill distill DATASET`` follows without options.
 
-    Where the package has none for a dataset, vectors and tiny images are distilled for data re-uploading and other
-    images for the quantum LeNet, with a fifth of the training part set aside for validation, at most 5,000.
+    Where the package has none for a dataset, its inputs' shape decides, see `experiments.usual`, and a fifth of the
+    training part is set aside for validation, at most 5,000.
 
     Args:
         dataset: a name of `qdistill.data.DATASETS`, or that of `data`.
@@ -314,11 +303,9 @@ def default_recipe(dataset: str, data: DataFile | None = None) -> Recipe:
     if data is not None and not data.class_names:
         data = data.read()
     origin = source(dataset) if data is None else data
-    is_small = len(origin.input_shape) == 1 or math.prod(origin.input_shape) <= _TINY
-    usual = _FOR_CIRCUITS if is_small else _MNIST_LIKE
+    usual = usual_fields(origin.input_shape, len(origin.class_names))
     # A dataset of a class of the user's own need not say how large it is.
-    n_train = getattr(origin, "n_train", None)
-    n_validation = _MOST_VALIDATION if n_train is None else min(_MOST_VALIDATION, max(1, n_train // 5))
+    n_validation = usual_n_validation(getattr(origin, "n_train", None))
     return Recipe(dataset, **usual, n_validation=n_validation, data=data)
 
 
