@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from qdistill.data import RawDataset, split
+from qdistill.data.transforms import PCA, Rescale, Standardise, Whiten, fit_chain
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
 from qdistill.models import LeNetArchitecture, Model, QuantumLeNetArchitecture, named_weights, predict
 
-from .numpy_replay import Replay, conv_pool, pad, read_bundle
+from .numpy_replay import Replay, conv_pool, pad, read_bundle, transformed
 from .samples import digits, digits_bundle, random_bundle
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "bundle-format.md"
@@ -186,6 +187,19 @@ def test_the_document_reads_the_file(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("shape", [(5,), (8, 9, 2)])
+def test_numpy_does_to_real_inputs_what_the_chain_does(shape: tuple[int, ...]) -> None:
+    raw = np.random.default_rng(0).integers(0, 256, (60, *shape)).astype(np.uint8)
+    white = [Whiten()] if len(shape) == 3 else []
+    steps = (Standardise(), *white, Rescale(-1.0, 3.0), PCA(4), Standardise("feature"), Rescale(0.0, np.pi, "feature"))
+    chain = fit_chain(steps, raw, 255.0)
+    x, arrays = raw / 255.0, {name: np.asarray(array, float) for name, array in chain.arrays().items()}
+    for place, step in enumerate(chain.to_json()):
+        start = f"transforms/{place}/"
+        x = transformed(step, {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}, x)
+    np.testing.assert_allclose(chain(raw), x, atol=1e-4)
+
+
 def test_the_document_names_everything_in_a_file(tmp_path: Path) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     for case in CASES.values():
@@ -193,7 +207,8 @@ def test_the_document_names_everything_in_a_file(tmp_path: Path) -> None:
         random_bundle(architecture, inner, per_class=case.get("per_class", 1) * 5).save(tmp_path / "bundle")
         header, tensors = read_bundle(tmp_path / "bundle")
         for name in tensors:
-            assert f"`{name.removeprefix('weights/')}`" in text
+            own = name.split("/")[-1] if name.startswith("transforms/") else name.removeprefix("weights/")
+            assert f"`{own}`" in text
         fields = [name for part in ("data", "inner", "record") for name in header[part]]
         fields += [name for part in header["rounding"].values() for name in part]
         values = [value for value in header["architecture"]["fields"].values() if isinstance(value, str)]
