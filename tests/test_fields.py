@@ -194,9 +194,12 @@ def test_what_has_one_meaning_comes_back_from_toml_and_json(table: str, name: st
         ("outer.learning_rate = nan", r"`outer.learning_rate` must be finite, but was nan\."),
         (f"inner.steps = {10**400}", r"`inner.steps` must be below 2\^63, but was 1000.*\(401 characters\)\."),
         ("model.n_qubits = '6'", r"`model.n_qubits` must be an integer, but was '6'\."),
-        ("model.ansatz = {}", r"`model.ansatz` must be a Circuit, but was \{\}\."),
+        (
+            "model.ansatz = {}",
+            r"`model.ansatz` must be a circuit, but .* is not an object of n_wires, operations: \{\}\.",
+        ),
         ('model.architecture = "lenet"\nmodel.width = true', r"`model.width` must be an integer, but was True\."),
-        ("model.architecture = 3", "`model.architecture` must be one of"),
+        ("model.architecture = 3", r"`model.architecture` must be a string, but was 3\."),
         ("dataset = 3", "`dataset` must be a string, but was 3"),
         ("datasets = 'digits'", "`Recipe` has no field 'datasets'. Did you mean 'dataset'?"),
     ],
@@ -284,12 +287,13 @@ def test_a_field_that_cannot_be_checked_or_kept_is_refused_where_it_is_registere
 
 def test_networks_are_registered_by_their_own_names_and_are_dataclasses() -> None:
     assert unsupported(Everything, own=(Circuit,)) is None
+    before = list(ARCHITECTURES)
     with pytest.raises(ArgumentError, match="under its class name"):
         ARCHITECTURES["Other"] = own(width=int)
     for kind in (dict, own(width=int)(1), dataclasses.make_dataclass("Own", [("width", int)])):
         with pytest.raises(ArgumentError, match="must be a frozen dataclass with a `build` method"):
             ARCHITECTURES["Own"] = kind  # type: ignore[assignment]
-    assert list(ARCHITECTURES) == ["LeNetArchitecture", "QuantumLeNetArchitecture"]
+    assert list(ARCHITECTURES) == before
 
 
 def test_files_hold_tables_where_programs_hold_dataclasses() -> None:

@@ -77,8 +77,8 @@ class _Arguments:
         except (TypeError, ValueError) as error:
             shown = ", ".join([*("weights", "features")[: len(arrays)], *(f"{name}=..." for name in named)])
             raise ArgumentError(
-                f"Argument `quantum_function` must take the arguments ({shown}), but: {error}. `weight_shape` and "
-                "`features` may name its arguments."
+                f"Argument `quantum_function` must take the arguments ({shown}), but: {error}. `n_features` says how "
+                "many features it reads, and `weight_shape` and `features` may name its arguments."
             ) from error
 
     def split(self, vector: Any) -> tuple[list[Any], dict[str, Any]]:

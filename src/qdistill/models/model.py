@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
-from qdistill.errors import ArgumentError
+from qdistill.errors import ArgumentError, CircuitError
 from qdistill.numbers import Numbers, real
 from qdistill.quantum import Circuit, for_batch, with_key
 
@@ -112,7 +112,10 @@ def fields_from_json(kind: type, fields: Mapping[str, Any]) -> dict[str, Any]:
     def value(name: str, plain: Any) -> Any:
         hint = hints.get(name)
         if isinstance(plain, dict) and (hint is Circuit or Circuit in get_args(hint)):
-            return Circuit.from_json(plain)
+            try:
+                return Circuit.from_json(plain)
+            except CircuitError as error:
+                raise CircuitError(str(error).replace("`plain`", f"`{name}`", 1)) from error
         # JSON knows no tuples.
         return tuple(plain) if isinstance(plain, list) and tuple in (hint, get_origin(hint)) else plain
 
