@@ -195,7 +195,7 @@ def test_results_go_to_stdout_and_progress_to_stderr(tmp_path, monkeypatch, caps
     assert main(["distill", *SHORT, "digits"]) == 0
     out, err = capsys.readouterr()
     lines = out.splitlines()
-    assert lines[0] == "Distilled digits into 10 inputs."
+    assert lines[0] == "Distilled digits into 10 examples."
     assert "test accuracy" in lines[1]
     assert "(n = 500)" in lines[1]
     assert "validation accuracy" in lines[2]

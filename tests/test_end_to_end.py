@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import qdistill
 from qdistill.cli import main
@@ -32,14 +33,25 @@ def test_the_python_example_of_the_readme(
     assert accuracy > 0.85
 
 
-def test_the_commands_of_the_readme_exist(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_of_the_readme_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{n % 7}.5,{n * n % 11}.5,{'no' if n % 2 else 'yes'}\n" for n in range(40)]
+    Path("flowers.csv").write_text("length,width,species\n" + "".join(rows))
+    for name in ("leaves/oak", "leaves/elm"):
+        Path(name).mkdir(parents=True)
+        for number in range(10):
+            Image.new("L", (4, 4), 20 * number).save(f"{name}/{number}.png")
     text = "\n".join([*blocks("sh"), *re.findall(r"`(qdistill [^`]*)`", README)])
     commands = [shlex.split(line, comments=True) for line in text.splitlines() if line.startswith("qdistill ")]
     assert len(commands) > 4
     for _, *words in commands:
         command = [word for word in words if not word.startswith("-")][:1]
         dataset = words[1:2] if command == ["distill"] and not words[1].startswith("-") else []
-        assert main([*command, *dataset, "--help"]) == 0
+        # Its fields are those of the network.
+        at = words.index("--architecture") if "--architecture" in words else len(words)
+        assert main([*command, *dataset, *words[at : at + 2], "--help"]) == 0
         text = capsys.readouterr().out
         for option in (word for word in words if word.startswith("--")):
             assert option in text, option
