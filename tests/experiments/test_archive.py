@@ -40,7 +40,7 @@ def test_the_committed_tables_are_what_their_runs_give(name: str, tmp_path: Path
     again = gather(read_table(name), tmp_path, table["command"])
     assert json.loads(json.dumps(again)) == table
     assert (tmp_path / RUNS).read_bytes() == (committed / RUNS).read_bytes()
-    shutil.rmtree(tmp_path / read_table(name).rows[0].name)
+    shutil.rmtree(tmp_path / table["rows"][0]["name"])
     unpack(tmp_path)
     assert contents(tmp_path) == before
 
