@@ -19,7 +19,7 @@ class Labelled:
     """Inputs and their labels.
 
     Args:
-        inputs: raw pixels of shape (n, *shape).
+        inputs: raw pixels of shape (n, ...).
         labels: int32 labels of shape (n,).
 
     Raises:

@@ -34,7 +34,7 @@ class RawDataset:
     Args:
         name: the dataset's name.
         class_names: what each label means; label i is `class_names[i]`.
-        train_inputs: uint8 or float32 numbers of shape (n, *shape), of images (n, height, width, channels).
+        train_inputs: uint8 or float32 numbers of shape (n, ...), of images (n, height, width, channels).
         train_labels: int32 labels of shape (n,).
         test_inputs: like `train_inputs`, with inputs of the same shape.
         test_labels: like `train_labels`.

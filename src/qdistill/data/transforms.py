@@ -44,7 +44,7 @@ class Sample:
     """The training part as a transform is fitted on it: what those before it make of the raw inputs.
 
     Args:
-        raw: (n, *shape).
+        raw: (n, ...).
         before: what is done first.
     """
 
@@ -349,7 +349,7 @@ def fit_chain(transforms: Iterable[Transform], inputs: Numbers, scale: float) ->
 
     Args:
         transforms: in their order.
-        inputs: of the training part, raw, (n, *shape).
+        inputs: of the training part, raw, (n, ...).
         scale: the raw value that stands for 1.0.
 
     Raises:

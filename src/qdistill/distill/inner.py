@@ -115,7 +115,7 @@ class TrainingSet(eqx.Module):
     """What a training reads: synthetic or real inputs with their labels and the size of every step.
 
     Args:
-        inputs: normalised, (n, *shape).
+        inputs: normalised, (n, ...).
         labels: one vector an input, (n, classes): one-hot, or learned ("soft", of any sign and scale).
         step_sizes: positive, (T, groups), as `InnerLoop.step_sizes` says.
         schedule: example indices of each step, (T, examples a step).
@@ -420,7 +420,7 @@ def measure(
 
     Args:
         model: the network.
-        inputs: raw pixels, real, (n, *shape).
+        inputs: raw pixels, real, (n, ...).
         labels: class numbers, integers, (n,).
         transform: raw pixels -> what the network takes.
         loss: the name of what is averaged beside.

@@ -168,7 +168,7 @@ class Learned(eqx.Module):
     """The synthetic data in the unconstrained form that the optimiser sees.
 
     Args:
-        inputs: (n, *shape), normalised.
+        inputs: (n, ...), normalised.
         labels: (n, classes).
         raw_step_sizes: (T, groups); the step sizes are their softplus.
     """

@@ -21,7 +21,7 @@ def answers(model: Model, transform: FittedChain, inputs: np.ndarray) -> Int[np.
     Args:
         model: the network.
         transform: raw pixels -> what the network takes.
-        inputs: raw pixels, (n, *shape).
+        inputs: raw pixels, (n, ...).
 
     Raises:
         DivergenceError: a logit is not finite, so that the largest says nothing.

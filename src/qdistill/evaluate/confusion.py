@@ -18,7 +18,7 @@ def confusion(
     Args:
         model: the network.
         bundle: gives the transform and the number of classes.
-        inputs: raw pixels, (n, *shape).
+        inputs: raw pixels, (n, ...).
         labels: class numbers, (n,).
 
     Returns:

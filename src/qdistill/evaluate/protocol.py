@@ -102,7 +102,7 @@ def measure(model: Model, bundle: DistilledDataset, inputs: Numbers, labels: Num
     Args:
         model: the network.
         bundle: gives the transform.
-        inputs: raw pixels, real, (n, *shape).
+        inputs: raw pixels, real, (n, ...).
         labels: class numbers, integers, (n,).
 
     Returns:

@@ -112,7 +112,7 @@ class KernelClassifier(eqx.Module):
         """The classifier that is trained on these inputs; see `ClosedForm`.
 
         Args:
-            inputs: real, (m, *input_shape).
+            inputs: real, (m, ...).
             labels: one vector an input, (m, classes).
             step_size: the share of the way from the coefficients 0 to the minimum.
             key: random key, consumed, where the kernel is estimated from shots.

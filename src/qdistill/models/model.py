@@ -123,7 +123,7 @@ def fields_from_json(kind: type, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def circuit_choices(kind: type, name: str) -> tuple[Any, ...] | None:
-    """What a field may be beside a circuit: the choices of its `Literal`s, and None; None where it is never a circuit.
+    """What a field may be beside a circuit: its literal choices, and None; None where it is never a circuit.
 
     Args:
         kind: the architecture, a dataclass.
@@ -158,7 +158,7 @@ def predict(model: Model, inputs: Numbers, *, key: Array | None = None) -> Float
 
     Args:
         model: the network.
-        inputs: normalised, real, (n, *shape).
+        inputs: normalised, real, (n, ...).
         key: random key, consumed, for layers that take shots: each input has shots of its own.
 
     Raises:
