@@ -108,6 +108,8 @@ class GateReader:
         try:
             with self.qml.queuing.QueuingManager.stop_recording():
                 parts = operation.base.pow(operation.z) if is_power else operation.decomposition()
+        except RecursionError:  # said of the whole function
+            raise
         except Exception as error:  # whatever a decomposition does that cannot be traced
             if is_power and isinstance(operation.z, int):
                 return self._part(operation.base, place).repeated(operation.z)
@@ -121,6 +123,8 @@ class GateReader:
                 matrix = self.qml.matrix(operation, wire_order=operation.wires)
                 with self.qml.queuing.QueuingManager.stop_recording():
                     unitary = self.qml.QubitUnitary(matrix, wires=operation.wires)
+            except RecursionError:
+                raise
             except Exception:  # it has none
                 pass
             else:
