@@ -60,6 +60,14 @@ def few_programs() -> Iterator[None]:
         gc.collect()
 
 
+@pytest.fixture(autouse=True)
+def torch_in_single_precision() -> Iterator[None]:
+    """Undoes what an exported program that a test has run sets for the whole process."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_default_dtype(sys.modules["torch"].float32)
+
+
 @pytest.fixture
 def double_precision() -> Iterator[None]:
     """Switches float64 on for one test."""

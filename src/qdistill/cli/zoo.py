@@ -58,7 +58,7 @@ def _list() -> None:
     from qdistill.distill.in_words import network_of
     from qdistill.distill.zoo import zoo_names, zoo_path
 
-    rows, networks = [("name", "dataset", "examples", "steps", "test accuracy")], [""]
+    rows, networks = [("name", "dataset", "examples", "steps", "accuracy")], [""]
     for name in zoo_names():
         bundle = DistilledDataset.load(zoo_path(name))
         record, data = bundle.record, bundle.data
