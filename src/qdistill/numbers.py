@@ -108,7 +108,7 @@ def _of_jax(name: str, values: Any) -> jax.Array:
 
 
 def _of_numpy(name: str, values: Any) -> np.ndarray:
-    if _is_masked(values):
+    if is_masked(values):
         raise ArgumentError(f"Argument `{name}` must have no masked entries, but has some. Fill them first.")
     try:
         array = np.asarray(values)
@@ -119,9 +119,10 @@ def _of_numpy(name: str, values: Any) -> np.ndarray:
     return array if array.dtype == native else array.astype(native)
 
 
-def _is_masked(values: Any) -> bool:
+def is_masked(values: Any) -> bool:
+    """Whether an array has masked entries, or one does that is anywhere in nested lists."""
     if isinstance(values, list | tuple):
-        return any(map(_is_masked, values))
+        return any(map(is_masked, values))
     return isinstance(values, np.ma.MaskedArray) and bool(np.ma.is_masked(values))
 
 

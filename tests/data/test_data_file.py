@@ -208,3 +208,16 @@ def test_damaged_archives(here):
     (here / "one.npy").rename(here / "one.npz")
     with pytest.raises(DataError, match=r"one.npz: must hold several arrays by name, but holds one"):
         DataFile("one.npz").load()
+
+
+def test_a_link_to_a_file_of_any_name_is_read_by_its_own_name(tmp_path):
+    rows = [f"{n % 5}.5,{n * n % 7}.5,{'no' if n % 2 else 'yes'}\n" for n in range(20)]
+    (tmp_path / "blob").write_text("a,b,c\n" + "".join(rows))
+    (tmp_path / "link.csv").symlink_to(tmp_path / "blob")
+    assert DataFile(str(tmp_path / "link.csv")).read().class_names == ("no", "yes")
+
+
+def test_a_scale_for_vectors_has_no_effect_and_is_refused(tmp_path):
+    np.savez(tmp_path / "v.npz", x=np.arange(40.0).reshape(20, 2) ** 2, y=np.arange(20) % 2)
+    with pytest.raises(DataError, match="`scale` must be left out for vectors, but was 255"):
+        DataFile(str(tmp_path / "v.npz"), scale=255.0).read()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from qdistill.data import DATASETS, Images, Source, source
-from qdistill.data.registry import Datasets
+from qdistill.data.registry import Checked, Datasets
 from qdistill.errors import ArgumentError
 
 IMAGES, LABELS = np.zeros((2, 4, 4), np.uint8), np.array([0, 1])
@@ -154,3 +154,8 @@ def test_what_is_entered_twice_must_be_the_same(own):
         own["plugin"] = dataclasses.make_dataclass("Defined", [], bases=(Plugin,))()
     with pytest.raises(ArgumentError, match="name 'plugin' must stand for one dataset"):
         own["plugin"] = Plugin()
+
+
+def test_a_dataset_says_how_large_it_is_where_it_knows():
+    assert Checked(Plugin()).n_train is None
+    assert Checked(mine()).n_train == 2

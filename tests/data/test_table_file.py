@@ -211,3 +211,19 @@ def test_options_that_do_not_fit(table, text, options, message):
 def test_a_file_that_is_none(tmp_path):
     with pytest.raises(DataError, match="cannot be read: No such file"):
         read_table(tmp_path / "none.csv", TableOptions())
+
+
+def test_digits_with_underscores_are_no_number(table):
+    with pytest.raises(DataError, match="line 3: must have a number in column 'length', but it is '3_4'"):
+        table("length,width,species\n5.1,3.5,setosa\n3_4,3.2,virginica\n")
+
+
+def test_labels_beyond_what_a_float_holds_stay_apart(table):
+    numbers = [2**53, 2**53 + 1, 2**53 + 2]
+    rows = "".join(f"{0.5 * k},{k * k % 5},{number}\n" for k, number in enumerate(numbers))
+    assert table("length,width,species\n" + rows).labels == tuple(map(str, numbers))
+
+
+def test_lines_are_counted_from_the_top_of_the_file(table):
+    with pytest.raises(DataError, match="line 6: must have a number"):
+        table("\n\n\nlength,width,species\n5.1,3.5,setosa\nx,3.2,virginica\n")

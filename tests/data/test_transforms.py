@@ -299,3 +299,21 @@ def test_what_is_constant_cannot_be_rescaled() -> None:
 def test_other_shapes_than_were_fitted(use: Any, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         use(fit_chain((Standardise(), PCA(2)), table(), 1.0))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (5, 1), (3, 5), (4, 4, 1)])
+def test_what_the_chain_does_not_make_is_not_undone(shape):
+    fitted = fit_chain((Standardise(),), np.random.default_rng(0).normal(size=(20, 4)), 1.0)
+    with pytest.raises(ArgumentError, match="`outputs` must have the shape that the transforms make"):
+        fitted.inverse(np.ones(shape, np.float32))
+
+
+def test_inputs_of_fewer_axes_are_no_inputs_of_a_later_transform():
+    images = np.random.default_rng(0).normal(size=(20, 4, 4, 3))
+    with pytest.raises(ArgumentError, match=r"`inputs` must have the shape \(\.\.\., 4, 4, 3\)"):
+        fit_chain((Standardise(), PCA(2)), images, 1.0)(np.ones((4, 3), np.float32))
+
+
+def test_a_chain_in_python_is_checked_as_one_in_words():
+    with pytest.raises(ArgumentError, match="must have standardise right before whiten"):
+        fit_chain((Whiten(),), np.random.default_rng(0).normal(size=(20, 8, 8, 1)), 1.0)

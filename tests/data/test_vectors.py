@@ -161,3 +161,21 @@ WITH_GAP = np.where(np.arange(24).reshape(12, 2) == 7, np.nan, X)
 def test_vectors_that_cannot_be_read(make, message):
     with pytest.raises(ArgumentError, match=message):
         make()
+
+
+@pytest.mark.parametrize("missing", [float("nan"), np.nan])
+@pytest.mark.parametrize("as_array", [list, lambda labels: np.array(labels, dtype=object)])
+def test_a_missing_label_among_text_is_no_class(missing, as_array):
+    with pytest.raises(ArgumentError, match="`y` must have no missing entries, but has NaN among its text"):
+        Vectors(X, as_array(["a", missing] * 6))
+
+
+def test_masked_entries_are_found_in_nested_lists():
+    row = np.ma.masked_array([1.0, 2.0], mask=[True, False])
+    with pytest.raises(ArgumentError, match="`x` must have no masked entries"):
+        Vectors([row] * 12, Y)
+
+
+def test_a_column_of_one_value_that_no_sum_gives_again_is_no_fault():
+    inputs = np.stack([np.arange(12.0), np.full(12, 0.1)], axis=1)
+    assert Vectors(inputs, Y, test_size=6).input_shape == (2,)

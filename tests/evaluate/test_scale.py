@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import numpy as np
 import pytest
 
 from qdistill.data import Digits, Images, split
@@ -65,4 +66,5 @@ def test_a_division_of_the_same_images_is_the_same(raw):
     splits = [split(each.load(), n_validation=100) for each in (Digits(), as_arrays(raw, 1 / 255))]
 
     assert splits[0].ordered_digest == splits[1].ordered_digest
+    np.testing.assert_array_equal(*(each.validation.labels for each in splits))
     assert [each.scale for each in splits] == [255.0, 1.0]

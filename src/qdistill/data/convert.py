@@ -11,6 +11,7 @@ from jaxtyping import Float32, Shaped
 
 from qdistill.data.raw import Inputs, as_scale, check_inputs, check_units
 from qdistill.errors import ArgumentError
+from qdistill.numbers import is_masked
 
 _EXACT = 2**24  # float32 holds every integer up to here
 _RESOLVED = 1e-3
@@ -93,8 +94,7 @@ def as_array(name: str, value: Any) -> Several:
     Raises:
         ArgumentError: NumPy makes no array of numbers or strings of it, or an entry is masked.
     """
-    items = value if isinstance(value, (list, tuple)) else (value,)
-    if any(isinstance(item, np.ma.MaskedArray) and np.ma.is_masked(item) for item in items):
+    if is_masked(value):
         raise ArgumentError(f"Argument `{name}` must have no masked entries, but has some. Fill them in first.")
     try:
         array = np.asarray(value)
@@ -105,6 +105,8 @@ def as_array(name: str, value: Any) -> Several:
         raise ArgumentError(
             f"Argument `{name}` must be an array, but NumPy makes none of this {type(value).__name__}: {error}."
         ) from error
+    if array.dtype.kind in "UT" and any(each != each for each in np.asarray(value, dtype=object).ravel()):
+        raise ArgumentError(f"Argument `{name}` must have no missing entries, but has NaN among its text.")
     if array.dtype.kind not in "biufUT" and not jnp.issubdtype(array.dtype, jnp.floating):
         objects = sorted({type(each).__name__ for each in array.ravel()[:1000]}) if array.dtype == object else ()
         found = f"objects of type {', '.join(objects)}" if objects else str(array.dtype)
@@ -132,7 +134,7 @@ def _check_resolved(name: str, vectors: Shaped[np.ndarray, "n features"]) -> Non
     numbers = vectors.astype(np.float64)
     deviations = numbers.std(axis=0)
     rounding = np.spacing(np.abs(numbers).max(axis=0).astype(np.float32))
-    lost = np.flatnonzero((deviations > 0) & (rounding > _RESOLVED * deviations))
+    lost = np.flatnonzero((np.ptp(numbers, axis=0) > 0) & (rounding > _RESOLVED * deviations))
     if lost.size:
         column = int(lost[0])
         raise ArgumentError(

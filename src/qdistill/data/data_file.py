@@ -142,7 +142,8 @@ class DataFile:
 
 def is_data_path(text: str) -> bool:
     """Whether a text names a file or folder that may be a dataset, and can be no name of one."""
-    return Path(text).suffix.lower() in SUFFIXES or Path(text).is_dir()
+    path = Path(text).expanduser()
+    return path.suffix.lower() in SUFFIXES or path.is_dir()
 
 
 def _found(given: str, data_dir: Path | None) -> Path:
@@ -161,7 +162,7 @@ def _found(given: str, data_dir: Path | None) -> Path:
 def _read(file: DataFile, path: Path) -> Vectors | Images:
     """Read a file, unless it was just read and is still as it was."""
     bare = dataclasses.replace(file, class_names=(), input_shape=(), n_train=0)
-    return _read_once(bare, path.resolve(), _stamp(path))
+    return _read_once(bare, path.absolute(), _stamp(path))
 
 
 def _stamp(path: Path) -> tuple[Any, ...]:
@@ -175,7 +176,7 @@ def _stamp(path: Path) -> tuple[Any, ...]:
 
 @functools.lru_cache(maxsize=1)
 def _read_once(file: DataFile, path: Path, stamp: tuple[Any, ...]) -> Vectors | Images:
-    reader = _READERS.get("" if path.is_dir() else path.suffix.lower())
+    reader = _read_images if path.is_dir() else _READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(
             f"{path}: must be a folder of images or a file whose name ends in {', '.join(SUFFIXES)}, but is another."
@@ -221,12 +222,11 @@ def _read_images(file: DataFile, path: Path) -> _Content:
 
 
 _READERS: dict[str, Callable[[DataFile, Path], _Content]] = {
-    "": _read_images,
     ".csv": _read_table_file,
     ".tsv": _read_table_file,
     ".npz": _read_npz,
 }
-"""By the ending of a file's name; a folder has none."""
+"""By the ending of a file's name."""
 
 
 def _dataset(file: DataFile, content: _Content) -> Vectors | Images:
@@ -262,7 +262,11 @@ def _dataset(file: DataFile, content: _Content) -> Vectors | Images:
         "test_size": file.test_size,
         "seed": file.split_seed,
     }
-    return Vectors(**options) if inputs[0].ndim == 2 else Images(**options, scale=content.scale)
+    if inputs[0].ndim != 2:
+        return Images(**options, scale=content.scale)
+    if file.scale is not None:
+        raise ArgumentError(f"Argument `scale` must be left out for vectors, but was {file.scale}.")
+    return Vectors(**options)
 
 
 def _check_classes(wanted: Sequence[str], names: Sequence[str]) -> None:

@@ -152,6 +152,8 @@ class Whitened(eqx.Module):
 
     def __call__(self, inputs: Array) -> Array:
         """See `Fitted`."""
+        if inputs.ndim < 3:
+            raise ArgumentError(f"Argument `inputs` must be images, but has the shape {inputs.shape}.")
         return apply_filter(self.kernel, inputs)
 
     def inverse(self, outputs: Array) -> Array:
@@ -199,14 +201,15 @@ class FittedChain(eqx.Module):
             ArgumentError: no real numbers, or other last axes than the chain was fitted on.
         """
         outputs = real("inputs", inputs)
-        ends = self.steps[0].last_axes if self.steps else ()
-        if outputs.shape[max(0, outputs.ndim - len(ends)) :] != ends:
-            raise ArgumentError(
-                f"Argument `inputs` must have the shape (..., {', '.join(map(str, ends))}), on which the transforms "
-                f"were fitted, but has {outputs.shape}."
-            )
+        given = outputs.shape
         outputs = outputs / self.scale
         for step in self.steps:
+            ends = step.last_axes
+            if outputs.shape[max(0, outputs.ndim - len(ends)) :] != ends:
+                raise ArgumentError(
+                    f"Argument `inputs` must have the shape (..., {', '.join(map(str, ends))}), on which the "
+                    f"transforms were fitted, but has {given}."
+                )
             outputs = step(outputs)
         return outputs
 
@@ -222,22 +225,27 @@ class FittedChain(eqx.Module):
         Raises:
             ArgumentError: no floating-point numbers, or of another shape than the chain makes.
         """
-        given = real_as_given("inputs", outputs)
+        given = real_as_given("outputs", outputs)
         if not jnp.issubdtype(given.dtype, jnp.floating):
-            raise ArgumentError(f"Argument `inputs` must be floating-point, but is {given.dtype}.")
-        inputs = real("inputs", given)
+            raise ArgumentError(f"Argument `outputs` must be floating-point, but is {given.dtype}.")
+        inputs = real("outputs", given)
         for step in reversed(self.steps):
             try:
-                inputs = step.inverse(inputs)
-            except (TypeError, ValueError) as error:
+                undone = step.inverse(inputs)
+                # Arrays of another shape may still be computed with, and give one of a third.
+                fits = jax.eval_shape(step, undone).shape == inputs.shape
+            except (TypeError, ValueError):
+                fits = False
+            if not fits:
                 raise ArgumentError(
-                    f"Argument `inputs` must have the shape that the transforms make, but has {given.shape}."
-                ) from error
+                    f"Argument `outputs` must have the shape that the transforms make, but has {given.shape}."
+                )
+            inputs = undone
         return inputs
 
     def shape_after(self, shape: Shape) -> Shape:
         """The shape of what it makes of raw inputs of a shape."""
-        after: Shape = eqx.filter_eval_shape(self, jnp.zeros(shape)).shape
+        after: Shape = jax.eval_shape(self, jax.eval_shape(lambda: jnp.zeros(shape))).shape
         return after
 
     def shape_before(self, shape: Shape) -> Shape:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from qdistill.data.digest import are_bytes
 from qdistill.data.fitted import FittedChain
 from qdistill.data.raw import Inputs, Labels, RawDataset, Shape, check_layout
 from qdistill.data.stratify import drawn
@@ -111,8 +110,8 @@ def split(
         )
     if seed < 0:
         raise ArgumentError(f"Argument `seed` must be 0 or above, but is {seed}.")
-    # Bytes are no numbers that a generator gives one an item.
-    purpose = "" if raw.train_inputs.dtype == np.uint8 else "validation"
+    # Inputs that one digest stands for are divided alike. No generator gives bytes as the lots that are drawn by.
+    purpose = "" if are_bytes(raw.train_inputs, raw.scale) else "validation"
     aside = drawn(labels, len(raw.class_names), n_validation, seed, purpose)
     train = Labelled(raw.train_inputs[~aside], labels[~aside])
     return Splits(

@@ -95,6 +95,11 @@ class Checked:
         """See `Source`."""
         return self.dataset.input_shape
 
+    @property
+    def n_train(self) -> int | None:
+        """How many inputs are for training and validation; None where the dataset does not say."""
+        return getattr(self.dataset, "n_train", None)
+
     def load(self, data_dir: Path | None = None) -> RawDataset:
         """See `Source`.
 

@@ -33,8 +33,8 @@ def drawn(
 ) -> Bool[np.ndarray, "n"]:
     """Draw `total` items, of each class in proportion to its size; see `quotas`.
 
-    Numbers that come from a generator of NumPy's with the same seed, as a user's own data may, are those that items
-    would be drawn by: the lowest would be drawn, and not any. A purpose makes the generator another one.
+    Without a purpose the generator is ``default_rng(seed)``. Inputs that a user drew from that one are the very numbers
+    that items are drawn by, so that the smallest would be taken; a purpose makes it another generator.
 
     Args:
         labels: the class of each item.

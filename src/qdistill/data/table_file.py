@@ -33,6 +33,10 @@ _LAST = "-1"
 _DELIMITERS = (",", ";", "\t")
 
 
+_Row = tuple[int, list[str]]
+"""The number of the line that a row ends in, and its cells."""
+
+
 @dataclass(frozen=True)
 class TableOptions:
     """How a table is read.
@@ -96,7 +100,7 @@ def read_table(path: Path, options: TableOptions) -> Table:
 
 
 def _read(path: Path, file: Iterator[str], options: TableOptions) -> Table:
-    first = next((line for line in file if line.strip()), "")
+    blank, first = next(((blank, line) for blank, line in enumerate(file) if line.strip()), (0, ""))
     if not first:
         raise DataError(f"{path}: must hold a table, but is empty.")
     delimiter = _delimiter_of(path, first) if options.delimiter is None else options.delimiter
@@ -116,8 +120,8 @@ def _read(path: Path, file: Iterator[str], options: TableOptions) -> Table:
         raise ArgumentError(f"Argument `drop` must not hold the column of the labels, {shown(names[label])}, but does.")
     _check_names(path, [name for place, name in enumerate(names) if place not in dropped])
     kept = [place for place in range(len(names)) if place not in dropped | {label}]
-    rows = reader if named else _with_first(top, reader)
-    inputs, labels = _numbers(path, rows, reader, names, kept, label)
+    rows = ((blank + reader.line_num, row) for row in reader)
+    inputs, labels = _numbers(path, rows if named else _with_first((blank + 1, top), rows), names, kept, label)
     return _without_odd(path, Table(tuple(names[place] for place in kept), inputs, _classes(path, labels)), options)
 
 
@@ -126,7 +130,7 @@ def _after(first: str, file: Iterator[str]) -> Iterator[str]:
     yield from file
 
 
-def _with_first(top: list[str], rows: Iterator[list[str]]) -> Iterator[list[str]]:
+def _with_first(top: _Row, rows: Iterator[_Row]) -> Iterator[_Row]:
     yield top
     yield from rows
 
@@ -163,9 +167,20 @@ def _has_names(path: Path, top: Sequence[str], options: TableOptions) -> bool:
     )
 
 
+def _number(cell: str) -> float:
+    """The number in a cell; Python's digits grouped by underscores are an identifier here.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    if "_" in cell:
+        raise ValueError(cell)
+    return float(cell)
+
+
 def _is_number(cell: str) -> bool:
     try:
-        float(cell)
+        _number(cell)
     except ValueError:
         return False
     return True
@@ -201,22 +216,21 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
 
 def _numbers(
     path: Path,
-    rows: Iterator[list[str]],
-    reader: object,
+    rows: Iterator[_Row],
     names: Sequence[str],
     kept: Sequence[int],
     label: int,
 ) -> tuple[Float64[np.ndarray, "n features"], list[str]]:
     """The numbers of the columns that are kept, and the labels."""
     numbers, labels = array("d"), []
-    for row in rows:
+    for line, row in rows:
         if not row or (len(row) == 1 and not row[0].strip()):
             continue
-        where = f"{path}, line {getattr(reader, 'line_num', 0)}"
+        where = f"{path}, line {line}"
         if len(row) != len(names):
             raise DataError(f"{where}: must have {len(names)} columns as the first line, but has {len(row)}.")
         try:
-            numbers.extend([float(row[place]) for place in kept])
+            numbers.extend([_number(row[place]) for place in kept])
         except ValueError:
             raise _no_number(where, row, names, kept) from None
         labels.append(row[label].strip())
@@ -265,7 +279,15 @@ def _classes(path: Path, labels: Sequence[str]) -> tuple[str, ...]:
             f"{path}: must have classes as labels, text or integers, but one is {broken}. What is to be predicted must "
             "be a class, not a number."
         )
-    return tuple(str(int(number)) for number in numbers)
+    return tuple(map(_integer, labels))
+
+
+def _integer(label: str) -> str:
+    """A whole number as its digits, all of which count where it is written as an integer."""
+    try:
+        return str(int(label))
+    except ValueError:
+        return str(int(float(label)))
 
 
 def _without_odd(path: Path, table: Table, options: TableOptions) -> Table:

@@ -286,7 +286,11 @@ def chain_of(texts: Sequence[str]) -> tuple[Transform, ...]:
     """
     if list(texts) == ["none"]:
         return ()
-    transforms = tuple(map(transform_of, texts))
+    return _in_order(tuple(map(transform_of, texts)))
+
+
+def _in_order(transforms: tuple[Transform, ...]) -> tuple[Transform, ...]:
+    """Transforms that can follow each other."""
     for before, transform in zip((None, *transforms), transforms, strict=False):
         if isinstance(transform, Whiten) and before != Standardise():
             raise ArgumentError("Argument `transforms` must have standardise right before whiten, but has it not.")
@@ -354,12 +358,12 @@ def fit_chain(transforms: Iterable[Transform], inputs: Numbers, scale: float) ->
 
     Raises:
         ArgumentError: the inputs are no real numbers, are empty, or have their channels first; the scale is not finite
-            and above 0; or a transform is not for such inputs.
+            and above 0; or a transform is not for such inputs, or not for what is before it.
     """
     raw = np.asarray(real_as_given("inputs", inputs))
     check_layout("inputs", raw)
     chain = FittedChain(as_scale(scale))
-    for transform in transforms:
+    for transform in _in_order(tuple(transforms)):
         chain = FittedChain(chain.scale, (*chain.steps, transform.fit(Sample(raw, chain))))
     return chain
 
