@@ -24,7 +24,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "command_help",
 ]
-exclude_patterns = ["_build", "results/*/*"]
+exclude_patterns = ["_build"]
 
 html_theme = "sphinx_book_theme"
 html_title = f"qdistill {release}"

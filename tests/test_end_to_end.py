@@ -11,6 +11,7 @@ from PIL import Image
 
 import qdistill
 from qdistill.cli import main
+from qdistill.cli.distill import _parse_distill
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -33,6 +34,20 @@ def test_the_python_example_of_the_readme(
     assert accuracy > 0.85
 
 
+QNODE = """
+import pennylane as qml
+
+weight_shape, n_features = 2, 2
+
+
+@qml.qnode(qml.device("default.qubit", wires=2))
+def circuit(weights, features):
+    for wire in range(2):
+        qml.RY(weights[wire] * features[wire], wires=wire)
+    return [qml.expval(qml.Z(0)), qml.expval(qml.Z(1))]
+"""
+
+
 def test_the_commands_of_the_readme_exist(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -42,7 +57,8 @@ def test_the_commands_of_the_readme_exist(
     for name in ("leaves/oak", "leaves/elm"):
         Path(name).mkdir(parents=True)
         for number in range(10):
-            Image.new("L", (4, 4), 20 * number).save(f"{name}/{number}.png")
+            Image.new("L", (28, 28), 20 * number).save(f"{name}/{number}.png")
+    Path("my_qnode.py").write_text(QNODE)
     text = "\n".join([*blocks("sh"), *re.findall(r"`(qdistill [^`]*)`", README)])
     commands = [shlex.split(line, comments=True) for line in text.splitlines() if line.startswith("qdistill ")]
     assert len(commands) > 4
@@ -55,6 +71,8 @@ def test_the_commands_of_the_readme_exist(
         text = capsys.readouterr().out
         for option in (word for word in words if word.startswith("--")):
             assert option in text, option
+        if dataset:
+            _parse_distill(words[1:]).recipe.check_network()
 
 
 @pytest.mark.skipif("QDISTILL_DATA_DIR" not in os.environ, reason="needs real MNIST in QDISTILL_DATA_DIR")
