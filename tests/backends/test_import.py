@@ -450,7 +450,7 @@ BAD_ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "a name of no argument": ({"weight_shape": {"v": (1,)}}, r"must take the arguments \(v=...\), but: missing"),
     "features that nothing takes": (
         {"weight_shape": (1,), "n_features": 1},
-        r"must take the arguments \(weights, features\), but: too many positional arguments. `weight_shape` and",
+        r"must take the arguments \(weights, features\), but: too many positional arguments. `n_features` says",
     ),
     "a name that is taken": ({"weight_shape": (1,), "n_features": 1, "features": "w"}, "multiple values for"),
 }

@@ -14,6 +14,7 @@ Reference:
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +36,44 @@ _Points = tuple[Float64[np.ndarray, "n features"], Int64[np.ndarray, "n"]]
 """Points, and the class of each: 0 for the publication's label -1, 1 for its +1."""
 
 
+class _Family(abc.ABC):
+    """A family of datasets that differ by one number, drawn one after another up to the one that is asked for."""
+
+    family: ClassVar[str]
+    varied: ClassVar[str]
+    class_names: ClassVar[tuple[str, ...]] = ("-1", "1")
+    n_train: ClassVar[int] = _N - _N_TEST
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
+        check_seed(self.seed)
+        value = getattr(self, self.varied)
+        if value not in _VARIED:
+            raise ArgumentError(
+                f"Argument `{self.varied}` must be from {_VARIED[0]} to {_VARIED[-1]}, but was {value}."
+            )
+
+    @property
+    def name(self) -> str:
+        """That of the family, and what is not the default."""
+        return name_in_family(self.family, self)
+
+    def load(self, data_dir: Path | None = None) -> RawDataset:
+        """Draw the dataset; `data_dir` makes no difference to it."""
+        rng = np.random.RandomState(self.seed)
+        for drawn in self._members(rng, range(_VARIED.start, getattr(self, self.varied) + 1)):
+            parts = _divided(drawn, rng)
+        return _raw(self, *parts)
+
+    @abc.abstractmethod
+    def _members(self, rng: np.random.RandomState, values: range) -> Iterator[_Points]:
+        """The points of the datasets of these values, after what the publication's script draws first."""
+
+
 @dataclass(frozen=True)
-class LinearlySeparable:
+class LinearlySeparable(_Family):
     """Points of a cube, on one or the other side of a plane through its middle, and not near it.
 
     They are uniform in [-1, 1]^d, without those whose coordinates have a sum within 0.02 d of 0. Where the sum is above
@@ -49,29 +86,16 @@ class LinearlySeparable:
 
     n_features: int = 10
     seed: int = 42
-    class_names: ClassVar[tuple[str, ...]] = ("-1", "1")
-    n_train: ClassVar[int] = _N - _N_TEST
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        _check_family(self, "n_features")
-
-    @property
-    def name(self) -> str:
-        """`linearly-separable`, and what is not the default."""
-        return name_in_family("linearly-separable", self)
+    family: ClassVar[str] = "linearly-separable"
+    varied: ClassVar[str] = "n_features"
 
     @property
     def input_shape(self) -> tuple[int]:
         """The number of features."""
         return (self.n_features,)
 
-    def load(self, data_dir: Path | None = None) -> RawDataset:
-        """Draw the dataset; `data_dir` makes no difference to it."""
-        rng = np.random.RandomState(self.seed)
-        for n_features in range(_VARIED.start, self.n_features + 1):
-            parts = _divided(self._draw(rng, n_features), rng)
-        return _raw(self, *parts)
+    def _members(self, rng: np.random.RandomState, values: range) -> Iterator[_Points]:
+        return (self._draw(rng, value) for value in values)
 
     @staticmethod
     def _draw(rng: np.random.RandomState, n_features: int) -> _Points:
@@ -81,7 +105,7 @@ class LinearlySeparable:
 
 
 @dataclass(frozen=True)
-class HiddenManifold:
+class HiddenManifold(_Family):
     """Points on a curved surface of six dimensions, whose labels depend on where on that surface they are.
 
     A point is tanh(C F / sqrt(6) - b) for C from N(0, 1)^6, with one matrix F from N(0, 1) and one vector b from
@@ -96,30 +120,17 @@ class HiddenManifold:
 
     n_features: int = 10
     seed: int = 3
-    class_names: ClassVar[tuple[str, ...]] = ("-1", "1")
-    n_train: ClassVar[int] = _N - _N_TEST
+    family: ClassVar[str] = "hidden-manifold"
+    varied: ClassVar[str] = "n_features"
     dimension: ClassVar[int] = 6
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        _check_family(self, "n_features")
-
-    @property
-    def name(self) -> str:
-        """`hidden-manifold`, and what is not the default."""
-        return name_in_family("hidden-manifold", self)
 
     @property
     def input_shape(self) -> tuple[int]:
         """The number of features."""
         return (self.n_features,)
 
-    def load(self, data_dir: Path | None = None) -> RawDataset:
-        """Draw the dataset; `data_dir` makes no difference to it."""
-        rng = np.random.RandomState(self.seed)
-        for n_features in range(_VARIED.start, self.n_features + 1):
-            parts = _divided(self._draw(rng, n_features), rng)
-        return _raw(self, *parts)
+    def _members(self, rng: np.random.RandomState, values: range) -> Iterator[_Points]:
+        return (self._draw(rng, value) for value in values)
 
     def _draw(self, rng: np.random.RandomState, n_features: int) -> _Points:
         embedding = rng.normal(size=(self.dimension, n_features))
@@ -132,7 +143,7 @@ class HiddenManifold:
 
 
 @dataclass(frozen=True)
-class TwoCurves:
+class TwoCurves(_Family):
     """Points near one of two parallel curves in ten dimensions, the more winding the higher their degree.
 
     Coordinate i of a curve is a Fourier series of degree g in t from [0, 1], in multiples of half a turn, whose
@@ -146,28 +157,17 @@ class TwoCurves:
 
     degree: int = 10
     seed: int = 3
-    class_names: ClassVar[tuple[str, ...]] = ("-1", "1")
-    n_train: ClassVar[int] = _N - _N_TEST
+    family: ClassVar[str] = "two-curves"
+    varied: ClassVar[str] = "degree"
     input_shape: ClassVar[tuple[int]] = (10,)
     noise: ClassVar[float] = 0.01
 
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        _check_family(self, "degree")
-
-    @property
-    def name(self) -> str:
-        """`two-curves`, and what is not the default."""
-        return name_in_family("two-curves", self)
-
-    def load(self, data_dir: Path | None = None) -> RawDataset:
-        """Draw the dataset; `data_dir` makes no difference to it."""
-        rng = np.random.RandomState(self.seed)
-        for n_features in _VARIED:  # another family of the same script, of degree 5, comes first
+    def _members(self, rng: np.random.RandomState, values: range) -> Iterator[_Points]:
+        # Another family of the same script, of degree 5, comes first.
+        for n_features in _VARIED:
             _divided(self._draw(rng, n_features, 5, 0.1), rng)
-        for degree in range(_VARIED.start, self.degree + 1):
-            parts = _divided(self._draw(rng, self.input_shape[0], degree, 1 / (2 * degree)), rng)
-        return _raw(self, *parts)
+        for degree in values:
+            yield self._draw(rng, self.input_shape[0], degree, 1 / (2 * degree))
 
     def _draw(self, rng: np.random.RandomState, n_features: int, degree: int, offset: float) -> _Points:
         coefficients = rng.uniform(size=(n_features, degree + 1, 2))
@@ -181,7 +181,7 @@ class TwoCurves:
 
 
 @dataclass(frozen=True)
-class Hyperplanes:
+class Hyperplanes(_Family):
     """Points whose label says whether they lie above an even or an odd number of planes in a space of three dimensions.
 
     Weights and offsets of the planes are uniform in [0, 1]. The points are from N(0, 1)^3, as many above an even number
@@ -195,26 +195,13 @@ class Hyperplanes:
 
     n_hyperplanes: int = 10
     seed: int = 1
-    class_names: ClassVar[tuple[str, ...]] = ("-1", "1")
-    n_train: ClassVar[int] = _N - _N_TEST
+    family: ClassVar[str] = "hyperplanes"
+    varied: ClassVar[str] = "n_hyperplanes"
     input_shape: ClassVar[tuple[int]] = (10,)
     dimension: ClassVar[int] = 3
 
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        _check_family(self, "n_hyperplanes")
-
-    @property
-    def name(self) -> str:
-        """`hyperplanes`, and what is not the default."""
-        return name_in_family("hyperplanes", self)
-
-    def load(self, data_dir: Path | None = None) -> RawDataset:
-        """Draw the dataset; `data_dir` makes no difference to it."""
-        rng = np.random.RandomState(self.seed)
-        for n_hyperplanes in range(_VARIED.start, self.n_hyperplanes + 1):
-            parts = _divided(self._draw(rng, n_hyperplanes), rng)
-        return _raw(self, *parts)
+    def _members(self, rng: np.random.RandomState, values: range) -> Iterator[_Points]:
+        return (self._draw(rng, value) for value in values)
 
     def _draw(self, rng: np.random.RandomState, n_hyperplanes: int) -> _Points:
         weights = rng.uniform(size=(n_hyperplanes, self.dimension))
@@ -277,14 +264,6 @@ class BarsAndStripes:
             lines = np.where(rng.random_sample(self.size) > 0.5, 1.0, -1.0)
             picture = np.tile(lines[:, None] if stripes else lines, (1, self.size) if stripes else (self.size, 1))
             yield (picture + rng.normal(0, self.noise, size=picture.shape))[..., None], int(stripes)
-
-
-def _check_family(member: Any, varied: str) -> None:
-    check_fields(member)
-    check_seed(member.seed)
-    value = getattr(member, varied)
-    if value not in _VARIED:
-        raise ArgumentError(f"Argument `{varied}` must be from {_VARIED[0]} to {_VARIED[-1]}, but was {value}.")
 
 
 def _standardised(points: Float64[np.ndarray, "n features"]) -> Float64[np.ndarray, "n features"]:

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Int, Int32, UInt8
 
-from qdistill.data.raw import RawDataset, Shape
+from qdistill.data.raw import RawDataset, Shape, divided
 from qdistill.data.stratify import quotas
 from qdistill.errors import DataError, MissingExtraError
 
@@ -55,15 +55,7 @@ class Digits:
         for label, quota in enumerate(quotas(counts, self.n_test)):
             members = np.flatnonzero(labels == label)
             test[members[(2 * np.arange(quota) + 1) * len(members) // (2 * quota)]] = True
-        return RawDataset(
-            name=self.name,
-            class_names=self.class_names,
-            train_inputs=images[~test],
-            train_labels=labels[~test],
-            test_inputs=images[test],
-            test_labels=labels[test],
-            scale=255.0,
-        )
+        return divided(self, images, labels, test, 255.0)
 
 
 def _read_digits() -> tuple[Int[np.ndarray, "n 8 8"], Int32[np.ndarray, "n"]]:

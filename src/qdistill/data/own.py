@@ -12,7 +12,7 @@ from jaxtyping import Bool
 
 from qdistill.data.convert import as_images, as_vectors
 from qdistill.data.labels import as_labels, counts_of
-from qdistill.data.raw import Inputs, Labels, RawDataset, Shape
+from qdistill.data.raw import Inputs, Labels, RawDataset, Shape, divided
 from qdistill.data.stratify import drawn
 from qdistill.errors import ArgumentError, shown
 from qdistill.fields import check_seed, convert
@@ -188,19 +188,18 @@ def _divided(whole: _Whole, test_size: float | None, seed: int | None) -> RawDat
             if value is not None:
                 raise ArgumentError(f"Argument `{name}` must be left out where `x_test` is given, but was {value}.")
         (train, test), (train_labels, test_labels) = whole.inputs, whole.labels
-    else:
-        (inputs,), (labels,) = whole.inputs, whole.labels
-        aside = _test_part(labels, whole.class_names, test_size, 0 if seed is None else check_seed(seed))
-        train, test, train_labels, test_labels = inputs[~aside], inputs[aside], labels[~aside], labels[aside]
-    return RawDataset(
-        name=whole.name,
-        class_names=whole.class_names,
-        train_inputs=train,
-        train_labels=train_labels,
-        test_inputs=test,
-        test_labels=test_labels,
-        scale=whole.scale,
-    )
+        return RawDataset(
+            name=whole.name,
+            class_names=whole.class_names,
+            train_inputs=train,
+            train_labels=train_labels,
+            test_inputs=test,
+            test_labels=test_labels,
+            scale=whole.scale,
+        )
+    (inputs,), (labels,) = whole.inputs, whole.labels
+    aside = _test_part(labels, whole.class_names, test_size, 0 if seed is None else check_seed(seed))
+    return divided(whole, inputs, labels, aside, whole.scale)
 
 
 def _test_part(

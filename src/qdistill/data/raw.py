@@ -9,7 +9,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int32, Shaped, UInt8
+from jaxtyping import Bool, Float32, Int32, Shaped, UInt8
 
 from qdistill.data.digest import digest, head_of, item_hashes
 from qdistill.data.names import as_class_names, as_name
@@ -111,6 +111,27 @@ class RawDataset:
             for inputs in (self.train_inputs, self.test_inputs)
         )
         return replace(self, train_inputs=train, test_inputs=test, scale=scale)
+
+
+def divided(dataset: Any, inputs: Inputs, labels: Labels, test: Bool[np.ndarray, "_"], scale: float) -> RawDataset:
+    """A dataset of which some inputs are marked for test; both parts keep their order.
+
+    Args:
+        dataset: has the `name` and the `class_names`.
+        inputs: all of them.
+        labels: one for each.
+        test: which of them are for test.
+        scale: the raw value that stands for 1.0.
+    """
+    return RawDataset(
+        name=dataset.name,
+        class_names=dataset.class_names,
+        train_inputs=inputs[~test],
+        train_labels=labels[~test],
+        test_inputs=inputs[test],
+        test_labels=labels[test],
+        scale=scale,
+    )
 
 
 def as_scale(scale: Any) -> float:

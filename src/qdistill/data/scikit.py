@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64, Integer
 
 from qdistill.data.names import name_in_family
-from qdistill.data.raw import RawDataset
+from qdistill.data.raw import RawDataset, divided
 from qdistill.data.stratify import drawn
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields, check_seed
@@ -178,12 +178,4 @@ def _divided(
 ) -> RawDataset:
     numbers, labels = inputs.astype(np.float32), labels.astype(np.int32)
     test = drawn(labels, len(dataset.class_names), dataset.n_test, seed, "test")
-    return RawDataset(
-        name=dataset.name,
-        class_names=dataset.class_names,
-        train_inputs=numbers[~test],
-        train_labels=labels[~test],
-        test_inputs=numbers[test],
-        test_labels=labels[test],
-        scale=1.0,
-    )
+    return divided(dataset, numbers, labels, test, 1.0)
