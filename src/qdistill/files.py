@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -83,7 +84,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     # Beside the file, so that both are on one file system, and opened in the usual way, so that it has the
     # usual permissions: those of the `tempfile` module would keep a result from everyone else.
-    temporary = _temporary(path)
+    temporary = temporary_beside(path)
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -97,8 +98,8 @@ def write_whole(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _temporary(path: Path) -> Path:
-    """A name beside a file that no other write has, and that says whose it is."""
+def temporary_beside(path: Path) -> Path:
+    """A name beside a file or folder that no other write has, and that says whose it is."""
     return path.with_name(f".qdistill-{machine()}-{os.getpid()}-{next(_numbers)}.tmp")
 
 
@@ -116,8 +117,10 @@ def remove_leftovers(folder: Path) -> None:
     for path in itertools.chain(folder.glob(".qdistill-*.tmp"), folder.glob("*/.qdistill-*.tmp")):
         found = _TEMPORARY.fullmatch(path.name)
         if found and found["machine"] == machine() and is_gone(int(found["process"])):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
             with contextlib.suppress(OSError):
-                path.unlink()
+                path.unlink(missing_ok=True)
 
 
 def check_writable(path: Path) -> None:
@@ -131,7 +134,7 @@ def check_writable(path: Path) -> None:
     """
     if path.is_dir():
         raise RunError(f"Cannot write {path}: Is a directory.")
-    trial = _temporary(path)
+    trial = temporary_beside(path)
     try:
         trial.touch(exist_ok=False)
         trial.unlink()

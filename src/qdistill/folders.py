@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from qdistill.errors import RunError
-from qdistill.files import remove_leftovers
+from qdistill.files import remove_leftovers, temporary_beside
 from qdistill.lock import Lock, hold
 
 LOCK = "lock.json"
@@ -48,6 +49,25 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"Cannot create the folder {folder}: {error.strerror or error}.") from error
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to write into that is moved to where there is none yet, so that it appears whole or not at all.
+
+    Raises:
+        RunError: it cannot be made or moved.
+    """
+    temporary = temporary_beside(path)
+    make_folder(temporary)
+    try:
+        yield temporary
+        try:
+            temporary.replace(path)
+        except OSError as error:
+            raise RunError(f"Cannot create the folder {path}: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextlib.contextmanager

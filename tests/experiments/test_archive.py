@@ -78,6 +78,30 @@ def test_a_run_that_is_measured_again_takes_the_place_of_the_one_before(tmp_path
     assert found == {"row/seed-0": 0.5, "row/seed-1": 0.7}
 
 
+def test_without_a_run_that_has_ended_there_is_no_archive(tmp_path: Path) -> None:
+    pack(tmp_path)
+    assert not (tmp_path / RUNS).exists()
+    (tmp_path / RUNS).touch()
+    assert read_archive(tmp_path) == []
+
+
+def test_a_run_is_laid_out_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path, "row/seed-0", 0.5)
+    pack(tmp_path)
+    shutil.rmtree(tmp_path / "row")
+
+    def stops(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr("qdistill.experiments.archive.write_json", stops)
+        with pytest.raises(KeyboardInterrupt):
+            unpack(tmp_path)
+    assert list((tmp_path / "row").iterdir()) == []
+    unpack(tmp_path)
+    assert read_json(tmp_path / "row/seed-0/scores.json") == {"test_accuracy": 0.5}
+
+
 GOOD = {"run": "row/seed-0", "files": {"scores.json": {}}}
 
 

@@ -26,7 +26,18 @@ from qdistill.evaluate.cost import training_circuits
 from qdistill.experiments.recipe import Recipe, read_recipe
 from qdistill.experiments.run import make_distiller
 from qdistill.experiments.tables import Difference, Row, Table, gather, read_table, replay_zoo, run_table, table_names
-from qdistill.files import BUNDLE, PROVENANCE, SCORES, TABLE, TIME, read_json, shipped
+from qdistill.files import (
+    BUNDLE,
+    FULL_TRAINING,
+    PROVENANCE,
+    RECIPE,
+    SCORES,
+    TABLE,
+    TIME,
+    read_json,
+    shipped,
+    write_json,
+)
 from qdistill.models import QuantumLeNetArchitecture
 from qdistill.report.table import write_table
 
@@ -106,6 +117,31 @@ def test_a_row_of_another_recipe_is_an_error(folder: Path) -> None:
     changed = dataclasses.replace(TABLE_OF_DIGITS.rows[0], recipe=REMOVED)
     with pytest.raises(RunError, match="is of another recipe"):
         run_table(dataclasses.replace(TABLE_OF_DIGITS, rows=(changed,)), folder)
+
+
+def test_results_of_another_recipe_are_not_gathered_as_a_rows(folder: Path) -> None:
+    edited = dataclasses.replace(TABLE_OF_DIGITS.rows[0], recipe=REMOVED)
+    retrained = dataclasses.replace(TABLE_OF_DIGITS.rows[2], full=dataclasses.replace(FULL, epochs=2.0))
+    for row in (edited, retrained):
+        with pytest.raises(RunError, match="is of another recipe or training"):
+            gather(dataclasses.replace(TABLE_OF_DIGITS, rows=(row,), differences=()), folder, "a command")
+
+
+def test_each_dataset_has_its_own_training_on_all_inputs(tmp_path: Path) -> None:
+    own = dataclasses.replace(HERMITIAN, dataset="mnist")
+    rows = []
+    for name, recipe, seen in (("digits", HERMITIAN, 1100), ("mnist", own, 5000)):
+        run = tmp_path / f"{name}-full" / "seed-0"
+        run.mkdir(parents=True)
+        scores = {"test_accuracy": 0.5, "validation_accuracy": 0.5, "n_test": 500, "steps": seen // 100}
+        write_json(run / RECIPE, recipe.to_json())
+        write_json(run / FULL_TRAINING, dataclasses.asdict(FULL))
+        write_json(run / SCORES, scores | {"inputs_seen": seen, "core_seconds": 1.0})
+        rows.append(Row(f"{name}-full", "all inputs", "ceiling", recipe, (0,), full=FULL))
+    table = dataclasses.replace(TABLE_OF_DIGITS, rows=tuple(rows), differences=())
+    found = gather(table, tmp_path, "a command")["rows"]
+    assert [row["circuits_of_all"] for row in found] == [row["circuits"] for row in found]
+    assert [row["circuits"] for row in found] == [1100 * 3 * (1 + 12 + 6), 5000 * 3 * (1 + 12 + 6)]
 
 
 def test_a_training_on_all_inputs_of_another_kind_is_an_error(folder: Path) -> None:
@@ -194,6 +230,22 @@ def test_a_replay_does_not_replace_a_table_that_was_measured(folder: Path) -> No
     with pytest.raises(RunError, match="a replay would replace it"):
         replay_zoo(read_table("table1-mnist"), folder, "a command")
     assert (folder / TABLE).read_bytes() == before
+
+
+def test_a_table_without_bundles_cannot_be_replayed(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="`table` must be one of which the zoo has bundles, but was 'small'"):
+        replay_zoo(TABLE_OF_DIGITS, tmp_path, "a command")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_wrong_with_a_tables_own_recipe_names_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = '[[row]]\nname = "a"\ntitle = "A"\ngroup = "g"\nseeds = 3\n[row.recipe]\ndataset = "digits"\nseeed = 1\n'
+    (tmp_path / "own.toml").write_text(row)
+    monkeypatch.setattr("qdistill.experiments.tables.shipped", lambda _: tmp_path)
+    with pytest.raises(ArgumentError, match=rf"In the recipe {re.escape(str(tmp_path / 'own.toml'))}: .*seeed"):
+        read_table("own")
 
 
 @pytest.mark.parametrize("name", table_names())

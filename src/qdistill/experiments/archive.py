@@ -26,12 +26,13 @@ from qdistill.files import (
     write_json,
     write_text,
 )
+from qdistill.folders import whole_folder
 
 _NAME = re.compile(r"[\w-]+/seed-\d+")
 """Of a run: no path that leads out of the table's folder."""
 
 _FILES = (RECIPE, FULL_TRAINING, PROVENANCE, TIME, METRICS, SCORES)
-"""Those that are kept where they are there. The scores come last: they tell that a run has ended."""
+"""Those that are kept where they are there."""
 
 
 class ArchivedRun(TypedDict):
@@ -41,8 +42,10 @@ class ArchivedRun(TypedDict):
     files: dict[str, Any]
 
 
-def pack(folder: Path) -> Path:
+def pack(folder: Path) -> None:
     """Write the runs of a table's folder that have ended into its `runs.jsonl`; those in it already stay.
+
+    Without any there is no such file.
 
     Raises:
         RunError: a file is damaged, or cannot be written.
@@ -51,13 +54,15 @@ def pack(folder: Path) -> Path:
     for scores in folder.glob(f"*/seed-*/{SCORES}"):
         name = scores.parent.relative_to(folder).as_posix()
         runs[name] = {"run": name, "files": {file: _read(scores.parent / file) for file in _present(scores.parent)}}
-    path = folder / RUNS
-    write_text(path, "".join(json.dumps(runs[name], sort_keys=True) + "\n" for name in sorted(runs, key=_place)))
-    return path
+    if runs:
+        lines = [json.dumps(runs[name], sort_keys=True) + "\n" for name in sorted(runs, key=_place)]
+        write_text(folder / RUNS, "".join(lines))
 
 
 def unpack(folder: Path) -> None:
     """Lay out the folder of every run in a table's `runs.jsonl`; one that is there already is left alone.
+
+    Each is laid out whole or not at all.
 
     Raises:
         RunError: the file is damaged, or a folder cannot be written.
@@ -66,19 +71,16 @@ def unpack(folder: Path) -> None:
         own = folder / run["run"]
         if own.exists():
             continue
-        try:
-            own.mkdir(parents=True)
-        except OSError as error:
-            raise RunError(f"Cannot create {own}: {error.strerror or error}.") from error
-        for file in _FILES:
-            if file == METRICS and file in run["files"]:
-                write_text(own / file, "".join(json.dumps(line) + "\n" for line in run["files"][file]))
-            elif file in run["files"]:
-                write_json(own / file, run["files"][file])
+        with whole_folder(own) as laid_out:
+            for file, content in run["files"].items():
+                if file == METRICS:
+                    write_text(laid_out / file, "".join(json.dumps(line) + "\n" for line in content))
+                else:
+                    write_json(laid_out / file, content)
 
 
 def read_archive(folder: Path) -> list[ArchivedRun]:
-    """The runs in a table's `runs.jsonl`; none where there is no such file.
+    """The runs in a table's `runs.jsonl`; none where there is no such file, or an empty one.
 
     Raises:
         RunError: a line is damaged, or two are of one run.
@@ -88,7 +90,7 @@ def read_archive(folder: Path) -> list[ArchivedRun]:
         check_shape(line, ArchivedRun, f"line {number} of {path}")
         for number, line in enumerate(read_json_lines(path), start=1)
     ]
-    if path.exists() and not path.read_bytes().endswith(b"\n"):
+    if path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n"):
         raise RunError(f"Cannot read {path}: its last line is cut short.")
     for number, run in enumerate(runs, start=1):
         foreign = sorted(set(run["files"]) - set(_FILES))

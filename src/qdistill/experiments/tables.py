@@ -31,6 +31,7 @@ from qdistill.fields import from_table
 from qdistill.files import (
     FULL_TRAINING,
     RECIPE,
+    RUNS,
     SCORES,
     TABLE,
     read_json,
@@ -58,7 +59,7 @@ class Row:
         published: the accuracy that others report, a fraction.
         full: where the network trains on all inputs instead of distilled ones.
         zoo: the bundle that stands for the row without a run.
-        file: the recipe as a file has it, for who reads the table.
+        file: the recipe for who reads the table: the text of its file, or JSON where the table itself has it.
     """
 
     name: str
@@ -132,11 +133,11 @@ def read_table(name: str) -> Table:
     """
     if name not in table_names():
         raise ArgumentError.unknown("table", name, table_names())
-    folder = shipped("recipes")
-    fields = read_toml(folder / f"{name}.toml")
-    rows = [_row_of(entry, folder / fields.get("recipes", "")) for entry in fields.get("row", ())]
+    path = shipped("recipes") / f"{name}.toml"
+    fields = read_toml(path)
+    rows = [_row_of(entry, path, fields.get("recipes", "")) for entry in fields.get("row", ())]
     for grid in fields.get("grid", ()):
-        rows += [_row_of(entry, folder) for entry in _grid_rows(grid, fields["published"])]
+        rows += [_row_of(entry, path) for entry in _grid_rows(grid, fields["published"])]
     differences = tuple(from_table(Difference, entry, "difference") for entry in fields.get("difference", ()))
     return Table(
         name,
@@ -149,12 +150,15 @@ def read_table(name: str) -> Table:
     )
 
 
-def _row_of(entry: Mapping[str, Any], folder: Path) -> Row:
+def _row_of(entry: Mapping[str, Any], table: Path, recipes: str = "") -> Row:
+    """The row of an entry of a table's file; recipes that it names lie in a folder beside that."""
     own = dict(entry)
     given = own.pop("recipe", own["name"])
-    path = folder / f"{given}.toml"
-    recipe = recipe_of(given, path) if isinstance(given, Mapping) else read_recipe(path)
-    text = json.dumps(given) if isinstance(given, Mapping) else read_text(path)
+    if isinstance(given, Mapping):
+        recipe, text = recipe_of(given, table), json.dumps(given)
+    else:
+        path = table.parent / recipes / f"{given}.toml"
+        recipe, text = read_recipe(path), read_text(path)
     full = from_table(FullTraining, own.pop("full"), "full") if "full" in own else None
     return Row(recipe=recipe, full=full, seeds=tuple(range(own.pop("seeds"))), file=text, **own)
 
@@ -182,15 +186,9 @@ def _grid_rows(grid: Mapping[str, Any], published: Mapping[str, Mapping[str, flo
                     "seeds": grid["seeds"],
                     "recipe": {"dataset": dataset, **recipe, "model": network},
                 }
-                yield (
-                    row
-                    if full is None
-                    else {
-                        **row,
-                        "full": full,
-                        "published": published.get(dataset, {}).get(model),
-                    }
-                )
+                if full is not None:
+                    row |= {"full": full, "published": published.get(dataset, {}).get(model)}
+                yield row
 
 
 def _merged(*tables: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,7 +224,9 @@ def run_table(
         DivergenceError: some rows stopped; all others have ended.
         RunError, DataError, KeyboardInterrupt: see `qdistill.run`.
     """
-    unpack(folder)
+    # Other machines may run other rows of it.
+    with holding(folder, patience=60.0):
+        unpack(folder)
     stopped = []
     for row in table.rows if rows is None else [table.row(name) for name in rows]:
         recipes = [dataclasses.replace(row.recipe, seed=seed) for seed in row.seeds]
@@ -251,11 +251,8 @@ def _run_full(
 ) -> None:
     """Train on all inputs, measure, and write the scores; a folder that has them is left alone."""
     for recipe, folder in zip(recipes, folders, strict=True):
-        if not (folder / SCORES).exists():
-            continue
-        found = (recipe_of_run(folder), from_table(FullTraining, read_json(folder / FULL_TRAINING), FULL_TRAINING))
-        if found != (recipe, training):
-            raise RunError(f"The folder {folder} is of another recipe or training. Delete it, or choose a new folder.")
+        if (folder / SCORES).exists():
+            _check_same(folder, recipe, training)
     missing = [(r, f) for r, f in zip(recipes, folders, strict=True) if not (f / SCORES).exists()]
     if not missing:
         return
@@ -273,6 +270,23 @@ def _run_full(
             write_json(folder / SCORES, {**dataclasses.asdict(score), "n_test": len(splits.test), "seed": recipe.seed})
 
 
+def _check_same(folder: Path, recipe: Recipe, training: FullTraining | None) -> None:
+    """Make sure that a folder's scores are those of a recipe, and of a training on all inputs where there is one.
+
+    Raises:
+        RunError: they are of another, or the folder does not say of which.
+        ArgumentError: what it says is no recipe or no training.
+    """
+    same = recipe_of_run(folder) == recipe
+    if training is not None:
+        same &= from_table(FullTraining, read_json(folder / FULL_TRAINING), FULL_TRAINING) == training
+    if not same:
+        raise RunError(
+            f"The folder {folder} is of another recipe or training. Delete it, and its line in the table's {RUNS}, or "
+            "choose a new folder."
+        )
+
+
 def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
     """What a table's folder says by now, written as `table.json` there, with its runs in `runs.jsonl`.
 
@@ -280,12 +294,15 @@ def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
         table: what was asked for; rows without a result are left out.
         folder: of the table.
         command: that repeats it.
+
+    Raises:
+        RunError: a run is of another recipe than its row, or a file is damaged or cannot be written.
     """
     results = {row.name: _scores(row, folder) for row in table.rows}
-    # All trainings on all inputs are equally long.
-    ceilings = [score for row in table.rows if row.full is not None for score in results[row.name].values()]
-    seen = ceilings[0]["inputs_seen"] if ceilings else None
-    rows = [_row(row, results[row.name], folder, seen) for row in table.rows if results[row.name]]
+    seen = _inputs_seen(table, results)
+    rows = [
+        _row(row, results[row.name], folder, seen.get(row.recipe.dataset)) for row in table.rows if results[row.name]
+    ]
     differences = [_difference(d, table, results) for d in table.differences]
     content = {
         "title": table.title,
@@ -309,9 +326,25 @@ def made_with(folders: Sequence[Path]) -> list[str]:
 
 
 def _scores(row: Row, folder: Path) -> dict[int, dict[str, Any]]:
-    folders = {seed: folder / row.name / f"seed-{seed}" for seed in row.seeds}
-    found = {seed: read_final_scores(path, on_all_inputs=row.full is not None) for seed, path in folders.items()}
-    return {seed: scores for seed, scores in found.items() if scores is not None}
+    """What the runs of a row gave, by seed, after they were found to be of its recipe."""
+    found = {}
+    for seed in row.seeds:
+        own = folder / row.name / f"seed-{seed}"
+        scores = read_final_scores(own, on_all_inputs=row.full is not None)
+        if scores is not None:
+            _check_same(own, dataclasses.replace(row.recipe, seed=seed), row.full)
+            found[seed] = scores
+    return found
+
+
+def _inputs_seen(table: Table, results: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[str, int]:
+    """How many inputs a training on all of them sees, by dataset; all of one dataset are equally long."""
+    return {
+        row.recipe.dataset: score["inputs_seen"]
+        for row in table.rows
+        if row.full is not None
+        for score in results[row.name].values()
+    }
 
 
 def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_of_all: int | None) -> dict[str, Any]:
@@ -321,7 +354,7 @@ def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_o
         row: what was asked for.
         scores: by seed.
         folder: of the table.
-        seen_of_all: inputs that a training on all of them sees; None where none has run.
+        seen_of_all: inputs that a training on all of the row's dataset sees; None where none has run.
     """
     accuracies = [score["test_accuracy"] for score in scores.values()]
     n_classes, input_shape = len(row.recipe.origin.class_names), row.recipe.input_shape
@@ -412,8 +445,14 @@ def replay_zoo(
         told: is told of each bundle as soon as it has been replayed.
 
     Raises:
+        ArgumentError: the zoo has no bundles of the table.
         RunError: the folder holds a table that was measured, which this one would replace.
     """
+    if all(row.zoo is None for row in table.rows):
+        raise ArgumentError(
+            f"Argument `table` must be one of which the zoo has bundles, but was {table.name!r}, of which it has none. "
+            "Run its rows instead."
+        )
     if (folder / TABLE).exists() and any("bundle" not in row for row in read_results(folder)["rows"]):
         raise RunError(f"The table in {folder} was measured, and a replay would replace it. Choose another folder.")
     rows = []
