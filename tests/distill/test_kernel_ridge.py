@@ -14,7 +14,7 @@ import pytest
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop, TrainingSet, train
 from qdistill.distill.objective import PerformanceMatching
-from qdistill.errors import ArgumentError
+from qdistill.errors import ArgumentError, DivergenceError
 from qdistill.models import KernelArchitecture, LeNetArchitecture, predict
 from qdistill.quantum import Execution, on_device
 
@@ -112,6 +112,13 @@ def test_a_bundle_of_support_points_replays_to_the_bit(tmp_path: Path) -> None:
     alpha = np.linalg.solve(kernel(points, points) + 0.05 * np.eye(6), labels - 1 / 3)
     expected = 1 / 3 + bundle.data.step_sizes[0, 0] * (kernel(real.reshape(5, 2), points) @ alpha)
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_fit_that_is_not_finite_is_said_to_be_so() -> None:
+    bundle = random_bundle(ANGLE, NEWTON, (1, 2, 1), 3, per_class=2)
+    large = dataclasses.replace(bundle.data, labels=1e30 * bundle.data.labels, step_sizes=jnp.full((1, 1), 1e30))
+    with pytest.raises(DivergenceError, match="no longer finite after step 1 of 1"):
+        dataclasses.replace(bundle, data=large).train()
 
 
 def iqp_state(x: np.ndarray) -> np.ndarray:

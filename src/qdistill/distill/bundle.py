@@ -52,7 +52,7 @@ class DistilledDataset(eqx.Module):
         recipe: how the data came to be; plain JSON.
         provenance: versions, machine, seed and what else tells where it came from; plain JSON.
         record: the accuracy that the replay gives.
-        rounding: how much of that hangs on rounding; None where it was not checked, see `distill.rounding`.
+        rounding: how much of that hangs on rounding; None where it was not checked, see `evaluate.rounding`.
         data_digest: of the dataset that was distilled, `RawDataset.digest`; None where it is not known.
         eight_bit: inputs and initial weights are stored with a byte a number; see `in_eight_bits`.
         weight_names: the names of `initial_weights` in the order of the step sizes' columns; a dict loses its own on
@@ -193,7 +193,8 @@ class DistilledDataset(eqx.Module):
             BundleError: the bundle has no architecture and no model is given, or it has one step size for each
                 weight of another network.
             DivergenceError: a weight is not finite after one of the steps.
-            ArgumentError: the equations of a network with a closed form have no one solution.
+            ArgumentError: the equations of a network with a closed form have no one solution, or the data is for
+                another loop.
         """
         if model is None:
             model = self.initial_model()
@@ -202,11 +203,13 @@ class DistilledDataset(eqx.Module):
                 "The bundle has a step size for each weight of its own network, and the given one has others. "
                 "Only bundles with shared step sizes train networks of another kind."
             )
+        # Inside of jit its numbers are not known.
+        self.inner.check_schedule(np.asarray(self.data.schedule), len(self.data.inputs))
         if isinstance(model, ClosedForm):
             model.check_fit(self.data.inputs)
         trained: Model = _train(model, self.data, self.inner, key=key)
         if not all(np.isfinite(weight).all() for weight in named_weights(trained).values()):
-            step = first_step_not_finite(model, self.data, self.inner, key=key)
+            step = 1 if isinstance(model, ClosedForm) else first_step_not_finite(model, self.data, self.inner, key=key)
             raise DivergenceError(
                 f"The training on the bundle's examples is no longer finite after step {step} of "
                 f"{self.inner.total_steps}, so there is no network to be measured."

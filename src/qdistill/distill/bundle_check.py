@@ -68,11 +68,10 @@ def check_arrays(arrays: Mapping[str, np.ndarray], inner: InnerLoop, n_classes: 
     n, schedule = sizes["n"], tensors["schedule"]
     if schedule.dtype.kind != "i" or schedule.min() < 0 or schedule.max() >= n:
         raise BundleError(f"`schedule` must be integers from 0 to {n - 1}, the numbers of the {n} inputs.")
-    if not inner.own_examples and not np.array_equal(schedule, inner.schedule(n)):
-        raise BundleError("`schedule` must list all inputs in each step, for `own_examples` is false.")
     if (tensors["step_sizes"] < 0).any():
         raise BundleError("`step_sizes` must not be negative.")
     try:
+        inner.check_schedule(schedule, n)
         transform.shape_before(tensors["inputs"].shape[1:])
     except ArgumentError as error:
         raise BundleError(str(error).removeprefix("Argument ")) from error

@@ -102,6 +102,15 @@ class InnerLoop:
             )
         return np.tile(np.arange(n_examples).reshape(self.steps, -1), (self.epochs, 1))
 
+    def check_schedule(self, schedule: Int[np.ndarray, "steps batch"], n_examples: int) -> None:
+        """Make sure that every step of a schedule sees all examples, unless each has its own.
+
+        Raises:
+            ArgumentError: a step does not, or sees them in another order.
+        """
+        if not self.own_examples and not np.array_equal(schedule, self.schedule(n_examples)):
+            raise ArgumentError("Argument `schedule` must list all inputs in each step, for `own_examples` is false.")
+
 
 _NEWTON = {"steps": 1, "epochs": 1, "own_examples": False, "step_sizes": "shared", "loss": "square"}
 """What the fields of a loop must be for Newton's method."""
@@ -276,8 +285,8 @@ def train(
         The trained network; differentiable once in reverse mode with respect to `model` and `data`.
 
     Raises:
-        ArgumentError: `data` is for another number of steps or of step-size groups, the budget is too small, or the
-            quantum layers take more memory than there is.
+        ArgumentError: `data` is for another number of steps or of step-size groups, its schedule is known not to be
+            of this loop, the budget is too small, or the quantum layers take more memory than there is.
     """
     weights, static = eqx.partition(model, eqx.is_inexact_array)
     expected = (inner.total_steps, inner.n_step_size_groups(model))
@@ -290,6 +299,8 @@ def train(
             f"Argument `schedule` must have a row for each of the {inner.total_steps} steps, but has "
             f"{len(data.schedule)}."
         )
+    if isinstance(data.schedule, np.ndarray):
+        inner.check_schedule(data.schedule, len(data.inputs))
     if (inner.optimiser == "newton") != isinstance(model, ClosedForm):
         raise ArgumentError(
             f"Argument `optimiser` must be 'newton' for a model with a closed form and for no other, but was "
