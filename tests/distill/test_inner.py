@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -17,18 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import Array
 
-from qdistill.distill.inner import InnerLoop, TrainingSet, fraction, measure, train
+from qdistill.distill.inner import InnerLoop, TrainingSet, classify, fraction, measure, train
 from qdistill.distill.losses import cross_entropy
 from qdistill.distill.memory import segment_lengths
 from qdistill.errors import ArgumentError
-from qdistill.models import Dense, named_weights
+from qdistill.models import Dense, named_weights, predict
 from qdistill.quantum import AmplitudeEmbedding, QuantumLayer, StronglyEntangling, each_wire, make_observable
+
+from ..quantum.reference import quick_jit
+from .samples import random_bundle
 
 SHAPE, CLASSES = (3, 4, 1), 3
 OPTIMISERS = ("gradient_descent", "momentum", "adam")
-
-quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-"""Compiles several times faster than `jax.jit`, to code that is slower: right for code that runs once."""
 
 
 class Smooth(eqx.Module):
@@ -528,3 +527,40 @@ def test_a_schedule_of_another_length_is_refused() -> None:
     cut = TrainingSet(data.inputs, data.labels, data.step_sizes, inner.schedule(6)[:2])
     with pytest.raises(ArgumentError, match=r"`schedule` must have a row for each of the 3 steps, but has 2\."):
         train(model, cut, inner)
+
+
+def test_a_schedule_that_leaves_examples_out_is_refused() -> None:
+    inner, model = InnerLoop(steps=1, step_sizes="shared"), Smooth.draw()
+    data = synthetic(inner, model, 6)
+    few = TrainingSet(data.inputs, data.labels, data.step_sizes, np.array([[0, 1]]))
+    with pytest.raises(ArgumentError, match="`schedule` must list all inputs in each step"):
+        train(model, few, inner)
+    bundle = random_bundle(inner=inner)
+    few = dataclasses.replace(bundle.data, schedule=np.array([[0, 1]]))
+    with pytest.raises(ArgumentError, match="`schedule` must list all inputs in each step"):
+        dataclasses.replace(bundle, data=few).train()
+
+
+def test_inputs_that_are_measured_have_a_label_each() -> None:
+    model, inputs = Smooth.draw(), np.zeros((6, *SHAPE), np.float32)
+    for shape in ((1,), (6, 1), (1, 6)):
+        with pytest.raises(ArgumentError, match="`labels` must be one class number for each input"):
+            measure(model, inputs, np.zeros(shape, int), lambda raw: raw)
+    with pytest.raises(ArgumentError, match="`inputs` must be one input at least"):
+        measure(model, inputs[:0], np.zeros(0, int), lambda raw: raw)
+
+
+def test_inputs_are_evaluated_at_once_as_far_as_their_states_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qdistill.distill.inner.wires_needed", lambda _: 22)
+    at_once: list[int] = []
+
+    def seen(raw: Array) -> Array:
+        at_once.append(len(raw))
+        return raw
+
+    model, inputs = Smooth.draw(), np.random.default_rng(0).normal(size=(9, *SHAPE)).astype(np.float32)
+    classes, finite = classify(model, jnp.asarray(inputs), seen)
+    share, _ = measure(model, inputs, np.asarray(classes), seen)
+    assert set(at_once) == {4, 1}
+    assert classes.tolist() == jnp.argmax(predict(model, inputs), axis=1).tolist()
+    assert (bool(finite), float(share)) == (True, 1.0)

@@ -20,7 +20,8 @@ from qdistill.data import Digits, Images, Labelled
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.record import Rerun, Rounding, RoundingCheck
-from qdistill.errors import BundleError, DivergenceError
+from qdistill.errors import ArgumentError, BundleError, DivergenceError
+from qdistill.evaluate.answers import fraction_right
 from qdistill.evaluate.confusion import confusion
 from qdistill.evaluate.protocol import Evaluations, measure, replay, replay_unknown, tolerance_of
 from qdistill.evaluate.rounding import rounding
@@ -129,6 +130,26 @@ def test_logits_that_are_not_finite_are_not_scored(bundle: DistilledDataset) -> 
         measure(trained, bundle, raw.test_inputs, raw.test_labels)
     with pytest.raises(DivergenceError, match="logits that are not finite"):
         confusion(trained, bundle, raw.test_inputs, raw.test_labels)
+
+
+@pytest.mark.parametrize("shape", [(1,), (20, 1), (1, 20), ()])
+def test_labels_are_one_for_each_input(bundle: DistilledDataset, shape: tuple[int, ...]) -> None:
+    inputs, labels = Digits().load().test_inputs[:20], np.ones(shape, int)
+    for ask in (measure, confusion):
+        with pytest.raises(ArgumentError, match="`labels` must be one class number for each input"):
+            ask(bundle.initial_model(), bundle, inputs, labels)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_cannot_be_scored_is_refused(bundle: DistilledDataset) -> None:
+    inputs, labels, model = Digits().load().test_inputs[:20], np.zeros(20, int), bundle.initial_model()
+    for ask in (measure, confusion):
+        with pytest.raises(ArgumentError, match="`inputs` must be one input at least"):
+            ask(model, bundle, inputs[:0], labels[:0])
+        with pytest.raises(ArgumentError, match="class numbers from 0 to 9, but reached from -1 to -1"):
+            ask(model, bundle, inputs, labels - 1)
+    with pytest.raises(ArgumentError, match="`labels` must be one class number for each input"):
+        fraction_right(labels, labels[:, None])
 
 
 def test_the_command_line_says_so(bundle: DistilledDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

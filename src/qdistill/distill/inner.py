@@ -179,7 +179,7 @@ gradient, with the optimiser's state, from which everything between it and the u
 
 def loss_gradient(
     static: PyTree, loss: Loss
-) -> Callable[[PyTree, Float[Array, "n h w c"], Float[Array, "n classes"], Array | None], PyTree]:
+) -> Callable[[PyTree, Float[Array, "n *shape"], Float[Array, "n classes"], Array | None], PyTree]:
     """The gradient of the training loss with respect to the weights, with a cheap reverse-mode derivative.
 
     Args:
@@ -395,26 +395,68 @@ def classify(
 
     Args:
         model: the network.
-        inputs: raw pixels.
-        transform: raw pixels -> what the network takes.
-        slice_size: inputs evaluated at once.
+        inputs: raw, (n, ...), one at least.
+        transform: raw inputs -> what the network takes.
+        slice_size: inputs evaluated at once, at most.
 
     Returns:
         The number of the largest logit of each input, and whether all logits are finite.
     """
 
-    def answers(inputs: Array) -> tuple[Array, Array]:
-        logits = predict(model, transform(inputs))
+    def answers(inputs: Array, key: Array | None) -> tuple[Array, Array]:
+        logits = predict(model, transform(inputs), key=key)
         return jnp.argmax(logits, axis=-1), jnp.isfinite(logits).all()
 
-    whole = len(inputs) - len(inputs) % slice_size
+    classes, finite = _in_slices(model, answers, (inputs,), slice_size)
+    return classes, finite.all()
+
+
+def _in_slices(
+    model: Model,
+    evaluate: Callable[..., tuple[Array, ...]],
+    columns: tuple[Array, ...],
+    slice_size: int,
+    key: Array | None = None,
+) -> list[Array]:
+    """What a function gives of real inputs that may be too many to be evaluated at once.
+
+    Args:
+        model: what evaluates them: its wires decide how many that can be.
+        evaluate: takes a slice of each column and a key, and gives arrays.
+        columns: arrays with an entry for each input, one at least.
+        slice_size: inputs evaluated at once, at most.
+        key: random key, consumed; each slice has one of its own, or None where there is none.
+
+    Returns:
+        Each of the function's arrays, flattened, from all slices one after another.
+    """
+    n = len(columns[0])
+    # States of more than 16 wires are what takes the memory: a slice has at most 256 MiB of them.
+    slice_size = min(slice_size, max(1, 2**24 >> wires_needed(model)))
+    whole = n - n % slice_size
+    keys = None if key is None else jax.random.split(key, n // slice_size + 1)
     parts = []
     if whole:
-        parts.append(jax.lax.map(answers, inputs[:whole].reshape(-1, slice_size, *inputs.shape[1:])))
-    if whole < len(inputs):
-        parts.append(answers(inputs[whole:]))
-    classes, finite = (jnp.concatenate([jnp.ravel(part) for part in column]) for column in zip(*parts, strict=True))
-    return classes, finite.all()
+        cut = tuple(column[:whole].reshape(-1, slice_size, *column.shape[1:]) for column in columns)
+        parts.append(jax.lax.map(lambda now: evaluate(*now), (*cut, None if keys is None else keys[:-1])))
+    if whole < n:
+        parts.append(evaluate(*(column[whole:] for column in columns), None if keys is None else keys[-1]))
+    return [jnp.concatenate([jnp.ravel(part) for part in column]) for column in zip(*parts, strict=True)]
+
+
+def check_labels(inputs: Shaped[Array | np.ndarray, "..."], labels: Shaped[Array | np.ndarray, "..."]) -> None:
+    """Make sure that there is one class number for each input, and an input at least.
+
+    Raises:
+        ArgumentError: there is not.
+    """
+    if not inputs.ndim or labels.shape != inputs.shape[:1]:
+        raise ArgumentError(
+            f"Argument `labels` must be one class number for each input, but had shape {labels.shape} for inputs of "
+            f"shape {inputs.shape}."
+        )
+    if not len(inputs):
+        raise ArgumentError("Argument `inputs` must be one input at least, but was none.")
 
 
 def measure(
@@ -431,9 +473,9 @@ def measure(
 
     Args:
         model: the network.
-        inputs: raw pixels, real, (n, ...).
+        inputs: raw, real, (n, ...), one at least.
         labels: class numbers, integers, (n,).
-        transform: raw pixels -> what the network takes.
+        transform: raw inputs -> what the network takes.
         loss: the name of what is averaged beside.
         key: random key, consumed, for layers that take shots.
         slice_size: inputs evaluated at once, at most.
@@ -442,33 +484,17 @@ def measure(
         The share of inputs whose largest logit is the one of their label, and their mean loss.
 
     Raises:
-        ArgumentError: inputs that are no real numbers, or labels that are not one integer for each of them.
+        ArgumentError: inputs that are no real numbers or none at all, or labels that are not one integer for each of
+            them.
     """
     # Slices of bytes are a quarter of what they become, so that each is made real by its transform.
     inputs, labels = jnp.asarray(real_as_given("inputs", inputs)), jnp.asarray(integers("labels", labels))
-    if not inputs.ndim or labels.shape != inputs.shape[:1]:
-        raise ArgumentError(
-            f"Argument `labels` must be one class number for each input, but had shape {labels.shape} for inputs of "
-            f"shape {inputs.shape}."
-        )
-    n = inputs.shape[0]
-    # States of more than 16 wires are what takes the memory: a slice has at most 256 MiB of them.
-    slice_size = min(slice_size, max(1, 2**24 >> wires_needed(model)))
-    whole = n - n % slice_size
-    keys = None if key is None else jax.random.split(key, n // slice_size + 1)
+    check_labels(inputs, labels)
 
-    def sums(part: tuple[Array, Array, Array | None]) -> tuple[Array, Array]:
-        inputs, labels, key = part
+    def sums(inputs: Array, labels: Array, key: Array | None) -> tuple[Array, Array]:
         logits = predict(model, transform(inputs), key=key)
         one_hot = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
         return jnp.sum(jnp.argmax(logits, axis=-1) == labels), len(logits) * LOSSES[loss](logits, one_hot)
 
-    count, total = jnp.zeros((), jnp.int32), jnp.zeros(())
-    if whole:
-        parts = tuple(a[:whole].reshape(-1, slice_size, *a.shape[1:]) for a in (inputs, labels))
-        counts, losses = jax.lax.map(sums, (*parts, None if keys is None else keys[:-1]))
-        count, total = count + jnp.sum(counts), total + jnp.sum(losses)
-    if whole < n:
-        last_count, last_loss = sums((inputs[whole:], labels[whole:], None if keys is None else keys[-1]))
-        count, total = count + last_count, total + last_loss
-    return count / n, total / n
+    counts, losses = _in_slices(model, sums, (inputs, labels), slice_size, key)
+    return jnp.sum(counts) / len(inputs), jnp.sum(losses) / len(inputs)

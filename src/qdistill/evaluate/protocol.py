@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from jaxtyping import Array
 
 from qdistill.data import Source
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, BundleError, DivergenceError
-from qdistill.evaluate.answers import answers, fraction_right
+from qdistill.evaluate.answers import answers, fraction_right, labelled
 from qdistill.models import Model
-from qdistill.numbers import Numbers, integers, real_as_given
+from qdistill.numbers import Numbers
 
 LEAST_TOLERANCE = 0.001
 """Share of the test inputs by which a replay may miss its record anywhere: additions in another order."""
@@ -102,22 +101,18 @@ def measure(model: Model, bundle: DistilledDataset, inputs: Numbers, labels: Num
     Args:
         model: the network.
         bundle: gives the transform.
-        inputs: raw pixels, real, (n, ...).
+        inputs: raw, real, (n, ...), one at least.
         labels: class numbers, integers, (n,).
 
     Returns:
         A fraction in [0, 1].
 
     Raises:
-        ArgumentError: inputs that are no real numbers, or labels that are not one class number for each of them.
+        ArgumentError: inputs that are no real numbers or none at all, or labels that are not one class number for each
+            of them.
         DivergenceError: what the network says is not finite.
     """
-    inputs, labels = np.asarray(real_as_given("inputs", inputs)), np.asarray(integers("labels", labels))
-    if labels.size and not 0 <= labels.min() <= labels.max() < bundle.n_classes:
-        raise ArgumentError(
-            f"Argument `labels` must be class numbers from 0 to {bundle.n_classes - 1}, but reached from "
-            f"{labels.min()} to {labels.max()}."
-        )
+    inputs, labels = labelled(inputs, labels, bundle.n_classes)
     return fraction_right(answers(model, bundle.transform, inputs), labels)
 
 
