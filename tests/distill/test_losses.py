@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import runpy
 import shutil
-from functools import partial
 from pathlib import Path
 
 import equinox as eqx
@@ -25,10 +24,8 @@ from qdistill.experiments.recipe import Recipe
 from qdistill.models import CircuitArchitecture, Dense
 from qdistill.quantum import Circuit, Operation, feature, weight
 
+from ..quantum.reference import quick_jit
 from .numpy_replay import slopes_of
-
-quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-"""Compiles several times faster than `jax.jit`, to code that is slower: right for code that runs once."""
 
 
 def one_example(loss, logits, labels):

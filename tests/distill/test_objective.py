@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -17,10 +16,9 @@ from qdistill.distill.objective import MetaObjective, PerformanceMatching
 from qdistill.errors import ArgumentError
 from qdistill.models import Dense
 
-SHAPE, CLASSES, BATCH = (2, 3, 1), 3, 12
+from ..quantum.reference import quick_jit
 
-quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-"""Compiles several times faster than `jax.jit`, to code that is slower: right for code that runs once."""
+SHAPE, CLASSES, BATCH = (2, 3, 1), 3, 12
 
 
 class Network(eqx.Module):

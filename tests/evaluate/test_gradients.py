@@ -37,7 +37,7 @@ from qdistill.quantum import (
     weight,
 )
 
-from ..models.reference import quick_jit
+from ..quantum.reference import quick_jit
 
 KEY = jax.random.key(3)
 

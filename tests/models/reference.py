@@ -9,14 +9,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import reduce
 from typing import Literal
 
-import jax
 import numpy as np
-
-quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-"""Compiles several times faster than `jax.jit`, to code that is slower: right for code that runs once."""
 
 I2 = np.eye(2, dtype=complex)
 X = np.array([[0, 1], [1, 0]], dtype=complex)

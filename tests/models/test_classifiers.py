@@ -41,8 +41,8 @@ from qdistill.quantum import (
     with_key,
 )
 
+from ..quantum.reference import quick_jit
 from .classifiers import CLASSIFIERS
-from .reference import quick_jit
 
 
 def build(name: str) -> Any:

@@ -17,7 +17,7 @@ from qdistill.errors import ArgumentError
 from qdistill.models import ConvPool, Dense
 from qdistill.models.layers import initial_weights
 
-from .reference import quick_jit
+from ..quantum.reference import quick_jit
 
 CASES = [(5, 3, 2, 8, 12), (1, 3, 4, 6, 2), (7, 1, 2, 8, 14)]
 """Kernel side, channels in, channels out, height, width."""

@@ -23,8 +23,8 @@ from qdistill.models import (
 )
 from qdistill.quantum import Circuit, Operation, QuantumLayer, feature, weight
 
+from ..quantum.reference import quick_jit
 from . import reference
-from .reference import quick_jit
 
 Small = partial(QuantumLeNetArchitecture, n_qubits=3, n_layers=2)
 

@@ -23,7 +23,7 @@ from qdistill.models import (
 )
 from qdistill.quantum import Circuit, StronglyEntangling, for_batch
 
-from .reference import quick_jit
+from ..quantum.reference import quick_jit
 
 SHAPE = (12, 12, 1)
 value = quick_jit(lambda network, x: network(x))

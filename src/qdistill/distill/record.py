@@ -56,7 +56,7 @@ class Rerun:
 
 @dataclass(frozen=True)
 class Rounding:
-    """How much a replay hangs on rounding: see `qdistill.distill.rounding`.
+    """How much a replay hangs on rounding: see `qdistill.evaluate.rounding`.
 
     Args:
         n: how many real inputs were classified.

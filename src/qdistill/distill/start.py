@@ -1,6 +1,6 @@
 """Where synthetic examples start, and the real inputs that distillation must beat.
 
-Each way gives the same number of inputs of every class. Distances are Euclidean, between normalised inputs.
+Each way gives as many inputs of each class as are asked for. Distances are Euclidean, between normalised inputs.
 """
 
 from __future__ import annotations
