@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from qdistill.cli import main
+from qdistill.cli.distill import _parse_distill
 from qdistill.cli.report import command_of
 from qdistill.data import DATASETS, DataFile, Vectors
 from qdistill.distill.bundle import DistilledDataset
@@ -115,8 +116,6 @@ def test_the_report_needs_no_file_but_for_the_confusion(finished, here, capsys):
 
 
 def test_the_command_in_a_report_repeats_the_recipe(finished, monkeypatch):
-    from qdistill.cli.distill import _parse_distill
-
     monkeypatch.chdir(finished)
     plain = json.loads(Path("run/recipe.json").read_text())
     words = shlex.split(command_of(plain))
@@ -206,8 +205,6 @@ def test_a_recipe_file_names_a_file_from_where_it_lies(here, finished):
 
 
 def test_options_change_what_a_recipe_file_says(here):
-    from qdistill.cli.distill import _parse_distill
-
     write_table(here / "points.csv")
     (here / "own.toml").write_text(RECIPE)
 
@@ -250,6 +247,10 @@ def test_the_recipe_of_a_file(here):
             "`name` must stand for one dataset, but 'moons' is the",
         ),
         (["iris.csv", "--drop", "name"], "`name` must stand for one dataset, but 'iris' is the name of another, Iris"),
+        (
+            ["--name", "moons", "points.csv", "--drop", "name"],
+            "`name` must stand for one dataset, but 'moons' is the",
+        ),
         (["nothing.csv"], "nothing.csv: is not there"),
         (["empty"], "must hold one folder of images for each class, but is empty"),
         (["irs"], "`dataset` must be a known name, but was 'irs'. Did you mean 'iris'.* by its file or folder"),
@@ -268,6 +269,34 @@ def test_what_is_wrong_is_said_before_anything_is_made(command, arguments, messa
     assert re.search(message, err), err
     assert "bug" not in err
     assert sorted(here.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--label-column", "wine", "points.csv"],
+        ["--data.label-column", "wine", "points.csv"],
+        ["--label_column", "wine", "points.csv"],
+        ["--name", "sepals", "--label-column", "wine", "points.csv"],
+        ["--label-column", "wine", "--drop", "mnist", "digits", "points.csv"],
+        ["--drop", "mnist", "digits", "--label-column=wine", "./points.csv"],
+        ["--classes", "iris", "digits", "--label-column", "wine", "points.csv"],
+        ["--label-column", "wine", "--classes", "digits", "iris", "points.csv"],
+    ],
+)
+@pytest.mark.parametrize("command", ["data", "distill"])
+def test_a_column_or_a_class_may_have_the_name_of_a_dataset(command, arguments, here, capsys):
+    rows = [f"{number % 7},{number % 3},{number % 5},{('digits', 'iris')[number % 2]}" for number in range(20)]
+    Path("points.csv").write_text("\n".join(["mnist,digits,x,wine", *rows]), encoding="utf-8")
+    if command == "data":
+        assert main(["data", *arguments]) == 0, capsys.readouterr().err
+        assert re.search("classes +(digits, iris|iris, digits)\n", capsys.readouterr().out)
+    else:
+        data = _parse_distill(arguments).recipe.data
+        assert data is not None
+        assert Path(data.path) == Path("points.csv")
+        assert data.label_column == "wine"
+        assert sorted(data.class_names) == ["digits", "iris"]
 
 
 def test_a_built_in_name_is_not_the_folder_here(here, capsys):

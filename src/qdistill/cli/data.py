@@ -37,6 +37,9 @@ def run(arguments: list[str]) -> int:
     """Parse, read, print."""
     place = find_dataset(arguments, DATASETS)
     what = "" if place is None else arguments[place]
+    if place is not None:
+        # In front, or an option of several values would take it for one of them.
+        arguments = [what, *arguments[:place], *arguments[place + 1 :]]
     is_file = bool(what) and what not in DATASETS and is_data_path(what)
     fields: list[Any] = [
         ("dataset", Annotated[str, Positional, arg(metavar="DATASET", help="its name, or its file or folder.")]),

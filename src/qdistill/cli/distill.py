@@ -161,9 +161,11 @@ def _parse_distill(arguments: list[str]) -> _Run:
 
     place = find_dataset(arguments, DATASETS)
     what = "mnist" if place is None else arguments[place]
-    default = _default_for(what, arguments)
+    others = arguments if place is None else [*arguments[:place], *arguments[place + 1 :]]
+    default = _default_for(what, others)
     if place is not None:
-        arguments = [*arguments[:place], default.dataset, *arguments[place + 1 :]]
+        # In front, or an option of several values would take it for one of them.
+        arguments = [default.dataset, *others]
     kinds = architecture_options()
     own_kind = next(name for name, kind in kinds.items() if isinstance(default.model, kind))
     architecture = _find_value(arguments, "--architecture", own_kind)

@@ -23,8 +23,10 @@ FOUND = ("class_names", "input_shape", "n_train")
 
 FILES = ("DATA.csv", "DATA.npz", "FOLDER", "RECIPE.toml")
 """What may stand in a dataset's place."""
-_ENDINGS = (".csv", ".tsv", ".npz")
 _BEFORE_PATHS = ("--out", "--data-dir", "--device", "--device.name")
+_BEFORE_NAMES = tuple(f"--{of}{name}" for name in ("name", "label-column", "drop", "classes") for of in ("", "data."))
+"""Options whose value may have the name of a dataset."""
+
 _HELP = ("-h", "-H", "--help", "--help-verbose")
 
 
@@ -71,13 +73,19 @@ def read_own_data(arguments: Sequence[str], file: DataFile, data_dir: Path | Non
 
 def find_dataset(arguments: list[str], known: Iterable[str]) -> int | None:
     """The place of the dataset or recipe file among the arguments, wherever it stands."""
-    before = ""
+    from qdistill.data.data_file import SUFFIXES
+
+    before = option = ""
     for place, argument in enumerate(arguments):
-        named = argument in known or argument.lower().endswith((".toml", *_ENDINGS))
+        is_path = argument.lower().endswith((".toml", *SUFFIXES))
         # A folder by its bare name could be the value of any option.
-        if (named or ("/" in argument and Path(argument).is_dir())) and before not in _BEFORE_PATHS:
+        is_path = is_path or ("/" in argument and Path(argument).is_dir())
+        # Of several columns or classes each may have such a name, and what ends them is a path.
+        is_name = argument in known and option not in _BEFORE_NAMES
+        if (is_path or is_name) and before not in (*_BEFORE_PATHS, *_BEFORE_NAMES):
             return place
-        before = argument
+        before = argument.replace("_", "-")
+        option = before if before.startswith("--") else option
     # What stands first can be nothing but a dataset, if a misspelled one.
     return 0 if arguments and not arguments[0].startswith("-") else None
 
