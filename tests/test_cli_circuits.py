@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from qiskit import qasm3
 
 from qdistill.cli import main
 from qdistill.cli.distill import _parse_distill
@@ -126,6 +128,7 @@ def test_a_python_file_is_an_ansatz():
         ("own.json", "{}", "holds none"),
         ("own.qasm", "OPENQASM 3.0; qubit q; foo q;", "holds none"),
         ("own.qasm", QASM.replace("w_", "inputs_"), "Its inputs must have one of the names features, x, inputs"),
+        ("own.qasm", QASM.replace("x_1", "x_5000"), "the elements of 'x' go up to 5000"),
         ("own.py", "x = 1", "must define `circuit`, but does not. It may be a Circuit, a CircuitArchitecture"),
         ("own.py", "circuit = 3", "`circuit` must be a circuit, but is a int"),
         ("own.py", "circuit = 1 / 0", "The circuit own.py failed in own.py, line 1: ZeroDivisionError"),
@@ -147,6 +150,27 @@ def test_a_file_without_a_circuit_is_refused(name, text, message, capsys):
     write(name, text)
     assert main(["distill", "digits", "--architecture", "circuit", "--model.circuit", name]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_file_is_read_once(monkeypatch):
+    write("own.py", PENNYLANE + "with open('runs.txt', 'a') as file:\n    file.write('.')\n")
+    model_of("--model.circuit", "own.py")
+    assert Path("runs.txt").read_text() == "."
+    model_of("--model.circuit", "own.py")
+    assert Path("runs.txt").read_text() == ".."
+    given = ["--model.ansatz", "own.py", "--model.embedding", "none", "--model.skip", "none"]
+    _parse_distill(["digits", *given])
+    assert Path("runs.txt").read_text() == "..."
+    loads, parsed = qasm3.loads, list[str]()
+    monkeypatch.setattr(qasm3, "loads", lambda text: (parsed.append(text), loads(text))[1])
+    model_of("--model.circuit", write("own.qasm", QASM))
+    assert len(parsed) == 1
+
+
+@pytest.mark.parametrize("rest", [[], ["--seed", "1"], ["--help"], ["-H"]])
+def test_an_option_is_no_file_of_a_circuit(rest, capsys):
+    assert main(["distill", "digits", "--architecture", "circuit", "--model.circuit", *rest]) == 2
+    assert "Missing value for argument '--model.circuit'" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_circuit_must_be_given(capsys):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qdistill.backends.from_openqasm import from_openqasm
+from qdistill.backends.from_openqasm import from_named_openqasm
 from qdistill.errors import ArgumentError
 from qdistill.files import parse_json, read_text
 from qdistill.quantum.circuit import Circuit
@@ -34,30 +34,14 @@ def read_circuit(path: Path, name: str = "circuit") -> Circuit:
     except ValueError as error:
         raise _holds_none(name, path, error) from error
     try:
-        return _from_qasm(text) if path.suffix.lower() == ".qasm" else Circuit.from_json(parse_json(text))
+        return (
+            from_named_openqasm(text, FEATURES)
+            if path.suffix.lower() == ".qasm"
+            else Circuit.from_json(parse_json(text))
+        )
     except ValueError as error:
         raise _holds_none(name, path, error) from error
 
 
 def _holds_none(name: str, path: Path, error: ValueError) -> ArgumentError:
     return ArgumentError(f"Argument `{name}` must be a file with a circuit, but {path} holds none: {error}")
-
-
-def _from_qasm(text: str) -> Circuit:
-    """The circuit of an OpenQASM program, whose features are known by their names."""
-    whole = from_openqasm(text)
-    if not whole.n_weights:
-        return whole
-    found = []
-    for name in FEATURES:
-        try:
-            from_openqasm(text, features=[name])
-        except ArgumentError:  # no input is called so
-            continue
-        found.append(name)
-    if len(found) > 1:
-        raise ArgumentError(
-            f"Its inputs must have one of the names {', '.join(FEATURES)} for the features, but have "
-            f"{' and '.join(found)}."
-        )
-    return from_openqasm(text, features=found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from qdistill.backends.extras import require
@@ -33,11 +33,35 @@ def from_openqasm(text: str, *, features: Iterable[str] = ()) -> Circuit:
         CircuitError: the text cannot be read, or holds a gate, an angle or a measurement that a circuit cannot have.
         ArgumentError: a text that is none, or a name in `features` that is not declared.
     """
+    return _circuit(*_read(text), names_of(features))
+
+
+def from_named_openqasm(text: str, names: Sequence[str]) -> Circuit:
+    """The same, where the features are known by their name, one of `names`; without it there are none.
+
+    Raises:
+        MissingExtraError, CircuitError: see `from_openqasm`.
+        ArgumentError: inputs have two of the names, or elements of an array with far more places than inputs.
+    """
+    circuit, declared = _read(text)
+    found = [name for name in names if name in declared or _elements(name, declared)]
+    if len(found) > 1:
+        raise ArgumentError(
+            f"Its inputs must have one of the names {', '.join(names)} for the features, but have "
+            f"{' and '.join(found)}."
+        )
+    return _circuit(circuit, declared, found)
+
+
+def _read(text: str) -> tuple[Any, list[str]]:
+    """Qiskit's circuit and the names of its inputs."""
     if not isinstance(text, str):
         raise ArgumentError(f"Argument `text` must be a text, but was {type(text).__name__}.")
     require("qiskit", "qiskit")
-    circuit, declared = (_version_2 if _version(text) == 2 else _version_3)(text)
-    wanted = names_of(features)
+    return (_version_2 if _version(text) == 2 else _version_3)(text)
+
+
+def _circuit(circuit: Any, declared: list[str], wanted: list[str]) -> Circuit:
     groups = {name: [name] for name in declared}
     for name in wanted:
         if name not in groups and (elements := _elements(name, declared)):

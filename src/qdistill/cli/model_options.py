@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -17,6 +18,9 @@ from qdistill.errors import ArgumentError
 from qdistill.fields import hints_of
 from qdistill.models import Architecture, CircuitArchitecture, QuantumLeNetArchitecture, circuit_choices, names_a_file
 from qdistill.quantum import Circuit
+
+_Read = Callable[[str], Circuit | CircuitArchitecture]
+"""Reads the circuit, or the whole model, in a file of that name."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,17 @@ class ModelOptions:
         """
         values = _fields(usual) if type(usual) is kind else usual_values(kind)
         named = dict(_given(arguments))
-        if kind is CircuitArchitecture and "circuit" in named:
+        # Once each: a Python file does whatever it does when it is run.
+        read = functools.cache(lambda word: circuit_of_file(Path(word), whole=kind is CircuitArchitecture))
+        if kind is CircuitArchitecture and (file := named.get("circuit")) is not None:
             # First of all: the file may have the values of other fields.
-            values |= _fields(_whole(named["circuit"]))
+            found = read(file)
+            values |= _fields(found) if isinstance(found, CircuitArchitecture) else {"circuit": found}
         for name, hint in hints_of(kind).items():
             if not is_option(hint):
                 _check_not_given(kind, name, hint, name in named, name in values)
         files = {name: choices for name in hints_of(kind) if (choices := circuit_choices(kind, name)) is not None}
-        options = _with_files(kind, files, values) if files else kind
+        options = _with_files(kind, files, values, read) if files else kind
         missing = any(field.name not in values for field in dataclasses.fields(kind))
         return cls(kind, options, None if missing else options(**values))
 
@@ -96,21 +103,13 @@ def _fields(settings: Any) -> dict[str, Any]:
     return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
 
 
-def _given(arguments: list[str]) -> Iterator[tuple[str, str]]:
-    """The model's fields that options name, with the word that follows."""
+def _given(arguments: list[str]) -> Iterator[tuple[str, str | None]]:
+    """The model's fields that options name, with the word that follows, or None where that is an option or nothing."""
     for place, argument in enumerate(arguments):
         name, equals, value = argument.partition("=")
         if name.startswith("--model."):
-            following = arguments[place + 1] if place + 1 < len(arguments) else ""
+            following = next((word for word in arguments[place + 1 : place + 2] if not word.startswith("-")), None)
             yield name.removeprefix("--model.").replace("-", "_"), value if equals else following
-
-
-def _whole(name: str) -> CircuitArchitecture | Any:
-    """The model in a file; of a circuit alone only the fields that it has."""
-    found = circuit_of_file(Path(name), whole=True)
-    if isinstance(found, CircuitArchitecture):
-        return found
-    return dataclasses.make_dataclass("Found", [("circuit", Circuit)])(found)
 
 
 def _check_not_given(kind: type[Any], name: str, hint: Any, is_given: bool, has_value: bool) -> None:
@@ -141,7 +140,7 @@ def _is_row(hint: Any) -> bool:
     return typing.get_origin(hint) in (tuple, list) and all(_is_single(arm) for part in parts for arm in _arms(part))
 
 
-def _with_files(kind: type[Any], files: dict[str, tuple[Any, ...]], values: dict[str, Any]) -> type[Any]:
+def _with_files(kind: type[Any], files: dict[str, tuple[Any, ...]], values: dict[str, Any], read: _Read) -> type[Any]:
     """A subclass with circuits as files.
 
     Left to itself, tyro takes a field that may be a dataclass for a choice of subcommands. The subclass checks nothing,
@@ -149,7 +148,7 @@ def _with_files(kind: type[Any], files: dict[str, tuple[Any, ...]], values: dict
     """
     hints, fields = get_type_hints(kind), list[Any]()
     for name, choices in files.items():
-        option: Any = Annotated[hints[name], _file_option(kind, name, choices)]
+        option: Any = Annotated[hints[name], _file_option(kind, name, choices, read)]
         fields.append((name, option, dataclasses.field(default=values[name])) if name in values else (name, option))
     return dataclasses.make_dataclass(
         kind.__name__,
@@ -160,17 +159,18 @@ def _with_files(kind: type[Any], files: dict[str, tuple[Any, ...]], values: dict
     )
 
 
-def _file_option(kind: type[Any], name: str, choices: tuple[Any, ...]) -> PrimitiveConstructorSpec[Any]:
+def _file_option(
+    kind: type[Any], name: str, choices: tuple[Any, ...], read_file: _Read
+) -> PrimitiveConstructorSpec[Any]:
     """One word: a choice of the field's, None where it may be that, or a file with a circuit."""
     known = {str(choice): choice for choice in choices}
-    whole = kind is CircuitArchitecture
 
     def read(words: list[str]) -> Any:
         (word,) = words
         if word in known or not names_a_file(kind, name, word):
             return known.get(word, word)
         try:
-            found = circuit_of_file(Path(word), whole=whole)
+            found = read_file(word)
         except ArgumentError as error:
             names = f"{', '.join(known)} or " if known else ""
             raise ValueError(f"must be {names}a file with a circuit. {error}") from error
