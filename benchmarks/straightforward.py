@@ -17,7 +17,7 @@ from jax import Array
 from qdistill.models import named_weights
 from qdistill.models.lenet import SIDE, QuantumLeNet
 from qdistill.quantum.gates import GATES
-from qdistill.quantum.observable import pauli_matrices
+from qdistill.quantum.paulis import pauli_matrices
 
 
 def straightforward(model: QuantumLeNet, schedule: np.ndarray | None) -> Callable[..., tuple[Array, Any]]:

@@ -1,6 +1,7 @@
 """The package as a whole: its version, what importing it costs, and what must never be in it."""
 
 import ast
+import importlib
 import importlib.metadata
 import re
 import subprocess
@@ -25,6 +26,8 @@ HEAVY = {"equinox", "jax", "matplotlib", "optax", "pennylane", "qiskit", "sklear
 
 UNSAFE = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 """Loading a file with one of these runs whatever code the file holds."""
+
+PROGRAMS = sorted(path for folder in ("benchmarks", "examples") for path in (ROOT / folder).rglob("*.py"))
 
 PRIVATE_PATH = re.compile(r"(?<![\w.~-])/(?:home|root|Users|work)/\w")
 
@@ -123,3 +126,11 @@ def test_no_source_imports_the_package_s_own_face(path):
             assert "qdistill" not in {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module == "qdistill":
             assert {alias.name for alias in node.names} <= modules
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_what_benchmarks_and_examples_import_is_there(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "qdistill":
+            names = {alias.name for alias in node.names}
+            assert names <= set(dir(importlib.import_module(node.module)))

@@ -46,6 +46,7 @@ from .reference import quick_jit, relative_error
 SUMS = {
     "sums": PauliSum([["X0 Y1", "Z2", "I"], ["Z2 Z0 Z1"], ["Y2 Z1", "X1"]], [1.0, -0.5, 2, 1, 0.3, -1], trainable=True),
     "projectors": basis_probabilities((2, 0)),
+    "a constant": PauliSum([["Z0"], ["I", "I"], ["X1 Z2", "I"]], [1.0, 0.5, -2.0, 0.7, 0.1]),
 }
 
 
@@ -98,6 +99,7 @@ def reference(layer, device, features, preparation):
         ("pauli_z", "Z", "ideal"),
         ("sums", "amplitude", "exact"),
         ("projectors", "Y", "exact"),
+        ("a constant", "amplitude", "exact"),
     ],
 )
 def test_layers_on_a_device_are_pennylanes(observable, embedding, preparation):
@@ -106,7 +108,7 @@ def test_layers_on_a_device_are_pennylanes(observable, embedding, preparation):
     execution = Execution(device, preparation=preparation)
     shares, values = reference(layer, device, features, preparation)
     # Both ways: observables backwards for a large batch, states forwards for a small one.
-    for batch in (1, 1000) if observable in ("hermitian", "sums") else (1,):
+    for batch in (1, 1000) if observable in ("hermitian", "sums", "a constant") else (1,):
         many = replace(layer, batch=batch)
         assert (
             np.abs(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pennylane as qml
 import pytest
@@ -78,6 +79,9 @@ def test_basis_states_are_products() -> None:
     amplitudes = [[[1, 0], [0, 1]], [[0, 1], [0, 1]]]
     assert product_fidelities((2, 0), amplitudes) == basis_probabilities((2, 0), [1, 3])
     assert basis_probabilities((2, 0), [1, 3]) == basis_probabilities([2, 0], ["01", (1, 1)])
+    bits = np.array([[0, 1], [1, 1]])
+    for states in (bits, bits.astype(bool), jnp.array(bits), jnp.array(bits, bool), bits.astype(bool).tolist()):
+        assert basis_probabilities((2, 0), states) == basis_probabilities((2, 0), [1, 3])
 
 
 def test_probabilities_take_one_setting_and_no_weights() -> None:
@@ -99,6 +103,8 @@ def test_probabilities_take_one_setting_and_no_weights() -> None:
         (lambda: basis_probabilities((0, 1), ["012"]), "`states` must be basis states of 2 wires"),
         (lambda: basis_probabilities((0, 1), ["02"]), "`states` must be basis states of 2 wires"),
         (lambda: basis_probabilities((0, 1), [0.5]), "`states` must be basis states of 2 wires"),
+        (lambda: basis_probabilities((0, 1), [(0.9, 1.2)]), r"`states` must be basis states of 2 .* \(0\.9, 1\.2\)"),
+        (lambda: basis_probabilities((0, 1), np.array([[0.2, 1.7]])), "`states` must be basis states of 2 wires"),
         (lambda: basis_probabilities((0, 1), []), "`strings` must have an output"),
         (lambda: basis_probabilities(range(10)), "at most 262,144 Pauli strings, but this one has 1,048,576"),
         (lambda: basis_probabilities(range(9000)), "at most 262,144 Pauli strings, but this one has about 2"),

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
 from typing import Any, Literal, TypeVar
 
 import equinox as eqx
@@ -245,21 +245,22 @@ def _read_observables(observable: Observable, device: DeviceModel) -> list[Local
     parts = []
     coefficients = of_each_output(observable.terms, observable.term_coefficients())
     for wires, strings, own in zip(observable.wires, observable.terms, coefficients, strict=True):
-        tensor = jnp.zeros((4,) * len(wires), own.dtype).at[_letters(strings, wires)].add(own)
+        flat = jnp.zeros(4 ** len(wires), own.dtype).at[_places(strings, wires)].add(own)
+        tensor = flat.reshape((4,) * len(wires))
         for axis, wire in enumerate(wires):
-            reading = np.eye(4)
+            reading, letters = np.eye(4), readings(device, wire)
             for place, letter in enumerate(PAULIS[1:], start=1):
-                reading[place, place], reading[0, place] = readings(device, wire)[letter]
+                reading[place, place], reading[0, place] = letters[letter]
             tensor = jnp.moveaxis(jnp.tensordot(jnp.asarray(reading, own.dtype), tensor, (1, axis)), 0, axis)
         parts.append(LocalObservables(wires, tensor.reshape(-1, 1)))
     return parts
 
 
 @lru_cache
-def _letters(strings: tuple[PauliString, ...], wires: tuple[int, ...]) -> tuple[np.ndarray, ...]:
-    """The number of each string's letter, for each of some wires; of no wires, for indexing, one number."""
-    numbers = np.array([[PAULIS.index(letter) for letter in string.on(wires)] for string in strings], np.int32)
-    return tuple(numbers.T)
+def _places(strings: tuple[PauliString, ...], wires: tuple[int, ...]) -> np.ndarray:
+    """The place of each string among the 4^k on some wires, in the order of `pauli_strings`; 0 on no wires."""
+    places = [reduce(lambda place, letter: 4 * place + PAULIS.index(letter), s.on(wires), 0) for s in strings]
+    return np.array(places, np.int32)
 
 
 # --- probabilities of the outcomes

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -123,11 +124,11 @@ def _wires(wires: Any) -> tuple[int, ...]:
 def _bits(state: Any, n_wires: int) -> list[int]:
     """A basis state as its bits, from its number, a text or a sequence."""
     try:
-        whole = state if isinstance(state, str) else format(state.__index__(), f"0{n_wires}b")
-    except (AttributeError, TypeError):
+        whole: Any = state if isinstance(state, str) else format(operator.index(state), f"0{n_wires}b")
+    except TypeError:
         whole = state
     try:
-        bits = [int(bit) for bit in whole]
+        bits = [_bit(bit) for bit in whole]
     except (TypeError, ValueError):
         bits = []
     if len(bits) != n_wires or set(bits) - {0, 1}:
@@ -136,3 +137,9 @@ def _bits(state: Any, n_wires: int) -> list[int]:
             f"'{'1' * n_wires}', but one was {state!r}."
         )
     return bits
+
+
+def _bit(bit: Any) -> int:
+    """One bit from text, a truth value or a number; one with a fraction is none, and `int` would cut it off."""
+    is_exact = isinstance(bit, str) or getattr(bit, "dtype", None) == bool
+    return int(bit) if is_exact else operator.index(bit)
