@@ -92,6 +92,19 @@ def test_inputs_of_any_shape_are_read_in_order() -> None:
     np.testing.assert_array_equal(predict(flat, inputs), predict(images, inputs.reshape(4, 2, 2, 1)))
 
 
+def test_the_states_of_all_inputs_count_as_memory() -> None:
+    model = KernelArchitecture().build((20,), 2, key=KEY)
+    with pytest.raises(ArgumentError, match="simulation of 20 wires for 100,000 vectors at once"):
+        jax.eval_shape(lambda inputs: predict(model, inputs), jax.ShapeDtypeStruct((100_000, 20), jnp.float32))
+
+
+@pytest.mark.parametrize("labels", [np.eye(2), np.arange(4), np.eye(4), np.zeros((4, 3, 1)), np.zeros((4, 0))])
+def test_labels_are_one_vector_of_the_classes_a_point(labels: np.ndarray) -> None:
+    model = KernelArchitecture("angle").build((2,), 3, key=KEY)
+    with pytest.raises(ArgumentError, match=r"`labels` must have shape \(4, 3\), .* but had shape \("):
+        model.fit(points(4, 2), labels)
+
+
 def test_from_shots_training_and_prediction_are_estimates() -> None:
     inputs, labels = points(4, 2), np.eye(2)[[0, 1, 0, 1]]
     exact = KernelArchitecture(regularisation=0.1).build((2,), 2, key=KEY)
@@ -140,6 +153,9 @@ def test_fields_without_meaning_are_refused(fields: dict[str, object], message: 
 def test_inputs_of_another_length_are_refused() -> None:
     with pytest.raises(ArgumentError, match=r"of the 2 numbers that the feature map reads, but was \(3,\), which is 3"):
         KernelArchitecture(OWN).build((3,), 2, key=KEY)
+    for n_classes in (1, 0, -1):
+        with pytest.raises(ArgumentError, match=f"`n_classes` must be at least 2, but was {n_classes}"):
+            KernelArchitecture(OWN).build((2,), n_classes, key=KEY)
     model = KernelArchitecture().build((2,), 2, key=KEY)
     with pytest.raises(ArgumentError, match=r"must be one input of shape \(2,\), but had shape \(3,\)"):
         model(jnp.zeros(3))

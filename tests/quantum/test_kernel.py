@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pennylane as qml
 import pytest
 from hypothesis import given
+from jax import Array
 from jax.test_util import check_grads
 from qiskit.circuit.library import zz_feature_map as qiskit_zz
 from qiskit.quantum_info import Statevector
@@ -18,14 +20,17 @@ from qdistill.errors import ArgumentError, CircuitError
 from qdistill.quantum import (
     AngleEmbedding,
     Circuit,
+    DeviceModel,
     Execution,
     FidelityKernel,
     Operation,
     feature,
+    for_batch,
     ideal,
     iqp_feature_map,
     on_device,
     overlap_circuit,
+    weight,
     with_key,
     zz_feature_map,
 )
@@ -159,12 +164,75 @@ def test_on_a_device_entries_are_aers() -> None:
     np.testing.assert_array_equal(np.diag(noisy.gram(x)), 1)
 
 
+def test_on_a_device_the_matrix_has_the_entries_of_its_upper_triangle() -> None:
+    x, execution = points(3, 2), Execution(some_device(2))
+    noisy = on_device(FidelityKernel(iqp_feature_map(2, 1)), execution)
+    gram, every = map(np.asarray, quick_jit(lambda x: (noisy.gram(x), noisy(x, x)))(x))
+    np.testing.assert_allclose(np.triu(gram, 1), np.triu(every, 1), atol=1e-6)
+    np.testing.assert_array_equal(gram, gram.T)
+    none, one = quick_jit(lambda x: (noisy.gram(x[:0]), noisy.gram(x[:1])))(x)
+    assert none.shape == (0, 0)
+    np.testing.assert_array_equal(one, [[1]])
+
+
+def test_shots_of_the_matrix_on_a_device_are_those_of_its_entries() -> None:
+    x = points(3, 2)
+    kernel = FidelityKernel(iqp_feature_map(2, 1))
+    device, shots = DeviceModel.uniform(2), 500
+    for estimator in ("samples", "gaussian"):
+        ideal_shots, of_device = (
+            with_key(on_device(kernel, Execution(on, shots, estimator)), jax.random.key(3)).gram
+            for on in (None, device)
+        )
+        estimated, expected = quick_jit(lambda x, one=of_device, two=ideal_shots: (one(x), two(x)))(x)
+        np.testing.assert_allclose(estimated, expected, atol=1e-4)
+
+
+def test_no_gradient_reaches_the_weights() -> None:
+    circuit = Circuit(1, (Operation("RY", (0,), (weight(0) * feature(0),)),))
+    x = jnp.asarray(points(2, 1))
+    for execution in (None, Execution(some_device(1)), Execution(some_device(1), 50, "gaussian")):
+        kernel = FidelityKernel(circuit, jnp.ones(1))
+        kernel = kernel if execution is None else with_key(on_device(kernel, execution), jax.random.key(0))
+        arrays, static = eqx.partition(kernel, eqx.is_inexact_array)
+
+        def total(arrays: FidelityKernel, x: Array, static: FidelityKernel = static) -> Array:
+            own = eqx.combine(arrays, static)
+            return own(x, x + 1).sum() + own.gram(x).sum()
+
+        by_kernel, by_points = quick_jit(jax.grad(total, argnums=(0, 1)))(arrays, x)
+        assert jax.tree.leaves(by_kernel)
+        assert all((np.asarray(leaf) == 0).all() for leaf in jax.tree.leaves(by_kernel))
+        assert np.asarray(by_points).all()
+
+
 def test_what_is_no_kernel_is_refused() -> None:
     with pytest.raises(CircuitError, match="Argument `circuit` must read features"):
         FidelityKernel(Circuit(2, (Operation("H", (0,)),)))
     kernel = FidelityKernel(iqp_feature_map(2))
     with pytest.raises(CircuitError, match=r"in the shape \(n, 2\), but had shape \(3, 5\)"):
         kernel(points(3, 5), points(3, 2))
+    noisy = on_device(kernel, Execution(some_device(2)))
+    for either in (kernel, noisy):
+        # Vectors of three features and of one are as many numbers as two vectors of two.
+        with pytest.raises(CircuitError, match=r"`left` must be vectors of the 2 .*\(n, 2\), but had shape \(1, 3\)"):
+            either(points(1, 3), points(1, 1))
+        with pytest.raises(CircuitError, match=r"`right` must be vectors of the 2 .*\(n, 2\), but had shape \(2,\)"):
+            either(points(1, 2), points(1, 2)[0])
+        with pytest.raises(CircuitError, match=r"`points` must be vectors of the 2 .*\(n, 2\), but had shape \(2,\)"):
+            either.gram(points(1, 2)[0])
+    wide = on_device(FidelityKernel(AngleEmbedding(25).circuit()), Execution(DeviceModel.uniform(25)))
+    with pytest.raises(ArgumentError, match="A matrix of 25 wires"):
+        wide(points(1, 25), points(1, 25))
+    with pytest.raises(ArgumentError, match="A matrix of 25 wires"):
+        wide.gram(points(2, 25))
+    many = on_device(FidelityKernel(AngleEmbedding(10).circuit()), Execution(DeviceModel.uniform(10)))
+    with pytest.raises(ArgumentError, match="A matrix of 10 wires, for each of 4,000,000 at once, takes at least"):
+        many(points(2_000, 10), points(2_000, 10))
+    with pytest.raises(ArgumentError, match="A matrix of 10 wires, for each of 499,500 at once, takes at least"):
+        many.gram(points(1_000, 10))
+    with pytest.raises(ArgumentError, match="A matrix of 10 wires, for each of 300,000 at once, takes at least"):
+        for_batch(many, 100_000)(points(1, 10), points(3, 10))
     with pytest.raises(ArgumentError, match="Argument `key` must be given where there are shots"):
         on_device(kernel, Execution(shots=10)).gram(points(3, 2))
 

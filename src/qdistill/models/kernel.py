@@ -23,6 +23,8 @@ from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
+from qdistill.models.checks import at_least_one, check_n_classes, one_input
+from qdistill.models.initial import initial_angles
 from qdistill.numbers import Numbers, real
 from qdistill.quantum import AngleEmbedding, Circuit, FidelityKernel, iqp_feature_map, with_key, zz_feature_map
 
@@ -95,12 +97,7 @@ class KernelClassifier(eqx.Module):
         Raises:
             ArgumentError: no real numbers, or of another shape.
         """
-        x = real("x", x)
-        if x.shape != self.input_shape:
-            raise ArgumentError(
-                f"Argument `x` must be one input of shape {self.input_shape}, but had shape {x.shape}. "
-                "`qdistill.models.predict` takes many."
-            )
+        x = one_input(x, self.input_shape)
         n_classes = self.coefficients.shape[1]
         (similar,) = self.kernel(x.reshape(1, -1), self.support)
         logits: Array = 1 / n_classes + similar @ self.coefficients
@@ -118,10 +115,15 @@ class KernelClassifier(eqx.Module):
             key: random key, consumed, where the kernel is estimated from shots.
 
         Raises:
-            ArgumentError: no real numbers, or there are shots, but no key.
+            ArgumentError: no real numbers, labels of another shape, or there are shots, but no key.
         """
         support = self._as_vectors(inputs)
-        labels = real("labels", labels)
+        labels, shape = real("labels", labels), (len(support), self.coefficients.shape[1])
+        if labels.shape != shape:
+            raise ArgumentError(
+                f"Argument `labels` must have shape {shape}, a vector of the classes for each input, but had shape "
+                f"{labels.shape}."
+            )
         kernel = self.kernel if key is None else with_key(self.kernel, key)
         coefficients = ridge_coefficients(
             kernel.gram(support), labels - 1 / labels.shape[1], self.regularisation, repaired=not kernel.is_exact
@@ -175,8 +177,7 @@ class KernelArchitecture:
             raise ArgumentError(
                 f"Argument `repeats` must be left out but for the feature maps 'iqp' and 'zz', but was {self.repeats}."
             )
-        if self.repeats is not None and self.repeats < 1:
-            raise ArgumentError(f"Argument `repeats` must be at least 1, but was {self.repeats}.")
+        at_least_one(repeats=self.repeats)
         if isinstance(self.feature_map, Circuit) and not self.feature_map.n_features:
             raise ArgumentError(
                 "Argument `feature_map` must read features, or no input would reach it, but reads none."
@@ -191,8 +192,9 @@ class KernelArchitecture:
             key: random key, consumed, for the weights of a circuit that has some.
 
         Raises:
-            ArgumentError: the circuit reads another number of inputs.
+            ArgumentError: the circuit reads another number of inputs, or there are fewer than two classes.
         """
+        check_n_classes(n_classes)
         n_inputs = math.prod(input_shape)
         circuit = self.circuit(n_inputs)
         if circuit.n_features != n_inputs:
@@ -201,7 +203,7 @@ class KernelArchitecture:
                 f"was {tuple(input_shape)}, which is {n_inputs}. `transforms` such as a PCA give inputs of another "
                 "length."
             )
-        weights = jax.random.uniform(key, (circuit.n_weights,), jnp.float32, maxval=2 * math.pi)
+        weights = initial_angles("uniform", 2 * math.pi, (circuit.n_weights,), key=key)
         return KernelClassifier(
             kernel=FidelityKernel(circuit, weights),
             support=jnp.zeros((0, n_inputs), jnp.float32),

@@ -99,6 +99,17 @@ def check_states(
     check_memory(needed, what, ADVICE)
 
 
-def check_matrices(n_wires: int, count: int = 1, *, precision: int = 4) -> None:
-    """Make sure that matrices of 2^n x 2^n real numbers can be kept in memory; as `check_states`."""
-    check_memory((count * precision) << 2 * n_wires, f"A matrix of {n_wires:,} wires", ADVICE)
+def check_matrices(n_wires: int, count: int = 1, batch: int = 1, *, precision: int = 4) -> None:
+    """Make sure that matrices of 2^n x 2^n real numbers can be kept in memory.
+
+    Args:
+        n_wires: n.
+        count: of matrices, for one of the batch.
+        batch: how many have such matrices at once.
+        precision: bytes of a real number.
+
+    Raises:
+        ArgumentError: they cannot.
+    """
+    each = f", for each of {batch:,} at once," if batch > 1 else ""
+    check_memory((batch * count * precision) << 2 * n_wires, f"A matrix of {n_wires:,} wires{each}", ADVICE)

@@ -10,25 +10,25 @@ Reference:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from qdistill.errors import ArgumentError, CircuitError
 from qdistill.numbers import Numbers, real
-from qdistill.quantum.bounds import check_states
+from qdistill.quantum.bounds import check_matrices, check_states
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.embedding import NoEmbedding
 from qdistill.quantum.layer import QuantumLayer
 from qdistill.quantum.noise import NoisyLayer, probabilities
 from qdistill.quantum.observable import PauliZ, each_wire
+from qdistill.quantum.shots import VARIANCE_FLOOR
 from qdistill.quantum.simulate import apply
-
-VARIANCE_FLOOR = 1e-6
-"""Added to the variance of one shot for the estimator ``"gaussian"``, as in `shots`."""
 
 
 def overlap_circuit(circuit: Circuit) -> Circuit:
@@ -114,13 +114,22 @@ class FidelityKernel(eqx.Module):
             ArgumentError: no real numbers, or more states than the memory holds.
             CircuitError: vectors of another length.
         """
-        points = real("points", points)
+        return self._states(self._points("points", points))
+
+    def _points(self, name: str, points: Numbers) -> Float[Array, "n d"]:
+        """Feature vectors as they are computed with."""
+        points = real(name, points)
         if points.ndim != 2 or points.shape[1] != self.n_features:
             raise CircuitError(
-                f"Argument `points` must be vectors of the {self.n_features} features that the circuit reads, in the "
+                f"Argument `{name}` must be vectors of the {self.n_features} features that the circuit reads, in the "
                 f"shape (n, {self.n_features}), but had shape {points.shape}."
             )
-        check_states(self.circuit.n_wires, max(1, len(points)), precision=points.dtype.itemsize)
+        return points
+
+    def _states(self, points: Float[Array, "n d"]) -> Complex[Array, "n amplitudes"]:
+        # Where the kernel of each of many inputs with the same points is taken, the inputs have a state each too.
+        count = max(1, len(points)) + self._layer.batch - 1
+        check_states(self.circuit.n_wires, count, precision=points.dtype.itemsize)
         weights = jax.lax.stop_gradient(self._layer.weights)
         zero = jnp.zeros(2**self.circuit.n_wires, points.dtype).at[0].set(1)
         return jax.vmap(lambda features: apply(self.circuit, weights, zero, features))(points)
@@ -136,30 +145,40 @@ class FidelityKernel(eqx.Module):
             ArgumentError: no real numbers, more states than the memory holds, or there are shots, but no key.
             CircuitError: vectors of another length.
         """
-        return self._estimated(self._probabilities(left, right), 0)
+        left, right = self._points("left", left), self._points("right", right)
+        if self._device_overlap is None:
+            return self._estimated(_fidelities(self._states(left), self._states(right)), 0)
+        # Under `predict` the left vectors are one of each of many inputs.
+        entry = self._noisy_entry(self._device_overlap, len(left) * len(right) * self._layer.batch)
+        return self._estimated(jax.vmap(lambda one: jax.vmap(lambda two: entry(one, two))(right))(left), 0)
 
     def gram(self, points: Numbers) -> Float[Array, "n n"]:
         """The kernel of each vector with each of the same set: symmetric, with 1 on the diagonal; as `__call__`."""
-        estimates = self._estimated(self._probabilities(points, points), 1)
-        above = jnp.triu(estimates, 1)
-        return above + above.T + jnp.eye(len(estimates), dtype=estimates.dtype)
+        points = self._points("points", points)
+        if self._device_overlap is None:
+            states = self._states(points)
+            exact = _fidelities(states, states)
+        else:
+            rows, columns = np.triu_indices(len(points), 1)
+            entry = self._noisy_entry(self._device_overlap, len(rows))
+            entries = jax.vmap(entry)(points[rows], points[columns])
+            exact = jnp.eye(len(points), dtype=entries.dtype)
+            exact = exact.at[rows, columns].set(entries).at[columns, rows].set(entries)
+        above = jnp.triu(self._estimated(exact, 1), 1)
+        return above + above.T + jnp.eye(len(above), dtype=above.dtype)
 
-    def _probabilities(self, left: Numbers, right: Numbers) -> Float[Array, "n m"]:
-        """Of the outcome 0...0, with a device's noise where there is one."""
-        if isinstance(self.overlap, NoisyLayer) and self.overlap.execution.device is not None:
-            return self._noisy_probabilities(self.overlap, real("left", left), real("right", right))
-        one, two = self.states(left), self.states(right)
-        # In real products: two of them, where complex ones would be four.
-        parts = jnp.concatenate([two.real, two.imag], axis=1)
-        same = jnp.concatenate([one.real, one.imag], axis=1) @ parts.T
-        turned = jnp.concatenate([one.imag, -one.real], axis=1) @ parts.T
-        return same**2 + turned**2
+    @property
+    def _device_overlap(self) -> NoisyLayer | None:
+        """How an entry is measured on a device; None without one."""
+        own = self.overlap
+        return own if isinstance(own, NoisyLayer) and own.execution.device is not None else None
 
-    def _noisy_probabilities(self, overlap: NoisyLayer, left: Array, right: Array) -> Float[Array, "n m"]:
-        def entry(one: Array, two: Array) -> Array:
-            return probabilities(overlap.layer, overlap.execution, jnp.concatenate([one, two]))[0, 0]
-
-        return jax.vmap(lambda one: jax.vmap(lambda two: entry(one, two))(right))(left)
+    def _noisy_entry(self, overlap: NoisyLayer, count: int) -> Callable[[Array, Array], Float[Array, ""]]:
+        """The probability of the outcome 0...0 for two vectors, with the device's noise, `count` of them at once."""
+        # Expectation values of all Pauli strings, before and after a block of gates.
+        check_matrices(self.circuit.n_wires, count=2, batch=max(1, count))
+        layer = jax.lax.stop_gradient(overlap.layer)
+        return lambda one, two: probabilities(layer, overlap.execution, jnp.concatenate([one, two]))[0, 0]
 
     def _estimated(self, exact: Float[Array, "n m"], use: int) -> Float[Array, "n m"]:
         """The probabilities as shots give them; the use tells apart what one key is for."""
@@ -174,3 +193,12 @@ class FidelityKernel(eqx.Module):
             deviation = jnp.sqrt(share * (1 - share) + VARIANCE_FLOOR) / math.sqrt(shots)
             return exact + deviation * jax.random.normal(key, exact.shape, exact.dtype)
         return jax.random.binomial(key, shots, share, dtype=exact.dtype) / shots
+
+
+def _fidelities(left: Complex[Array, "n amplitudes"], right: Complex[Array, "m amplitudes"]) -> Float[Array, "n m"]:
+    """``|<left|right>|^2`` of each pair of states."""
+    # In real products: two of them, where complex ones would be four.
+    parts = jnp.concatenate([right.real, right.imag], axis=1)
+    same = jnp.concatenate([left.real, left.imag], axis=1) @ parts.T
+    turned = jnp.concatenate([left.imag, -left.real], axis=1) @ parts.T
+    return same**2 + turned**2

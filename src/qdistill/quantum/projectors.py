@@ -141,5 +141,5 @@ def _bits(state: Any, n_wires: int) -> list[int]:
 
 def _bit(bit: Any) -> int:
     """One bit from text, a truth value or a number; one with a fraction is none, and `int` would cut it off."""
-    is_exact = isinstance(bit, str) or getattr(bit, "dtype", None) == np.dtype(bool)
+    is_exact = isinstance(bit, str) or str(getattr(bit, "dtype", "")) == "bool"
     return int(bit) if is_exact else operator.index(bit)
