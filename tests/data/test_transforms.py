@@ -170,6 +170,13 @@ def test_a_chain_works_under_every_transformation_and_batch_shape(chain: str) ->
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_many_inputs_are_transformed_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, fitted = table(7), fit_chain(CHAINS["components to angles"], table(), 1.0)
+    monkeypatch.setattr("qdistill.data.fitted._BLOCK", 3)
+    close(fitted.of_many(inputs), fitted(inputs))
+    assert fitted.of_many(inputs[:0]).shape == (0, 4)
+
+
 @pytest.mark.parametrize("chain", CHAINS)
 def test_arrays_and_plain_data_make_the_chain_again(chain: str) -> None:
     fitted = fit_chain(CHAINS[chain], table(), 2.0)

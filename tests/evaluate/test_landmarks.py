@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_moons
 
+from qdistill.data import Labelled
 from qdistill.errors import ArgumentError
-from qdistill.evaluate.landmarks import Part, chosen_points, fitted_labels
+from qdistill.evaluate.answers import fraction_right
+from qdistill.evaluate.landmarks import REGULARISATIONS, _states, chosen_points, fitted_labels
 from qdistill.models import KernelArchitecture, KernelClassifier
+from qdistill.quantum import FidelityKernel
 
 
-def part(n: int, seed: int) -> Part:
+def part(n: int, seed: int) -> Labelled:
     inputs, labels = make_moons(n, noise=0.1, random_state=seed)
-    return Part(inputs.astype(np.float32), labels)
+    return Labelled(inputs.astype(np.float32), labels.astype(np.int32))
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +65,40 @@ def test_rows_are_of_every_choice_and_better_than_chance(model: KernelClassifier
 
 
 def test_numbers_that_cannot_be_chosen_are_refused(model: KernelClassifier) -> None:
-    few = Part(np.zeros((3, 2), np.float32), np.array([0, 0, 1]))
+    few = Labelled(np.zeros((3, 2), np.float32), np.array([0, 0, 1], np.int32))
     with pytest.raises(ArgumentError, match="`m` must be a multiple of the 2 classes, but was 3"):
         chosen_points(model, few, few, few, 3, seed=0)
     with pytest.raises(ArgumentError, match="at most the 1 training points of class 1"):
         chosen_points(model, few, few, few, 4, seed=0)
+
+
+def test_the_test_part_is_read_once_for_each_row(model: KernelClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, validation, test = part(60, 0), part(40, 1), part(40, 2)
+    read: list[str] = []
+
+    def counted(answers: np.ndarray, labels: np.ndarray) -> float:
+        read.append("test" if labels is test.labels else "validation")
+        return fraction_right(answers, labels)
+
+    monkeypatch.setattr("qdistill.evaluate.landmarks.fraction_right", counted)
+    rows = chosen_points(model, train, validation, test, 4, seed=0)
+    assert read.count("test") == len(rows)
+    assert read.count("validation") >= 3 * len(REGULARISATIONS)
+
+
+def test_states_are_kept_from_pick_to_pick_as_far_as_they_fit(
+    model: KernelClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = part(60, 0), part(40, 1), part(40, 2)
+    asked: list[int] = []
+
+    def counted(kernel: FidelityKernel, points: np.ndarray) -> jax.Array:
+        asked.append(len(points))
+        return _states(kernel, points)
+
+    monkeypatch.setattr("qdistill.evaluate.landmarks._states", counted)
+    kept = chosen_points(model, *parts, 4, seed=0)
+    assert asked == [60]
+    monkeypatch.setattr("qdistill.evaluate.landmarks.MOST_KEPT", 0)
+    assert chosen_points(model, *parts, 4, seed=0) == kept
+    assert asked == [60]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from qdistill.backends.circuit_program import TEMPLATES, Framework
 from qdistill.backends.layer_scripts import pennylane_gate, qiskit_gates
-from qdistill.distill.bundle import DistilledDataset
+from qdistill.distill.bundle import DistilledDataset, kernel_of
 from qdistill.errors import BundleError
-from qdistill.models import KernelClassifier
 from qdistill.quantum import Circuit
 
 
@@ -20,8 +19,8 @@ def kernel_program(bundle: DistilledDataset, framework: Framework) -> str:
     Raises:
         BundleError: its model is no kernel.
     """
-    model = bundle.initial_model()
-    if not isinstance(model, KernelClassifier):
+    model = kernel_of(bundle)
+    if model is None:
         raise BundleError(f"The bundle's network {type(bundle.architecture).__name__} is no kernel.")
     test, circuit = bundle.record.test_accuracy, model.kernel.circuit
     states = _pennylane(circuit) if framework == "pennylane" else _qiskit(circuit)

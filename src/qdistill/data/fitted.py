@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Shaped
 
 from qdistill.data.raw import Shape
 from qdistill.data.whitening import apply_filter, undo_filter
@@ -18,6 +19,9 @@ from qdistill.errors import ArgumentError
 from qdistill.numbers import Numbers, real, real_as_given
 
 _EXACT = jax.lax.Precision.HIGHEST
+
+_BLOCK = 1000
+"""Inputs that are transformed at a time, so that what that takes is little beside the inputs."""
 
 
 @runtime_checkable
@@ -212,6 +216,10 @@ class FittedChain(eqx.Module):
                 )
             outputs = step(outputs)
         return outputs
+
+    def of_many(self, inputs: Shaped[np.ndarray, "n ..."]) -> Float[Array, "n ..."]:
+        """Transform raw inputs block by block, so that few of them are computed with at a time; as `__call__`."""
+        return jnp.concatenate([self(inputs[i : i + _BLOCK]) for i in range(0, max(1, len(inputs)), _BLOCK)])
 
     def inverse(self, outputs: Numbers) -> Float[Array, "..."]:
         """Bring what a network reads back to where 1.0 stands for `scale`: of images, 0 is black and 1 is white.

@@ -28,7 +28,7 @@ from qdistill.distill.zoo import named_or_path
 from qdistill.errors import ArgumentError, BundleError, DivergenceError, RunError
 from qdistill.fields import from_table
 from qdistill.files import write_whole
-from qdistill.models import Architecture, ClosedForm, Model, named_weights, with_weights
+from qdistill.models import Architecture, ClosedForm, KernelClassifier, Model, named_weights, with_weights
 from qdistill.quantum import ideal
 
 __all__ = ["DistilledDataset", "Record", "RoundingCheck"]
@@ -367,3 +367,9 @@ class DistilledDataset(eqx.Module):
         if bundle.architecture is not None and list(names) != list(named_weights(bundle.initial_model())):
             raise BundleError("Field `weight_names` of the header must be in the network's order.")
         return bundle
+
+
+def kernel_of(bundle: DistilledDataset) -> KernelClassifier | None:
+    """A bundle's network before its training where that is a kernel; None where it is another, or not known."""
+    model = None if bundle.architecture is None else bundle.initial_model()
+    return model if isinstance(model, KernelClassifier) else None

@@ -369,10 +369,8 @@ class Distiller:
 
     def _shown_inputs(self) -> Array:
         """The training part's inputs as batches are drawn from them: raw, or transformed."""
-        inputs, transform = self.splits.train.inputs, self.splits.transform
-        if not self._transformed_once:
-            return jnp.asarray(inputs)
-        return jnp.concatenate([transform(inputs[i : i + _BLOCK]) for i in range(0, len(inputs), _BLOCK)])
+        inputs = self.splits.train.inputs
+        return self.splits.transform.of_many(inputs) if self._transformed_once else jnp.asarray(inputs)
 
     def _batch(
         self, train: tuple[Array, Array], key: Array
@@ -468,10 +466,6 @@ class Distiller:
     def _shots_key(key: Array) -> Array:
         """A key beside those that `_batch` and `start` draw from the same one, which stay what they are."""
         return jax.random.fold_in(key, 2**31)
-
-
-_BLOCK = 1000
-"""Inputs that are transformed at a time, so that what that takes is little beside the inputs."""
 
 
 def _can_be_transformed_once(splits: Splits, mirror: bool) -> bool:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qdistill.distill.bundle import DistilledDataset
+from qdistill.distill.bundle import DistilledDataset, kernel_of
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.cost import Work, depth
 from qdistill.fields import convert
-from qdistill.models import KernelClassifier
 from qdistill.quantum import Circuit, FidelityKernel
 from qdistill.quantum.gates import shift_rule
 
@@ -34,7 +33,7 @@ class KernelTask:
 
 def is_kernel(bundle: DistilledDataset) -> bool:
     """Whether a bundle's network is a kernel, which runs circuits for pairs of points."""
-    return bundle.architecture is not None and isinstance(bundle.initial_model(), KernelClassifier)
+    return kernel_of(bundle) is not None
 
 
 def kernel_tasks(bundle: DistilledDataset, *, shots: int) -> list[KernelTask]:
@@ -47,8 +46,8 @@ def kernel_tasks(bundle: DistilledDataset, *, shots: int) -> list[KernelTask]:
     Raises:
         ArgumentError: no shots, or the bundle's network is no kernel.
     """
-    model = bundle.initial_model()
-    if not isinstance(model, KernelClassifier):
+    model = kernel_of(bundle)
+    if model is None:
         raise ArgumentError("Argument `bundle` must be of a kernel, but was of another network.")
     if convert(shots, int, "shots") < 1:
         raise ArgumentError(f"Argument `shots` must be at least 1, but was {shots}.")
@@ -67,10 +66,10 @@ def kernel_distillation_circuits(bundle: DistilledDataset) -> int | None:
     by the features of support points, by shift rules. Looks at the validation part are not counted.
 
     Returns:
-        None where the bundle has no recipe.
+        None where the bundle has no recipe, or is of no kernel.
     """
-    outer, model = bundle.recipe.get("outer"), bundle.initial_model()
-    if outer is None or not isinstance(model, KernelClassifier):
+    outer, model = bundle.recipe.get("outer"), kernel_of(bundle)
+    if outer is None or model is None:
         return None
     m, batch = len(bundle.data.inputs), int(outer["batch"])
     circuit = model.kernel.entry_circuit

@@ -19,12 +19,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
 from qdistill.data import Labelled, Splits
-from qdistill.distill.bundle import DistilledDataset
+from qdistill.distill.bundle import DistilledDataset, kernel_of
 from qdistill.errors import ArgumentError, BundleError
+from qdistill.evaluate.answers import fraction_right
 from qdistill.evaluate.protocol import Evaluations
 from qdistill.models import KernelClassifier
 from qdistill.quantum import FidelityKernel
@@ -42,18 +44,11 @@ BLOCK = 1000
 MOST_PIVOTS = 2000
 """Training points that Nyström landmarks are picked from, drawn where there are more: each pick takes their states."""
 
+MOST_KEPT = 2**27
+"""Amplitudes, 1 GiB of them, of states that are kept from one pick to the next; more are computed for each."""
 
-@dataclass(frozen=True)
-class Part:
-    """Points of real data as the kernel takes them, with their class numbers.
-
-    Args:
-        inputs: (n, d).
-        labels: (n,).
-    """
-
-    inputs: Points
-    labels: Labels
+_kernel = eqx.filter_jit(FidelityKernel.__call__)
+_states = eqx.filter_jit(FidelityKernel.states)
 
 
 @dataclass(frozen=True)
@@ -108,22 +103,16 @@ def compare_landmarks(bundle: DistilledDataset, splits: Splits, *, draws: int, s
         BundleError: the bundle is of another network.
         ArgumentError: no draws, or what `chosen_points` raises.
     """
-    model = bundle.initial_model()
-    if not isinstance(model, KernelClassifier):
+    model = kernel_of(bundle)
+    if model is None:
         raise BundleError("The bundle is of a network that is no kernel: only a kernel has support points to choose.")
     if draws < 1:
         raise ArgumentError(f"Argument `draws` must be at least 1, but was {draws}.")
 
-    def part(labelled: Labelled) -> Part:
-        inputs = np.concatenate(
-            [
-                np.asarray(splits.transform(labelled.inputs[first : first + BLOCK]))
-                for first in range(0, len(labelled), BLOCK)
-            ]
-        )
-        return Part(inputs.reshape(len(inputs), -1), np.asarray(labelled.labels))
+    def vectors(part: Labelled) -> Labelled:
+        return Labelled(np.asarray(splits.transform.of_many(part.inputs)).reshape(len(part), -1), part.labels)
 
-    parts = part(splits.train), part(splits.validation), part(splits.test)
+    parts = vectors(splits.train), vectors(splits.validation), vectors(splits.test)
     m = len(bundle.data.inputs)
     found = [chosen_points(model, *parts, m, seed=seed + draw) for draw in range(draws)]
     return [
@@ -138,13 +127,13 @@ def compare_landmarks(bundle: DistilledDataset, splits: Splits, *, draws: int, s
 
 
 def chosen_points(
-    model: KernelClassifier, train: Part, validation: Part, test: Part, m: int, *, seed: int
+    model: KernelClassifier, train: Labelled, validation: Labelled, test: Labelled, m: int, *, seed: int
 ) -> list[Chosen]:
     """Kernel classifiers on m support points that were chosen by known rules.
 
     Args:
         model: gives the kernel and its regularisation.
-        train: what is chosen from, and what labels are fitted to.
+        train: what is chosen from, and what labels are fitted to; points as the kernel takes them, (n, d).
         validation: decides l.
         test: read once for each row.
         m: how many points, a multiple of the number of classes.
@@ -195,7 +184,7 @@ def kernel_matrix(
     kernel: FidelityKernel, left: Points, right: Float[np.ndarray, "m numbers"]
 ) -> Float[np.ndarray, "n m"]:
     """The exact kernel of many points with a few."""
-    return np.concatenate([np.asarray(kernel(left[i : i + BLOCK], right)) for i in range(0, len(left), BLOCK)])
+    return np.concatenate([np.asarray(_kernel(kernel, left[i : i + BLOCK], right)) for i in range(0, len(left), BLOCK)])
 
 
 @dataclass(frozen=True)
@@ -206,38 +195,41 @@ class _Picked:
     labels: Labels | None
 
 
-def _rows(choice: Choice, picked: _Picked, model: KernelClassifier, parts: Sequence[Part]) -> list[Chosen]:
+def _rows(choice: Choice, picked: _Picked, model: KernelClassifier, parts: Sequence[Labelled]) -> list[Chosen]:
     train, validation, test = parts
-    n, m, n_classes = len(train.labels), len(picked.points), model.coefficients.shape[1]
+    n, m, n_classes = len(train), len(picked.points), model.coefficients.shape[1]
     one_hot, own = np.eye(n_classes), model.regularisation
     gram = kernel_matrix(model.kernel, picked.points, picked.points)
-    across = [kernel_matrix(model.kernel, part.inputs, picked.points) for part in parts]
+    to_train, to_validation, to_test = (kernel_matrix(model.kernel, part.inputs, picked.points) for part in parts)
 
-    def accuracies(labels: np.ndarray) -> tuple[float, float]:
+    def accuracy(labels: np.ndarray, across: np.ndarray, part: Labelled) -> float:
         coefficients = np.linalg.solve(gram + own * np.eye(m), labels)
-        found = [(matrix @ coefficients).argmax(axis=1) for matrix in across[1:]]
-        right = [float((a == part.labels).mean()) for a, part in zip(found, (validation, test), strict=True)]
-        return right[0], right[1]
+        return fraction_right((across @ coefficients).argmax(axis=1), part.labels)
 
-    rows = []
+    def on_validation(labels: np.ndarray) -> float:
+        return accuracy(labels, to_validation, validation)
+
     of_gram = m * (m - 1) // 2
-    if picked.labels is not None:
-        rows.append(Chosen(choice, "own", None, *accuracies(one_hot[picked.labels] - 1 / n_classes), of_gram))
     targets = one_hot[train.labels] - 1 / n_classes
-    fits = [
-        (strength, *accuracies(fitted_labels(across[0], gram, targets, strength, own))) for strength in REGULARISATIONS
+    fits = {strength: fitted_labels(to_train, gram, targets, strength, own) for strength in REGULARISATIONS}
+    best = max(fits, key=lambda strength: on_validation(fits[strength]))
+    found: list[tuple[Literal["own", "fitted"], float | None, np.ndarray, int]] = []
+    if picked.labels is not None:
+        found.append(("own", None, one_hot[picked.labels] - 1 / n_classes, of_gram))
+    found.append(("fitted", best, fits[best], of_gram + n * m))
+    return [
+        Chosen(choice, kind, strength, on_validation(labels), accuracy(labels, to_test, test), circuits)
+        for kind, strength, labels, circuits in found
     ]
-    rows.append(Chosen(choice, "fitted", *max(fits, key=lambda fit: fit[1]), of_gram + n * m))
-    return rows
 
 
-def _random(kernel: FidelityKernel, train: Part, m: int, n_classes: int, rng: np.random.Generator) -> _Picked:
+def _random(kernel: FidelityKernel, train: Labelled, m: int, n_classes: int, rng: np.random.Generator) -> _Picked:
     """As many of each class, drawn without replacement."""
     picked = np.concatenate([rng.choice(own, m // n_classes, replace=False) for own in _by_class(train, m, n_classes)])
     return _Picked(train.inputs[picked], train.labels[picked])
 
 
-def _k_means(kernel: FidelityKernel, train: Part, m: int, n_classes: int, rng: np.random.Generator) -> _Picked:
+def _k_means(kernel: FidelityKernel, train: Labelled, m: int, n_classes: int, rng: np.random.Generator) -> _Picked:
     """The centres of as many clusters of each class, by Lloyd's algorithm from k-means++."""
     from sklearn.cluster import KMeans  # takes a second
 
@@ -250,18 +242,19 @@ def _k_means(kernel: FidelityKernel, train: Part, m: int, n_classes: int, rng: n
     return _Picked(points, np.repeat(np.arange(n_classes), count))
 
 
-def _nystroem(kernel: FidelityKernel, train: Part, m: int, n_classes: int, rng: np.random.Generator) -> _Picked:
+def _nystroem(kernel: FidelityKernel, train: Labelled, m: int, n_classes: int, rng: np.random.Generator) -> _Picked:
     """Pivots of a randomly pivoted Cholesky factor (Chen et al., arXiv 2207.06503), whatever their classes.
 
     Each is drawn by what the ones before it leave unexplained of k(x, x) = 1.
     """
-    drawn = rng.permutation(len(train.labels))[:MOST_PIVOTS]
+    drawn = rng.permutation(len(train))[:MOST_PIVOTS]
     inputs = train.inputs[drawn]
+    similar_to = _columns(kernel, inputs)
     left, factor = np.ones(len(inputs)), np.zeros((len(inputs), 0))
     picked: list[int] = []
     for _ in range(m):
         pivot = int(rng.choice(len(left), p=left / left.sum()))
-        column = kernel_matrix(kernel, inputs, inputs[[pivot]])[:, 0] - factor @ factor[pivot]
+        column = similar_to(pivot) - factor @ factor[pivot]
         picked.append(pivot)
         factor = np.concatenate([factor, column[:, None] / np.sqrt(max(column[pivot], 1e-12))], axis=1)
         left = np.maximum(1 - (factor**2).sum(axis=1), 0)
@@ -269,7 +262,16 @@ def _nystroem(kernel: FidelityKernel, train: Part, m: int, n_classes: int, rng: 
     return _Picked(inputs[picked], None)
 
 
-def _by_class(train: Part, m: int, n_classes: int) -> list[np.ndarray]:
+def _columns(kernel: FidelityKernel, points: Points) -> Callable[[int], Float[np.ndarray, " n"]]:
+    """What gives the kernel of all points with one of them by its number."""
+    if len(points) << kernel.circuit.n_wires > MOST_KEPT:
+        return lambda number: kernel_matrix(kernel, points, points[[number]])[:, 0]
+    blocks = [np.asarray(_states(kernel, points[i : i + BLOCK])) for i in range(0, len(points), BLOCK)]
+    states = np.concatenate(blocks)
+    return lambda number: np.abs(states @ states[number].conj()) ** 2
+
+
+def _by_class(train: Labelled, m: int, n_classes: int) -> list[np.ndarray]:
     members = [np.flatnonzero(train.labels == label) for label in range(n_classes)]
     few = min(range(n_classes), key=lambda label: len(members[label]))
     if len(members[few]) < m // n_classes:
@@ -280,7 +282,7 @@ def _by_class(train: Part, m: int, n_classes: int) -> list[np.ndarray]:
     return members
 
 
-_Pick = Callable[[FidelityKernel, Part, int, int, np.random.Generator], _Picked]
+_Pick = Callable[[FidelityKernel, Labelled, int, int, np.random.Generator], _Picked]
 _PICKS: dict[Choice, _Pick] = {
     "random points": _random,
     "k-means centres": _k_means,

@@ -33,6 +33,7 @@ from qdistill.models import (
     CircuitCentric,
     DataReuploading,
     DressedCircuit,
+    GivesFidelities,
     IQPVariational,
     KernelArchitecture,
     LeNetArchitecture,
@@ -166,7 +167,8 @@ class Recipe:
                 "Argument `device` must be left out for a network without a quantum layer, but was "
                 f"{self.device.name or f'{self.device.shots} shots'}."
             )
-        if self.inner.loss == "fidelity" and not getattr(self.model, "gives_fidelities", False):
+        fidelities = isinstance(self.model, GivesFidelities) and self.model.gives_fidelities
+        if self.inner.loss == "fidelity" and not fidelities:
             raise ArgumentError(
                 "Argument `inner.loss` must not be 'fidelity' for a network whose logits are no fidelities with a "
                 "state for each class, from 0 to 1. Those of the architecture 'circuit' are, with the readout "
