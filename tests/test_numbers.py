@@ -362,7 +362,7 @@ def test_the_batch_of_a_layer_is_asked_for_by_vmap() -> None:
         layer(), on_simulated_device, preparation_angles, AmplitudeEmbedding(2).state, AngleEmbedding(4).state,
         lambda v: probabilities(layer(), Execution(DEVICE), v), lambda v: qiskit_values(v, "gates"),
         lambda v: qiskit_values(v, "template"), lambda v: unitary(CIRCUIT, WEIGHTS, v), lambda v: unitary(CIRCUIT, v),
-        lambda v: expectation_values(Z, v), lambda v: on_each(layer(), v[0]),
+        lambda v: expectation_values(Z, v), lambda v: on_each(layer(), v[0]), lambda v: on_each(layer(), v[:0]),
     )  # fmt: skip
     for call in calls:
         with pytest.raises(ArgumentError, match=r"must (be one vector|have a row for each vector).* shape"):

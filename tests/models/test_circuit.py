@@ -269,6 +269,9 @@ def test_what_does_not_fit_is_refused(fields, message, unchecked):
             9,
             r"at least as many basis states as the 9 classes, but there are 8 on 3",
         ),
+        ({}, (3,), 1, r"`n_classes` must be at least 2, but was 1"),
+        ({"observables": ("Z0",)}, (3,), 1, r"`n_classes` must be at least 2, but was 1"),
+        ({"readout": "probabilities"}, (3,), 0, r"`n_classes` must be at least 2, but was 0"),
     ],
 )
 def test_data_that_does_not_fit_is_refused(fields, shape, n_classes, message):

@@ -201,6 +201,7 @@ def test_fields_without_a_meaning_are_refused(kind: Any, fields: dict[str, Any],
             2,
             r"must be of from 1 to 6 numbers for 2 qubits, .* which is 7",
         ),
+        (DataReuploading(), 0, 2, r"must be of at least 1 numbers that rotations read, but was \(0,\), which is 0"),
         (DataReuploading(), 10, 7, "`n_classes` must be from 2 to 6 for the states of one qubit, but was 7"),
         (
             DataReuploading(n_qubits=4, readout="expectation"),

@@ -153,6 +153,9 @@ def test_fields_without_meaning_are_refused(fields: dict[str, object], message: 
 def test_inputs_of_another_length_are_refused() -> None:
     with pytest.raises(ArgumentError, match=r"of the 2 numbers that the feature map reads, but was \(3,\), which is 3"):
         KernelArchitecture(OWN).build((3,), 2, key=KEY)
+    for feature_map in ("iqp", "zz", "angle"):
+        with pytest.raises(ArgumentError, match=r"`input_shape` must be of at least 1 numbers .* was \(3, 0\)"):
+            KernelArchitecture(feature_map).build((3, 0), 2, key=KEY)
     for n_classes in (1, 0, -1):
         with pytest.raises(ArgumentError, match=f"`n_classes` must be at least 2, but was {n_classes}"):
             KernelArchitecture(OWN).build((2,), n_classes, key=KEY)

@@ -268,6 +268,15 @@ def test_circuits_that_do_not_fit_the_network_are_refused(fields: dict[str, Any]
         QuantumLeNetArchitecture(**{"n_qubits": 2, "n_layers": 1, "ansatz": OWN} | fields)
 
 
+@pytest.mark.parametrize("architecture", [LeNetArchitecture(), Small()])
+@pytest.mark.parametrize("n_classes", [1, 0])
+def test_there_are_two_classes_at_least(
+    architecture: LeNetArchitecture | QuantumLeNetArchitecture, n_classes: int
+) -> None:
+    with pytest.raises(ArgumentError, match=f"`n_classes` must be at least 2, but was {n_classes}"):
+        architecture.build((28, 28, 1), n_classes, key=jax.random.key(0))
+
+
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("fields", "message"),
@@ -308,5 +317,5 @@ def test_the_classical_architecture_rejects_what_has_no_meaning() -> None:
 
 @pytest.mark.parametrize("shape", [(34, 32, 1), (28, 41, 1), (0, 28, 1), (28, 28, 0)])
 def test_input_shapes_that_do_not_fit_are_named(shape: tuple[int, int, int]) -> None:
-    with pytest.raises(ArgumentError, match=r"`input_shape` must be \(height, width, channels\)"):
+    with pytest.raises(ArgumentError, match=r"`input_shape` must be \(height, width, channels\), each at least 1"):
         Small().build(shape, 10, key=jax.random.key(0))

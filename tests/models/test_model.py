@@ -48,6 +48,13 @@ def test_predictions_do_not_depend_on_the_number_of_images(network: Model) -> No
     assert len(forms) > 1, "all batches took the same form of the quantum layer, so nothing was compared"
 
 
+def test_no_inputs_have_no_logits(network: Model) -> None:
+    logits = jax.eval_shape(lambda inputs: predict(network, inputs), jax.ShapeDtypeStruct((0, *SHAPE), jnp.float32))
+    assert logits.shape == (0, 5)
+    with pytest.raises(ArgumentError, match=r"`inputs` must be a sequence of inputs, but had shape \(\)"):
+        predict(network, 1.0)
+
+
 def test_weights_have_names_in_a_fixed_order(network: Model) -> None:
     assert list(named_weights(network)) == [
         "features.c1.kernel",

@@ -13,13 +13,16 @@ from hypothesis import given
 
 from qdistill.errors import ArgumentError, CircuitError, QDistillError
 from qdistill.quantum import (
+    AmplitudeEmbedding,
     AngleEmbedding,
     BasicEntangling,
     Circuit,
+    NoEmbedding,
     Operation,
     StronglyEntangling,
     constant,
     feature,
+    named_embedding,
     unitary,
     weight,
 )
@@ -163,6 +166,14 @@ def test_unknown_rotations_are_refused(unchecked: None) -> None:
         BasicEntangling(2, 1, "RW")  # type: ignore[arg-type]
     with pytest.raises(CircuitError, match="`rotation` must be one of X, Y, Z, but was 'W'"):
         AngleEmbedding(2, "W")  # type: ignore[arg-type]
+
+
+def test_embeddings_have_names(unchecked: None) -> None:
+    assert named_embedding("amplitude", 2) == AmplitudeEmbedding(2)
+    assert named_embedding("angle", 2, 1) == AngleEmbedding(2)
+    assert named_embedding("none", 2, 3) == NoEmbedding(2, 3)
+    with pytest.raises(CircuitError, match="`name` must be one of amplitude, angle, none, but was 'phase'"):
+        named_embedding("phase", 2)  # type: ignore[arg-type]
 
 
 def test_circuit_errors_are_argument_and_value_errors() -> None:

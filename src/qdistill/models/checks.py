@@ -9,6 +9,9 @@ from jaxtyping import Array, Float
 from qdistill.errors import ArgumentError
 from qdistill.numbers import Numbers, real
 
+MOST_QUBITS = 1024
+"""Far more than can be simulated; a larger power of two would only take time to be refused."""
+
 
 def one_input(x: Numbers, shape: tuple[int, ...]) -> Float[Array, "..."]:
     """One input, as it is computed with.
@@ -72,3 +75,20 @@ def at_least_one(**counts: int | None) -> None:
     for name, count in counts.items():
         if count is not None and count < 1:
             raise ArgumentError(f"Argument `{name}` must be at least 1, but was {count}.")
+
+
+def not_zero(**factors: float | None) -> None:
+    """Raise an ArgumentError that names the first of these factors of the logits that is 0; None is none."""
+    for name, factor in factors.items():
+        if factor == 0:
+            raise ArgumentError(f"Argument `{name}` must not be 0, for all logits would be.")
+
+
+def check_power_of_two(n_qubits: int) -> None:
+    """Raise an ArgumentError where that is no power of two, or more wires than anyone has."""
+    at_least_one(n_qubits=n_qubits)
+    if n_qubits.bit_count() != 1 or n_qubits > MOST_QUBITS:
+        raise ArgumentError(
+            f"Argument `n_qubits` must be a power of two of at most {MOST_QUBITS}, for half of the wires stay after "
+            f"each layer, but was {n_qubits}."
+        )

@@ -12,21 +12,20 @@ from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
-from qdistill.models.checks import one_input
+from qdistill.models.checks import check_n_classes, count_inputs, not_zero, one_input
 from qdistill.models.initial import Distribution, check_spread, initial_angles
-from qdistill.models.readout import basis_states, margin_logits, pauli_sums
+from qdistill.models.readout import margin_logits, pauli_sums
 from qdistill.numbers import Numbers
 from qdistill.quantum import (
-    AmplitudeEmbedding,
-    AngleEmbedding,
     Circuit,
     Embedding,
-    NoEmbedding,
     NoisyLayer,
     Observable,
     PauliZ,
     QuantumLayer,
+    basis_probabilities,
     each_wire,
+    named_embedding,
 )
 from qdistill.quantum.pauli_text import pauli_sum
 
@@ -38,21 +37,21 @@ class CircuitClassifier(eqx.Module):
 
     Args:
         layer: the quantum layer, as it is or on a device.
+        input_shape: of one input.
         input_scale: trained factors of the inputs: one, or one an input; None for none.
         output_scale: trained factors of the layer's values: one, or one a value; None for none.
+        bias: trained numbers added to the layer's scaled values; None for none.
         factor: a fixed factor of the layer's values.
         margin: whether the layer's one value is a margin m, whose logits are (-m/2, m/2).
-        input_shape: of one input.
-        bias: trained numbers added to the layer's scaled values; None for none.
     """
 
     layer: QuantumLayer | NoisyLayer
-    input_scale: Float[Array, " inputs"] | None
-    output_scale: Float[Array, " outputs"] | None
-    factor: float = eqx.field(static=True)
-    margin: bool = eqx.field(static=True)
-    input_shape: tuple[int, ...] = eqx.field(static=True)
+    input_shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)
+    input_scale: Float[Array, " inputs"] | None = None
+    output_scale: Float[Array, " outputs"] | None = None
     bias: Float[Array, " outputs"] | None = None
+    factor: float = eqx.field(static=True, default=1.0)
+    margin: bool = eqx.field(static=True, default=False)
 
     def __call__(self, x: Numbers) -> Float[Array, " classes"]:
         """The logits of one input.
@@ -119,8 +118,7 @@ class CircuitArchitecture:
         """Check the fields, and what their types do not say."""
         check_fields(self)
         check_spread(self.spread)
-        if self.output_scale == 0:
-            raise ArgumentError("Argument `output_scale` must not be 0, for all logits would be.")
+        not_zero(output_scale=self.output_scale)
         self._check_circuit()
         self._check_readout()
 
@@ -135,18 +133,17 @@ class CircuitArchitecture:
         Raises:
             ArgumentError: the circuit reads another number of inputs, or the readout does not have that many classes.
         """
-        n_inputs = math.prod(input_shape)
-        self._check_inputs(n_inputs, input_shape)
+        n_inputs = self._count_inputs(input_shape)
         observable = self._observable(n_classes)
         n_values = observable.n_outputs
         scales = {"none": None, "shared": 1, "class": n_values, "feature": n_inputs}
         return CircuitClassifier(
             layer=QuantumLayer(self._embedding, self.circuit, self._initial_weights(key), observable),
+            input_shape=input_shape,
             input_scale=_factors(scales[self.input_scaling], 1.0),
             output_scale=_factors(scales[self.output_scaling], self.output_scale),
             factor=self.output_scale if self.output_scaling == "none" else 1.0,
             margin=self.readout == "margin",
-            input_shape=tuple(input_shape),
         )
 
     def known_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -163,9 +160,7 @@ class CircuitArchitecture:
 
     @property
     def _embedding(self) -> Embedding:
-        n = self.circuit.n_wires
-        embeddings: dict[str, Embedding] = {"amplitude": AmplitudeEmbedding(n), "angle": AngleEmbedding(n)}
-        return embeddings.get(self.embedding) or NoEmbedding(n, self.circuit.n_features)
+        return named_embedding(self.embedding, self.circuit.n_wires, self.circuit.n_features)
 
     def _initial_weights(self, key: Array) -> Float[Array, " weights"]:
         spread = {"normal": 1.0, "uniform": 2 * math.pi}[self.distribution] if self.spread is None else self.spread
@@ -225,19 +220,21 @@ class CircuitArchitecture:
         if len(set(self.readout_wires)) < len(self.readout_wires):
             raise ArgumentError(f"Argument `readout_wires` must be different wires, but was {self.readout_wires}.")
 
-    def _check_inputs(self, n_inputs: int, input_shape: tuple[int, ...]) -> None:
+    def _count_inputs(self, input_shape: tuple[int, ...]) -> int:
         most = self._embedding.n_features
-        least = most if self.embedding == "none" else max(1, self.circuit.n_features)
-        if not least <= n_inputs <= most:
-            numbers = f"{most}" if least == most else f"from {least} to {most}"
-            reads = "that the circuit reads" if self.embedding == "none" else f"for the embedding {self.embedding!r}"
-            raise ArgumentError(
-                f"Argument `input_shape` must be of {numbers} numbers {reads}, but was {tuple(input_shape)}, which is "
-                f"{n_inputs}. `transforms` such as a PCA give inputs of another length."
-            )
+        if self.embedding == "none":
+            return count_inputs(input_shape, most, most, "that the circuit reads")
+        return count_inputs(input_shape, max(1, self.circuit.n_features), most, f"for the embedding {self.embedding!r}")
 
     def _observable(self, n_classes: int) -> Observable:
         n_wires = self.circuit.n_wires
+        needed = 1 if self.readout == "margin" else n_classes
+        if self.observables and len(self.observables) != needed:
+            raise ArgumentError(
+                f"Argument `observables` must be one for each of the {n_classes} classes, but was "
+                f"{len(self.observables)}."
+            )
+        check_n_classes(n_classes)
         if self.readout == "probabilities":
             wires = self.readout_wires or tuple(range(max(1, (n_classes - 1).bit_length())))
             if len(wires) > n_wires or 2 ** len(wires) < n_classes:
@@ -245,16 +242,10 @@ class CircuitArchitecture:
                     f"Argument `readout_wires` must be wires with at least as many basis states as the {n_classes} "
                     f"classes, but there are {2 ** min(len(wires), n_wires)} on {min(len(wires), n_wires)} wires."
                 )
-            return basis_states(wires, n_classes)
+            return basis_probabilities(wires, range(n_classes))
         if self.readout == "margin" and n_classes != 2:
             raise ArgumentError(f"Argument `readout` must not be 'margin' for {n_classes} classes: it is for two.")
-        needed = 1 if self.readout == "margin" else n_classes
         if self.observables:
-            if len(self.observables) != needed:
-                raise ArgumentError(
-                    f"Argument `observables` must be one for each of the {n_classes} classes, but was "
-                    f"{len(self.observables)}."
-                )
             return pauli_sums([pauli_sum(text) for text in self.observables], trainable=self.trained_observables)
         if needed > n_wires:
             raise ArgumentError(

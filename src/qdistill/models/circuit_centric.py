@@ -102,13 +102,11 @@ class CircuitCentric:
         ansatz = StronglyEntangling(n, self.n_layers)
         angles = initial_angles(self.distribution, self.spread, ansatz.weight_shape, key=key)
         classifier = CircuitClassifier(
-            layer=QuantumLayer(AmplitudeEmbedding(n), ansatz.circuit(), angles, PauliZ(((0,),))),
-            input_scale=None,
-            output_scale=scale_of(self.output_scale),
-            factor=1.0,
-            margin=True,
+            QuantumLayer(AmplitudeEmbedding(n), ansatz.circuit(), angles, PauliZ(((0,),))),
             input_shape=(2**n,),
+            output_scale=scale_of(self.output_scale),
             bias=jnp.full(1, self.bias, jnp.float32),
+            margin=True,
         )
         return AmplitudeCopies(classifier, self.n_copies, tuple(input_shape))
 

@@ -67,10 +67,8 @@ class IQPVariational:
         circuit = iqp_feature_map(n, self.n_repeats).then(ansatz.circuit().operations)
         angles = initial_angles(self.distribution, self.spread, ansatz.weight_shape, key=key)
         return CircuitClassifier(
-            layer=QuantumLayer(NoEmbedding(n, n), circuit, angles, PauliSum(["Z0 Z1"])),
-            input_scale=None,
+            QuantumLayer(NoEmbedding(n, n), circuit, angles, PauliSum(["Z0 Z1"])),
+            input_shape,
             output_scale=scale_of(self.output_scale),
-            factor=1.0,
             margin=True,
-            input_shape=tuple(input_shape),
         )

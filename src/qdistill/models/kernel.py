@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
-from qdistill.models.checks import at_least_one, check_n_classes, one_input
+from qdistill.models.checks import at_least_one, check_n_classes, count_inputs, one_input
 from qdistill.models.initial import initial_angles
 from qdistill.numbers import Numbers, real
 from qdistill.quantum import AngleEmbedding, Circuit, FidelityKernel, iqp_feature_map, with_key, zz_feature_map
@@ -142,7 +142,7 @@ class KernelClassifier(eqx.Module):
 
     def _as_vectors(self, inputs: Numbers) -> Float[Array, "m d"]:
         inputs = real("inputs", inputs)
-        return inputs.reshape(inputs.shape[0], -1)
+        return inputs.reshape(len(inputs), math.prod(inputs.shape[1:]))
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ class KernelArchitecture:
             ArgumentError: the circuit reads another number of inputs, or there are fewer than two classes.
         """
         check_n_classes(n_classes)
-        n_inputs = math.prod(input_shape)
+        n_inputs = count_inputs(input_shape, 1, None, "that the feature map reads")
         circuit = self.circuit(n_inputs)
         if circuit.n_features != n_inputs:
             raise ArgumentError(

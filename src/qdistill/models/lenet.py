@@ -18,21 +18,19 @@ from jaxtyping import Array, Float
 
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
+from qdistill.models.checks import at_least_one, check_n_classes
 from qdistill.models.layers import ConvPool, Dense, Initialiser
 from qdistill.models.quanvolution import PATCH, Quanvolution
 from qdistill.numbers import Numbers, real
 from qdistill.quantum import (
-    AmplitudeEmbedding,
-    AngleEmbedding,
     AnsatzName,
     Circuit,
-    Embedding,
-    NoEmbedding,
     NoisyLayer,
     QuantumLayer,
     check_wires,
     make_observable,
     named_ansatz,
+    named_embedding,
     neighbours,
 )
 
@@ -83,8 +81,8 @@ class LeNetFeatures(eqx.Module):
         sides = [max(side, SIDE) for side in (height, breadth)]
         if any(side % 4 for side in sides) or min(height, breadth, channels) < 1:
             raise ArgumentError(
-                "Argument `input_shape` must be (height, width, channels) with a height and width of at most "
-                f"{SIDE} or divisible by 4, but was {input_shape}."
+                "Argument `input_shape` must be (height, width, channels), each at least 1, with a height and width of "
+                f"at most {SIDE} or divisible by 4, but was {tuple(input_shape)}."
             )
         keys = jax.random.split(key, 4)
         margin, n_maps = (0, PATCH * channels) if quanvolution_layers else (4, 6)
@@ -197,11 +195,20 @@ class LeNetArchitecture:
     def __post_init__(self) -> None:
         """Check the fields, and what their types do not say."""
         check_fields(self)
-        if self.width < 1:
-            raise ArgumentError(f"Argument `width` must be at least 1, but was {self.width}.")
+        at_least_one(width=self.width)
 
     def build(self, input_shape: tuple[int, ...], n_classes: int, *, key: Array) -> LeNet:
-        """Draw a network for images of shape (height, width, channels)."""
+        """Draw a network for images of shape (height, width, channels).
+
+        Args:
+            input_shape: of one image.
+            n_classes: at least 2.
+            key: random key, consumed.
+
+        Raises:
+            ArgumentError: images whose size does not come out even, or fewer than two classes.
+        """
+        check_n_classes(n_classes)
         key_features, key_f3 = jax.random.split(key)
         return LeNet(
             LeNetFeatures(input_shape, self.width, self.initialiser, key=key_features),
@@ -255,8 +262,7 @@ class QuantumLeNetArchitecture:
         """Check the fields, and what their types do not say."""
         check_fields(self)
         check_wires(self.n_qubits, "n_qubits")
-        if self.n_layers < 1:
-            raise ArgumentError(f"Argument `n_layers` must be at least 1, but was {self.n_layers}.")
+        at_least_one(n_layers=self.n_layers)
         if self.quanvolution_layers < 0:
             raise ArgumentError(
                 f"Argument `quanvolution_layers` must be at least 0, but was {self.quanvolution_layers}."
@@ -281,7 +287,16 @@ class QuantumLeNetArchitecture:
 
         The classical weights are the same for every `branch` and `observable` under one key, so that a
         network and its controls start alike.
+
+        Args:
+            input_shape: of one image.
+            n_classes: at least 2.
+            key: random key, consumed.
+
+        Raises:
+            ArgumentError: images whose size does not come out even, or fewer than two classes.
         """
+        check_n_classes(n_classes)
         key_features, key_quantum, key_dense, key_projection, key_f3 = jax.random.split(key, 5)
         width, n_outputs = self._width, self.n_qubits
         features = LeNetFeatures(
@@ -360,13 +375,8 @@ class QuantumLeNetArchitecture:
             circuit = self.ansatz
         else:
             circuit = named_ansatz(self.ansatz, self.n_qubits, self.n_layers).circuit()
-        embeddings: dict[str, Embedding] = {
-            "amplitude": AmplitudeEmbedding(self.n_qubits),
-            "angle": AngleEmbedding(self.n_qubits),
-            "none": NoEmbedding(self.n_qubits, circuit.n_features),
-        }
         return QuantumLayer(
-            embedding=embeddings[self.embedding],
+            embedding=named_embedding(self.embedding, self.n_qubits, circuit.n_features),
             circuit=circuit,
             weights=jax.random.uniform(key_weights, self._angles, jnp.float32, maxval=self.angle_range),
             observable=make_observable(

@@ -158,17 +158,19 @@ def predict(model: Model, inputs: Numbers, *, key: Array | None = None) -> Float
 
     Args:
         model: the network.
-        inputs: normalised, real, (n, ...).
+        inputs: normalised, real, (n, ...); n may be 0.
         key: random key, consumed, for layers that take shots: each input has shots of its own.
 
     Raises:
         ArgumentError: no real numbers, or what the network raises.
     """
     inputs = real("inputs", inputs)
-    model = for_batch(model, inputs.shape[0])
+    if not inputs.ndim:
+        raise ArgumentError(f"Argument `inputs` must be a sequence of inputs, but had shape {inputs.shape}.")
+    model = for_batch(model, max(1, len(inputs)))
     if key is None:
         return jax.vmap(model)(inputs)
-    keys = jax.random.split(key, inputs.shape[0])
+    keys = jax.random.split(key, len(inputs))
     return jax.vmap(lambda x, key: with_key(model, key)(x))(inputs, keys)
 
 

@@ -10,27 +10,22 @@ from typing import Literal
 
 from jaxtyping import Array
 
-from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
-from qdistill.models.checks import at_least_one, check_n_classes, count_inputs
+from qdistill.models.checks import check_n_classes, check_power_of_two, count_inputs
 from qdistill.models.circuit import CircuitClassifier
 from qdistill.models.initial import Distribution, check_spread, initial_angles
-from qdistill.models.readout import basis_states, scale_of
+from qdistill.models.readout import scale_of
 from qdistill.quantum import (
-    AmplitudeEmbedding,
     Angle,
-    AngleEmbedding,
     Circuit,
-    Embedding,
     Operation,
     PauliZ,
     QuantumLayer,
+    basis_probabilities,
     constant,
+    named_embedding,
     weight,
 )
-
-MOST_QUBITS = 1024
-"""Far more than can be simulated; a larger power of two would only take time to be refused."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +79,7 @@ class QCNN:
         Raises:
             ArgumentError: more inputs than the embedding takes, or more classes than basis states.
         """
-        embeddings: dict[str, Embedding] = {
-            "amplitude": AmplitudeEmbedding(self.n_qubits),
-            "angle": AngleEmbedding(self.n_qubits),
-        }
-        embedding = embeddings[self.embedding]
+        embedding = named_embedding(self.embedding, self.n_qubits)
         count_inputs(input_shape, 1, embedding.n_features, f"for the embedding {self.embedding!r}")
         check_n_classes(n_classes, 2**self.n_qubits, f"for the basis states of {self.n_qubits} qubits")
         n_left = 1
@@ -97,27 +88,15 @@ class QCNN:
         circuit, left = qcnn_circuit(self.n_qubits, n_left)
         margin = n_classes == 2
         return CircuitClassifier(
-            layer=QuantumLayer(
+            QuantumLayer(
                 embedding,
                 circuit,
                 initial_angles(self.distribution, self.spread, (circuit.n_weights,), key=key),
-                PauliZ((left,)) if margin else basis_states(left, n_classes),
+                PauliZ((left,)) if margin else basis_probabilities(left, range(n_classes)),
             ),
-            input_scale=None,
+            input_shape,
             output_scale=scale_of(self.output_scale),
-            factor=1.0,
             margin=margin,
-            input_shape=tuple(input_shape),
-        )
-
-
-def check_power_of_two(n_qubits: int) -> None:
-    """Raise an ArgumentError where that is no power of two, or more wires than anyone has."""
-    at_least_one(n_qubits=n_qubits)
-    if n_qubits.bit_count() != 1 or n_qubits > MOST_QUBITS:
-        raise ArgumentError(
-            f"Argument `n_qubits` must be a power of two of at most {MOST_QUBITS}, for half of the wires stay after "
-            f"each layer, but was {n_qubits}."
         )
 
 

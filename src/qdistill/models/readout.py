@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qdistill.errors import ArgumentError
-from qdistill.quantum import Observable, PauliString, PauliSum, PauliZ, basis_probabilities, product_fidelities
+from qdistill.models.checks import not_zero
+from qdistill.quantum import Observable, PauliString, PauliSum, PauliZ, product_fidelities
 from qdistill.quantum.pauli_text import Letters
 
 
@@ -24,19 +24,8 @@ def scale_of(start: float | None) -> Float[Array, "1"] | None:
     Raises:
         ArgumentError: it starts at 0.
     """
-    if start == 0:
-        raise ArgumentError("Argument `output_scale` must not be 0, for all logits would be.")
+    not_zero(output_scale=start)
     return None if start is None else jnp.full(1, start, jnp.float32)
-
-
-def basis_states(wires: Sequence[int], count: int) -> Observable:
-    """The projectors on the first basis states of some wires: their expectation values are probabilities.
-
-    Args:
-        wires: the most significant bit first.
-        count: of basis states, at most 2 to the number of wires.
-    """
-    return basis_probabilities(wires, range(count))
 
 
 def class_states(count: int) -> PauliSum:

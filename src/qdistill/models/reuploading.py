@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
-from qdistill.models.checks import at_least_one, check_n_classes, count_inputs
+from qdistill.models.checks import at_least_one, check_n_classes, count_inputs, not_zero
 from qdistill.models.circuit import CircuitClassifier
 from qdistill.models.initial import Distribution, check_spread, initial_angles
 from qdistill.models.readout import MOST_CLASS_STATES, class_states
@@ -80,8 +80,7 @@ class DataReuploading:
         at_least_one(n_layers=self.n_layers, n_qubits=self.n_qubits)
         check_wires(self.n_qubits or 1, "n_qubits")
         check_spread(self.spread)
-        if self.class_weight == 0:
-            raise ArgumentError("Argument `class_weight` must not be 0, for all logits would be.")
+        not_zero(class_weight=self.class_weight)
 
     def build(self, input_shape: tuple[int, ...], n_classes: int, *, key: Array) -> CircuitClassifier:
         """Draw a model.
@@ -95,19 +94,17 @@ class DataReuploading:
             ArgumentError: inputs for more wires than there are, or more classes than the readout has.
         """
         most = AXES * self.n_qubits if self.n_qubits and self.upload == "spread" else None
-        n_inputs = count_inputs(input_shape, 1, most, f"for {self.n_qubits} qubits, with three inputs on each")
+        why = "that rotations read" if most is None else f"for {self.n_qubits} qubits, with three inputs on each"
+        n_inputs = count_inputs(input_shape, 1, most, why)
         check_n_classes(n_classes)
         circuit = self.circuit(n_inputs, n_classes)
         angles = initial_angles(self.distribution, self.spread, (circuit.n_weights,), key=key)
         return CircuitClassifier(
-            layer=QuantumLayer(
+            QuantumLayer(
                 NoEmbedding(circuit.n_wires, n_inputs), circuit, angles, self._observable(circuit.n_wires, n_classes)
             ),
-            input_scale=None,
+            input_shape,
             output_scale=jnp.full(n_classes, self.class_weight, jnp.float32),
-            factor=1.0,
-            margin=False,
-            input_shape=tuple(input_shape),
         )
 
     def _observable(self, n_wires: int, n_classes: int) -> Observable:

@@ -9,19 +9,16 @@ from typing import Literal
 from jaxtyping import Array
 
 from qdistill.fields import check_fields
-from qdistill.models.checks import check_n_classes, count_inputs
+from qdistill.models.checks import check_n_classes, check_power_of_two, count_inputs
 from qdistill.models.circuit import CircuitClassifier
 from qdistill.models.initial import Distribution, check_spread, initial_angles
-from qdistill.models.qcnn import check_power_of_two
 from qdistill.models.readout import scale_of
 from qdistill.quantum import (
-    AmplitudeEmbedding,
-    AngleEmbedding,
     Circuit,
-    Embedding,
     Operation,
     PauliZ,
     QuantumLayer,
+    named_embedding,
     weight,
 )
 
@@ -75,22 +72,16 @@ class TreeTensor:
         Raises:
             ArgumentError: more inputs than the embedding takes, or not two classes.
         """
-        embeddings: dict[str, Embedding] = {
-            "amplitude": AmplitudeEmbedding(self.n_qubits),
-            "angle": AngleEmbedding(self.n_qubits),
-        }
-        embedding = embeddings[self.embedding]
+        embedding = named_embedding(self.embedding, self.n_qubits)
         count_inputs(input_shape, 1, embedding.n_features, f"for the embedding {self.embedding!r}")
         check_n_classes(n_classes, 2, "for a margin")
         circuit = tree_circuit(self.n_qubits, self.rotation)
         angles = initial_angles(self.distribution, self.spread, (circuit.n_weights,), key=key)
         return CircuitClassifier(
-            layer=QuantumLayer(embedding, circuit, angles, PauliZ(((0,),))),
-            input_scale=None,
+            QuantumLayer(embedding, circuit, angles, PauliZ(((0,),))),
+            input_shape,
             output_scale=scale_of(self.output_scale),
-            factor=1.0,
             margin=True,
-            input_shape=tuple(input_shape),
         )
 
 

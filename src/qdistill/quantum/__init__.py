@@ -14,7 +14,7 @@ from qdistill.quantum.calls import (
 )
 from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.device import DeviceModel, Pair
-from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding
+from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding, named_embedding
 from qdistill.quantum.expectation import expectation_values
 from qdistill.quantum.feature_maps import iqp_feature_map, zz_feature_map
 from qdistill.quantum.kernel import FidelityKernel, overlap_circuit
@@ -96,6 +96,7 @@ __all__ = [
     "measurement_settings",
     "n_gradient_circuits",
     "named_ansatz",
+    "named_embedding",
     "neighbours",
     "on_device",
     "on_each",

@@ -44,8 +44,10 @@ def on_each(layer: QuantumLayer | NoisyLayer, vectors: Numbers) -> Float[Array, 
         CircuitError: no vectors, not a row for each, or more features than the embedding takes.
     """
     vectors = real("vectors", vectors)
-    if vectors.ndim != 2:
-        raise CircuitError(f"Argument `vectors` must have a row for each vector, but had shape {vectors.shape}.")
+    if vectors.ndim != 2 or not len(vectors):
+        raise CircuitError(
+            f"Argument `vectors` must have a row for each vector, one at least, but had shape {vectors.shape}."
+        )
     if isinstance(layer, _AnsweredLayer):
         return layer.on_each(vectors)
     inner = layer.layer if isinstance(layer, NoisyLayer) else layer

@@ -38,6 +38,9 @@ def one_vector(name: str, values: Numbers) -> Float[Array, " numbers"]:
     return vector
 
 
+EmbeddingName = Literal["amplitude", "angle", "none"]
+
+
 @runtime_checkable
 class Embedding(Protocol):
     """A map from one feature vector to one state."""
@@ -208,3 +211,25 @@ class AngleEmbedding:
         for wire in wires[1:]:
             state = (state[:, None] * wire).reshape(-1)
         return state
+
+
+def named_embedding(name: EmbeddingName, n_wires: int, n_features: int = 0) -> Embedding:
+    """An embedding by the name that networks have for it.
+
+    Args:
+        name: ``"amplitude"``; ``"angle"``, one RY a wire; or ``"none"``, for a circuit that reads the features itself.
+        n_wires: number of qubits.
+        n_features: how many the circuit reads, for ``"none"``; the others take as many as they can.
+
+    Raises:
+        CircuitError: an unknown name, no wires, or too many.
+    """
+    if name == "none":
+        return NoEmbedding(n_wires, n_features)
+    kinds: dict[str, type[AmplitudeEmbedding] | type[AngleEmbedding]] = {
+        "amplitude": AmplitudeEmbedding,
+        "angle": AngleEmbedding,
+    }
+    if name not in kinds:
+        raise CircuitError.unknown("name", name, (*kinds, "none"))
+    return kinds[name](n_wires)
