@@ -23,6 +23,7 @@ from qdistill.distill.inner import InnerLoop
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.evaluate.kernel_cost import kernel_distillation_circuits, kernel_tasks
 from qdistill.evaluate.landmarks import compare_landmarks
+from qdistill.evaluate.rates import DEFAULT_RATES, read_rates
 from qdistill.experiments.recipe import Recipe, default_recipe, read_recipe, with_model
 from qdistill.models import KernelArchitecture, LeNetArchitecture, predict
 from qdistill.quantum import Circuit, Operation, constant, feature, weight
@@ -75,6 +76,10 @@ def test_cost_counts_pairs(run: Path, capsys: pytest.CaptureFixture[str]) -> Non
     text = capsys.readouterr().out
     assert "the kernel matrix of all 150 training points: 11,175 circuits (150 x 149 / 2 pairs)" in text
     assert "a prediction from 4 support points: 4 circuits" in text
+    dates = sorted({card.date for card in read_rates()})
+    assert f"Prices as of: {', '.join(dates)}, from {DEFAULT_RATES}" in text
+    assert "hours of the device" in text
+    assert bill["rates"] == str(DEFAULT_RATES)
     for option in (["--gradient", "spsa"], ["--measure"], ["--steps", "1"]):
         assert main(["cost", str(run), *option]) == 2
         assert "must be left out for a kernel" in capsys.readouterr().err
@@ -128,6 +133,32 @@ def test_chosen_points_stand_beside_the_distilled_ones(run: Path, capsys: pytest
     assert "`shots` must be left out with `landmarks`" in capsys.readouterr().err
 
 
+@pytest.fixture
+def other_moons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dataset has changed since the run: its test inputs are others."""
+    raw = DATASETS["kernel-moons"].load()
+    test = raw.test_inputs + 0.1, raw.test_labels
+    changed = Vectors(raw.train_inputs, raw.train_labels, *test, name="kernel-moons")
+    monkeypatch.setitem(DATASETS.data, "kernel-moons", changed)
+
+
+def test_landmarks_of_other_data_are_refused(run: Path, other_moons: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(run), "--landmarks"]) == 1
+    assert "made from other data than kernel-moons now is" in capsys.readouterr().err
+    assert not (run / "landmarks.json").exists()
+
+
+@pytest.mark.parametrize("framework", ["pennylane", "qiskit"])
+def test_a_program_of_other_data_names_no_record(
+    framework: str, run: Path, tmp_path: Path, other_moons: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(run), "--to", framework, "--out", str(tmp_path)]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "This is not the data that the bundle was made from" in said
+    assert "not to be compared with the record" in said
+    assert "recorded" not in (tmp_path / "train.py").read_text()
+
+
 def test_landmarks_are_of_kernels_alone() -> None:
     bundle = random_bundle()
     with pytest.raises(BundleError, match="no kernel"):
@@ -147,7 +178,7 @@ def test_its_exported_program_gives_the_recorded_accuracy(framework: str, run: P
     program = runpy.run_path(str(tmp_path / "train.py"))
     record = DistilledDataset.load(run / "bundle.safetensors").record
     assert program["accuracy"](program["fit"]()) == pytest.approx(record.test_accuracy, abs=1e-9)
-    assert "qdistill recorded" in (tmp_path / "train.py").read_text()
+    assert f"; qdistill recorded {record.test_accuracy:.2%}" in (tmp_path / "train.py").read_text()
 
 
 @pytest.mark.parametrize("framework", ["pennylane", "qiskit"])

@@ -204,6 +204,13 @@ def test_a_recipe_file_names_a_file_from_where_it_lies(here, finished):
     assert read_recipe(Path("recipes/own.toml"), finished).data == recipe.data
 
 
+def test_diagnose_finds_the_file_of_a_recipe_in_its_data_dir(here, finished, capsys):
+    (here / "own.toml").write_text(RECIPE)
+
+    assert main(["diagnose", "own.toml", "--data-dir", str(finished), "--inputs", "0"]) == 2
+    assert "`inputs` must be from 1 to 32, but was 0" in said(capsys)[1]
+
+
 def test_options_change_what_a_recipe_file_says(here):
     write_table(here / "points.csv")
     (here / "own.toml").write_text(RECIPE)

@@ -10,11 +10,12 @@ import jax
 import numpy as np
 import pytest
 
-from qdistill.backends.bundle_export import export_classifier, export_examples
+from qdistill.backends.bundle_export import export_bundle, export_classifier, export_examples
+from qdistill.backends.circuit_program import circuit_program
 from qdistill.data import Vectors
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
-from qdistill.errors import BundleError
+from qdistill.errors import ArgumentError, BundleError
 from qdistill.evaluate.protocol import measure
 from qdistill.models import (
     CircuitArchitecture,
@@ -53,6 +54,16 @@ CASES: dict[str, tuple[Any, tuple[int, ...], InnerLoop]] = {
     "IQP": (IQPVariational(n_layers=1), (3,), InnerLoop(steps=2, loss="square")),
     "dressed": (DressedCircuit(n_qubits=2, n_layers=1), (3,), InnerLoop(steps=2, optimiser="adam")),
     "trained observables": (TRAINED, (2,), MOMENTUM),
+    "fixed observables": (
+        CircuitArchitecture(circuit=GATES, observables=("0.1 * Z0 + Z1", "0.7")),
+        (2,),
+        InnerLoop(steps=2, loss="square"),
+    ),
+    "a trained constant": (
+        CircuitArchitecture(circuit=GATES, observables=("Z1", "0.7"), trained_observables=True),
+        (2,),
+        InnerLoop(steps=2, loss="square"),
+    ),
     "margin": (CircuitArchitecture(circuit=GATES, readout="margin"), (2,), InnerLoop(steps=3, loss="hinge")),
     "probabilities": (
         CircuitArchitecture(circuit=GATES, readout="probabilities", output_scaling="none"),
@@ -102,6 +113,15 @@ def test_the_program_trains_as_the_replay_does(name: str, framework: Any, tmp_pa
     assert max(map(len, source.splitlines())) < 200
 
 
+@pytest.mark.parametrize("framework", ["pennylane", "qiskit"])
+def test_coefficients_are_written_as_they_were_given(framework: Any) -> None:
+    bundle, _ = bundle_of("fixed observables")
+    program = circuit_program(bundle, framework, 0.5)
+    assert "        0.1 * values[:, 0] + values[:, 1],\n        0.7 * np.ones(len(values)),\n" in program
+    assert "test accuracy {accuracy(train()):.2%}; qdistill recorded 50.00%" in program
+    assert "recorded" not in circuit_program(bundle, framework, None)
+
+
 def test_factors_before_amplitudes_have_no_shift(tmp_path: Path) -> None:
     architecture = CircuitArchitecture(circuit=GATES, embedding="amplitude", input_scaling="feature")
     bundle = random_bundle(architecture, InnerLoop(steps=1), (4,), 2)
@@ -114,6 +134,25 @@ def test_other_networks_are_no_classifiers(tmp_path: Path) -> None:
     bundle, (_, data) = random_bundle(LeNetArchitecture(width=4), InnerLoop(steps=1)), bundle_of("margin")
     with pytest.raises(BundleError, match="LeNetArchitecture is no circuit classifier"):
         export_classifier(bundle, "pennylane", tmp_path, data.load())
+
+
+@pytest.mark.parametrize("target", ["numpy", "torch"])
+def test_circuits_are_trained_by_other_targets(target: Any, tmp_path: Path) -> None:
+    bundle, data = bundle_of("margin")
+    with pytest.raises(
+        BundleError, match="numpy and torch train LeNets alone; --to pennylane, qiskit or csv take this"
+    ):
+        export_bundle(bundle, target, tmp_path, data.load())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_target_is_known_and_has_what_it_needs(tmp_path: Path, unchecked: Any) -> None:
+    bundle, _ = bundle_of("margin")
+    with pytest.raises(ArgumentError, match="`target` must be a known name, but was 'onnx'"):
+        export_bundle(bundle, "onnx", tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="`raw` must be the dataset for the target 'pennylane', but was None"):
+        export_bundle(bundle, "pennylane", tmp_path)
+    assert [path.name for path in export_bundle(bundle, "csv", tmp_path)] == ["examples.csv"]
 
 
 def test_examples_as_a_table(tmp_path: Path) -> None:

@@ -18,34 +18,33 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qdistill.backends.circuit_program import Framework, circuit_program
+from qdistill.backends.circuit_program import Framework, circuit_program, is_classifier, untrained
 from qdistill.backends.kernel_program import kernel_program
-from qdistill.backends.layer_scripts import pennylane_script, qiskit_script
+from qdistill.backends.layer_scripts import pennylane_script, qiskit_script, with_axes, written_out
 from qdistill.backends.openqasm import to_openqasm
 from qdistill.backends.pennylane import layer_arrays
 from qdistill.data import RawDataset
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, BundleError, RunError
 from qdistill.files import write_whole
-from qdistill.models import ClosedForm, LeNet, Model, QuantumLeNet, named_weights
+from qdistill.models import LeNet, Model, QuantumLeNet, named_weights
 from qdistill.models.lenet import SIDE
 from qdistill.quantum import (
-    AmplitudeEmbedding,
     Circuit,
     QuantumLayer,
     answered,
-    embedded,
     embedded_features,
     quantum_layers,
 )
 from qdistill.quantum.gates import GATES, UNITARY
-from qdistill.quantum.lowering import elementary
 from qdistill.quantum.paulis import pauli_strings
 
 LayerTarget = Literal["pennylane", "qiskit", "qasm"]
 TrainingTarget = Literal["numpy", "torch"]
+Target = LayerTarget | TrainingTarget | Literal["csv"]
 LAYER_TARGETS = ("pennylane", "qiskit", "qasm")
 TRAINING_TARGETS = ("numpy", "torch")
+TARGETS = (*LAYER_TARGETS, *TRAINING_TARGETS, "csv")
 
 
 _MOST_ROWS = 1000
@@ -56,6 +55,47 @@ _QASM_INPUTS = """\
 // A quantum layer. Of the arrays in {name}.npz, weights_i is "angles"[i] and features_i is "qasm_features"[row, i],
 // where a row is a vector that the network gives the layer; "values"[row] is what qdistill gives for it.
 """
+
+
+def trains(bundle: DistilledDataset, target: Target) -> bool:
+    """Whether the program for a target trains on the examples: it takes the dataset, whose test part it measures."""
+    if target in TRAINING_TARGETS:
+        return True
+    return target in ("pennylane", "qiskit") and (bundle.is_kernel or is_classifier(bundle))
+
+
+def export_bundle(bundle: DistilledDataset, target: Target, folder: Path, raw: RawDataset | None = None) -> list[Path]:
+    """Write a bundle for a target: a program that trains, its trained layers, or its examples.
+
+    Args:
+        bundle: what to write.
+        target: see the module's text.
+        folder: made if it is not there; files of the same names are replaced.
+        raw: the dataset, where the program `trains`.
+
+    Returns:
+        The files.
+
+    Raises:
+        ArgumentError: another target, or no dataset for a program that trains.
+        BundleError: the target has nothing of the bundle's network, or the dataset is for another.
+        RunError: a file cannot be written.
+    """
+    if target not in TARGETS:
+        raise ArgumentError.unknown("target", target, TARGETS)
+    if target == "csv":
+        return export_examples(bundle, folder)
+    if target == "numpy" or target == "torch":
+        return export_training(bundle, target, folder, _needed(raw, target))
+    if target != "qasm" and trains(bundle, target):
+        return export_classifier(bundle, target, folder, _needed(raw, target))
+    return export_layers(bundle, target, folder)
+
+
+def _needed(raw: RawDataset | None, target: Target) -> RawDataset:
+    if raw is None:
+        raise ArgumentError(f"Argument `raw` must be the dataset for the target {target!r}, but was None.")
+    return raw
 
 
 def export_layers(bundle: DistilledDataset, target: LayerTarget, folder: Path) -> list[Path]:
@@ -82,7 +122,7 @@ def export_layers(bundle: DistilledDataset, target: LayerTarget, folder: Path) -
     if target not in LAYER_TARGETS:
         raise ArgumentError.unknown("target", target, LAYER_TARGETS)
     network = _network(bundle)
-    if isinstance(network, ClosedForm):
+    if bundle.is_kernel:
         raise BundleError(
             f"The bundle is of a kernel, whose model is its support points: there is no layer to export to {target}."
         )
@@ -168,7 +208,8 @@ def export_classifier(bundle: DistilledDataset, framework: Framework, folder: Pa
         bundle: what to write.
         framework: see `circuit_program` and `kernel_program`.
         folder: made if it is not there; files of the same names are replaced.
-        raw: the dataset, whose test part is written too, as the model reads it.
+        raw: the dataset, whose test part is written too, as the model reads it. Where it is other data than the bundle
+            was made from, the program does not name the recorded accuracy.
 
     Returns:
         The files.
@@ -177,8 +218,8 @@ def export_classifier(bundle: DistilledDataset, framework: Framework, folder: Pa
         BundleError: its network is neither, no program can train it there, or the dataset is another.
         RunError: a file cannot be written.
     """
-    write = kernel_program if isinstance(_network(bundle), ClosedForm) else circuit_program
-    program = write(bundle, framework)
+    write = kernel_program if bundle.is_kernel else circuit_program
+    program = write(bundle, framework, bundle.recorded_on(raw))
     data, raw = bundle.data, bundle.fitted(raw)
     arrays = {
         "inputs": data.inputs,
@@ -225,9 +266,10 @@ def _settings(bundle: DistilledDataset) -> dict[str, Any]:
     """What a training program has to know besides the arrays, as plain JSON."""
     model = _network(bundle)
     if not isinstance(model, LeNet | QuantumLeNet):
+        fit = "pennylane, qiskit or csv take" if bundle.is_kernel or quantum_layers(model) else "csv takes"
         raise BundleError(
-            f"The bundle's network is the architecture {type(bundle.architecture).__name__}; only those of this "
-            "package can be exported."
+            f"The bundle's network is the architecture {type(bundle.architecture).__name__}, but numpy and torch train "
+            f"LeNets alone; --to {fit} this one."
         )
     margins = [max(0, SIDE - side) for side in bundle.input_shape[:2]]
     (top, bottom), (left, right) = ((m // 2, m - m // 2) for m in margins)
@@ -249,12 +291,8 @@ def _settings(bundle: DistilledDataset) -> dict[str, Any]:
         settings["quanvolution"] = _layer("features.c1.layer", first)
     branch = model.branch if isinstance(model, QuantumLeNet) else None
     if isinstance(branch, QuantumLayer):
-        angles, observable = "branch.weights", "branch.observable.coefficients"
-        untrained = [*([] if branch.trainable else [angles]), observable]
-        if branch.trainable and getattr(branch.observable, "trainable", False):
-            untrained = []
         settings["branch"] = _layer("branch", branch)
-        settings["fixed"] = [name for name in untrained if name in bundle.initial_weights]
+        settings["fixed"] = untrained("branch", branch, bundle.initial_weights)
     elif branch is not None:
         settings["branch"] = "dense"
     return settings
@@ -262,12 +300,12 @@ def _settings(bundle: DistilledDataset) -> dict[str, Any]:
 
 def _layer(name: str, layer: QuantumLayer) -> dict[str, Any]:
     """What a program has to know of a quantum layer; its weights are the arrays with this name before theirs."""
-    amplitude = isinstance(layer.embedding, AmplitudeEmbedding)
+    n, amplitude, circuit = written_out(layer)
     return {
         "name": name,
-        "n_wires": layer.circuit.n_wires,
+        "n_wires": n,
         "amplitude": amplitude,
-        "gates": _gates(layer.circuit if amplitude else embedded(layer.embedding, layer.circuit)),
+        "gates": _gates(circuit),
         "observables": layer.observable.wires,
         "strings": pauli_strings(len(layer.observable.wires[0])),
     }
@@ -276,13 +314,10 @@ def _layer(name: str, layer: QuantumLayer) -> dict[str, Any]:
 def _gates(circuit: Circuit) -> list[dict[str, Any]]:
     """A circuit as rotations about one axis and fixed matrices, which a short program can go through."""
     gates: list[dict[str, Any]] = []
-    for operation in (part for whole in circuit.operations for part in elementary(whole)):
+    for operation, rotations in with_axes(circuit):
         wires = list(operation.wires)
-        if operation.angles:
-            axes = "ZYZ" if operation.gate == "Rot" else operation.gate[1:]
-            for axis, angle in zip(axes, operation.angles, strict=True):
-                gates.append({"axis": axis, "wires": wires, **angle.to_json()})
-        else:
+        gates += [{"axis": axis, "wires": wires, **angle.to_json()} for axis, angle in rotations]
+        if not rotations:
             matrix = np.array(operation.matrix) if operation.gate == UNITARY else GATES[operation.gate].matrix()
             gates.append({"real": matrix.real.tolist(), "imaginary": matrix.imag.tolist(), "wires": wires})
     return gates

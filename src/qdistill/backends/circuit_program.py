@@ -7,14 +7,23 @@ write it, with the angles as formulas of weights and features.
 from __future__ import annotations
 
 import json
-import textwrap
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from qdistill.backends.layer_scripts import pennylane_gate, qiskit_gates, written_out
+from qdistill.backends.layer_scripts import (
+    coefficient_texts,
+    pennylane_gate,
+    pennylane_string,
+    qiskit_gates,
+    qiskit_sum,
+    with_axes,
+    written_out,
+)
+from qdistill.backends.pennylane import coefficients_of
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import BundleError
 from qdistill.models import named_weights
@@ -22,8 +31,6 @@ from qdistill.models.circuit import CircuitClassifier
 from qdistill.models.circuit_centric import AmplitudeCopies, wires_of_a_copy
 from qdistill.models.dressed import DressedClassifier
 from qdistill.quantum import AmplitudeEmbedding, Circuit, Observable, QuantumLayer
-from qdistill.quantum.lowering import elementary
-from qdistill.quantum.observable import of_each_output
 from qdistill.quantum.paulis import PauliString
 
 Framework = Literal["pennylane", "qiskit"]
@@ -98,11 +105,12 @@ def is_classifier(bundle: DistilledDataset) -> bool:
     return bundle.architecture is not None and parts_of(bundle.initial_model()) is not None
 
 
-def circuit_program(bundle: DistilledDataset, framework: Framework) -> str:
+def circuit_program(bundle: DistilledDataset, framework: Framework, recorded: float | None) -> str:
     """The program that trains a bundle's model in that framework.
 
     Args:
         bundle: of a circuit classifier.
+        recorded: the test accuracy that the program names beside its own.
         framework: whose gates and gradients it uses. PennyLane differentiates the simulation; Qiskit takes every
             derivative of the circuit by parameter shift, as a device would.
 
@@ -120,16 +128,17 @@ def circuit_program(bundle: DistilledDataset, framework: Framework) -> str:
             "The bundle's model trains factors of its inputs before an amplitude embedding, which no parameter shift "
             "reaches. Export it to pennylane."
         )
-    n, test = len(bundle.data.inputs), bundle.record.test_accuracy
+    n = len(bundle.data.inputs)
     names = list(named_weights(model))
+    fixed = untrained(parts.name, parts.layer, names)
     return TEMPLATES.get_template("circuit_train.py.jinja").render(
         what=f"the model {type(bundle.architecture).__name__}",
         n_examples=f"{n:,}",
         names=json.dumps(names),
-        fixed=json.dumps(_fixed(parts, names)) if _fixed(parts, names) else "",
+        fixed=json.dumps(fixed) if fixed else "",
         optimiser=bundle.inner.optimiser,
         loss=_LOSSES[bundle.inner.loss],
-        recorded="" if test is None else f"; qdistill recorded {test:.2%}",
+        recorded="" if recorded is None else f"; qdistill recorded {recorded:.2%}",
         **(_pennylane(parts) if framework == "pennylane" else _qiskit(parts)),
     )
 
@@ -163,16 +172,12 @@ return 1 - np.mean(np.sum(labels * logits, axis=1))''',
 """For each of `qdistill.distill.losses` its lines, which NumPy, Autograd's and complex numbers take alike."""
 
 
-def _fixed(parts: Parts, names: list[str]) -> list[str]:
-    """The weights that training leaves as they are."""
-    angles, coefficients = f"{parts.name}.weights", f"{parts.name}.observable.coefficients"
-    if not parts.layer.trainable:
-        return [name for name in (angles, coefficients) if name in names]
-    return [coefficients] if coefficients in names and not _is_trained(parts.layer.observable) else []
-
-
-def _is_trained(observable: Observable) -> bool:
-    return bool(getattr(observable, "trainable", False))
+def untrained(layer_name: str, layer: QuantumLayer, names: Collection[str]) -> list[str]:
+    """The weights of a layer, among those of a network, that training leaves as they are."""
+    own = [] if layer.trainable else [f"{layer_name}.weights"]
+    if not (layer.trainable and getattr(layer.observable, "trainable", False)):
+        own.append(f"{layer_name}.observable.coefficients")
+    return [name for name in own if name in names]
 
 
 def _pennylane(parts: Parts) -> dict[str, Any]:
@@ -180,14 +185,15 @@ def _pennylane(parts: Parts) -> dict[str, Any]:
     n, amplitude, circuit = written_out(layer)
     body = [f"qml.AmplitudeEmbedding(features.T, wires=range({n}), pad_with=0.0, normalize=True)"] * amplitude
     body += [pennylane_gate(operation) for operation in circuit.operations]
-    measured, combined = _measurements(layer.observable, _pennylane_string, f"{parts.name}.observable.coefficients")
-    returned = "".join(f"\n    qml.expval({observable})," for observable in measured)
+    measured, combined = _measurements(layer.observable, pennylane_string, f"{parts.name}.observable.coefficients")
     lines = [
         f'@qml.qnode(qml.device("default.qubit", wires={n}), diff_method="backprop")',
         "def circuit(features, angles):",
         '    """One value for each observable and example: features[i] is feature i of all examples."""',
         *("    " + line for line in body),
-        "    return [" + returned.replace("\n    ", "\n        ") + "\n    ]",
+        "    return [",
+        *(f"        qml.expval({observable})," for observable in measured),
+        "    ]",
         "",
         "",
         "def logits(w, inputs):",
@@ -201,16 +207,9 @@ def _pennylane(parts: Parts) -> dict[str, Any]:
         "framework": "PennyLane",
         "packages": "pennylane",
         "imports": "import autograd.numpy as np\nimport pennylane as qml\nfrom autograd import grad",
-        "load": _load(),
         "circuit": "\n".join(lines),
         "gradient": "gradient = grad(lambda w, inputs, labels: loss(logits(w, inputs), labels))",
     }
-
-
-def _load() -> str:
-    return textwrap.dedent("""\
-        with np.load(Path(__file__).with_name("bundle.npz")) as file:
-            BUNDLE = {name: a.astype(float) if a.dtype.kind == "f" else a for name, a in file.items()}""")
 
 
 _QISKIT_GRADIENT = '''\
@@ -242,7 +241,7 @@ def _qiskit(parts: Parts) -> dict[str, Any]:
     n, amplitude, circuit = written_out(layer)
     body, formulas = _with_own_angles(circuit)
     measured, combined = _measurements(
-        layer.observable, lambda string: _qiskit_string(string, n), f"{parts.name}.observable.coefficients"
+        layer.observable, lambda string: qiskit_sum([(string, "1.0")], n), f"{parts.name}.observable.coefficients"
     )
     prepare = [
         f"amplitudes = np.pad(features, ((0, 0), (0, {2**n} - features.shape[1])))",
@@ -310,7 +309,6 @@ def _qiskit(parts: Parts) -> dict[str, Any]:
         "packages": "qiskit and numpy",
         "imports": "import numpy as np\nfrom qiskit import QuantumCircuit\nfrom qiskit.circuit import ParameterVector\n"
         "from qiskit.primitives import StatevectorEstimator\nfrom qiskit.quantum_info import SparsePauliOp",
-        "load": _load(),
         "circuit": "\n".join(lines),
         "gradient": _QISKIT_GRADIENT,
     }
@@ -323,49 +321,37 @@ def _with_own_angles(circuit: Circuit) -> tuple[list[str], list[str]]:
     """
     body: list[str] = []
     formulas: list[str] = []
-    for operation in (part for whole in circuit.operations for part in elementary(whole)):
-        axes = {"Rot": "ZYZ"}.get(operation.gate, operation.gate[1:]) if operation.angles else ""
-        for axis, angle in zip(axes, operation.angles, strict=True):
+    for operation, rotations in with_axes(circuit):
+        for axis, angle in rotations:
             (wire,) = operation.wires
             body.append(f"CIRCUIT.r{axis.lower()}(THETA[{len(formulas)}], {circuit.n_wires - 1 - wire})")
             formulas.append(angle.expression("angles[{}]", "features[{}]"))
-        if not operation.angles:
+        if not rotations:
             body += qiskit_gates(operation, circuit.n_wires, "CIRCUIT")
     return body, formulas
 
 
-def _measurements(observable: Observable, written: Any, name: str) -> tuple[list[str], list[str]]:
+def _measurements(
+    observable: Observable, written: Callable[[PauliString], str], name: str
+) -> tuple[list[str], list[str]]:
     """What is measured, as text, and the lines that make the outputs from it.
 
     A single string of weight 1 is measured as an output. Of a sum each string is measured alone, once, so that trained
-    coefficients are weights like others.
+    coefficients are weights like others; the identity is 1 and not measured.
     """
-    terms, coefficients = observable.terms, np.asarray(observable.term_coefficients(), dtype=float)
-    if all(len(own) == 1 for own in terms) and (coefficients == 1).all() and not _is_trained(observable):
+    terms, texts = observable.terms, coefficient_texts(observable)
+    if all(len(own) == 1 and own[0].wires for own in terms) and texts == [["1.0"]] * len(terms):
         return [written(string) for (string,) in terms], []
     distinct = list(dict.fromkeys(string for own in terms for string in own if string.wires))
-    of_output, lines, place = of_each_output(terms, coefficients), [], 0
-    if _is_trained(observable):
-        lines.append(f'coefficients = w["{name}"].reshape(-1)')
     columns = []
-    for own, numbers in zip(terms, of_output, strict=True):
-        column = []
-        for string, number in zip(own, numbers, strict=True):
-            factor = f"coefficients[{place}]" if _is_trained(observable) else repr(float(number))
-            place += 1
-            if string.wires and (number or _is_trained(observable)):
-                column.append(f"{factor} * values[:, {distinct.index(string)}]")
-            elif not string.wires and (number or _is_trained(observable)):
-                column.append(f"{factor} * np.ones(len(values))")
+    for own, factors in zip(terms, texts, strict=True):
+        column = [
+            ("" if factor == "1.0" else f"{factor} * ")
+            + (f"values[:, {distinct.index(string)}]" if string.wires else "np.ones(len(values))")
+            for string, factor in zip(own, factors, strict=True)
+            if factor not in ("0.0", "-0.0")
+        ]
         columns.append(" + ".join(column) or "np.zeros(len(values))")
+    lines = [f'coefficients = w["{name}"].reshape(-1)'] * (coefficients_of(observable) is not None)
     lines += ["values = np.stack([", *(f"    {column}," for column in columns), "], axis=1)"]
     return [written(string) for string in distinct], lines
-
-
-def _pennylane_string(string: PauliString) -> str:
-    return " @ ".join(f"qml.{letter}({wire})" for letter, wire in zip(string.letters, string.wires, strict=True))
-
-
-def _qiskit_string(string: PauliString, n_wires: int) -> str:
-    qubits = [n_wires - 1 - wire for wire in string.wires]
-    return f'SparsePauliOp.from_sparse_list([("{string.letters}", {qubits}, 1.0)], num_qubits={n_wires})'

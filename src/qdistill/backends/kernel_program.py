@@ -9,11 +9,12 @@ from qdistill.errors import BundleError
 from qdistill.quantum import Circuit
 
 
-def kernel_program(bundle: DistilledDataset, framework: Framework) -> str:
+def kernel_program(bundle: DistilledDataset, framework: Framework, recorded: float | None) -> str:
     """The program that solves a bundle's regression in that framework.
 
     Args:
         bundle: of a kernel.
+        recorded: the test accuracy that the program names beside its own.
         framework: whose simulator has the states.
 
     Raises:
@@ -22,7 +23,7 @@ def kernel_program(bundle: DistilledDataset, framework: Framework) -> str:
     model = kernel_of(bundle)
     if model is None:
         raise BundleError(f"The bundle's network {type(bundle.architecture).__name__} is no kernel.")
-    test, circuit = bundle.record.test_accuracy, model.kernel.circuit
+    circuit = model.kernel.circuit
     states = _pennylane(circuit) if framework == "pennylane" else _qiskit(circuit)
     return TEMPLATES.get_template("kernel_train.py.jinja").render(
         n_examples=f"{len(bundle.data.inputs):,}",
@@ -31,7 +32,7 @@ def kernel_program(bundle: DistilledDataset, framework: Framework) -> str:
         imports=_IMPORTS[framework],
         states="\n".join(states),
         regularisation=repr(model.regularisation),
-        recorded="" if test is None else f"; qdistill recorded {test:.2%}",
+        recorded="" if recorded is None else f"; qdistill recorded {recorded:.2%}",
     )
 
 

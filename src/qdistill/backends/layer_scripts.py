@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from qdistill.backends.pennylane import PENNYLANE_NAMES, coefficients_of
@@ -11,8 +13,9 @@ from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.embedding import AmplitudeEmbedding
 from qdistill.quantum.gates import UNITARY
 from qdistill.quantum.layer import QuantumLayer
-from qdistill.quantum.observable import Hermitian, PauliSum, PauliZ, of_each_output
-from qdistill.quantum.paulis import pauli_strings
+from qdistill.quantum.lowering import elementary
+from qdistill.quantum.observable import Hermitian, Observable, PauliSum, PauliZ, of_each_output
+from qdistill.quantum.paulis import PauliString, pauli_strings
 from qdistill.quantum.preparation import embedded
 
 _END = """
@@ -166,22 +169,34 @@ def qiskit_script(layer: QuantumLayer, name: str = "layer") -> str:
     )
 
 
-def _coefficient_texts(observable: PauliSum) -> list[list[str]]:
-    """What stands for each coefficient of each output: a number, or an entry of an array."""
+def pennylane_string(string: PauliString) -> str:
+    """A Pauli string in PennyLane."""
+    return " @ ".join(f"qml.{letter}({wire})" for wire, letter in string.by_wire) or "qml.I(0)"
+
+
+def qiskit_sum(terms: Iterable[tuple[PauliString, str]], n_wires: int) -> str:
+    """Pauli strings with the texts of their coefficients as a sum in Qiskit."""
+    sparse = [
+        f'("{string.letters}", {[n_wires - 1 - wire for wire in string.wires]}, {coefficient})'
+        for string, coefficient in terms
+    ]
+    return f"SparsePauliOp.from_sparse_list([{', '.join(sparse)}], num_qubits={n_wires})"
+
+
+def coefficient_texts(observable: Observable) -> list[list[str]]:
+    """What stands for each coefficient of each output: a number, or an entry of the array `coefficients`."""
     count = sum(map(len, observable.terms))
-    texts = [repr(c) for c in observable.fixed] if observable.fixed else [f"coefficients[{i}]" for i in range(count)]
+    texts = [f"coefficients[{i}]" for i in range(count)]
+    if coefficients_of(observable) is None:
+        texts = [repr(c) for c in getattr(observable, "fixed", [1.0] * count)]
     return of_each_output(observable.terms, texts)
 
 
 def _sums(observable: PauliSum) -> list[str]:
     """Each output in PennyLane."""
     sums = []
-    for strings, coefficients in zip(observable.terms, _coefficient_texts(observable), strict=True):
-        products = [
-            " @ ".join(f"qml.{letter}({wire})" for letter, wire in zip(string.letters, string.wires, strict=True))
-            or "qml.I(0)"
-            for string in strings
-        ]
+    for strings, coefficients in zip(observable.terms, coefficient_texts(observable), strict=True):
+        products = [pennylane_string(string) for string in strings]
         alone = coefficients == ["1.0"]
         sums.append(products[0] if alone else f"qml.dot([{', '.join(coefficients)}], [{', '.join(products)}])")
     return sums
@@ -189,13 +204,10 @@ def _sums(observable: PauliSum) -> list[str]:
 
 def _sparse_sums(observable: PauliSum, n_wires: int) -> list[str]:
     """Each output in Qiskit."""
-    sums = []
-    for strings, coefficients in zip(observable.terms, _coefficient_texts(observable), strict=True):
-        terms = [
-            f'("{string.letters}", {[n_wires - 1 - wire for wire in string.wires]}, {coefficient})'
-            for string, coefficient in zip(strings, coefficients, strict=True)
-        ]
-        sums.append(f"SparsePauliOp.from_sparse_list([{', '.join(terms)}], num_qubits={n_wires})")
+    sums = [
+        qiskit_sum(zip(strings, coefficients, strict=True), n_wires)
+        for strings, coefficients in zip(observable.terms, coefficient_texts(observable), strict=True)
+    ]
     return [text.replace("coefficients[", 'ARRAYS["coefficients"][') for text in sums]
 
 
@@ -207,6 +219,16 @@ def written_out(layer: QuantumLayer) -> tuple[int, bool, Circuit]:
         amplitude,
         layer.circuit if amplitude else embedded(layer.embedding, layer.circuit),
     )
+
+
+def with_axes(circuit: Circuit) -> Iterator[tuple[Operation, list[tuple[str, Angle]]]]:
+    """A circuit as rotations of a wire and fixed gates: each with its axes and their angles, in the order in time.
+
+    Controlled rotations are taken apart, and a fixed gate has no axis.
+    """
+    for operation in (part for whole in circuit.operations for part in elementary(whole)):
+        axes = "ZYZ" if operation.gate == "Rot" else operation.gate[1:]
+        yield operation, list(zip(axes, operation.angles, strict=True)) if operation.angles else []
 
 
 def pennylane_gate(operation: Operation) -> str:

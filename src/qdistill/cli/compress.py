@@ -11,7 +11,16 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from qdistill.cli.output import tell
-from qdistill.cli.shared import BundlePath, Cache, DataDir, accuracies, bundle_file, call, use_compilation_cache
+from qdistill.cli.shared import (
+    BundlePath,
+    Cache,
+    DataDir,
+    accuracies,
+    bundle_file,
+    call,
+    check_same_data,
+    use_compilation_cache,
+)
 from qdistill.errors import BundleError, DivergenceError, RunError
 from qdistill.files import check_writable
 from qdistill.lock import hold
@@ -70,10 +79,7 @@ def _compress(path: Path, file: Path, data_dir: Path | None) -> None:
     if n_validation is None:
         raise BundleError("The bundle does not say how many inputs its validation part has, by which to choose.")
     raw = loaded.origin.load(data_dir)
-    if loaded.made_from(raw) is False:
-        raise BundleError(
-            f"The bundle was made from other data than {loaded.dataset} now is, so it cannot be measured as it was."
-        )
+    check_same_data(loaded, raw)
     splits = split(loaded.fitted(raw), n_validation=n_validation)
     trained = []
     for seed in (None, *range(ROUNDINGS - 1)):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qdistill.distill.bundle import DistilledDataset
+    from qdistill.evaluate.cost import Work
     from qdistill.evaluate.rates import RateCard
     from qdistill.evaluate.savings import Training
 
@@ -79,7 +80,6 @@ def cost(
         )
     averaged = spsa_directions(directions, gradient)
     from qdistill.distill.bundle import DistilledDataset
-    from qdistill.evaluate.kernel_cost import is_kernel
     from qdistill.evaluate.rates import DEFAULT_RATES, read_rates
     from qdistill.evaluate.savings import (
         compare,
@@ -93,10 +93,10 @@ def cost(
     rates = DEFAULT_RATES if rates is None else rates
     cards = read_rates(rates)
     loaded = DistilledDataset.load(path)
-    if is_kernel(loaded):
+    if loaded.is_kernel:
         given = {"steps": steps is not None, "gradient": gradient != "parameter_shift", "measure": measure}
         given |= {"directions": directions is not None, "record": record is not None}
-        return _of_kernel(loaded, path, shots, cards, [name for name, is_given in given.items() if is_given], as_json)
+        return _of_kernel(loaded, path, shots, rates, [name for name, is_given in given.items() if is_given], as_json)
     if measure:
         if compilation_cache:
             use_compilation_cache()
@@ -109,12 +109,11 @@ def cost(
     if steps is None:
         known = find_record(loaded) if record is None else read_record(record, loaded)
     trainings = compare(loaded, known, shots=shots, gradient=gradient, directions=averaged, steps=steps)
-    priced = [{card.name: card.price(training.work) for card in cards} for training in trainings]
     core_seconds = distillation_seconds(path)
     on_device = distillation_circuits(loaded, trainings[0].work.circuits // trainings[0].seen)
     note = distillation_note(core_seconds, on_device)
     if as_json:
-        rows = [dataclasses.asdict(t) | {"prices": prices} for t, prices in zip(trainings, priced, strict=True)]
+        rows = [dataclasses.asdict(training) | _prices(training.work, cards) for training in trainings]
         distillation = {"core_seconds": core_seconds, "circuits": on_device, "note": note}
         bill = {"bundle": str(path), "shots": shots, "steps": steps, "gradient": gradient, "rates": str(rates)}
         bill |= {"trainings": rows, "distillation": distillation}
@@ -126,22 +125,14 @@ def cost(
         return 0
     tell(f"{path}: one training, {gradient.replace('_', ' ')}, {shots:,} shots a circuit, {work.settings} settings")
     tell(f"  a circuit as written: depth {work.depth}, {work.two_qubit_gates} two-qubit gates")
-    for training, prices in zip(trainings, priced, strict=True):
+    for training in trainings:
         accuracy = "not measured" if training.accuracy is None else f"{training.accuracy:.2%}"
         seeds = f", mean of {training.n_seeds} seeds" if training.n_seeds > 1 else ""
         tell("", f"{training.name}: test accuracy {accuracy}{seeds}")
         circuits = f"{training.work.circuits:,} circuits{_times(training, trainings[0])}"
         tell(f"  {training.seen:,} example gradients, {circuits}")
-        for card in cards:
-            seconds = card.seconds(training.work)
-            busy = "" if seconds is None else f", {seconds / 3600:,.2f} hours of the device"
-            tell(f"  {card.name:<32} {prices[card.name]:>18,.2f} {card.currency}{busy}")
-    tell(
-        "",
-        "Queueing, loading and compiling are not in it. Prices as of: "
-        + ", ".join(sorted({c.date for c in cards}))
-        + f", from {rates}",
-    )
+        _tell_prices(training.work, cards)
+    tell("", _price_note(cards, rates))
     tell(
         "Accuracies are those of exact simulation; from shots, and by spsa, they are lower: "
         "`qdistill evaluate --shots` and `qdistill execute` measure that."
@@ -153,36 +144,52 @@ def cost(
 
 
 def _of_kernel(
-    loaded: DistilledDataset, path: Path, shots: int, cards: Sequence[RateCard], given: Sequence[str], as_json: bool
+    loaded: DistilledDataset, path: Path, shots: int, rates: Path, given: Sequence[str], as_json: bool
 ) -> int:
     """The entries that a kernel's support points take, before and for a prediction."""
     from qdistill.evaluate.kernel_cost import kernel_distillation_circuits, kernel_tasks
+    from qdistill.evaluate.rates import read_rates
     from qdistill.evaluate.savings import distillation_note, distillation_seconds
 
     if given:
         raise ArgumentError(
             f"Argument `{given[0]}` must be left out for a kernel, which is solved from its entries without gradients."
         )
-    tasks = kernel_tasks(loaded, shots=shots)
+    cards, tasks = read_rates(rates), kernel_tasks(loaded, shots=shots)
     core_seconds, on_device = distillation_seconds(path), kernel_distillation_circuits(loaded)
     note = distillation_note(core_seconds, on_device)
     if as_json:
-        rows = [
-            dataclasses.asdict(task) | {"prices": {card.name: card.price(task.work) for card in cards}}
-            for task in tasks
-        ]
+        rows = [dataclasses.asdict(task) | _prices(task.work, cards) for task in tasks]
         distillation = {"core_seconds": core_seconds, "circuits": on_device, "note": note}
-        tell_json({"bundle": str(path), "shots": shots, "tasks": rows, "distillation": distillation})
+        bill = {"bundle": str(path), "shots": shots, "rates": str(rates)}
+        tell_json({**bill, "tasks": rows, "distillation": distillation})
         return 0
     work = tasks[0].work
     tell(f"{path}: a kernel, {shots:,} shots a circuit")
     tell(f"  a circuit as written: depth {work.depth}, {work.two_qubit_gates} two-qubit gates")
     for task in tasks:
         tell("", f"{task.name}: {task.work.circuits:,} circuits ({task.how})")
-        for card in cards:
-            tell(f"  {card.name:<32} {card.price(task.work):>18,.2f} {card.currency}")
-    tell("", f"A pair is measured once, a point with itself never. {note}")
+        _tell_prices(task.work, cards)
+    tell("", _price_note(cards, rates), f"A pair is measured once, a point with itself never. {note}")
     return 0
+
+
+def _prices(work: Work, cards: Sequence[RateCard]) -> dict[str, dict[str, float]]:
+    return {"prices": {card.name: card.price(work) for card in cards}}
+
+
+def _tell_prices(work: Work, cards: Sequence[RateCard]) -> None:
+    """One line a card: the price, and how long the device is busy where the card says that."""
+    for card in cards:
+        seconds = card.seconds(work)
+        busy = "" if seconds is None else f", {seconds / 3600:,.2f} hours of the device"
+        tell(f"  {card.name:<32} {card.price(work):>18,.2f} {card.currency}{busy}")
+
+
+def _price_note(cards: Sequence[RateCard], rates: Path) -> str:
+    """What the prices are of."""
+    dates = ", ".join(sorted({card.date for card in cards}))
+    return f"Queueing, loading and compiling are not in it. Prices as of: {dates}, from {rates}"
 
 
 def _measure(bundle: Any, data_dir: Path | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import contextlib
 import math
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,9 @@ from qdistill.files import write_json
 from qdistill.folders import holding, new_folder
 
 if TYPE_CHECKING:
+    from jax import Array
+
+    from qdistill.data import RawDataset
     from qdistill.evaluate.gradients import Point
 
 DIAGNOSIS = "diagnosis.json"
@@ -77,11 +80,8 @@ def diagnose(
         return diagnose_network(what, own, draws=draws, inputs=inputs, seed=seed, out=out, data_dir=data_dir)
 
     import jax
-    import jax.numpy as jnp
-    import numpy as np
 
     from qdistill.data import source
-    from qdistill.data.transforms import chain_of, fit_chain
     from qdistill.evaluate import gradients
     from qdistill.experiments.recipe import default_recipe
     from qdistill.models import QuantumLeNetArchitecture
@@ -91,14 +91,9 @@ def diagnose(
         check_free(out)
     check_seed(seed)
     raw = source(dataset).load(data_dir)
-    if not 1 <= inputs <= len(raw.train_inputs):
-        raise ArgumentError(f"Argument `inputs` must be from 1 to {len(raw.train_inputs):,}, but was {inputs}.")
-    picked = np.random.default_rng(seed).choice(len(raw.train_inputs), inputs, replace=False)
     transforms = default_recipe(dataset).transforms
-    batch = fit_chain(chain_of(transforms), raw.train_inputs, raw.scale)(raw.train_inputs[picked])
     measuring = gradients.diagnose(
-        batch,
-        jnp.asarray(raw.train_labels[picked]),
+        *batch_of(raw, transforms, inputs, seed),
         len(raw.class_names),
         architecture=QuantumLeNetArchitecture(angle_range=angle_range, coefficient_scale=coefficient_scale),
         qubits=qubits,
@@ -118,8 +113,7 @@ def diagnose(
         "seed": seed,
     }
     title = f"Gradients at the start of training: {dataset}, {inputs} inputs, {draws} draws"
-    with new_folder("diagnosis") if out is None else contextlib.nullcontext(out) as folder, holding(folder):
-        check_free(folder)
+    with folder_of(out) as folder:
         started = time.monotonic()
         points = _watched(measuring, len(qubits) * len(layers))
         decays = gradients.decays(points)
@@ -142,6 +136,32 @@ def check_free(folder: Path) -> None:
     """Raise a RunError where a folder holds a diagnosis."""
     if (folder / DIAGNOSIS).exists():
         raise RunError(f"The folder {folder} holds a diagnosis already. Choose another with --out.")
+
+
+@contextlib.contextmanager
+def folder_of(out: Path | None) -> Iterator[Path]:
+    """The folder of a diagnosis, held: a new one where none is named. A RunError where it holds one already."""
+    with new_folder("diagnosis") if out is None else contextlib.nullcontext(out) as folder, holding(folder):
+        check_free(folder)
+        yield folder
+
+
+def batch_of(raw: RawDataset, transforms: Sequence[str], size: int, seed: int) -> tuple[Array, Array]:
+    """Training inputs that a seed picks, as a network reads them, and their classes.
+
+    Raises:
+        ArgumentError: there are not so many.
+    """
+    import jax.numpy as jnp
+    import numpy as np
+
+    from qdistill.data.transforms import chain_of, fit_chain
+
+    if not 1 <= size <= len(raw.train_inputs):
+        raise ArgumentError(f"Argument `inputs` must be from 1 to {len(raw.train_inputs):,}, but was {size}.")
+    picked = np.random.default_rng(seed).choice(len(raw.train_inputs), size, replace=False)
+    fitted = fit_chain(chain_of(transforms), raw.train_inputs, raw.scale)
+    return fitted(raw.train_inputs[picked]), jnp.asarray(raw.train_labels[picked])
 
 
 def _watched(measuring: Any, total: int) -> list[Point]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import inspect
 import time
@@ -10,13 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdistill.cli.diagnose import DIAGNOSIS, check_free, diagnose, versions
+from qdistill.cli.diagnose import DIAGNOSIS, batch_of, check_free, diagnose, folder_of, versions
 from qdistill.cli.output import plain_console, tell, to_standard_output
 from qdistill.cli.shared import bundle_file
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.fields import check_seed
 from qdistill.files import write_json
-from qdistill.folders import holding, new_folder
 
 if TYPE_CHECKING:
     from qdistill.evaluate.gradients import Place
@@ -40,10 +38,7 @@ def diagnose_network(
         BundleError: the bundle does not say which recipe it is of.
     """
     import jax
-    import jax.numpy as jnp
-    import numpy as np
 
-    from qdistill.data.transforms import chain_of, fit_chain
     from qdistill.evaluate.initial_gradients import initial_gradients
     from qdistill.models import architecture_to_json, is_solved
 
@@ -55,7 +50,7 @@ def diagnose_network(
     if out is not None:
         check_free(out)
     check_seed(seed)
-    recipe = _recipe(what)
+    recipe = _recipe(what, data_dir)
     recipe.check_network()
     if is_solved(recipe.model):
         raise ArgumentError(
@@ -63,17 +58,12 @@ def diagnose_network(
             f"{type(recipe.model).__name__}."
         )
     raw = recipe.origin.load(data_dir)
-    if not 1 <= inputs <= len(raw.train_inputs):
-        raise ArgumentError(f"Argument `inputs` must be from 1 to {len(raw.train_inputs):,}, but was {inputs}.")
-    picked = np.random.default_rng(seed).choice(len(raw.train_inputs), inputs, replace=False)
-    transform = fit_chain(chain_of(recipe.transforms), raw.train_inputs, raw.scale)
-    with new_folder("diagnosis") if out is None else contextlib.nullcontext(out) as folder, holding(folder):
-        check_free(folder)
+    batch = batch_of(raw, recipe.transforms, inputs, seed)
+    with folder_of(out) as folder:
         started = time.monotonic()
         found = initial_gradients(
             recipe.model,
-            transform(raw.train_inputs[picked]),
-            jnp.asarray(raw.train_labels[picked]),
+            *batch,
             len(raw.class_names),
             loss=recipe.inner.loss,
             draws=draws,
@@ -99,12 +89,12 @@ def diagnose_network(
     return 0
 
 
-def _recipe(what: Path) -> Recipe:
+def _recipe(what: Path, data_dir: Path | None) -> Recipe:
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.experiments.recipe import Recipe, read_recipe
 
     if what.suffix.lower() == ".toml":
-        return read_recipe(what)
+        return read_recipe(what, data_dir)
     file = bundle_file(what)
     recipe = DistilledDataset.load(file).recipe
     try:

@@ -10,12 +10,14 @@ from tyro.conf import FlagCreatePairsOff, arg
 
 from qdistill.cli.output import say, tell, tell_json
 from qdistill.cli.shared import (
+    OTHER_DATA,
     BundlePath,
     Cache,
     DataDir,
     accuracy,
     bundle_file,
     call,
+    check_same_data,
     home_of,
     rerun,
     use_compilation_cache,
@@ -174,10 +176,7 @@ def _exact(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_json:
 def _compared(result: Evaluation) -> int:
     """Say, beside the result, whether the record was met; the exit code."""
     if result.same_data is False:
-        say(
-            "This is not the data that the bundle was made from: inputs, labels, classes or their number differ. The "
-            "recorded accuracy is of the other data and not compared."
-        )
+        say(f"{OTHER_DATA} The recorded accuracy is of the other data and not compared.")
     if result.reproduced is not False:
         return 0
     say(
@@ -217,12 +216,17 @@ def _in_float64(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_
 def _landmarks(
     loaded: DistilledDataset, given: Path, path: Path, draws: int, seed: int, data_dir: Path | None, as_json: bool
 ) -> int:
+    from qdistill.data import split
+    from qdistill.data.transforms import chain_of
     from qdistill.evaluate.landmarks import compare_landmarks
     from qdistill.experiments.recipe import Recipe
 
     if not loaded.recipe:
         raise BundleError("The bundle holds no recipe, so it is not known what its points would be chosen from.")
-    rows = compare_landmarks(loaded, Recipe.from_json(loaded.recipe).splits(data_dir), draws=draws, seed=seed)
+    recipe, raw = Recipe.from_json(loaded.recipe), loaded.origin.load(data_dir)
+    check_same_data(loaded, raw)
+    splits = split(raw, n_validation=recipe.n_validation, transforms=chain_of(recipe.transforms))
+    rows = compare_landmarks(loaded, splits, draws=draws, seed=seed)
     m, record = len(loaded.data.inputs), loaded.record
     plain: dict[str, Any] = {"bundle": str(path), "dataset": loaded.dataset, "points": m}
     plain["rows"] = [dataclasses.asdict(row) for row in rows]

@@ -8,7 +8,16 @@ from typing import Annotated, Literal
 from tyro.conf import arg
 
 from qdistill.cli.output import tell
-from qdistill.cli.shared import BundlePath, Cache, DataDir, bundle_file, call, home_of, use_compilation_cache
+from qdistill.cli.shared import (
+    BundlePath,
+    Cache,
+    DataDir,
+    bundle_file,
+    call,
+    home_of,
+    say_other_data,
+    use_compilation_cache,
+)
 
 
 def run(arguments: list[str]) -> int:
@@ -41,22 +50,17 @@ def export(
     path = bundle_file(bundle)
     if compilation_cache:
         use_compilation_cache()
-    from qdistill.backends.bundle_export import export_classifier, export_examples, export_layers, export_training
-    from qdistill.backends.circuit_program import is_classifier
+    from qdistill.backends.bundle_export import export_bundle, trains
     from qdistill.distill.bundle import DistilledDataset
-    from qdistill.evaluate.kernel_cost import is_kernel
 
     loaded = DistilledDataset.load(path)
     home = home_of(bundle) if bundle.exists() else Path("exports")
     folder = home / f"{path.stem}-{to}" if out is None else out
-    if to == "csv":
-        files = export_examples(loaded, folder)
-    elif (to == "pennylane" or to == "qiskit") and (is_classifier(loaded) or is_kernel(loaded)):
-        files = export_classifier(loaded, to, folder, loaded.origin.load(data_dir))
-    elif to == "numpy" or to == "torch":
-        files = export_training(loaded, to, folder, loaded.origin.load(data_dir))
-    else:
-        files = export_layers(loaded, to, folder)
-    for file in files:
+    raw = loaded.origin.load(data_dir) if trains(loaded, to) else None
+    for file in export_bundle(loaded, to, folder, raw):
         tell(file)
+    if raw is not None:
+        say_other_data(
+            loaded, raw, "What the program measures is of this data, and not to be compared with the record."
+        )
     return 0

@@ -16,14 +16,18 @@ from tyro.conf import Positional, arg
 
 from qdistill.cli.output import say
 from qdistill.cli.plugins import PLUGINS
-from qdistill.errors import ArgumentError, RunError, did_you_mean
+from qdistill.errors import ArgumentError, BundleError, RunError, did_you_mean
 from qdistill.files import BUNDLE, SEEDS
 
 if TYPE_CHECKING:
+    from qdistill.data import RawDataset
+    from qdistill.distill.bundle import DistilledDataset
     from qdistill.distill.record import Record, Rerun, Rounding
 
 INTERRUPTED = 130
 """What a shell reports of a program that Ctrl-C ended."""
+
+OTHER_DATA = "This is not the data that the bundle was made from: inputs, labels, classes or their number differ."
 
 BundlePath = Annotated[Path, Positional, arg(metavar="BUNDLE")]
 DataDir = Annotated[
@@ -134,6 +138,24 @@ def bundle_file(path: Path) -> Path:
 def home_of(bundle: Path) -> Path:
     """Where to write what belongs to a bundle: its run folder, or the folder of its file; here for one of the zoo's."""
     return bundle if bundle.is_dir() else bundle.parent
+
+
+def say_other_data(bundle: DistilledDataset, raw: RawDataset, then: str) -> None:
+    """Tell the user where a dataset is another one than a bundle was made from, and what follows."""
+    if bundle.made_from(raw) is False:
+        say(f"{OTHER_DATA} {then}")
+
+
+def check_same_data(bundle: DistilledDataset, raw: RawDataset) -> None:
+    """Make sure that a dataset is not another one than a bundle was made from, as far as it says from which.
+
+    Raises:
+        BundleError: it is.
+    """
+    if bundle.made_from(raw) is False:
+        raise BundleError(
+            f"The bundle was made from other data than {bundle.dataset} now is, so it cannot be measured as it was."
+        )
 
 
 def accuracy(value: float | None, n: int | None) -> str:

@@ -73,8 +73,6 @@ def _describe(bundle: DistilledDataset, path: Path) -> list[tuple[str, str]]:
     inputs, labels, sizes = (
         np.asarray(array) for array in (bundle.data.inputs, bundle.data.labels, bundle.data.step_sizes)
     )
-    n, n_classes = labels.shape
-    hard = np.array_equal(labels, np.eye(n_classes, dtype=labels.dtype)[labels.argmax(axis=1)])
     inner, weights = bundle.inner, bundle.initial_weights
     epochs = f" ({inner.epochs} epochs of {inner.steps})" if inner.epochs > 1 else ""
     seen = f"{bundle.data.schedule.shape[1]} examples of its own" if inner.own_examples else "all examples"
@@ -89,9 +87,9 @@ def _describe(bundle: DistilledDataset, path: Path) -> list[tuple[str, str]]:
         ("data digest", bundle.data_digest or "not known"),
         ("network", network),
         ("initial weights", f"{sum(array.size for array in weights.values()):,} in {len(weights)} arrays"),
-        ("examples", f"{n}, {' x '.join(str(size) for size in inputs.shape[1:])}"),
+        ("examples", f"{len(inputs)}, {' x '.join(str(size) for size in inputs.shape[1:])}"),
         ("transforms", _transforms(bundle)),
-        ("labels", "one-hot" if hard else f"learned, {labels.min():.2f} to {labels.max():.2f}"),
+        ("labels", "one-hot" if bundle.hard_labels else f"learned, {labels.min():.2f} to {labels.max():.2f}"),
         ("training", f"{inner.total_steps} steps{epochs} of {inner.optimiser}, each on {seen}"),
         ("step sizes", f"{sizes.min():.3g} to {sizes.max():.3g}, mean {sizes.mean():.3g} ({inner.step_sizes})"),
         *accuracies(bundle.record),

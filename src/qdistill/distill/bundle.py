@@ -145,9 +145,24 @@ class DistilledDataset(eqx.Module):
             )
         return raw.at_scale(self.transform.scale)
 
+    @property
+    def is_kernel(self) -> bool:
+        """Whether its network is a kernel, which is solved on its examples and runs circuits for pairs of points."""
+        return kernel_of(self) is not None
+
+    @property
+    def hard_labels(self) -> bool:
+        """Whether each label speaks for one class alone: 1 for that and 0 for all others."""
+        labels = np.asarray(self.data.labels)
+        return np.array_equal(labels, np.eye(labels.shape[1], dtype=labels.dtype)[labels.argmax(axis=1)])
+
     def made_from(self, raw: RawDataset) -> bool | None:
         """Whether the bundle was made from exactly this dataset; None where it does not say what from."""
         return None if self.data_digest is None else self.data_digest == raw.digest
+
+    def recorded_on(self, raw: RawDataset) -> float | None:
+        """The recorded test accuracy; None where there is none, or the dataset is another, of which it says nothing."""
+        return None if self.made_from(raw) is False else self.record.test_accuracy
 
     def raw_inputs(self) -> Float[np.ndarray, "n *shape"]:
         """The distilled inputs as they would be before the transforms, where 1.0 stands for the scale."""

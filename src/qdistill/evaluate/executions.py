@@ -6,7 +6,7 @@ from typing import Any
 
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.evaluate.cost import evaluations_per_gradient, settings, work_of
-from qdistill.evaluate.kernel_cost import is_kernel, kernel_distillation_circuits, kernel_tasks
+from qdistill.evaluate.kernel_cost import kernel_distillation_circuits, kernel_tasks
 from qdistill.evaluate.rates import read_rates
 from qdistill.evaluate.savings import compare, distillation_circuits, distillation_note, find_record
 from qdistill.quantum import layer_calls
@@ -32,7 +32,7 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
     Raises:
         BundleError: the bundle does not say which network it is for.
     """
-    if is_kernel(bundle):
+    if bundle.is_kernel:
         return _of_kernel(bundle, core_seconds)
     calls = layer_calls(bundle.initial_model(), bundle.input_shape)
     if not calls:

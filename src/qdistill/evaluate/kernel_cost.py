@@ -31,11 +31,6 @@ class KernelTask:
     work: Work
 
 
-def is_kernel(bundle: DistilledDataset) -> bool:
-    """Whether a bundle's network is a kernel, which runs circuits for pairs of points."""
-    return kernel_of(bundle) is not None
-
-
 def kernel_tasks(bundle: DistilledDataset, *, shots: int) -> list[KernelTask]:
     """What a bundle of support points takes, and what all training points would where their number is known.
 

@@ -131,7 +131,7 @@ def draw_images(bundle: DistilledDataset, path: Path | str) -> Path:
     n_columns = columns_of(bundle, len(classes))
     n_rows = math.ceil(len(classes) / n_columns)
     in_columns = bool((classes == np.arange(len(classes)) % n_columns).all())
-    soft = not np.array_equal(labels, np.eye(labels.shape[1], dtype=labels.dtype)[classes])
+    soft = not bundle.hard_labels
     with_bars = soft and n_rows <= 3
 
     cell = 1.0 if n_rows <= 3 else 0.8

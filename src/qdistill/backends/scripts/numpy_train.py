@@ -269,8 +269,6 @@ def transformed(raw: np.ndarray) -> np.ndarray:
         elif step["name"] == "rescale":
             unit = (x - own["minimum"]) / (own["maximum"] - own["minimum"])
             x = step["low"] + (step["high"] - step["low"]) * unit
-        elif step["name"] == "pca":
-            x = (x - own["mean"]).reshape(len(x), -1) @ own["components"].reshape(len(own["components"]), -1).T
         else:
             x = whitened(x, own["kernel"])
     return x
