@@ -6,24 +6,27 @@ import dataclasses
 import re
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn import decomposition
 
 from qdistill.data import DATASETS, Vectors
-from qdistill.data.transforms import PCA, Rescale, fit_chain
+from qdistill.data.transforms import PCA, Rescale, Standardise, fit_chain
 from qdistill.distill.inner import InnerLoop, TrainingSet
-from qdistill.models import CircuitArchitecture, DataReuploading, predict
+from qdistill.models import CircuitArchitecture, DataReuploading, KernelArchitecture, predict
 from qdistill.quantum import Circuit, Operation, feature, weight
+from qdistill.report import examples
 from qdistill.report.examples import Plane, draw_plane, draw_planes, plane_of
-from qdistill.report.figures import as_pictures, draw_examples, draw_regions_of, examples_picture
+from qdistill.report.figures import as_pictures, draw_examples, draw_regions_of, examples_picture, scale_note
 from qdistill.report.page import write_report
-from qdistill.report.run_page import picture_groups
+from qdistill.report.run_page import drawings_of, picture_groups
 from qdistill.report.style import new_figure
 from qdistill.report.vectors import draw_components, draw_numbers, draw_regions
 
 from ..distill.samples import random_bundle
+from .runs import write_run
 
 REUPLOADING = DataReuploading(n_qubits=1, n_layers=1)
 INNER = InnerLoop(steps=2, step_sizes="shared")
@@ -159,6 +162,92 @@ def test_the_page_of_vectors_has_their_numbers_the_plane_and_the_circuit(moons, 
     assert "Rx(w[0]*x[0])" in page
     assert "from other weights expect chance" in page
     assert jnp.isfinite(bundle.data.inputs).all()
+
+
+def test_seeds_of_vectors_show_their_numbers(moons, tmp_path: Path):
+    bundle = bundle_of(moons)
+    for seed in (3, 5):
+        write_run(tmp_path / f"seed-{seed}", bundle)
+    (tmp_path / "seeds.json").write_text("[3, 5]")
+    page = write_report(tmp_path, command_of=lambda *_, **__: "qdistill distill").read_text()
+    assert page.count("The distilled vectors and their labels as coloured numbers") == 2
+    assert "pixels" not in page
+
+
+def test_data_with_classes_of_other_names_have_no_plane_and_no_confusion(moons, monkeypatch, tmp_path: Path):
+    bundle = bundle_of(moons)
+    bundle.save(tmp_path / "b.safetensors")
+    raw = moons.load()
+    test = raw.test_inputs, raw.test_labels + 7
+    monkeypatch.setitem(DATASETS.data, "points", Vectors(raw.train_inputs, raw.train_labels + 7, *test, name="points"))
+    page = write_report(tmp_path / "b.safetensors", command_of=lambda *_, **__: "qdistill distill").read_text()
+    assert "There is no confusion matrix on the test set at hand. The bundle is for the classes 0, 1" in page
+    assert "What the network makes of the inputs" not in page
+
+
+def test_a_table_says_that_it_is_cut(moons, monkeypatch):
+    drawn: list[str] = []
+    monkeypatch.setattr(examples, "draw_numbers", lambda *_, title, **__: drawn.append(title))
+    for per_class in (50, 51):
+        bundle = random_bundle(REUPLOADING, INNER, (2,), 2, per_class=per_class)
+        examples.draw_tables(new_figure(9.0, 9.0), bundle, bottom=0.1, top=0.9)
+    cut = "inputs, as the model reads them (the first 100 of 102 examples)"
+    assert drawn == ["inputs, as the model reads them", "labels", cut, "labels"]
+
+
+def test_the_circuit_that_is_drawn_has_its_embedding(moons):
+    circuit = Circuit(2, (Operation("RX", (0,), (weight(0),)), Operation("CZ", (0, 1))))
+    angle, amplitude = (
+        CircuitArchitecture(circuit=circuit, embedding=kind).build((2,), 2, key=jax.random.key(0))
+        for kind in ("angle", "amplitude")
+    )
+    ((drawn, note),) = (each.values() for each in drawings_of(angle))
+    assert note == ""
+    for gate in ("Ry(x[0])", "Ry(x[1])", "Rx(w[0])"):
+        assert gate in drawn
+    ((drawn, note),) = (each.values() for each in drawings_of(amplitude))
+    assert "the state whose amplitudes are the inputs" in note
+    assert "x[" not in drawn
+
+
+def test_the_circuit_of_a_kernel_is_its_map_of_a_point():
+    circuit = Circuit(1, (Operation("RX", (0,), (feature(0),)), Operation("RZ", (0,), (feature(1),))))
+    ((drawn, note),) = (
+        each.values() for each in drawings_of(KernelArchitecture(circuit).build((2,), 2, key=jax.random.key(0)))
+    )
+    assert drawn.count("Rx(") == drawn.count("Rz(") == 1
+    assert "the fidelity of the states of two points" in note
+
+
+PIXELS = "pixels beyond black and white are clipped"
+
+
+@pytest.mark.parametrize(
+    ("transforms", "said", "lowest"),
+    [
+        ((Standardise(),), "mid-grey is the mean of the real inputs", None),
+        ((Standardise("feature"),), "mid-grey is the mean of the real inputs", None),
+        ((), PIXELS, 0.0),
+        ((Rescale(0.0, 1.0),), PIXELS, 0.0),
+        ((Rescale(0.0, np.pi),), PIXELS, 0.0),
+        ((Standardise(), Rescale(-1.0, 1.0)), PIXELS, 0.0),
+    ],
+)
+def test_mid_grey_is_the_mean_only_where_it_is(transforms, said, lowest):
+    images = np.random.default_rng(0).integers(0, 256, (40, 6, 5, 1)).astype(np.uint8)
+    transform = fit_chain(transforms, images, 255.0)
+    bundle = random_bundle(n_classes=2)
+    data = TrainingSet(
+        transform(images[:3]), jnp.eye(2)[jnp.array([0, 1, 0])], bundle.data.step_sizes, bundle.inner.schedule(3)
+    )
+    bundle = dataclasses.replace(bundle, data=data, transform=transform)
+    pictures, scale = as_pictures(bundle)
+    assert scale["vmin"] == (-scale["vmax"] if lowest is None else lowest)
+    if lowest is not None:
+        assert scale["vmax"] == 1.0
+        np.testing.assert_allclose(pictures, images[:3, :, :, 0] / 255, atol=1e-5)
+    assert scale_note(bundle) == said
+    assert said in picture_groups(bundle)["note"].replace("Pixels", "pixels").replace("Mid", "mid")
 
 
 def test_components_of_images_are_shown_as_images_too():

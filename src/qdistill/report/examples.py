@@ -50,8 +50,7 @@ def draw_vectors(bundle: DistilledDataset, path: Path | str, title: str, caption
     Raises:
         RunError: the picture cannot be written.
     """
-    n, width = min(len(bundle.data.inputs), _MOST_ROWS), 9.0
-    table, strip, head = max(0.6, 0.24 * n) + 0.7, 1.35, 0.75
+    width, table, strip, head = 9.0, table_height(bundle) + 0.7, 1.35, 0.75
     total = head + table + strip
     figure = new_figure(width, total)
     figure.text(0.12 / width, 1 - 0.12 / total, title, size=LARGE, weight="bold", va="top")
@@ -62,8 +61,13 @@ def draw_vectors(bundle: DistilledDataset, path: Path | str, title: str, caption
     return save(figure, path)
 
 
+def table_height(bundle: DistilledDataset) -> float:
+    """The inches that the rows of `draw_tables` take."""
+    return max(0.6, 0.24 * min(len(bundle.data.inputs), _MOST_ROWS))
+
+
 def draw_tables(figure: Figure, bundle: DistilledDataset, *, bottom: float, top: float) -> None:
-    """The inputs and the labels side by side, between two heights of a figure."""
+    """The inputs and the labels side by side, between two heights of a figure: of the first hundred examples."""
     inputs, labels = (np.asarray(a)[:_MOST_ROWS] for a in (bundle.data.inputs, bundle.data.labels))
     # A column of labels is as wide as one of the inputs, but neither table is a sliver.
     share = min(max(labels.shape[1] / (labels.shape[1] + inputs.shape[1]), 0.18), 0.4)
@@ -72,7 +76,10 @@ def draw_tables(figure: Figure, bundle: DistilledDataset, *, bottom: float, top:
     wide = figure.add_axes((left, bottom, middle - gap - left, top - bottom))
     narrow = figure.add_axes((middle, bottom, right - middle, top - bottom))
     columns = [f"x{k}" for k in range(inputs.shape[1])]
-    draw_numbers(wide, inputs, row_names(bundle)[:_MOST_ROWS], columns, title="inputs, as the model reads them")
+    n = len(bundle.data.inputs)
+    cut = f" (the first {len(inputs)} of {n:,} examples)" if n > len(inputs) else ""
+    title = f"inputs, as the model reads them{cut}"
+    draw_numbers(wide, inputs, row_names(bundle)[:_MOST_ROWS], columns, title=title)
     draw_numbers(narrow, labels, [""] * len(labels), list(bundle.class_names), title="labels")
     narrow.set_yticks([])
 

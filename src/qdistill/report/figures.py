@@ -16,8 +16,9 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
+from qdistill.data.fitted import Rescaled
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.errors import BundleError, DataError, DivergenceError
+from qdistill.errors import ArgumentError, BundleError, DataError, DivergenceError
 from qdistill.files import BUNDLE, PROFILE, SEEDS
 from qdistill.report.examples import draw_planes, draw_vectors, is_of_vectors
 from qdistill.report.panels import (
@@ -103,7 +104,7 @@ def draw_regions_of(bundle: DistilledDataset, path: Path, data_dir: Path | None 
     try:
         raw = bundle.fitted(bundle.origin.load(data_dir))
         before, after = bundle.initial_model(), bundle.train()
-    except (ValueError, DataError, BundleError, DivergenceError):
+    except (ArgumentError, DataError, BundleError, DivergenceError):
         return []
     return [save(draw_planes(bundle, raw, before, after), path)]
 
@@ -112,9 +113,8 @@ def draw_images(bundle: DistilledDataset, path: Path | str) -> Path:
     """Draw the images of a bundle with their labels, and below them the step sizes.
 
     A column is a class and a row a step, or the first, second, ... image of each class, wherever the images
-    are in that order; otherwise each image has its class above it. Grey images are drawn about the mean of the
-    real ones, which is mid-grey, because learned pixels leave the range of real ones on both sides; colour images
-    with the range of real pixels, beyond which they are clipped.
+    are in that order; otherwise each image has its class above it. On which scale they are drawn is said by
+    `as_pictures`.
 
     Args:
         bundle: what to draw.
@@ -274,18 +274,44 @@ def is_of_components(bundle: DistilledDataset) -> bool:
 
 
 def as_pictures(bundle: DistilledDataset) -> tuple[np.ndarray, dict[str, Any]]:
-    """What `imshow` takes: the pictures and the scale they are drawn on."""
-    images = bundle.images_as_pixels() if is_of_components(bundle) else np.asarray(bundle.data.inputs)
+    """What `imshow` takes: the pictures and the scale they are drawn on.
+
+    Grey images of which zero is the mean are drawn about it, because learned pixels leave the range of real ones on
+    both sides. Where the transforms put the mean elsewhere, and of colours, images are drawn as pixels, and clipped.
+    """
+    if is_clipped(bundle):
+        pixels = np.asarray(bundle.images_as_pixels())
+        return (
+            (pixels, {})
+            if pixels.shape[-1] == 3
+            else (pixels.mean(axis=-1), {"cmap": "gray", "vmin": 0.0, "vmax": 1.0})
+        )
+    images = np.asarray(bundle.data.inputs)
     if images.ndim != 4:
         # A vector is a row of pixels; what has more axes is drawn row below row.
         images = images.reshape(len(images), -1, images.shape[-1], 1)
-    if images.shape[-1] == 3:
-        return np.clip(np.asarray(bundle.images_as_pixels()), 0.0, 1.0), {}
-    if is_of_components(bundle):
-        return images.mean(axis=-1), {"cmap": "gray", "vmin": 0.0, "vmax": 1.0}
     # The last percent of the pixels may be beyond black and white, or a single one would wash out the rest.
     reach = max(float(np.percentile(np.abs(images), 99)), 1e-6)
     return images.mean(axis=-1), {"cmap": "gray", "vmin": -reach, "vmax": reach}
+
+
+def scale_note(bundle: DistilledDataset) -> str:
+    """What there is to say of the scale on which a bundle's pictures are drawn."""
+    if is_clipped(bundle):
+        return "pixels beyond black and white are clipped"
+    return f"mid-grey is {'the mean of the real inputs' if _is_centred(bundle) else 'zero'}"
+
+
+def is_clipped(bundle: DistilledDataset) -> bool:
+    """Whether a bundle's pictures are images as pixels, instead of numbers about zero."""
+    is_of_images = len(bundle.raw_shape) == 3
+    return is_of_images and (bundle.raw_shape[-1] == 3 or is_of_components(bundle) or not _is_centred(bundle))
+
+
+def _is_centred(bundle: DistilledDataset) -> bool:
+    """Whether zero is the mean of the real inputs, as the network reads them."""
+    steps = bundle.transform.steps
+    return bool(steps) and not any(isinstance(step, Rescaled) for step in steps)
 
 
 def _title(bundle: DistilledDataset) -> str:
@@ -307,9 +333,7 @@ def _facts(bundle: DistilledDataset) -> list[str]:
 
 
 def _caption(bundle: DistilledDataset, *, soft: bool, with_bars: bool) -> str:
-    colour = len(bundle.input_shape) == 3 and bundle.input_shape[-1] == 3
-    parts = _facts(bundle)
-    parts.append("pixels beyond black and white are clipped" if colour else "mid-grey is the mean of the real inputs")
+    parts = [*_facts(bundle), scale_note(bundle)]
     if soft:
         parts.append("bars: learned label, a weight for each class" if with_bars else "learned labels")
     return " · ".join(parts)

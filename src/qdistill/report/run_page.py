@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import itertools
 import json
@@ -23,10 +22,18 @@ from qdistill.evaluate.confusion import confusion
 from qdistill.evaluate.executions import count_executions
 from qdistill.evaluate.savings import distillation_seconds
 from qdistill.files import BUNDLE, METRICS, RECIPE
-from qdistill.models import Model, named_weights
-from qdistill.quantum import Hermitian, quantum_layers
-from qdistill.report.examples import draw_planes, draw_tables, is_of_vectors, row_names
-from qdistill.report.figures import as_pictures, columns_of, is_of_components
+from qdistill.models import KernelClassifier, Model, named_weights
+from qdistill.quantum import (
+    AmplitudeEmbedding,
+    AngleEmbedding,
+    Hermitian,
+    NoEmbedding,
+    QuantumLayer,
+    embedded,
+    quantum_layers,
+)
+from qdistill.report.examples import draw_planes, draw_tables, is_of_vectors, row_names, table_height
+from qdistill.report.figures import as_pictures, columns_of, is_clipped, is_of_components, scale_note
 from qdistill.report.panels import (
     draw_angles,
     draw_executions,
@@ -35,7 +42,7 @@ from qdistill.report.panels import (
     draw_step_sizes,
     draw_validation,
 )
-from qdistill.report.style import as_png, as_svg, new_figure, panel
+from qdistill.report.style import as_png, as_svg, new_figure, panel, png_address
 from qdistill.run_files import read_course, read_landmarks, read_recipe_and_provenance, read_scores
 from qdistill.text import printable
 
@@ -108,10 +115,7 @@ def gather(path: Path, command_of: Callable[..., str], data_dir: Path | None) ->
         return context
     context |= {"labels": _labels(bundle), "step_sizes": _step_sizes(bundle)}
     context |= {"known_weights": bundle.is_for_known_weights}
-    if is_of_vectors(bundle):
-        context["vectors"] = _vectors(bundle)
-    if not is_of_vectors(bundle) or is_of_components(bundle):
-        context["images"] = picture_groups(bundle)
+    context |= examples_of(bundle)
     return context | _replayed(bundle, context["missing"], data_dir, distillation_seconds(file))
 
 
@@ -199,6 +203,15 @@ def _is_circuit(value: Any) -> bool:
     return isinstance(value, dict) and {"n_wires", "operations"} <= set(value) and isinstance(value["operations"], list)
 
 
+def examples_of(bundle: DistilledDataset) -> dict[str, Any]:
+    """The examples as `vectors`, as `images`, or as both where vectors come back as images; the other is None."""
+    of_vectors = is_of_vectors(bundle)
+    return {
+        "vectors": vectors_of(bundle) if of_vectors else None,
+        "images": picture_groups(bundle) if not of_vectors or is_of_components(bundle) else None,
+    }
+
+
 def picture_groups(bundle: DistilledDataset) -> dict[str, Any]:
     """The images in the groups that are trained on together, each with its label as bars."""
     pictures, scale = as_pictures(bundle)
@@ -206,7 +219,7 @@ def picture_groups(bundle: DistilledDataset) -> dict[str, Any]:
     n, n_classes = labels.shape
     columns = columns_of(bundle, n)
     lowest, highest = min(float(labels.min()), 0.0), max(float(labels.max()), 0.0)
-    soft = not np.array_equal(labels, np.eye(n_classes, dtype=labels.dtype)[labels.argmax(axis=1)])
+    soft = not bundle.hard_labels
     names, shown = class_names(bundle), []
     for index, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
         top = int(label.argmax())
@@ -226,25 +239,22 @@ def picture_groups(bundle: DistilledDataset) -> dict[str, Any]:
         title = f"Step {first // size + 1}" if bundle.inner.own_examples else ""
         groups.append({"title": title, "images": shown[first : first + size]})
     height, width = pictures.shape[1:3]
-    clipped = pictures.ndim == 4 or is_of_components(bundle)
-    scaling = (
-        "Pixels beyond black and white are clipped."
-        if clipped
-        else "Mid-grey is the mean of the real inputs, for learned pixels leave the range of real ones on both sides."
-    )
+    scaling = scale_note(bundle).capitalize()
+    if not is_clipped(bundle):
+        scaling += ", for learned pixels leave the range of real ones on both sides"
     return {
         "groups": groups,
         "columns": columns,
         "shape": f"{width} / {height}",
         "n_classes": n_classes,
-        "note": f"{height} x {width} pixels{', of the vectors above' * is_of_components(bundle)}. {scaling}",
+        "note": f"{height} x {width} pixels{', of the vectors above' * is_of_components(bundle)}. {scaling}.",
     }
 
 
-def _vectors(bundle: DistilledDataset) -> dict[str, Any]:
-    """The vectors as coloured tables, and as numbers: as the model reads them, and undone."""
+def vectors_of(bundle: DistilledDataset) -> dict[str, Any]:
+    """The vectors as the model reads them: as coloured tables, and as numbers."""
     inputs = np.asarray(bundle.data.inputs)
-    height = max(0.6, 0.24 * min(len(inputs), 100)) + 0.75
+    height = table_height(bundle) + 0.75
     figure = new_figure(9.0, height)
     draw_tables(figure, bundle, bottom=0.35 / height, top=1 - 0.3 / height)
     return {
@@ -273,7 +283,7 @@ def _png(picture: np.ndarray, scale: Mapping[str, Any]) -> str:
     """A picture as a data URI."""
     content = io.BytesIO()
     imsave(content, picture, format="png", metadata={"Software": "qdistill"}, **scale)
-    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
+    return png_address(content.getvalue())
 
 
 def _lead(bundle: DistilledDataset | None) -> str:
@@ -375,10 +385,10 @@ def _replayed(
         missing |= dict.fromkeys(("confusion", "weights"), str(error))
         return shown
     shown["weights"] = _weights(before, after)
-    shown["drawings"] = [drawn_as_text(layer.circuit) for layer in quantum_layers(before)]
+    shown["drawings"] = drawings_of(before)
     try:
         raw = bundle.origin.load(data_dir)
-    except (BundleError, DataError, ValueError) as error:
+    except (BundleError, DataError, ArgumentError) as error:
         dataset, why = printable(bundle.dataset, 60), printable(error, 500)
         fetch = "Name" if "data" in bundle.recipe else f"Fetch it with `qdistill data {dataset}`, or name"
         missing["confusion"] = (
@@ -386,16 +396,35 @@ def _replayed(
             "with `--data-dir`, and write the report again."
         )
         return shown
-    if is_of_vectors(bundle) and bundle.input_shape[0] > 1 and raw.test_inputs.shape[1:] == bundle.raw_shape:
-        shown["plane"] = as_png(draw_planes(bundle, bundle.fitted(raw), before, after))
     try:
-        counts = confusion(after, bundle, bundle.fitted(raw).test_inputs, raw.test_labels)
+        fitted = bundle.fitted(raw)
+        if is_of_vectors(bundle) and bundle.input_shape[0] > 1:
+            shown["plane"] = as_png(draw_planes(bundle, fitted, before, after))
+        counts = confusion(after, bundle, fitted.test_inputs, fitted.test_labels)
     except (BundleError, DivergenceError) as error:
         missing["confusion"] = f"There is no confusion matrix on the test set at hand. {printable(error, 500)}"
         return shown
-    # The record of other data says nothing of this.
-    recorded = None if bundle.made_from(raw) is False else bundle.record.test_accuracy
-    return shown | {"confusion": _confusion(counts, bundle, recorded)}
+    return shown | {"confusion": _confusion(counts, bundle, bundle.recorded_on(raw))}
+
+
+def drawings_of(model: Model) -> list[dict[str, str]]:
+    """The circuits of a network as text, each with what is to be said of it."""
+    if isinstance(model, KernelClassifier):
+        how = "It maps a point to a state. An entry of the kernel is the fidelity of the states of two points."
+        return [{"circuit": drawn_as_text(model.kernel.circuit), "note": how}]
+    return [_drawn(layer) for layer in quantum_layers(model)]
+
+
+def _drawn(layer: QuantumLayer) -> dict[str, str]:
+    """A layer's circuit as text, with the gates of its embedding; or with a note of what comes before it."""
+    circuit, note, kind = layer.circuit, "", layer.embedding
+    if isinstance(kind, AngleEmbedding):
+        circuit = embedded(kind, circuit)
+    elif isinstance(kind, AmplitudeEmbedding):
+        note = "It starts from the state whose amplitudes are the inputs of the layer."
+    elif not isinstance(kind, NoEmbedding):
+        note = f"Before it comes the embedding {printable(type(kind).__name__, 60)}."
+    return {"circuit": drawn_as_text(circuit), "note": note}
 
 
 def _cost(bundle: DistilledDataset, core_seconds: float | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from qdistill.distill.bundle import DistilledDataset
 from qdistill.evaluate.protocol import summary
 from qdistill.files import BUNDLE, RECIPE
 from qdistill.report.panels import draw_seed_curves
-from qdistill.report.run_page import circuits_of, flat, naming, picture_groups
+from qdistill.report.run_page import circuits_of, examples_of, flat, naming
 from qdistill.report.style import as_svg, panel
 from qdistill.run_files import read_course, read_recipe_and_provenance, read_scores, read_seeds
 from qdistill.text import printable
@@ -41,7 +41,7 @@ def gather(folder: Path, command_of: Callable[..., str]) -> dict[str, Any]:
         "facts": _facts(scores, rows),
         "rows": rows,
         "curves": _curves(seeds, own),
-        "images": _images(rows, own),
+        "examples": _examples(rows, own),
         "recipe": flat({name: value for name, value in recipe.items() if name != "seed"}),
         "provenance": flat(provenance),
         "command": command,
@@ -85,9 +85,9 @@ def _curves(seeds: list[int], folders: list[Path]) -> str | None:
     return as_svg(figure, "seeds", f"Validation accuracy against the iteration, for {len(seeds)} seeds")
 
 
-def _images(rows: list[dict[str, Any]], folders: list[Path]) -> list[dict[str, Any]] | None:
+def _examples(rows: list[dict[str, Any]], folders: list[Path]) -> list[dict[str, Any]] | None:
     shown = [
-        {"seed": row["seed"], **picture_groups(DistilledDataset.load(folder / BUNDLE))}
+        {"seed": row["seed"], **examples_of(DistilledDataset.load(folder / BUNDLE))}
         for row, folder in zip(rows, folders, strict=True)
         if (folder / BUNDLE).exists()
     ]

@@ -152,7 +152,12 @@ def _escape(character: str) -> str:
 
 def as_png(figure: Figure) -> str:
     """A figure as the address of a picture that a page holds: for one whose colours are data, and so not the page's."""
-    return "data:image/png;base64," + base64.b64encode(_drawn(figure, "png")).decode()
+    return png_address(_drawn(figure, "png"))
+
+
+def png_address(content: bytes) -> str:
+    """The content of a PNG file as the address of a picture that a page holds."""
+    return "data:image/png;base64," + base64.b64encode(content).decode()
 
 
 def as_svg(figure: Figure, name: str, alt: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any
 
 from qdistill.errors import RunError
+from qdistill.report.style import png_address
 from qdistill.report.table import FIGURES, TABLE_FIGURE, minutes_of, of_bundles, paired, seeds_of
 from qdistill.run_files import read_results
 
@@ -47,9 +47,9 @@ def gather(folder: Path) -> dict[str, Any]:
 
 
 def _figure(path: Path, caption: str) -> dict[str, str]:
-    """A figure as a data URI with its caption."""
+    """A figure as an address that holds it, with its caption."""
     try:
-        encoded = base64.b64encode(path.read_bytes()).decode()
+        content = path.read_bytes()
     except OSError as error:
         raise RunError(f"Cannot read the figure {path}: {error.strerror or error}.") from error
-    return {"uri": f"data:image/png;base64,{encoded}", "caption": caption}
+    return {"uri": png_address(content), "caption": caption}

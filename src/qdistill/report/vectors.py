@@ -48,7 +48,7 @@ def draw_regions(
     class_names: Sequence[str],
     *,
     title: str = "",
-    feature_names: Sequence[str] = ("feature 1", "feature 2"),
+    feature_names: Sequence[str] = ("feature 0", "feature 1"),
 ) -> None:
     """Which class a model gives to each place of a plane, with real and distilled points on it.
 
