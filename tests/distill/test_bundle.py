@@ -32,7 +32,7 @@ from qdistill.errors import ArgumentError, BundleError
 from qdistill.models import ARCHITECTURES, LeNet, LeNetArchitecture, QuantumLeNetArchitecture, named_weights
 from qdistill.quantum import Circuit, Operation, feature, weight
 from qdistill.report.figures import draw_images
-from qdistill.report.run_page import picture_groups
+from qdistill.report.gallery import picture_groups
 
 from .numpy_replay import read_bundle
 from .samples import random_bundle

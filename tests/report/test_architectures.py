@@ -18,8 +18,8 @@ from qdistill.cli.report import command_of
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.experiments.recipe import Recipe, default_recipe, with_model
 from qdistill.quantum import Circuit
-from qdistill.report import run_page
 from qdistill.report.page import write_report
+from qdistill.report.repeat import commands_of
 
 from ..distill.samples import random_weights
 from .architectures import ARCHITECTURES, CIRCUIT, PLUGINS
@@ -167,6 +167,6 @@ def test_a_huge_provenance_is_counted_and_not_shown(tmp_path):
 )
 def test_a_run_that_went_on_to_more_iterations_says_so(changes, expected):
     recipe = {"outer": {"iterations": 9}}
-    shown = run_page._commands(lambda r: f"first {r['outer']['iterations']}", recipe, {"changes": changes}, None)
+    shown = commands_of(lambda r: f"first {r['outer']['iterations']}", recipe, {"changes": changes}, None)
     assert shown.splitlines() == expected
     assert recipe == {"outer": {"iterations": 9}}

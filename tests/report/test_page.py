@@ -24,8 +24,9 @@ from qdistill.errors import BundleError, DataError, RunError
 from qdistill.evaluate.savings import compare, find_record
 from qdistill.models import ARCHITECTURES
 from qdistill.report import run_page
+from qdistill.report.gallery import picture_groups
 from qdistill.report.page import render, write_report
-from qdistill.report.run_page import _turn
+from qdistill.report.replayed import _turn
 from qdistill.report.style import ACCENT, as_svg, panel
 
 from .runs import HOSTILE, TABLE, make_bundle, write_run, write_table
@@ -204,7 +205,7 @@ def test_a_network_that_the_file_does_not_describe_is_missed(bundle, tmp_path):
 def test_inputs_are_grouped_by_the_step_that_sees_them():
     inner = InnerLoop(steps=5, own_examples=True, step_sizes="tensor")
     bundle = make_bundle(inner)
-    shown = run_page.picture_groups(bundle)
+    shown = picture_groups(bundle)
     assert [group["title"] for group in shown["groups"]] == [f"Step {k}" for k in range(1, 6)]
     assert [len(group["images"]) for group in shown["groups"]] == [2] * 5
     assert shown["columns"] == 2
@@ -213,8 +214,8 @@ def test_inputs_are_grouped_by_the_step_that_sees_them():
 def test_hard_labels_need_no_bars():
     bundle = make_bundle()
     hard = dataclasses.replace(bundle, data=dataclasses.replace(bundle.data, labels=jnp.eye(10)))
-    assert all(not image["bars"] for image in run_page.picture_groups(hard)["groups"][0]["images"])
-    soft = run_page.picture_groups(bundle)["groups"][0]["images"][3]
+    assert all(not image["bars"] for image in picture_groups(hard)["groups"][0]["images"])
+    soft = picture_groups(bundle)["groups"][0]["images"][3]
     label = np.asarray(bundle.data.labels)
     span = label.max() - label.min()
     np.testing.assert_allclose([bar["height"] for bar in soft["bars"]], np.abs(label[3]) / span, rtol=1e-6)

@@ -20,8 +20,9 @@ from qdistill.quantum import Circuit, Operation, feature, weight
 from qdistill.report import examples
 from qdistill.report.examples import Plane, draw_plane, draw_planes, plane_of
 from qdistill.report.figures import as_pictures, draw_examples, draw_regions_of, examples_picture, scale_note
+from qdistill.report.gallery import picture_groups
 from qdistill.report.page import write_report
-from qdistill.report.run_page import drawings_of, picture_groups
+from qdistill.report.replayed import drawings_of
 from qdistill.report.style import new_figure
 from qdistill.report.vectors import draw_components, draw_numbers, draw_regions
 

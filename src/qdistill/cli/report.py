@@ -97,7 +97,7 @@ def command_of(plain: Mapping[str, Any], seeds: Sequence[int] = ()) -> str:
 def _as_words(name: str, value: Any, *, is_flag: bool) -> list[str] | None:
     """An option as the words of a command line, or None for a value that none can say."""
     from qdistill.quantum import Circuit
-    from qdistill.report.run_page import circuit_file
+    from qdistill.report.repeat import circuit_file
 
     *parents, own = name.split(".")
     if is_flag:

@@ -9,8 +9,9 @@ from typing import Any
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.evaluate.protocol import summary
 from qdistill.files import BUNDLE, RECIPE
+from qdistill.report.gallery import examples_of
 from qdistill.report.panels import draw_seed_curves
-from qdistill.report.run_page import circuits_of, examples_of, flat, naming
+from qdistill.report.repeat import circuits_of, flat, naming
 from qdistill.report.style import as_svg, panel
 from qdistill.run_files import read_course, read_recipe_and_provenance, read_scores, read_seeds
 from qdistill.text import printable
