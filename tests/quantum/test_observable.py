@@ -355,6 +355,8 @@ def test_strings_have_one_form() -> None:
         ([3], "`strings` must have the strings of each output"),
         ([["A0"]], "`strings` must have a Pauli string such as"),
         (["Z0Z1"], "`strings` must have a Pauli string such as"),
+        (["Z\u0661"], "`strings` must have a Pauli string such as"),
+        (["Z" + "1" * 5_000], "`strings` must have a Pauli string such as"),
         ([""], "`strings` must have a Pauli string such as"),
         ([[3]], "`strings` must have a Pauli string such as"),
         ([["Z0", None]], "`strings` must have a Pauli string such as"),

@@ -132,4 +132,4 @@ def _observable(measurement: Any, number: int) -> str:
     """
     observable = measurement.obs
     strings, coefficients = from_pennylane_observable(observable, what=f"Observable {number}, {observable},")
-    return pauli_text({string.by_wire: c for string, c in zip(strings, coefficients.tolist(), strict=True)})
+    return pauli_text(dict(zip(strings, coefficients.tolist(), strict=True)))

@@ -59,4 +59,4 @@ def classifier_from_qiskit(
 def _as_text(observable: Any, n_qubits: int) -> str:
     """An observable as text that `CircuitArchitecture` reads, qubit q on wire n - 1 - q."""
     strings, coefficients = from_sparse_pauli_op(observable, n_qubits, what="Argument `observables`")
-    return pauli_text({string.by_wire: c for string, c in zip(strings, coefficients.tolist(), strict=True)})
+    return pauli_text(dict(zip(strings, coefficients.tolist(), strict=True)))

@@ -209,7 +209,10 @@ class CircuitArchitecture:
             raise ArgumentError(
                 f"Argument `observables` must be one for the readout 'margin', but was {len(self.observables)}."
             )
-        wires = [*self.readout_wires, *(w for text in self.observables for p in pauli_sum(text) for w, _ in p)]
+        wires = [
+            *self.readout_wires,
+            *(w for text in self.observables for string in pauli_sum(text) for w in string.wires),
+        ]
         for wire in wires:
             if not 0 <= wire < self.circuit.n_wires:
                 name = "observables" if self.observables else "readout_wires"

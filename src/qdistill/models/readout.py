@@ -10,7 +10,6 @@ from jaxtyping import Array, Float
 
 from qdistill.models.checks import not_zero
 from qdistill.quantum import Observable, PauliString, PauliSum, PauliZ, product_fidelities
-from qdistill.quantum.pauli_text import Letters
 
 
 def margin_logits(margin: Float[Array, "1"]) -> Float[Array, "2"]:
@@ -57,23 +56,20 @@ MOST_CLASS_STATES = max(_CLASS_STATES)
 """That one qubit keeps at right angles or further apart on the Bloch sphere."""
 
 
-def pauli_sums(sums: Sequence[Mapping[Letters, float]], *, trainable: bool = False) -> Observable:
+def pauli_sums(sums: Sequence[Mapping[PauliString, float]], *, trainable: bool = False) -> Observable:
     """Observables, one a sum, whose coefficients are fixed, or trained from these on."""
     wires = [_wire_of_z(each) for each in sums]
     if None not in wires and not trainable:
         return PauliZ(tuple((wire,) for wire in wires if wire is not None))
-    strings = [[_string(letters) for letters in each] for each in sums]
     coefficients = np.array([coefficient for each in sums for coefficient in each.values()])
-    return PauliSum(strings, coefficients.astype(np.float32) if trainable else coefficients, trainable=trainable)
+    return PauliSum(
+        list(map(list, sums)),
+        coefficients.astype(np.float32) if trainable else coefficients,
+        trainable=trainable,
+    )
 
 
-def _string(letters: Letters) -> PauliString:
-    return PauliString("".join(letter for _, letter in letters), tuple(wire for wire, _ in letters))
-
-
-def _wire_of_z(terms: Mapping[Letters, float]) -> int | None:
+def _wire_of_z(terms: Mapping[PauliString, float]) -> int | None:
     """The wire of a sum that is a single Z; None for any other."""
-    (letters, coefficient), *others = terms.items()
-    if others or coefficient != 1 or len(letters) != 1 or letters[0][1] != "Z":
-        return None
-    return letters[0][0]
+    (string, coefficient), *others = terms.items()
+    return string.wires[0] if not others and coefficient == 1 and string.letters == "Z" else None

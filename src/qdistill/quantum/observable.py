@@ -10,8 +10,8 @@ All three give their strings by `terms` and the coefficients of these, in the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import equinox as eqx
@@ -48,12 +48,15 @@ def wire_groups(wires: Any) -> tuple[tuple[int, ...], ...]:
         raise CircuitError(f"Argument `wires` must be groups such as ((0,), (1,)), but was {wires!r}.") from error
 
 
-def _coefficients(values: Any) -> Any:
-    """Pauli coefficients, which are real for every Hermitian matrix."""
+def _real(convert: Callable[[Any], Any], values: Any) -> Any:
+    """Pauli coefficients, which are real for every Hermitian matrix, by a conversion that refuses others."""
     try:
-        return real_field("coefficients")(values)
+        return convert(values)
     except ArgumentError as error:
         raise CircuitError(f"{error} `pauli_decompose` gives the coefficients of a Hermitian matrix.") from error
+
+
+_coefficients = partial(_real, real_field("coefficients"))
 
 
 class PauliSum(eqx.Module):
@@ -168,10 +171,7 @@ def _fixed(coefficients: Any) -> np.ndarray:
             "Argument `coefficients` must be known numbers where they are fixed, but is computed within a "
             "transformation of JAX's. Use `trainable=True`."
         )
-    try:
-        numbers = real_numpy("coefficients", coefficients)
-    except ArgumentError as error:
-        raise CircuitError(f"{error} `pauli_decompose` gives the coefficients of a Hermitian matrix.") from error
+    numbers: np.ndarray = _real(partial(real_numpy, "coefficients"), coefficients)
     if not np.isfinite(numbers).all():
         raise CircuitError(f"Argument `coefficients` must be finite, but was {coefficients!r}.")
     return numbers

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qdistill.errors import CircuitError, shown
-
-Letters = tuple[tuple[int, str], ...]
-"""A product of Pauli matrices: wires in ascending order, each with its letter X, Y or Z; empty for the identity."""
+from qdistill.quantum.paulis import PauliString
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _LETTER = r"[XYZ]\s*(?:\d{1,9}|\(\s*\d{1,9}\s*\))(?!\d)|I\s*(?:\d+|\(\s*\d*\s*\))?"
@@ -19,7 +17,7 @@ _TERM = re.compile(
 )
 
 
-def pauli_sum(text: Any) -> dict[Letters, float]:
+def pauli_sum(text: Any) -> dict[PauliString, float]:
     """Read a sum of Pauli strings.
 
     A letter stands before its wire, as in ``Z0`` or PennyLane's ``Z(0)``; letters are multiplied by standing together,
@@ -36,7 +34,7 @@ def pauli_sum(text: Any) -> dict[Letters, float]:
     """
     if not isinstance(text, str) or not text.strip():
         raise _unreadable(text)
-    sums: dict[Letters, float] = {}
+    sums: dict[PauliString, float] = {}
     place = 0
     while place < len(text):
         match = _TERM.match(text, place)
@@ -44,20 +42,20 @@ def pauli_sum(text: Any) -> dict[Letters, float]:
             raise _unreadable(text)
         if (place and not match["sign"]) or match["letters"].rstrip().endswith(("@", "*")):
             raise _unreadable(text)
-        letters = _letters(match["letters"], text)
+        string = _string(match["letters"], text)
         coefficient = float(match["number"] or 1) * (-1 if match["sign"] == "-" else 1)
-        sums[letters] = sums.get(letters, 0.0) + coefficient
+        sums[string] = sums.get(string, 0.0) + coefficient
         place = match.end()
     if not all(map(math.isfinite, sums.values())):
         raise CircuitError(f"Argument `observables` must have finite coefficients, but was {shown(text)}.")
     return sums
 
 
-def pauli_text(sums: Mapping[Letters, float]) -> str:
+def pauli_text(sums: Mapping[PauliString, float]) -> str:
     """Write what `pauli_sum` reads."""
     text = ""
-    for letters, coefficient in sums.items():
-        product = " ".join(f"{letter}{wire}" for wire, letter in letters)
+    for string, coefficient in sums.items():
+        product = str(string) if string.wires else ""
         size = [repr(abs(coefficient))] if abs(coefficient) != 1 or not product else []
         sign = "-" if coefficient < 0 else "+"
         before = ("-" if sign == "-" else "") if not text else f" {sign} "
@@ -65,14 +63,15 @@ def pauli_text(sums: Mapping[Letters, float]) -> str:
     return text or "0.0"
 
 
-def _letters(text: str, whole: str) -> Letters:
-    found = [(int(wire), letter) for letter, wire in re.findall(r"([XYZ])\s*\(?\s*(\d+)", text)]
-    if len({wire for wire, _ in found}) < len(found):
+def _string(text: str, whole: str) -> PauliString:
+    found = re.findall(r"([XYZ])\s*\(?\s*(\d+)", text)
+    wires = tuple(int(wire) for _, wire in found)
+    if len(set(wires)) < len(wires):
         raise CircuitError(
             f"Argument `observables` must have one letter a wire in each product, but was {shown(whole)}. The product "
             "of two Pauli matrices on one wire is another, or the identity: write that."
         )
-    return tuple(sorted(found))
+    return PauliString("".join(letter for letter, _ in found), wires)
 
 
 def _unreadable(text: Any) -> CircuitError:

@@ -26,7 +26,7 @@ _SINGLE = np.array([np.eye(2), *(GATES[name].matrix() for name in "XYZ")])
 _MOST_MATRICES = 2
 """Wires up to which the matrices of all strings are few enough to be multiplied at once."""
 
-_FACTOR = re.compile(r"([IXYZ])(\d+)")
+_FACTOR = re.compile(r"([IXYZ])(\d{1,9})", re.ASCII)
 
 _EXPECTED = 'a Pauli string such as "X0 Z3", ("XZ", (0, 3)) or PauliString("XZ", (0, 3))'
 
