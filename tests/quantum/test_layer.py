@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 
 from qdistill.errors import CircuitError
+from qdistill.experiments.profile import PARTS
 from qdistill.quantum import (
     AmplitudeEmbedding,
     AngleEmbedding,
     Circuit,
     Embedding,
+    Execution,
+    FidelityKernel,
     Hermitian,
     Observable,
     Operation,
@@ -30,13 +33,16 @@ from qdistill.quantum import (
     feature,
     for_batch,
     make_observable,
+    on_device,
     weight,
+    with_key,
 )
-from qdistill.quantum.layer import Form, evaluate_in_form
+from qdistill.quantum.layer import SCOPE, Form, evaluate_in_form
 
 from .components import coefficients_of, is_trained
 from .reference import derivatives, quick_jit, relative_error
 
+TURN = Circuit(1, (Operation("RY", (0,), (weight(0) * feature(0),)),))
 FORMS: tuple[Form, ...] = ("states", "unitary", "heisenberg")
 
 
@@ -308,3 +314,14 @@ def test_parts_must_belong_together() -> None:
             QuantumLayer(layer.embedding, layer.circuit, layer.weights, PauliZ(((0,), (wire,))))
     with pytest.raises(CircuitError, match=r"`features` must be at most 2\*\*n_wires = 4 values .* was 5 values"):
         layer(jnp.ones(5))
+
+
+def test_a_profile_can_tell_the_operations_of_layers_and_kernels() -> None:
+    layer, x = QuantumLayer(AngleEmbedding(1), TURN, jnp.ones(1), PauliZ(((0,),))), jnp.ones(1)
+    kernel = FidelityKernel(TURN, jnp.ones(1))
+    noisy = with_key(on_device(layer, Execution(shots=2)), jax.random.key(0))
+    calls = (layer, noisy, lambda x: kernel(x[None], x[None]), lambda x: kernel.gram(x[None]))
+    for call in calls:
+        program = jax.jit(lambda x, call=call: call(x)).lower(x).as_text(debug_info=True)
+        assert f"/{SCOPE}/" in program
+        assert SCOPE in PARTS

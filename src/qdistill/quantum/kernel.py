@@ -24,7 +24,7 @@ from qdistill.numbers import Numbers, real
 from qdistill.quantum.bounds import check_matrices, check_states
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.embedding import NoEmbedding
-from qdistill.quantum.layer import QuantumLayer
+from qdistill.quantum.layer import SCOPE, QuantumLayer
 from qdistill.quantum.noise import NoisyLayer, probabilities
 from qdistill.quantum.observable import PauliZ, each_wire
 from qdistill.quantum.shots import VARIANCE_FLOOR
@@ -134,6 +134,7 @@ class FidelityKernel(eqx.Module):
         zero = jnp.zeros(2**self.circuit.n_wires, points.dtype).at[0].set(1)
         return jax.vmap(lambda features: apply(self.circuit, weights, zero, features))(points)
 
+    @jax.named_scope(SCOPE)
     def __call__(self, left: Numbers, right: Numbers) -> Float[Array, "n m"]:
         """The kernel of each vector of one set with each of another.
 
@@ -152,6 +153,7 @@ class FidelityKernel(eqx.Module):
         entry = self._noisy_entry(self._device_overlap, len(left) * len(right) * self._layer.batch)
         return self._estimated(jax.vmap(lambda one: jax.vmap(lambda two: entry(one, two))(right))(left), 0)
 
+    @jax.named_scope(SCOPE)
     def gram(self, points: Numbers) -> Float[Array, "n n"]:
         """The kernel of each vector with each of the same set: symmetric, with 1 on the diagonal; as `__call__`."""
         points = self._points("points", points)

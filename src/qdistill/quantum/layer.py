@@ -45,6 +45,9 @@ of an AMD EPYC, from 4 to 9 wires; `docs/decisions/0003-forms-of-the-quantum-lay
 CACHE, SPILL = 2**17, 1.6
 """Amplitudes of a batch from which on gates on states leave the cache (1 MiB), and how much more they cost then."""
 
+SCOPE = "branch"
+"""What a profile knows the operations of quantum layers and kernels by (`experiments.profile`)."""
+
 Tree = TypeVar("Tree")
 
 
@@ -182,7 +185,8 @@ class QuantumLayer(eqx.Module):
         """
         self.check_memory()
         layer = self if self.trainable else jax.lax.stop_gradient(self)
-        return evaluate_in_form(layer, features, self.form)
+        with jax.named_scope(SCOPE):
+            return evaluate_in_form(layer, features, self.form)
 
 
 def evaluate_in_form(layer: QuantumLayer, features: Numbers, form: Form) -> Float[Array, " outputs"]:
@@ -204,7 +208,7 @@ def _shared_unitary(
 ) -> Float[Array, " outputs"]:
     """One real matrix product for each measurement setting, then probabilities and signs.
 
-    The states are the left factor of both products, as in `_images`.
+    The states are the left factor of both products, as in `heisenberg.quadratic_values`.
     """
     n = whole.shape[0].bit_length() - 1
     if isinstance(observable, PauliSum) or len(observable.wires[0]) > 1:

@@ -39,7 +39,7 @@ from qdistill.quantum.embedding import NORM_FLOOR, AmplitudeEmbedding, AngleEmbe
 from qdistill.quantum.expectation import TO_Z_BASIS
 from qdistill.quantum.gates import shift_rule
 from qdistill.quantum.heisenberg import quadratic_values
-from qdistill.quantum.layer import QuantumLayer
+from qdistill.quantum.layer import SCOPE, QuantumLayer
 from qdistill.quantum.noisy_preparation import averaged_preparation, noisy_state
 from qdistill.quantum.observable import Observable, of_each_output
 from qdistill.quantum.paulis import PAULIS, PauliString
@@ -140,6 +140,10 @@ class NoisyLayer(eqx.Module):
             # Expectation values of all Pauli strings, before and after a block of gates.
             check_matrices(self.layer.circuit.n_wires, count=2)
         layer = self.layer if self.layer.trainable else jax.lax.stop_gradient(self.layer)
+        with jax.named_scope(SCOPE):
+            return self._values(layer, features)
+
+    def _values(self, layer: QuantumLayer, features: Float[Array, " features"]) -> Float[Array, " outputs"]:
         if self.execution.shots is None:
             return _exact_values(layer, self.execution, features)
         if self.key is None:
