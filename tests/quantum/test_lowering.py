@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 import tracemalloc
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 import qdistill.quantum.lowering as lowering
 from qdistill.models import DataReuploading
-from qdistill.quantum import Circuit, Operation, StronglyEntangling, apply, feature, unitary, weight
+from qdistill.quantum import Circuit, Operation, StronglyEntangling, apply, iqp_feature_map, unitary, weight
 from qdistill.quantum.gates import GATES
 from qdistill.quantum.lowering import lower, n_moments
 from qdistill.quantum.simulate import angles_of
@@ -76,17 +77,11 @@ def test_diagonal_gates_among_entanglers_are_phases_of_one_moment(
 
 def test_a_repetition_of_an_iqp_circuit_is_one_moment() -> None:
     n = 10
-    pairs = [(i, j) for i in range(n) for j in range(i + 1, n)]
-    operations = [Operation("H", (wire,)) for wire in range(n)]
-    operations += [Operation("RZ", (wire,), (feature(wire),)) for wire in range(n)]
-    for i, j in pairs:
-        turn = Operation("RZ", (j,), (feature(i) * feature(j),))
-        operations += [Operation("CNOT", (i, j)), turn, Operation("CNOT", (i, j))]
-    moments = lower(Circuit(n, tuple(operations * 2)))
+    moments = lower(iqp_feature_map(n, repeats=2))
     assert moments.n_moments == 2
     assert moments.permutations is None
     assert moments.phases is not None
-    assert moments.phases.first.shape == (2, n + len(pairs), 2**5)
+    assert moments.phases.first.shape == (2, n + math.comb(n, 2), 2**5)
     # What the rotations read is then the same for all states.
     assert not moments.angles.n_features
 

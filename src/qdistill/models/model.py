@@ -111,7 +111,7 @@ def fields_from_json(kind: type, fields: Mapping[str, Any]) -> dict[str, Any]:
 
     def value(name: str, plain: Any) -> Any:
         hint = hints.get(name)
-        if isinstance(plain, dict) and (hint is Circuit or Circuit in get_args(hint)):
+        if isinstance(plain, dict) and circuit_choices(kind, name) is not None:
             try:
                 return Circuit.from_json(plain)
             except CircuitError as error:

@@ -84,7 +84,7 @@ def check_states(
         n_wires: n.
         batch: states at once.
         moments: M, of the circuit that is applied, with a table of 2^n entries each.
-        measured: products of amplitudes that the measurement keeps for a gradient (`expectation.n_products`).
+        measured: products of amplitudes that the measurement keeps for a gradient (`pauli_sums.n_products`).
         precision: bytes of a real number.
         gradient: whether derivatives are taken.
 

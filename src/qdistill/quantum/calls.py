@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from qdistill.errors import CircuitError
 from qdistill.numbers import Numbers, real
-from qdistill.quantum.embedding import one_vector
+from qdistill.quantum.embedding import check_n_features, one_vector
 from qdistill.quantum.layer import QuantumLayer, for_batch
 from qdistill.quantum.noise import NoisyLayer
 
@@ -181,11 +181,8 @@ def layer_calls(network: Any, input_shape: tuple[int, ...]) -> list[LayerCall]:
 
 def _in_place_of(layer: QuantumLayer, vectors: Array) -> Array:
     """Values of the layer's shape that depend on all that its own do: to count calls, nothing need be simulated."""
-    if vectors.shape[1] > layer.embedding.n_features:
-        raise CircuitError(
-            f"Argument `features` must be at most {layer.embedding.n_features} values for this embedding, but was "
-            f"{vectors.shape[1]} values."
-        )
+    most = layer.embedding.n_features
+    check_n_features(vectors.shape[1], most, f"{most} values for this embedding")
     trained = [layer.observable.term_coefficients()]
     trained.append(layer.weights if layer.trainable else jax.lax.stop_gradient(layer.weights))
     return jnp.broadcast_to(

@@ -38,6 +38,22 @@ def one_vector(name: str, values: Numbers) -> Float[Array, " numbers"]:
     return vector
 
 
+def check_n_features(count: int, most: int, allowed: str, advice: str = "") -> None:
+    """Make sure that a vector has no more features than an embedding takes.
+
+    Args:
+        count: of the features.
+        most: that it takes.
+        allowed: how the error says that.
+        advice: what to do about it.
+
+    Raises:
+        CircuitError: they are more.
+    """
+    if count > most:
+        raise CircuitError(f"Argument `features` must be at most {allowed}, but was {count} values.{advice}")
+
+
 EmbeddingName = Literal["amplitude", "angle", "none"]
 
 
@@ -96,12 +112,8 @@ class AmplitudeEmbedding:
         """
         features = one_vector("features", features)
         n_features = features.size
-        if n_features > self.n_features:
-            raise CircuitError(
-                f"Argument `features` must be at most 2**n_wires = {self.n_features} values for amplitude "
-                f"embedding on {self.n_wires} wires, but was {n_features} values. Use more wires or fewer "
-                "features."
-            )
+        allowed = f"2**n_wires = {self.n_features} values for amplitude embedding on {self.n_wires} wires"
+        check_n_features(n_features, self.n_features, allowed, " Use more wires or fewer features.")
         check_states(self.n_wires)
         unit = features * jax.lax.rsqrt(jnp.sum(features**2) + NORM_FLOOR)
         return jnp.pad(unit, (0, self.n_features - n_features))
@@ -140,12 +152,7 @@ class NoEmbedding:
             CircuitError: more features than the circuit reads, or not one vector of real numbers.
         """
         features = one_vector("features", features)
-        n_features = features.size
-        if n_features > self.n_features:
-            raise CircuitError(
-                f"Argument `features` must be at most the {self.n_features} values that the circuit reads, but was "
-                f"{n_features} values."
-            )
+        check_n_features(features.size, self.n_features, f"the {self.n_features} values that the circuit reads")
         check_states(self.n_wires)
         return jnp.zeros(2**self.n_wires, features.dtype).at[0].set(1)
 
@@ -192,11 +199,7 @@ class AngleEmbedding:
         """
         features = one_vector("features", features)
         n_features = features.size
-        if n_features > self.n_wires:
-            raise CircuitError(
-                f"Argument `features` must be at most n_wires = {self.n_wires} values for angle embedding, "
-                f"but was {n_features} values."
-            )
+        check_n_features(n_features, self.n_wires, f"n_wires = {self.n_wires} values for angle embedding")
         check_states(self.n_wires)
         half = jnp.pad(features, (0, self.n_wires - n_features)) / 2
         zero, one = jnp.cos(half), jnp.sin(half)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,8 +16,9 @@ from jaxtyping import Array, Float
 
 from qdistill.errors import CircuitError
 from qdistill.numbers import Numbers, real_or_complex
+from qdistill.quantum.lowering import mask_of
 from qdistill.quantum.observable import Observable, PauliSum, PauliZ
-from qdistill.quantum.pauli_sums import signed_sums, sum_values
+from qdistill.quantum.pauli_sums import sign_matrix, signed_sums, sum_values
 from qdistill.quantum.paulis import pauli_compose
 from qdistill.quantum.simulate import apply_local, fuse
 
@@ -26,17 +26,15 @@ TO_Z_BASIS = np.array([[[1, 1], [1, -1]], [[1, -1j], [1, 1j]]]) * math.sqrt(0.5)
 """The one-wire rotations after which measuring Z is measuring X, and Y."""
 
 
-@lru_cache
 def signs(n_wires: int) -> np.ndarray:
     """(n, 2^n): the eigenvalue of Pauli-Z on each wire in each basis state."""
-    index = np.arange(2**n_wires)
-    return np.array([1.0 - 2.0 * (index >> (n_wires - 1 - w) & 1) for w in range(n_wires)])
+    return sign_matrix(tuple(mask_of((wire,), n_wires) for wire in range(n_wires)), n_wires)
 
 
 def _z_values(wires: Sequence[int], probabilities: Float[Array, "*settings outcomes"]) -> Float[Array, "*settings _"]:
     """The expectation value of Pauli-Z on each of some wires."""
     n = probabilities.shape[-1].bit_length() - 1
-    return signed_sums(probabilities, [1 << (n - 1 - wire) for wire in wires])
+    return signed_sums(probabilities, [mask_of((wire,), n) for wire in wires])
 
 
 def _group_first(state: Array, wires: tuple[int, ...], n_wires: int) -> Array:

@@ -19,7 +19,7 @@ gates are spread over many moments, to keep them among the rotations is less wor
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -201,7 +201,7 @@ class _Moment:
         A permutation by CNOT and SWAP is linear in the bits of a basis state, so the bits that the gates see are
         parities of the bits of the new one.
         """
-        bits = [1 << (n_wires - 1 - wire) for wire in range(n_wires)]
+        bits = [mask_of((wire,), n_wires) for wire in range(n_wires)]
         reads = list(bits)
         flips: list[tuple[int, int]] = []
         turns: dict[int, list[Term]] = {}
@@ -250,6 +250,11 @@ def _linear(images: Sequence[int]) -> np.ndarray:
     for image in reversed(images):
         values = np.concatenate([values, values ^ np.int32(image)])
     return values
+
+
+def mask_of(wires: Iterable[int], n_wires: int) -> int:
+    """Some wires as bits of a basis state, that of wire 0 the most significant."""
+    return sum(1 << (n_wires - 1 - wire) for wire in wires)
 
 
 def parities(n_wires: int, mask: int) -> np.ndarray:
@@ -375,6 +380,7 @@ def _work(n_wires: int, moments: Sequence[_Moment]) -> int:
     return work
 
 
+@lru_cache(maxsize=256)
 def multiply_adds(circuit: Circuit) -> int:
     """What applying a circuit to one state takes, in multiply-adds of real numbers."""
     return _work(circuit.n_wires, _moments(circuit)[0]) << circuit.n_wires

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
-from qdistill.quantum.lowering import parities
+from qdistill.quantum.lowering import mask_of, parities
 from qdistill.quantum.observable import PauliSum, Terms
 from qdistill.quantum.paulis import PauliString
 
@@ -89,7 +89,7 @@ class SumTable:
         for row, flip in enumerate(self.flips):
             masks[row, : len(flip.masks)], factors[row, : len(flip.masks)] = flip.masks, flip.factors
         return _Row(
-            flip=np.array([sum(1 << (n_wires - 1 - wire) for wire in flip.wires) for flip in self.flips], np.int32),
+            flip=np.array([mask_of(flip.wires, n_wires) for flip in self.flips], np.int32),
             imaginary=np.array([flip.imaginary for flip in self.flips]),
             masks=masks,
             factors=factors.astype(np.float32),
@@ -113,7 +113,7 @@ def sum_table(terms: Terms, n_wires: int) -> SumTable:
             Flip(
                 wires=wires,
                 imaginary=imaginary,
-                masks=tuple(sum(1 << (n_wires - 1 - wire) for wire in string.wires_of("ZY")) for string in group),
+                masks=tuple(mask_of(string.wires_of("ZY"), n_wires) for string in group),
                 factors=np.array([_factor(string.letters.count("Y")) for string in group], float),
             )
         )

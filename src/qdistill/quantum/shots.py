@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from qdistill.quantum.lowering import mask_of
 from qdistill.quantum.observable import Observable, Terms
 from qdistill.quantum.pauli_sums import sign_matrix
 from qdistill.quantum.paulis import PauliString
@@ -123,7 +124,7 @@ def _outcomes(terms: Terms, n_wires: int) -> _Outcomes:
     outputs = np.array([output for output, own in enumerate(terms) for _ in own], np.int32)
     pairs = [(place, number) for place, setting in enumerate(_settings(terms)) for number in setting.terms]
     places, numbers = np.array(pairs, np.int32).reshape(-1, 2).T
-    supports = [sum(1 << (n_wires - 1 - wire) for wire in strings[number].wires) for number in numbers]
+    supports = [mask_of(strings[number].wires, n_wires) for number in numbers]
     masks, columns = np.unique(np.array(supports, np.int64), return_inverse=True)
     return _Outcomes(
         terms=numbers,

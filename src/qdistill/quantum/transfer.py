@@ -353,7 +353,7 @@ def pauli_values(state: Inexact[Array, " amplitudes"]) -> Float[Array, " paulis"
 
 
 def quadratic_forms(observables: Float[Array, "paulis outputs"]) -> Float[Array, "amplitudes outputs amplitudes"]:
-    """The symmetric matrices M_k with ``x^T M_k x`` the values in real states x, in `layer`'s order of axes."""
+    """The symmetric matrices of `heisenberg.quadratic_values`: ``x^T M_k x`` is the value in a real state x."""
     n = (len(observables).bit_length() - 1) // 2
     even = jnp.asarray(_phases(n)[0], observables.dtype)[:, None]
     tensor = _by_wire(_REAL_LETTERS.T, even * observables, n).reshape((2,) * (2 * n) + (-1,))
