@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save
 
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.bundle_file import digest
-from qdistill.distill.eight_bit import on_levels, quantised, restored
+from qdistill.distill.eight_bit import on_levels, packed, quantised, restored, unpacked
 from qdistill.errors import BundleError
 from qdistill.models import QuantumLeNetArchitecture, named_weights
 
@@ -65,6 +65,14 @@ def test_another_seed_is_another_rounding() -> None:
     step = np.ptp(array, axis=1).max() / 255
     assert max(errors) < 1.1 * step / 12**0.5
     assert all((a != b).mean() > 0.9 for a, b in itertools.pairwise(seen))
+
+
+def test_what_is_empty_stays() -> None:
+    # As the support points of a kernel are before its training.
+    empty = np.zeros((0, 4), np.float32)
+    for rng in (None, np.random.default_rng(0)):
+        assert on_levels(empty, (0, 1), rng).shape == (0, 4)
+    assert unpacked(packed({"a": empty}, ["a"]), ["a"])["a"] is empty
 
 
 def test_equal_values_stay() -> None:

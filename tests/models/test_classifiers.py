@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from qdistill.errors import ArgumentError
-from qdistill.experiments.recipe import architecture_options
 from qdistill.models import (
     ARCHITECTURES,
     QCNN,
@@ -26,6 +25,7 @@ from qdistill.models import (
     QuantumLeNetArchitecture,
     TreeTensor,
     architecture_from_json,
+    architecture_options,
     architecture_to_json,
     named_weights,
     predict,

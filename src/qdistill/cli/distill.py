@@ -157,7 +157,8 @@ def _parse_distill(arguments: list[str]) -> _Run:
     from qdistill.cli.model_options import ModelOptions
     from qdistill.cli.own_data import FILES, find_dataset, plain, with_short_options
     from qdistill.data import DATASETS, DataFile
-    from qdistill.experiments.recipe import Device, Recipe, architecture_options, usual_parts
+    from qdistill.experiments.recipe import Device, Recipe, usual_parts
+    from qdistill.models import architecture_options
 
     place = find_dataset(arguments, DATASETS)
     what = "mnist" if place is None else arguments[place]

@@ -246,8 +246,6 @@ class DistilledDataset(eqx.Module):
         rng = None if seed is None else np.random.default_rng(seed)
 
         def rounded(name: str, array: Array) -> Array:
-            if not array.size:
-                return array
             return jnp.asarray(on_levels(np.asarray(array), shared_axes(name, array.ndim), rng))
 
         weights = {name: rounded(WEIGHTS + name, weight) for name, weight in self.initial_weights.items()}
@@ -326,8 +324,7 @@ class DistilledDataset(eqx.Module):
         names = self.weight_names if self.architecture is None else tuple(named_weights(self.initial_model()))
         header = self._header(names).to_json()
         if self.eight_bit:
-            # A kernel has no support points before its training: of what is empty there are no levels.
-            arrays = packed(arrays, ["inputs", *(WEIGHTS + name for name in names if arrays[WEIGHTS + name].size)])
+            arrays = packed(arrays, ["inputs", *(WEIGHTS + name for name in names)])
         return pack(header, arrays)
 
     def _arrays(self) -> dict[str, np.ndarray]:

@@ -26,7 +26,7 @@ def packed(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, 
 
     Args:
         arrays: all tensors.
-        names: of those that become codes.
+        names: of those that become codes; of what is empty there are no levels, so it stays as it is.
 
     Returns:
         For each of `names` three tensors, its codes and `NAME/low` and `NAME/step`; the others as they are.
@@ -36,6 +36,8 @@ def packed(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, 
     """
     result = dict(arrays)
     for name in names:
+        if not arrays[name].size:
+            continue
         codes, low, step = quantised(arrays[name], shared_axes(name, arrays[name].ndim))
         if not np.array_equal(restored(codes, low, step), arrays[name]):
             raise BundleError(f"`{name}` has other values than its 256 levels; `in_eight_bits` gives it those.")
@@ -70,7 +72,7 @@ def quantised(
     """The nearest levels from the smallest to the largest value.
 
     Args:
-        array: finite.
+        array: finite, and not empty.
         axes: those that share their levels.
 
     Returns:
@@ -99,7 +101,7 @@ def on_levels(
     """The nearest array whose values have 256 levels and give the same ones again.
 
     Args:
-        array: finite.
+        array: finite; an empty one stays as it is.
         axes: those that share their levels.
         rng: moves both ends of the levels by less than half a level, at random: another rounding, as near. By default
             they are the smallest and the largest value.
@@ -107,6 +109,8 @@ def on_levels(
     Raises:
         BundleError: there is none, because the values differ by less than float32 resolves.
     """
+    if not array.size:
+        return array
     if rng is not None:
         array = _with_other_ends(array, axes, rng)
     for _ in range(4):

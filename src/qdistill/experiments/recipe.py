@@ -26,20 +26,11 @@ from qdistill.experiments.usual import MNIST_LIKE, of_circuit, usual_fields, usu
 from qdistill.fields import as_table, check_fields, check_seed, convert, from_table, under
 from qdistill.files import RECIPE, read_json, read_toml
 from qdistill.models import (
-    ARCHITECTURES,
-    QCNN,
     Architecture,
-    CircuitArchitecture,
-    CircuitCentric,
-    DataReuploading,
-    DressedCircuit,
     GivesFidelities,
-    IQPVariational,
-    KernelArchitecture,
-    LeNetArchitecture,
     QuantumLeNetArchitecture,
-    TreeTensor,
     architecture_from_json,
+    architecture_options,
     architecture_to_json,
     fields_from_json,
     is_solved,
@@ -47,23 +38,6 @@ from qdistill.models import (
     structure,
 )
 from qdistill.quantum import Execution, wires_needed
-
-
-def architecture_options() -> dict[str, type[Any]]:
-    """How the command line and recipe files call the architectures; one that was added has its own name."""
-    own = {
-        "quantum-lenet": QuantumLeNetArchitecture,
-        "lenet": LeNetArchitecture,
-        "circuit": CircuitArchitecture,
-        "data-reuploading": DataReuploading,
-        "circuit-centric": CircuitCentric,
-        "iqp": IQPVariational,
-        "dressed": DressedCircuit,
-        "qcnn": QCNN,
-        "tree-tensor": TreeTensor,
-        "kernel": KernelArchitecture,
-    }
-    return own | {name: kind for name, kind in ARCHITECTURES.items() if kind not in own.values()}
 
 
 @dataclass(frozen=True)
@@ -345,11 +319,11 @@ def recipe_of_run(folder: Path) -> Recipe:
 def read_recipe(path: Path, data_dir: Path | None = None) -> Recipe:
     """Read a recipe file: TOML that names a dataset and what differs from its default recipe.
 
-    The tables are the groups of the command line's options: ``[model]`` (where ``architecture`` is
-    ``"quantum-lenet"``, ``"lenet"``, ``"circuit"`` or the name of one that was added, and a circuit the name of a file,
-    JSON or OpenQASM, as seen from the recipe), ``[compression]``, ``[inner]``, ``[outer]`` and
-    ``[device]``; ``seed``, ``n_validation`` and ``transforms`` stand before them. In place of a dataset's name there
-    may be ``[data]``, whose ``path`` is seen from the recipe too.
+    The tables are the groups of the command line's options: ``[model]`` (where ``architecture`` is one of
+    `models.architecture_options`, such as ``"quantum-lenet"`` or the class name of one that was added, and a circuit is
+    a table, as `Circuit.to_json` has it, or the name of a file, JSON or OpenQASM, as seen from the recipe),
+    ``[compression]``, ``[inner]``, ``[outer]`` and ``[device]``; ``seed``, ``n_validation`` and ``transforms`` stand
+    before them. In place of a dataset's name there may be ``[data]``, whose ``path`` is seen from the recipe too.
 
     Args:
         path: of the recipe file.

@@ -32,7 +32,13 @@ from qdistill.models.model import (
 )
 from qdistill.models.qcnn import QCNN
 from qdistill.models.quanvolution import Quanvolution
-from qdistill.models.registry import ARCHITECTURES, HOW_TO_ADD, architecture_from_json, architecture_to_json
+from qdistill.models.registry import (
+    ARCHITECTURES,
+    HOW_TO_ADD,
+    architecture_from_json,
+    architecture_options,
+    architecture_to_json,
+)
 from qdistill.models.reuploading import DataReuploading
 from qdistill.models.tree_tensor import TreeTensor
 
@@ -64,6 +70,7 @@ __all__ = [
     "Quanvolution",
     "TreeTensor",
     "architecture_from_json",
+    "architecture_options",
     "architecture_to_json",
     "circuit_choices",
     "fields_from_json",

@@ -46,26 +46,32 @@ class Register(UserDict[str, type]):
         super().__setitem__(name, kind)
 
 
-_OWN = (
-    CircuitArchitecture,
-    CircuitCentric,
-    DataReuploading,
-    DressedCircuit,
-    IQPVariational,
-    KernelArchitecture,
-    LeNetArchitecture,
-    QCNN,
-    QuantumLeNetArchitecture,
-    TreeTensor,
-)
+_OWN: dict[str, type[Any]] = {
+    "quantum-lenet": QuantumLeNetArchitecture,
+    "lenet": LeNetArchitecture,
+    "circuit": CircuitArchitecture,
+    "data-reuploading": DataReuploading,
+    "circuit-centric": CircuitCentric,
+    "iqp": IQPVariational,
+    "dressed": DressedCircuit,
+    "qcnn": QCNN,
+    "tree-tensor": TreeTensor,
+    "kernel": KernelArchitecture,
+}
+"""The package's own by what options and recipe files call them."""
 
-ARCHITECTURES = Register({kind.__name__: kind for kind in _OWN})
+ARCHITECTURES = Register({kind.__name__: kind for kind in _OWN.values()})
 """What a recipe or a bundle can name; add your own, a frozen dataclass that is an `Architecture`, under its name."""
 
 HOW_TO_ADD = (
     "One of your own has to be registered in `qdistill.models.ARCHITECTURES` first; the command line does so with "
     "--plugin FILE.py, a file that registers it."
 )
+
+
+def architecture_options() -> dict[str, type[Any]]:
+    """How the command line and recipe files call the architectures; one that was added has its own name."""
+    return _OWN | {name: kind for name, kind in ARCHITECTURES.items() if kind not in _OWN.values()}
 
 
 def architecture_to_json(architecture: Architecture) -> dict[str, Any]:
