@@ -2,8 +2,8 @@
 
     python benchmarks/all.py [--quick] [--out FOLDER]
 
-runs `layer.py`, `iteration.py` and `growth.py` one after the other, each of which can be run alone; about twenty
-minutes on two cores. `--quick` is a smoke test of a few minutes whose figures mean nothing.
+runs `layer.py`, `classifiers.py`, `iteration.py` and `growth.py` one after the other, each of which can be run alone;
+about twenty minutes on two cores. `--quick` is a smoke test of a few minutes whose figures mean nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
-PARTS = ("layer", "iteration", "growth")
+PARTS = ("layer", "classifiers", "iteration", "growth")
 OURS = "qdistill"
 COLOURS = {
     OURS: "#0b6e99",
@@ -60,7 +60,7 @@ def run(name: str, folder: Path, *, quick: bool) -> dict[str, Any]:
 
 def report(found: dict[str, Any], minutes: float) -> str:
     """The results as Markdown."""
-    layer, iteration, growth = (found[name] for name in PARTS)
+    layer, classifiers, iteration, growth = (found[name] for name in PARTS)
     machine = layer["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     backends = {row["backend"] for row in growth["rows"] if "backend" in row}
@@ -68,18 +68,19 @@ def report(found: dict[str, Any], minutes: float) -> str:
     lines = [
         "# How fast it is",
         "",
-        f"`make bench` writes this; its three parts took {minutes:.0f} minutes; {gpu}. {machine['processor']}, "
+        f"`make bench` writes this; its four parts took {minutes:.0f} minutes; {gpu}. {machine['processor']}, "
         f"{machine['cores']} cores, {machine['memory GiB']} GiB, {machine['system']}, Python {machine['python']}, "
         f"{versions}.",
         "",
         "One core, unless a line says otherwise. Whatever is compared was called in turn, in one process; a ratio is",
         "the median of the ratios of neighbouring samples, with the smallest and the largest. Outcomes were compared",
-        "first: the layer's to 2e-4 of the largest entry (the meta-gradient to 1e-3, DeepQuantum to 2e-3), the",
-        "iteration's as its tables say. The layer's features are not negative, as after a ReLU.",
+        "first: the layer's and the classifiers' to 2e-4 of the largest entry (the meta-gradient to 1e-3, DeepQuantum",
+        "to 2e-3), the iteration's as its tables say. The layer's features are not negative, as after a ReLU.",
         "",
         "![Speed](speed.png)",
         "",
         *_layer(layer["cells"]),
+        *_classifiers(classifiers["rows"]),
         *_iteration(iteration["datasets"]),
         *_growth(growth["rows"]),
     ]
@@ -113,6 +114,22 @@ def _layer(cells: Sequence[dict[str, Any]]) -> list[str]:
             for c in left_out
         ]
     return [*lines, ""]
+
+
+def _classifiers(rows: Sequence[dict[str, Any]]) -> list[str]:
+    header = ("classifier", "inputs", "implementation", "ms", "times ours", "compile, s")
+    cells = [
+        (
+            row["classifier"],
+            row["inputs"],
+            row["implementation"],
+            f"{row['milliseconds']['median']:.3g}",
+            _spread(row["ratio_to_ours"]),
+            _number(row["compile_seconds"], ".1f"),
+        )
+        for row in rows
+    ]
+    return ["## Circuits that read the inputs: the gradient of a classifier", "", *_table(header, cells), ""]
 
 
 def _iteration(datasets: dict[str, Any]) -> list[str]:

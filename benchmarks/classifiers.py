@@ -1,6 +1,6 @@
 """The gradient of classifiers whose circuits read the inputs, beside other simulators: the same numbers, in turn.
 
-    python benchmarks/classifiers.py [--threads 1] [--json FILE] [--batches 32] [--layers 4]
+    python benchmarks/classifiers.py [--threads 1] [--json FILE] [--batches 32] [--layers 4] [--quick]
 
 measures the gradient of a sum over 32 inputs, with respect to weights and inputs, of data re-uploading on 4 qubits in 4
 layers and of an IQP classifier on 10 qubits, each as this package builds it and as PennyLane and TensorCircuit-NG have
@@ -173,7 +173,9 @@ def prepare(margin: Margin, weights: np.ndarray, inputs: np.ndarray) -> Prepared
     return compile_program(gradient, weights, inputs)
 
 
-def compare(classifier: str, implementations: dict[str, tuple[Margin, np.ndarray]], n_inputs: int) -> list[Row]:
+def compare(
+    classifier: str, implementations: dict[str, tuple[Margin, np.ndarray]], n_inputs: int, pairs: int
+) -> list[Row]:
     """Ours and each other one in turn."""
     inputs = np.random.default_rng(0).uniform(-np.pi / 2, np.pi / 2, (n_inputs, FEATURES)).astype(np.float32)
     prepared = {name: prepare(*each, inputs) for name, each in implementations.items()}
@@ -186,7 +188,7 @@ def compare(classifier: str, implementations: dict[str, tuple[Margin, np.ndarray
             error = float(np.max(np.abs(value - expected[array])) / np.max(np.abs(expected[array])))
             if not error <= 2e-4:
                 raise SystemExit(f"{name} differs from {OURS} by {error:.2g} in {array} of {classifier}.")
-        samples = timing.interleaved({OURS: prepared[OURS].run, name: each.run}, PAIRS)
+        samples = timing.interleaved({OURS: prepared[OURS].run, name: each.run}, pairs)
         own += samples[OURS]
         ratio = timing.ratio(samples[name], samples[OURS])
         rows.append(Row(classifier, name, n_inputs, Statistic.of(samples[name], 1e3), each.compile_seconds, ratio))
@@ -210,6 +212,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the result there too")
     parser.add_argument("--batches", type=int, nargs="+", default=[32], help="inputs at once")
     parser.add_argument("--layers", type=int, default=4, help="of both classifiers")
+    parser.add_argument("--quick", action="store_true", help="a smoke test: few samples, whose figures mean nothing")
     options = parser.parse_args()
     timing.prepare(options.threads)
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -221,7 +224,7 @@ def main() -> None:
     rows: list[Row] = []
     for batch in options.batches:
         for name, make in classifiers.items():
-            rows += compare(name, make(options.layers), batch)
+            rows += compare(name, make(options.layers), batch, 3 if options.quick else PAIRS)
     print(table(rows))
     if options.json:
         timing.write_json(options.json, {"machine": timing.machine(), "rows": [asdict(row) for row in rows]})
