@@ -18,7 +18,7 @@ class Labelled:
     """Inputs and their labels.
 
     Args:
-        inputs: raw pixels of shape (n, ...).
+        inputs: raw, of shape (n, ...).
         labels: int32 labels of shape (n,).
 
     Raises:

@@ -1,4 +1,4 @@
-"""What every dataset is once it is read: raw pixels, labels and what they mean, checked."""
+"""What every dataset is once it is read: raw inputs, labels and what they mean, checked."""
 
 from __future__ import annotations
 

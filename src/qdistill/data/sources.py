@@ -1,4 +1,4 @@
-"""Published datasets: one class each, giving raw pixels and labels with `load`.
+"""Published datasets: one class each, giving raw inputs and labels with `load`.
 
 A dataset's files are sought in the folder `data_dir`; without one, in the folder that the environment
 variable QDISTILL_DATA_DIR names; without that, in the user's cache folder, into which they are downloaded if their
