@@ -8,6 +8,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 WORKERS ?= 2
 PYTEST_ARGS ?=
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
+NONE := 5  # what pytest exits with where PYTEST_ARGS leaves no test of those
 
 # Settings of the user's that would make pip install somewhere else than into .venv, or see what is not in it.
 export PIP_USER := 0
@@ -28,7 +30,8 @@ demo: $(VENV)/.core  ## Distill the 8x8 digits, evaluate the result and show it 
 	$(BIN)/qdistill show runs/demo
 
 test: lint  ## Run every check; WORKERS=4 for more processes, PYTEST_ARGS='-k name' for a part
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(PYTEST) -m 'not end_to_end' $(PYTEST_ARGS) || test $$? -eq $(NONE)
+	XLA_FLAGS= $(PYTEST) -m end_to_end $(PYTEST_ARGS) || test $$? -eq $(NONE)
 
 lint: $(VENV)/.test  ## Run the checks that do not execute the code: ruff, mypy, import-linter
 	$(BIN)/ruff check .

@@ -11,6 +11,8 @@ import pytest
 
 from qdistill.data import DATASETS
 
+pytestmark = pytest.mark.end_to_end
+
 TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
 CELL = re.compile(r"^```\{code-cell\}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 

@@ -13,6 +13,8 @@ import qdistill
 from qdistill.cli import main
 from qdistill.cli.distill import _parse_distill
 
+pytestmark = pytest.mark.end_to_end
+
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
