@@ -53,6 +53,29 @@ def machine_memory() -> int:
     return min([_physical_memory(), *_control_group_limits(Path("/"))])
 
 
+def usable_cores() -> int:
+    """The cores that this process can use: those that it may run on, or as many as its control group pays for."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([cores, *(int(quota) for quota in _control_group_quotas(Path("/")))]))
+
+
+def _control_group_quotas(root: Path) -> Iterator[float]:
+    """Cores' worth of time of this process's control group and of every group around it; none outside of Linux."""
+    for group, version in _control_groups(root, "cpu"):
+        try:
+            if version == 2:
+                quota, period = (group / "cpu.max").read_text(encoding="ascii").split()
+            else:
+                quota, period = ((group / f"cpu.cfs_{what}_us").read_text(encoding="ascii") for what in _QUOTA)
+            if int(quota) > 0:
+                yield int(quota) / int(period)
+        except (OSError, ValueError):
+            continue  # no such group here, or no limit: "max"
+
+
+_QUOTA = ("quota", "period")
+
+
 def _physical_memory() -> int:
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -62,6 +85,15 @@ def _physical_memory() -> int:
 
 def _control_group_limits(root: Path) -> Iterator[int]:
     """The memory limits of this process's control group and of every group around it; none outside of Linux."""
+    for group, version in _control_groups(root, "memory"):
+        try:
+            yield int((group / ("memory.max" if version == 2 else "memory.limit_in_bytes")).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            continue  # no such group here, or no limit: "max"
+
+
+def _control_groups(root: Path, controller: str) -> Iterator[tuple[Path, int]]:
+    """The folders of this process's control group and of every group around it, each with its version."""
     try:
         groups = (root / "proc/self/cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
@@ -70,15 +102,12 @@ def _control_group_limits(root: Path) -> Iterator[int]:
         # See man 7 cgroups: "0::/path" in version 2, "4:memory:/path" in version 1.
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            top, name = root / "sys/fs/cgroup", "memory.max"
-        elif "memory" in controllers.split(","):
-            top, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+            top, version = root / "sys/fs/cgroup", 2
+        elif controller in controllers.split(","):
+            top, version = root / "sys/fs/cgroup" / controller, 1
         else:
             continue
         # A container may show its own group as the top, under a path that only its host has.
         group = PurePosixPath(path.lstrip("/"))
         for folder in (group, *group.parents):
-            try:
-                yield int((top / folder / name).read_text(encoding="ascii"))
-            except (OSError, ValueError):
-                continue  # no such group here, or no limit: "max"
+            yield top / folder, version

@@ -16,12 +16,12 @@ from qdistill.cli.output import say, tell
 from qdistill.cli.shared import (
     INTERRUPTED,
     Cache,
+    Cores,
     DataDir,
     accuracies,
     accuracy,
     again,
     use_compilation_cache,
-    use_cores,
 )
 from qdistill.errors import ArgumentError, DivergenceError, shown
 from qdistill.fields import check_seed
@@ -75,6 +75,7 @@ class _Run:
     memory_budget: int | None
     profile: bool = False
     iterations: int | None = None
+    cores: int | None = None
 
 
 def run(arguments: list[str]) -> int:
@@ -84,9 +85,9 @@ def run(arguments: list[str]) -> int:
     asked = _parse_resume(arguments) if resuming and not helping else _parse_distill(arguments)
     if asked.compilation_cache:
         use_compilation_cache()
-    if asked.seeds is not None:
-        use_cores(len(asked.seeds))
+    from qdistill.experiments.devices import make_cores_devices
 
+    make_cores_devices(asked.cores)
     if asked.folder is not None:
         return _distill(asked, asked.folder)
     with new_folder(asked.recipe.dataset) as folder:
@@ -107,6 +108,7 @@ def _distill(asked: _Run, folder: Path) -> int:
                 "iterations": asked.iterations,
                 "observer": display,
                 "memory_budget": asked.memory_budget,
+                "cores": asked.cores,
             }
             if asked.seeds is None:
                 bundles = [experiment.run(asked.recipe, folder, with_profile=asked.profile, **options)]
@@ -197,6 +199,7 @@ def _parse_distill(arguments: list[str]) -> _Run:
         ("data_dir", Annotated[DataDir, arg(help="where the dataset's files lie.")], None),
         ("compilation_cache", Cache, True),
         ("memory_budget", _MemoryBudget, None),
+        ("cores", Cores, None),
         ("profile", Annotated[bool, FlagCreatePairsOff, arg(help=_PROFILE_HELP)], False),
     ]
     # A subclass, so that the options are described by the recipe's docstring and pass its checks.
@@ -233,7 +236,17 @@ def _parse_distill(arguments: list[str]) -> _Run:
     if seeds is not None and given.profile:
         raise ArgumentError("Argument `profile` must not be given together with `seeds`: profile one seed alone.")
     budget = _in_bytes(given.memory_budget)
-    return _Run(recipe, given.out, False, seeds, given.data_dir, given.compilation_cache, budget, given.profile)
+    return _Run(
+        recipe,
+        given.out,
+        False,
+        seeds,
+        given.data_dir,
+        given.compilation_cache,
+        budget,
+        given.profile,
+        cores=given.cores,
+    )
 
 
 def _default_for(what: str, arguments: list[str]) -> Recipe:
@@ -325,7 +338,15 @@ def _parse_resume(arguments: list[str]) -> _Run:
         )
     budget = _in_bytes(given.memory_budget)
     return _Run(
-        recipe, given.resume, True, seeds, given.data_dir, given.compilation_cache, budget, iterations=given.iterations
+        recipe,
+        given.resume,
+        True,
+        seeds,
+        given.data_dir,
+        given.compilation_cache,
+        budget,
+        iterations=given.iterations,
+        cores=given.cores,
     )
 
 
@@ -339,6 +360,7 @@ class _ResumeOptions:
     data_dir: DataDir = None
     compilation_cache: Cache = True
     memory_budget: _MemoryBudget = None
+    cores: Cores = None
 
 
 def _find_value(arguments: list[str], option: str, default: str) -> str:

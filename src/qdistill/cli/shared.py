@@ -38,6 +38,14 @@ Cache = Annotated[
     bool,
     arg(help="keep compiled programs in the user's cache folder, so that the next run of the kind starts at once."),
 ]
+Cores = Annotated[
+    int | None,
+    arg(
+        metavar="N",
+        help="cores that share an iteration, or have seeds of their own.",
+        help_behavior_hint="(default: those that make it quicker)",
+    ),
+]
 Rates = Annotated[Path | None, arg(metavar="FILE.toml", help_behavior_hint="(default: the package's)")]
 Directions = Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 32; with spsa only)")]
 
@@ -89,16 +97,6 @@ def use_compilation_cache() -> None:
             jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
             # Small programs too: there are dozens of them, and each takes a tenth of a second to compile.
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # type: ignore[no-untyped-call]
-
-
-def use_cores(most: int | None = None) -> None:
-    """Make each core a device of JAX, at most so many; without effect where JAX was used in this process before."""
-    import jax
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with contextlib.suppress(RuntimeError):
-        n_devices = cores if most is None else min(cores, most)
-        jax.config.update("jax_num_cpu_devices", n_devices)  # type: ignore[no-untyped-call]
 
 
 def say_which(path: Path) -> None:

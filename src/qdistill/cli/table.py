@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from qdistill.cli.output import say, tell
-from qdistill.cli.shared import INTERRUPTED, Cache, DataDir, again, call, use_compilation_cache, use_cores
+from qdistill.cli.shared import INTERRUPTED, Cache, Cores, DataDir, again, call, use_compilation_cache
 from qdistill.errors import ArgumentError, DivergenceError
 from qdistill.files import read_text
 from qdistill.folders import holding
@@ -41,6 +41,7 @@ def table(
     rows: Rows = None,
     from_zoo: Flag = False,
     list_rows: Annotated[bool, FlagCreatePairsOff, arg(name="list")] = False,
+    cores: Cores = None,
     data_dir: DataDir = None,
     compilation_cache: Cache = True,
 ) -> int:
@@ -53,6 +54,7 @@ def table(
         rows: run these rows only; the table is made of all that have a result.
         from_zoo: replay the zoo's bundles instead of distilling.
         list_rows: name the rows, with their seeds and iterations, and run nothing.
+        cores: cores for the seeds of a row, which have one each, or share them.
         data_dir: where the datasets' files lie.
         compilation_cache: keep compiled programs in the user's cache folder.
     """
@@ -61,7 +63,9 @@ def table(
     if compilation_cache:
         use_compilation_cache()
     if not list_rows:
-        use_cores()
+        from qdistill.experiments.devices import make_cores_devices
+
+        make_cores_devices(cores)
     from qdistill.experiments import tables
     from qdistill.experiments.progress import ProgressDisplay
 
@@ -79,7 +83,7 @@ def table(
     diverged: DivergenceError | None = None
     try:
         with ProgressDisplay() as display:
-            tables.run_table(asked, folder, rows=rows, data_dir=data_dir, observer=display, told=say)
+            tables.run_table(asked, folder, rows=rows, data_dir=data_dir, observer=display, told=say, cores=cores)
     except KeyboardInterrupt:
         interrupted = True
     except DivergenceError as error:

@@ -24,7 +24,8 @@ import optax
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
-from qdistill.distill.losses import LOSSES, Loss
+from qdistill.distill.cores import TRAINING, Part, shared, total
+from qdistill.distill.losses import LOSSES, Loss, total_loss
 from qdistill.distill.memory import segment_lengths
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
@@ -178,42 +179,57 @@ gradient, with the optimiser's state, from which everything between it and the u
 
 
 def loss_gradient(
-    static: PyTree, loss: Loss
+    static: PyTree, loss: Loss, part: Part | None = None
 ) -> Callable[[PyTree, Float[Array, "n *shape"], Float[Array, "n classes"], Array | None], PyTree]:
     """The gradient of the training loss with respect to the weights, with a cheap reverse-mode derivative.
 
     Args:
         static: the network without its weights, as `eqx.partition` gives it.
         loss: its name.
+        part: which of a step's examples this device takes, see `distill.cores`; None where it takes all.
 
     Returns:
         ``gradient(weights, inputs, labels, key)``, the key for the shots of this step, or None where there are none.
-        It can be differentiated once in reverse mode; the derivative keeps only the arguments and is computed by
-        forward-over-reverse, as the module's text says.
+        The inputs and labels are this device's part, and the gradient is that of all of them. It can be differentiated
+        once in reverse mode; the derivative keeps only the arguments and is computed by forward-over-reverse, as the
+        module's text says.
     """
     # Arrays that are no weights, such as indices, are arguments too: a custom derivative may not close over them.
     constants, structure = eqx.partition(static, eqx.is_array)
 
-    def value(weights: PyTree, constants: PyTree, inputs: Array, labels: Array, key: Array | None) -> Array:
-        return LOSSES[loss](predict(eqx.combine(weights, constants, structure), inputs, key=key), labels)
+    def value(
+        weights: PyTree, constants: PyTree, inputs: Array, labels: Array, key: Array | None, counts: Array | None
+    ) -> Array:
+        logits = predict(eqx.combine(weights, constants, structure), inputs, key=key)
+        if part is None or part.is_all:
+            return LOSSES[loss](logits, labels)
+        return total_loss(loss, logits, labels, counts) / part.n
 
     @jax.custom_vjp
-    def gradient(weights: PyTree, constants: PyTree, inputs: Array, labels: Array, key: Array | None) -> PyTree:
-        return jax.grad(value)(weights, constants, inputs, labels, key)
+    def gradient(weights: PyTree, *rest: Any) -> PyTree:
+        return jax.grad(value)(weights, *rest)
 
     def forward(*arguments: Any) -> tuple[PyTree, tuple[Any, ...]]:
         return gradient(*arguments), arguments
 
-    def backward(kept: tuple[Any, ...], cotangent: PyTree) -> tuple[PyTree, None, Array, Array, None]:
+    def backward(kept: tuple[Any, ...], cotangent: PyTree) -> tuple[PyTree, None, Array, Array, None, None]:
         def along_cotangent(weights: PyTree, constants: PyTree, *rest: Any) -> Array:
             derivative: Array = jax.jvp(lambda w: value(w, constants, *rest), (weights,), (cotangent,))[1]
             return derivative
 
         d_weights, d_inputs, d_labels = jax.grad(along_cotangent, argnums=(0, 2, 3))(*kept)
-        return d_weights, None, d_inputs, d_labels, None
+        return d_weights, None, d_inputs, d_labels, None, None
 
     gradient.defvjp(forward, backward)
-    return lambda weights, inputs, labels, key: gradient(weights, constants, inputs, labels, key)
+
+    def of_all(weights: PyTree, inputs: Array, labels: Array, key: Array | None) -> PyTree:
+        if part is None or part.is_all:
+            return gradient(weights, constants, inputs, labels, key, None)
+        keys = None if key is None else part.of(jax.random.split(key, part.n))
+        own = gradient(shared(weights, part.axes), constants, inputs, labels, keys, part.counts)
+        return total(own, part.axes)
+
+    return of_all
 
 
 def initial_state(inner: InnerLoop, weights: PyTree) -> PyTree:
@@ -308,8 +324,15 @@ def train(
         )
     if isinstance(model, ClosedForm):
         return model.fit(data.inputs, data.labels, step_size=data.step_sizes[0, 0], key=key)
-    check_training_memory(model, data.schedule.shape[1])
-    gradient = loss_gradient(static, inner.loss)
+    part = Part(data.schedule.shape[1], TRAINING)
+    check_training_memory(model, part.size)
+    all_inputs, all_labels = shared((data.inputs, data.labels), TRAINING)
+    schedule = jnp.asarray(data.schedule)
+    if inner.own_examples:
+        schedule = part.of(schedule, axis=1)
+    else:
+        all_inputs, all_labels = part.of((all_inputs, all_labels))
+    gradient = loss_gradient(static, inner.loss, part)
     _, kept = _OPTIMISERS[inner.optimiser]
 
     def step(
@@ -318,7 +341,7 @@ def train(
         weights, state = carry
         sizes, picked, key_data = now
         key = None if key_data is None else jax.random.wrap_key_data(key_data)
-        inputs, labels = data.inputs, data.labels
+        inputs, labels = all_inputs, all_labels
         if inner.own_examples:
             inputs, labels = inputs[picked], labels[picked]
         slopes = _name(gradient(weights, inputs, labels, key), "gradient")
@@ -327,7 +350,7 @@ def train(
     carry = (weights, initial_state(inner, weights))
     # Key data, for keys themselves cannot be padded.
     keys = None if key is None else jax.random.key_data(jax.random.split(key, inner.total_steps))
-    now = (data.step_sizes, jnp.asarray(data.schedule), keys)
+    now = (data.step_sizes, schedule, keys)
     row = jax.tree.map(lambda a: a[0], now)
     lengths = segment_lengths(
         inner.total_steps,

@@ -87,6 +87,23 @@ LOSSES: dict[Loss, Callable[[Numbers, Numbers], Float[Array, ""]]] = {
 """What each name of `Loss` stands for."""
 
 
+def total_loss(
+    loss: Loss, logits: Float[Array, "n classes"], labels: Float[Array, "n classes"], counts: Float[Array, " n"] | None
+) -> Float[Array, ""]:
+    """The sum of a loss over examples, of which some may not count.
+
+    Args:
+        loss: its name.
+        logits: of the network.
+        labels: of the examples.
+        counts: 1 for each example that counts, else 0; None where all do.
+    """
+    if counts is None:
+        return len(logits) * LOSSES[loss](logits, labels)
+    each = jax.vmap(lambda logits, labels: LOSSES[loss](logits[None], labels[None]))(logits, labels)
+    return jnp.sum(counts * each)
+
+
 def _checked(logits: Numbers, labels: Numbers) -> tuple[Array, Array]:
     logits, labels = real("logits", logits), real("labels", labels)
     if labels.shape != logits.shape:

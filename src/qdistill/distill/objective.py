@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from qdistill.distill.cores import REAL_INPUTS, Part, total
 from qdistill.distill.inner import InnerLoop, TrainingSet, train
-from qdistill.distill.losses import LOSSES
+from qdistill.distill.losses import total_loss
 from qdistill.errors import ArgumentError
 from qdistill.models import Model, predict
 from qdistill.numbers import Numbers, real
@@ -48,7 +49,8 @@ class PerformanceMatching:
     """The loss on real inputs of the network that was trained on the synthetic ones.
 
     The exact gradient goes back through every step of that training. The real batch is read in slices, so that
-    a slice's activations stay in the processor's cache; slices change the result to rounding only.
+    a slice's activations stay in the processor's cache; slices change the result to rounding only. Where devices share
+    an iteration (`distill.cores`), each has slices of its part of the batch.
 
     Args:
         slice_size: the largest number of real inputs in one slice. 32 measured fastest on a CPU core.
@@ -84,14 +86,11 @@ class PerformanceMatching:
         key: Array | None = None,
     ) -> tuple[Float[Array, ""], TrainingSet]:
         """See `MetaObjective`."""
-        key_train, key_rest, keys = None, None, None
+        key_train, keys = None, None
         inputs, labels = real("inputs", inputs), real("labels", labels)
         batch = inputs.shape[0]
-        size = min(batch, self.slice_size)
-        whole = batch - batch % size
         if key is not None:
-            key_train, key_rest, key_slices = jax.random.split(key, 3)
-            keys = jax.random.split(key_slices, whole // size)
+            key_train, keys = self._keys(key, batch)
         learned, schedule = eqx.partition(data, eqx.is_inexact_array)
         _, static = eqx.partition(model, eqx.is_inexact_array)
 
@@ -103,20 +102,34 @@ class PerformanceMatching:
             weights: Model = eqx.filter(trained, eqx.is_inexact_array)
             return weights
 
-        def slice_loss(weights: Model, inputs: Array, labels: Array, key: Array | None) -> Array:
-            logits = predict(eqx.combine(weights, static), inputs, key=key)
-            return inputs.shape[0] * LOSSES[inner.loss](logits, labels)
+        def slice_loss(weights: Model, inputs: Array, labels: Array, keys: Array | None, counts: Array | None) -> Array:
+            logits = predict(eqx.combine(weights, static), inputs, key=keys)
+            return total_loss(inner.loss, logits, labels, counts)
 
-        def add_slice(total: tuple[Array, Model], part: tuple[Any, ...]) -> tuple[tuple[Array, Model], None]:
+        def add_slice(so_far: tuple[Array, Model], now: tuple[Any, ...]) -> tuple[tuple[Array, Model], None]:
             with jax.named_scope("real_inputs"):
-                return jax.tree.map(jnp.add, total, jax.value_and_grad(slice_loss)(weights, *part)), None
+                return jax.tree.map(jnp.add, so_far, jax.value_and_grad(slice_loss)(weights, *now)), None
 
         weights, pull_back = jax.vjp(trained_weights, learned)
-        parts = tuple(a[:whole].reshape(-1, size, *a.shape[1:]) for a in (inputs, labels))
+        part = Part(batch, REAL_INPUTS)
+        own = (*part.of((inputs, labels, keys)), part.counts)
+        size = min(part.size, self.slice_size)
+        whole = part.size - part.size % size
         zero = jax.tree.map(jnp.zeros_like, (jnp.zeros(()), weights))
-        total, _ = jax.lax.scan(add_slice, zero, (*parts, keys))
-        if whole < batch:
-            total, _ = add_slice(total, (inputs[whole:], labels[whole:], key_rest))
-        loss, cotangent = jax.tree.map(lambda a: a / batch, total)
+        slices = jax.tree.map(lambda a: a[:whole].reshape(-1, size, *a.shape[1:]), own)
+        sums, _ = jax.lax.scan(add_slice, zero, slices)
+        if whole < part.size:
+            sums, _ = add_slice(sums, jax.tree.map(lambda a: a[whole:], own))
+        loss, cotangent = jax.tree.map(lambda a: a / batch, total(sums, REAL_INPUTS))
         (gradient,) = pull_back(cotangent)
         return loss, gradient
+
+    def _keys(self, key: Array, batch: int) -> tuple[Array, Array]:
+        """A key for the training, and one for each real input, on however many devices."""
+        key_train, key_rest, key_slices = jax.random.split(key, 3)
+        size = min(batch, self.slice_size)
+        of_slices = jax.random.split(key_slices, batch // size)
+        keys = jax.vmap(lambda own: jax.random.split(own, size))(of_slices).reshape(-1)
+        if batch % size:
+            keys = jnp.concatenate([keys, jax.random.split(key_rest, batch % size)])
+        return key_train, keys

@@ -18,10 +18,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from qdistill.data import Splits
 from qdistill.data.raw import check_mirror
+from qdistill.distill.cores import everywhere, here, spread
 from qdistill.distill.inner import InnerLoop, TrainingSet, fraction, measure, train
 from qdistill.distill.objective import MetaObjective, PerformanceMatching
 from qdistill.distill.start import Start, initial_inputs
@@ -251,6 +253,7 @@ class Distiller:
         outer: how it is optimised.
         objective: what it is optimised for.
         optimiser: any Optax optimiser, in place of the one that `outer` names.
+        mesh: the devices that share an iteration, see `distill.cores`; None for one.
         key: random key, consumed.
 
     Raises:
@@ -270,6 +273,7 @@ class Distiller:
         outer: OuterLoop,
         objective: MetaObjective | None = None,
         optimiser: optax.GradientTransformation | None = None,
+        mesh: Mesh | None = None,
         key: Array,
     ) -> None:
         """Place the data and prepare the compiled functions."""
@@ -290,7 +294,9 @@ class Distiller:
         self.takes_shots = takes_shots(model)
         self._transformed_once = _can_be_transformed_once(splits, outer.mirror)
         self.train_part = (self._shown_inputs(), jnp.asarray(splits.train.labels))
-        self._iterate = eqx.filter_jit(self.iteration)
+        self._mesh = mesh
+        self._placed: tuple[Model, tuple[Array, Array], Array] | None = None
+        self._iterate = spread(self.iteration, mesh)
         self._measure = eqx.filter_jit(self._validation)
 
     def with_start(self, model: Model, key: Array) -> Distiller:
@@ -303,7 +309,7 @@ class Distiller:
             key: random key, consumed.
         """
         other = copy.copy(self)
-        other.model = model
+        other.model, other._placed = model, None
         other._key_start, other.key_batches = jax.random.split(key)
         return other
 
@@ -339,17 +345,25 @@ class Distiller:
 
     def iterate(self, state: OuterState) -> tuple[OuterState, IterationReport]:
         """One iteration."""
-        new, report = self._iterate((self.model, self.train_part, self.key_batches), state)
+        new, report = self._iterate(self._fixed, everywhere(state, self._mesh))
         return new, report
+
+    @property
+    def _fixed(self) -> tuple[Model, tuple[Array, Array], Array]:
+        """What `iteration` takes beside the state, placed once."""
+        if self._placed is None:
+            self._placed = everywhere((self.model, self.train_part, self.key_batches), self._mesh)
+        return self._placed
 
     def program(self, state: OuterState) -> str:
         """The compiled program of `iterate`, as the text of an optimised HLO module."""
         jitted: Any = self._iterate  # Equinox types it as the plain function
-        text: str = jitted.lower((self.model, self.train_part, self.key_batches), state).compile().compiled.as_text()
+        text: str = jitted.lower(self._fixed, everywhere(state, self._mesh)).compile().compiled.as_text()
         return text
 
     def validate(self, state: OuterState) -> tuple[OuterState, Validation]:
         """Measure the averaged data on the validation part, and keep it where it is the best so far."""
+        state = here(state) if self._mesh is not None else state
         inputs, labels = self.splits.validation.inputs, self.splits.validation.labels
         # Each look has the same random numbers for its shots, so that looks differ by the data alone.
         key = self._shots_key(self._key_start) if self.takes_shots else None

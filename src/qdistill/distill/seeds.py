@@ -8,13 +8,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, PyTree
 
+from qdistill.distill.cores import ALONE, EVERYWHERE, Spread
 from qdistill.distill.outer import Distiller, IterationReport, OuterState
 
 _SEEDS = PartitionSpec("seeds")  # type: ignore[no-untyped-call]
-_EVERYWHERE = PartitionSpec()  # type: ignore[no-untyped-call]
 
 
 class SideBySide:
@@ -27,22 +27,25 @@ class SideBySide:
 
     Args:
         distillers: `Distiller.with_start` of the first, for all but the first.
+        at_once: how many seeds are at work at the same time; as many as there are devices by default.
+        spread: how the devices of one seed share its iteration.
     """
 
-    def __init__(self, distillers: Sequence[Distiller]) -> None:
+    def __init__(self, distillers: Sequence[Distiller], at_once: int | None = None, spread: Spread = ALONE) -> None:
         """Place what the seeds share, and what each has of its own."""
         self.distillers = distillers
-        devices = jax.devices()[: len(distillers)]
-        # Every device takes equally many; the places that are left over stand still.
-        self._empty = -len(distillers) % len(devices)
-        mesh = Mesh(np.array(devices), ("seeds",))
-        self._own, self._shared = NamedSharding(mesh, _SEEDS), NamedSharding(mesh, _EVERYWHERE)
+        devices = jax.devices()
+        places = min(len(distillers), len(devices) // spread.n_devices) if at_once is None else at_once
+        # Every place takes equally many; those that are left over stand still.
+        self._empty = -len(distillers) % places
+        mesh = spread.mesh(devices[: places * spread.n_devices], before={"seeds": places})
+        self._own, self._shared = NamedSharding(mesh, _SEEDS), NamedSharding(mesh, EVERYWHERE)
         models = [eqx.partition(distiller.model, eqx.is_array) for distiller in distillers]
         self._static = models[0][1]
         self._models = self._spread([arrays for arrays, _ in models])
         self._keys = self._spread([distiller.key_batches for distiller in distillers])
         self._train = jax.device_put(distillers[0].train_part, self._shared)
-        own, shared = _SEEDS, _EVERYWHERE
+        own, shared = _SEEDS, EVERYWHERE
         self._advance = jax.jit(
             jax.shard_map(
                 self._all_seeds,

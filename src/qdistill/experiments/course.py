@@ -39,6 +39,7 @@ class Course:
         distiller: its problem.
         n_courses: how many there are, itself among them: they share the process's time equally.
         change_iterations: whether the number of iterations may be another than the checkpoint's.
+        n_devices: how many devices of JAX are at work for all of them.
 
     Raises:
         RunError: the checkpoint or another file of the folder is damaged, or the checkpoint is of another recipe, other
@@ -47,7 +48,14 @@ class Course:
     """
 
     def __init__(
-        self, recipe: Recipe, folder: Path, distiller: Distiller, n_courses: int = 1, *, change_iterations: bool = False
+        self,
+        recipe: Recipe,
+        folder: Path,
+        distiller: Distiller,
+        n_courses: int = 1,
+        *,
+        change_iterations: bool = False,
+        n_devices: int = 1,
     ) -> None:
         self.recipe, self.folder, self.distiller = recipe, folder, distiller
         self._share, self._started = 1 / n_courses, _now()
@@ -60,7 +68,7 @@ class Course:
         if (folder / CHECKPOINT).exists():
             self._restore(change_iterations)
         self.iteration = int(self.state.iteration)
-        self._sessions = [*read_sessions(folder), session(self.iteration)]
+        self._sessions = [*read_sessions(folder), session(self.iteration, n_devices)]
         self._rejected = int(self.state.rejected)
         self._losses: list[float] = []
         self._norms: list[float] = []

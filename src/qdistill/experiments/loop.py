@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from qdistill.distill.cores import ALONE, Spread
 from qdistill.distill.outer import IterationReport, OuterState
 from qdistill.distill.seeds import SideBySide
 from qdistill.experiments.course import Course
@@ -39,6 +40,8 @@ def iterate(
     courses: Sequence[Course],
     observer: Observer,
     *,
+    at_once: int | None = None,
+    spread: Spread = ALONE,
     between: Callable[[], None] = lambda: None,
     before_writing: Callable[[], None] = lambda: None,
 ) -> None:
@@ -47,10 +50,12 @@ def iterate(
     Args:
         courses: their problems differ in their seed only.
         observer: is told how they go.
+        at_once: how many of several are at work at the same time; see `SideBySide`.
+        spread: how the devices of one of several share its iteration.
         between: called after each iteration; what it raises ends the loop.
         before_writing: called before each look; what it raises ends the loop, and nothing more is written.
     """
-    program: _Program = _Alone(courses) if len(courses) == 1 else _Together(courses)
+    program: _Program = _Alone(courses) if len(courses) == 1 else _Together(courses, at_once, spread)
     n_going = len(courses)
     try:
         while going := [course for course in courses if not course.ended]:
@@ -104,9 +109,9 @@ class _Alone:
 class _Together:
     """Several courses in one program."""
 
-    def __init__(self, courses: Sequence[Course]) -> None:
+    def __init__(self, courses: Sequence[Course], at_once: int | None, spread: Spread) -> None:
         self._courses = courses
-        self._side_by_side = SideBySide([course.distiller for course in courses])
+        self._side_by_side = SideBySide([course.distiller for course in courses], at_once, spread)
         self._joined: OuterState
         self.store()
 

@@ -22,7 +22,7 @@ from qdistill.files import PROVENANCE, read_json, write_json
 from qdistill.version import __version__
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
-_ENVIRONMENT = ("versions", "python", "machine", "device", "backend")
+_ENVIRONMENT = ("versions", "python", "machine", "device", "backend", "n_devices")
 """What of a session decides about the last bits of its numbers."""
 
 
@@ -55,14 +55,15 @@ def environment() -> dict[str, Any]:
     }
 
 
-def session(iteration: int = 0) -> dict[str, Any]:
-    """This process's part in a run, which begins at an iteration."""
+def session(iteration: int = 0, n_devices: int = 1) -> dict[str, Any]:
+    """This process's part in a run, which begins at an iteration, on so many devices of JAX."""
     return {
         "iteration": iteration,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "host": socket.gethostname(),
         "command": sys.argv,
         **environment(),
+        "n_devices": n_devices,
     }
 
 

@@ -16,15 +16,19 @@ from pathlib import Path
 
 import equinox as eqx
 import jax
+from jax.sharding import Mesh
 from jaxtyping import Array
 
 from qdistill.data import Splits
 from qdistill.distill.bundle import DistilledDataset
+from qdistill.distill.cores import ALONE, Spread
 from qdistill.distill.objective import PerformanceMatching
 from qdistill.distill.outer import Distiller
+from qdistill.distill.sharing import Work, share_out
 from qdistill.errors import ArgumentError, DivergenceError, RunError, shown
 from qdistill.evaluate.protocol import summary
 from qdistill.experiments.course import Course, check_data
+from qdistill.experiments.devices import check_cores, devices_for
 from qdistill.experiments.folder import begin, check_begun, check_free, execution_of, is_begun
 from qdistill.experiments.loop import Observer, iterate
 from qdistill.experiments.metrics import Report
@@ -35,7 +39,7 @@ from qdistill.files import BUNDLE, RECIPE, SCORES, SEEDS, write_json
 from qdistill.folders import holding
 from qdistill.interrupts import ctrl_c_noted
 from qdistill.lock import Lock
-from qdistill.models import Model
+from qdistill.models import Model, structure
 from qdistill.quantum import Execution, on_device
 from qdistill.run_files import read_seeds
 
@@ -65,6 +69,7 @@ def run(
     iterations: int | None = None,
     observer: Observer | None = None,
     memory_budget: int | None = None,
+    cores: int | None = None,
     with_profile: bool = False,
 ) -> DistilledDataset:
     """Follow a recipe.
@@ -82,6 +87,10 @@ def run(
         observer: is told how it goes.
         memory_budget: bytes for the weights that a long unroll keeps for its meta-gradient (see `distill.memory`);
             by default a share of the machine's memory.
+        cores: how many share an iteration: that many, if JAX was not used in this process before. By default those of
+            JAX's devices that make it quicker, see `distill.sharing`; a processor is one device to JAX unless
+            ``jax.config.update("jax_num_cpu_devices", n)`` says otherwise before JAX is first used. Results on another
+            number of cores are equal to rounding.
         with_profile: first see where the time of an iteration goes (see `experiments.profile`).
 
     Returns:
@@ -101,6 +110,7 @@ def run(
     _check_iterations(iterations, resume)
     check: Callable[[], None] = partial(check_begun, folder, recipe) if resume else partial(check_free, folder)
     check()
+    check_cores(cores)
     # Before the folder is made, so that a run without data or network leaves nothing behind.
     recipe.check_network()
     splits = recipe.splits(data_dir)
@@ -109,7 +119,7 @@ def run(
             check()
         else:
             begin(folder, recipe)
-        how = _How(splits, locks, observer or _Silent(), iterations, memory_budget, with_profile)
+        how = _How(splits, locks, observer or _Silent(), iterations, memory_budget, cores, with_profile)
         (bundle,) = _follow([recipe], [folder], how)
     return bundle
 
@@ -124,6 +134,7 @@ def run_seeds(
     iterations: int | None = None,
     observer: Observer | None = None,
     memory_budget: int | None = None,
+    cores: int | None = None,
 ) -> list[DistilledDataset]:
     """Follow a recipe for several seeds side by side, in one program (see `distill.seeds`).
 
@@ -136,6 +147,7 @@ def run_seeds(
         iterations: see `run`.
         observer: is told how all of them go.
         memory_budget: bytes, shared by the seeds; see `run`.
+        cores: how many all seeds have together; see `run`. Where there are more cores than seeds, several share one.
 
     Returns:
         The bundles, in the order of the seeds, with the numbers of runs alone to float tolerance.
@@ -149,6 +161,7 @@ def run_seeds(
     if not seeds or len(set(seeds)) < len(seeds):
         raise ArgumentError(f"Argument `seeds` must be different numbers, one at least, but was {shown(seeds)}.")
     _check_iterations(iterations, resume)
+    check_cores(cores)
     recipes = [dataclasses.replace(recipe, seed=seed) for seed in seeds]
     folders = [folder / f"seed-{seed}" for seed in seeds]
     if not resume:
@@ -168,7 +181,7 @@ def run_seeds(
             for each, own in zip(recipes, folders, strict=True):
                 # The process may have been killed before it had begun all of them.
                 _begin_or_check(own, each)
-            how = _How(splits, [*whole, *locks], observer or _Silent(), iterations, memory_budget)
+            how = _How(splits, [*whole, *locks], observer or _Silent(), iterations, memory_budget, cores)
             if iterations is not None:
                 write_json(folder / RECIPE, _with_iterations(recipe, iterations).to_json())
                 (folder / SCORES).unlink(missing_ok=True)
@@ -184,6 +197,7 @@ def run_missing(
     *,
     data_dir: Path | None = None,
     observer: Observer | None = None,
+    cores: int | None = None,
 ) -> None:
     """Follow recipes that differ in their seed only, side by side, each to the end of its folder's run.
 
@@ -193,6 +207,7 @@ def run_missing(
             recipe, and left alone where it has ended.
         data_dir: see `run`.
         observer: is told how all of them go.
+        cores: how many they have together; see `run`.
 
     Raises:
         RunError, BundleError, DataError, DivergenceError, KeyboardInterrupt: see `run`.
@@ -211,7 +226,7 @@ def run_missing(
     with holding(*folders) as locks:
         for recipe, folder in zip(recipes, folders, strict=True):
             _begin_or_check(folder, recipe)
-        _follow(recipes, folders, _How(splits, locks, observer or _Silent()))
+        _follow(recipes, folders, _How(splits, locks, observer or _Silent(), cores=cores))
 
 
 def _begin_or_check(folder: Path, recipe: Recipe) -> None:
@@ -241,6 +256,7 @@ class _How:
     observer: Observer
     iterations: int | None = None
     memory_budget: int | None = None
+    cores: int | None = None
     with_profile: bool = False
 
     def check_locks(self) -> None:
@@ -253,9 +269,17 @@ def _follow(recipes: Sequence[Recipe], folders: Sequence[Path], how: _How) -> li
     """Follow recipes that differ in their seed only, each in its folder, which is begun and held."""
     recipes = [_with_iterations(recipe, how.iterations) for recipe in recipes]
     execution = execution_of(folders[0], recipes[0])
-    distillers = make_distillers(recipes, how.splits, execution=execution, memory_budget=how.memory_budget)
+    at_once, spread, devices = _share_out(recipes, how)
+    distillers = make_distillers(
+        recipes,
+        how.splits,
+        execution=execution,
+        memory_budget=how.memory_budget,
+        at_once=at_once * spread.n_devices if jax.default_backend() == "cpu" else len(recipes),
+        mesh=spread.mesh(devices[: spread.n_devices]) if len(recipes) == 1 and spread != ALONE else None,
+    )
     courses = [
-        Course(*parts, len(recipes), change_iterations=how.iterations is not None)
+        Course(*parts, len(recipes), change_iterations=how.iterations is not None, n_devices=at_once * spread.n_devices)
         for parts in zip(recipes, folders, distillers, strict=True)
     ]
     for course in courses:
@@ -268,7 +292,14 @@ def _follow(recipes: Sequence[Recipe], folders: Sequence[Path], how: _How) -> li
         how.observer.begin(recipes[0], min(course.iteration for course in courses), len(courses))
         try:
             stop.look()
-            iterate(courses, how.observer, between=stop.look, before_writing=how.check_locks)
+            iterate(
+                courses,
+                how.observer,
+                at_once=at_once,
+                spread=spread,
+                between=stop.look,
+                before_writing=how.check_locks,
+            )
         except KeyboardInterrupt:
             for course in courses:
                 course.save_bundle(final=False)
@@ -276,6 +307,22 @@ def _follow(recipes: Sequence[Recipe], folders: Sequence[Path], how: _How) -> li
             raise KeyboardInterrupt from None
         how.check_locks()
         return _end(courses, how.observer)
+
+
+def _share_out(recipes: Sequence[Recipe], how: _How) -> tuple[int, Spread, list[jax.Device]]:
+    """How many seeds are at work at once, how the devices of each share it, and all devices."""
+    recipe, devices = recipes[0], devices_for(how.cores)
+    if len(devices) == 1:
+        return 1, ALONE, devices
+    n_classes = how.splits.n_classes
+    work = Work.of(
+        structure(recipe.model, how.splits.input_shape, n_classes),
+        how.splits.input_shape,
+        steps=recipe.inner.total_steps,
+        examples=recipe.inner.schedule(recipe.compression.n_examples(n_classes)).shape[1],
+        real=recipe.outer.batch,
+    )
+    return *share_out(work, len(devices), len(recipes), all_devices=how.cores is not None), devices
 
 
 def _end(courses: Sequence[Course], observer: Observer) -> list[DistilledDataset]:
@@ -304,17 +351,31 @@ def make_distiller(recipe: Recipe, splits: Splits) -> Distiller:
 
 
 def make_distillers(
-    recipes: Sequence[Recipe], splits: Splits, *, execution: Execution | None, memory_budget: int | None = None
+    recipes: Sequence[Recipe],
+    splits: Splits,
+    *,
+    execution: Execution | None,
+    memory_budget: int | None = None,
+    at_once: int = 1,
+    mesh: Mesh | None = None,
 ) -> list[Distiller]:
-    """The bilevel problems of recipes that differ in their seed only; they share what is compiled."""
+    """The bilevel problems of recipes that differ in their seed only; they share what is compiled.
+
+    Args:
+        recipes: at least one.
+        splits: their data.
+        execution: how quantum layers take shots; None for exact expectation values.
+        memory_budget: bytes, see `run`.
+        at_once: how many trainings keep their steps at the same time, and share the memory: devices that are at work,
+            or on accelerators seeds.
+        mesh: the devices that share an iteration of the only recipe; None for one.
+    """
     recipe = recipes[0]
 
     @eqx.filter_jit  # one program for all weights, instead of a small one for each array
     def build(key: Array) -> Model:
         return recipe.model.build(splits.input_shape, splits.n_classes, key=key)
 
-    # A processor's device holds one seed at a time, an accelerator all of its seeds at once.
-    at_once = len(recipes) if jax.default_backend() != "cpu" else min(len(recipes), len(jax.devices()))
     budget = None if memory_budget is None else memory_budget // at_once
     distillers: list[Distiller] = []
     for each in recipes:
@@ -332,6 +393,7 @@ def make_distillers(
                 inner=recipe.inner,
                 outer=recipe.outer,
                 objective=PerformanceMatching(memory_budget=budget),
+                mesh=mesh,
                 key=key_distil,
             )
         )

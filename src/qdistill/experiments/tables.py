@@ -208,6 +208,7 @@ def run_table(
     data_dir: Path | None = None,
     observer: Observer | None = None,
     told: Callable[[str], None] = lambda line: None,
+    cores: int | None = None,
 ) -> None:
     """Run what is missing of a table; what was stopped goes on.
 
@@ -218,6 +219,7 @@ def run_table(
         data_dir: where the dataset's files lie.
         observer: is told how each distillation goes.
         told: is given a line as each training on all inputs begins.
+        cores: how many the seeds of a row have together; see `qdistill.run`.
 
     Raises:
         ArgumentError: a row that the table has not.
@@ -235,7 +237,7 @@ def run_table(
             _run_full(recipes, row.full, folders, data_dir, told)
             continue
         try:
-            run_missing(recipes, folders, data_dir=data_dir, observer=observer)
+            run_missing(recipes, folders, data_dir=data_dir, observer=observer, cores=cores)
         except DivergenceError as error:
             stopped.append(f"{row.name}: {error}")
     if stopped:

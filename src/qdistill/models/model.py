@@ -159,7 +159,7 @@ def predict(model: Model, inputs: Numbers, *, key: Array | None = None) -> Float
     Args:
         model: the network.
         inputs: normalised, real, (n, ...); n may be 0.
-        key: random key, consumed, for layers that take shots: each input has shots of its own.
+        key: random key, consumed, for layers that take shots: each input has shots of its own. Or a key for each input.
 
     Raises:
         ArgumentError: no real numbers, or what the network raises.
@@ -170,7 +170,7 @@ def predict(model: Model, inputs: Numbers, *, key: Array | None = None) -> Float
     model = for_batch(model, max(1, len(inputs)))
     if key is None:
         return jax.vmap(model)(inputs)
-    keys = jax.random.split(key, len(inputs))
+    keys = key if key.ndim else jax.random.split(key, len(inputs))
     return jax.vmap(lambda x, key: with_key(model, key)(x))(inputs, keys)
 
 
