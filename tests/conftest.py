@@ -28,6 +28,9 @@ from jaxtyping import install_import_hook
 assert "qdistill" not in sys.modules, "qdistill was imported before its annotations could be checked"
 install_import_hook("qdistill", "beartype.beartype")
 
+# The command line makes each core a device unless JAX is in use, which would depend on the order of the tests.
+assert len(jax.devices()) >= 1
+
 # A process that was started in the background ignores Ctrl-C, and the tests of that would too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
