@@ -8,6 +8,7 @@ import runpy
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from qdistill.distill.inner import InnerLoop
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.evaluate.kernel_cost import kernel_distillation_circuits, kernel_tasks
 from qdistill.evaluate.landmarks import compare_landmarks
+from qdistill.evaluate.protocol import Evaluation, Evaluations
 from qdistill.evaluate.rates import DEFAULT_RATES, read_rates
 from qdistill.experiments.recipe import Recipe, default_recipe, read_recipe, with_model
 from qdistill.models import KernelArchitecture, LeNetArchitecture, predict
@@ -146,6 +148,31 @@ def test_landmarks_of_other_data_are_refused(run: Path, other_moons: None, capsy
     assert main(["evaluate", str(run), "--landmarks"]) == 1
     assert "made from other data than kernel-moons now is" in capsys.readouterr().err
     assert not (run / "landmarks.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "computed"),
+    [
+        (["--shots", "20"], {"noisy.replay_noisy": Evaluations.of([0.5], 60)}),
+        (["--initialisations", "1"], {"protocol.replay_unknown": Evaluations.of([0.5], 60)}),
+        (["--curve"], {"noisy.noisy_curve": [], "protocol.replay": Evaluation(0.5, 0.9, 60, False, 0.01)}),
+    ],
+)
+def test_results_of_other_data_say_so(
+    option: list[str],
+    computed: dict[str, Any],
+    run: Path,
+    other_moons: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, result in computed.items():
+        monkeypatch.setattr(f"qdistill.evaluate.{name}", lambda *_, result=result, **__: result)
+    monkeypatch.setattr("qdistill.report.noise_figure.draw_noise", lambda *_: run / "noise.png")
+    assert main(["evaluate", str(run), *option]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.startswith("This is not the data that the bundle was made from")
+    assert said.endswith("The recorded accuracy is of the other data and not compared.")
 
 
 @pytest.mark.parametrize("framework", ["pennylane", "qiskit"])

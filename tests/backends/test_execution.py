@@ -673,7 +673,7 @@ def saved(tmp_path: Path) -> Path:
     return tmp_path / "bundle.safetensors"
 
 
-def test_the_command(saved: Path, tmp_path: Path, capsys: Any) -> None:
+def test_the_command(saved: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ["execute", str(saved), "--backend", "qiskit-aer", "--shots", "50", "--steps", "1"]
     arguments += ["--out", str(tmp_path / "out"), "--price", "0.01", "--no-compilation-cache"]
     assert main(arguments) == 0
@@ -693,6 +693,13 @@ def test_the_command(saved: Path, tmp_path: Path, capsys: Any) -> None:
     assert main([*arguments, "--resume"]) == 0
     assert json.loads((tmp_path / "out" / "scores.json").read_text())["test_accuracy"] == scores["test_accuracy"]
     assert f"{circuits:,} of them measured already" in capsys.readouterr().err
+
+    monkeypatch.setattr(DistilledDataset, "made_from", lambda *_: False)
+    assert main([*arguments, "--resume"]) == 0
+    out, err = capsys.readouterr()
+    assert "recorded" not in out
+    assert "The recorded accuracy is of the other data and left out." in " ".join(err.split())
+    assert json.loads((tmp_path / "out" / "scores.json").read_text())["recorded_test_accuracy"] is None
 
 
 @dataclasses.dataclass

@@ -20,6 +20,7 @@ from qdistill.cli.shared import (
     check_same_data,
     home_of,
     rerun,
+    say_other_data,
     use_compilation_cache,
     with_noise,
 )
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 NOT_REPRODUCED = 3
 """The exit code of a replay that misses its record by more than its tolerance."""
+
+_NOT_COMPARED = "The recorded accuracy is of the other data and not compared."
 
 CURVE = "noise.png"
 """Where the figure of a curve goes, beside the bundle."""
@@ -149,6 +152,7 @@ def evaluate(
         return _curve(loaded, path, out, execution, 3 if draws is None else draws, key, data_dir, as_json)
     repeats = (1 if shots is None else 10) if draws is None else draws
     result = replay_noisy(loaded, execution, draws=repeats, key=key, data_dir=data_dir)
+    _say_if_other_data(loaded, data_dir)
     if as_json:
         plain = {"bundle": str(path), "dataset": loaded.dataset, "shots": shots, "device": device}
         tell_json({**plain, **dataclasses.asdict(result)})
@@ -176,7 +180,7 @@ def _exact(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_json:
 def _compared(result: Evaluation) -> int:
     """Say, beside the result, whether the record was met; the exit code."""
     if result.same_data is False:
-        say(f"{OTHER_DATA} The recorded accuracy is of the other data and not compared.")
+        say(f"{OTHER_DATA} {_NOT_COMPARED}")
     if result.reproduced is not False:
         return 0
     say(
@@ -184,6 +188,11 @@ def _compared(result: Evaluation) -> int:
         f"{result.recorded_test_accuracy:.2%}, where up to {result.tolerance:.2%} to either side could be rounding."
     )
     return NOT_REPRODUCED
+
+
+def _say_if_other_data(loaded: DistilledDataset, data_dir: Path | None) -> None:
+    """Say where the recorded accuracy, which stands beside the result, is of other data."""
+    say_other_data(loaded, loaded.origin.load(data_dir), _NOT_COMPARED)
 
 
 def _in_float64(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_json: bool) -> int:
@@ -248,6 +257,7 @@ def _unknown(loaded: DistilledDataset, path: Path, count: int, seed: int, data_d
     from qdistill.evaluate.protocol import replay_unknown
 
     result = replay_unknown(loaded, initialisations=count, key=jax.random.key(seed), data_dir=data_dir)
+    _say_if_other_data(loaded, data_dir)
     if as_json:
         plain = {"bundle": str(path), "dataset": loaded.dataset, "initialisations": count, "seed": seed}
         tell_json({**plain, **dataclasses.asdict(result)})
@@ -279,6 +289,8 @@ def _curve(
 
     where = _where(None, execution.device)
     exact = replay(loaded, data_dir=data_dir)
+    if exact.same_data is False:
+        say(f"{OTHER_DATA} {_NOT_COMPARED}")
     if not as_json:
         tell(f"{path} on the test set of {loaded.dataset}, trained and tested {where}")
         tell(f"  {'without noise and shots':<48} {accuracy(exact.test_accuracy, exact.n_test)}")

@@ -23,6 +23,7 @@ from qdistill.cli.shared import (
     again,
     bundle_file,
     call,
+    say_other_data,
     spsa_directions,
     use_compilation_cache,
 )
@@ -109,7 +110,9 @@ def execute(
     folder = Path("runs") / f"{name}-on-{backend.replace(':', '-')}" if out is None else out
     # What can be wrong is found before anything is paid for.
     execution.check(folder, resume=resume)
-    raw = loaded.fitted(loaded.origin.load(data_dir))
+    given = loaded.origin.load(data_dir)
+    raw, recorded = loaded.fitted(given), loaded.recorded_on(given)
+    say_other_data(loaded, given, "The recorded accuracy is of the other data and left out.")
     made = {measured: evaluator(measured, backend, shots) for measured in execution.measured}
     measuring = {measured: one for measured, (one, _) in made.items()}
     missing = execution.circuits_left(folder)
@@ -140,7 +143,7 @@ def execute(
     scores: dict[str, Any] = {
         "test_accuracy": reached,
         "exact_test_accuracy": exact,
-        "recorded_test_accuracy": loaded.record.test_accuracy,
+        "recorded_test_accuracy": recorded,
         "n_test": n,
         "steps": execution.n_steps,
         "all_steps": loaded.inner.total_steps,
@@ -155,8 +158,10 @@ def execute(
     tell(f"{path} on {backend}, {execution.n_steps} of {loaded.inner.total_steps} steps")
     tell(f"  test accuracy      {accuracy(reached, n)}")
     tell(f"  exact simulation   {accuracy(exact, n)}")
-    recorded, total = accuracy(loaded.record.test_accuracy, loaded.record.n_test), loaded.inner.total_steps
-    tell(f"  recorded           {recorded}" + (f" after all {total} steps" if execution.n_steps < total else ""))
+    total = loaded.inner.total_steps
+    if recorded is not None:
+        at_end = f" after all {total} steps" if execution.n_steps < total else ""
+        tell(f"  recorded           {accuracy(recorded, loaded.record.n_test)}{at_end}")
     tell(f"  circuits           {execution.circuits:,} of {_shots(shots)}")
     tell(f"  scores             {folder / SCORES}")
     if execution.n_steps < total:
