@@ -169,7 +169,7 @@ def test_scores_and_bundle_tell_what_the_replay_gives(finished: Finished) -> Non
     scores = json.loads((finished.folder / "scores.json").read_text())
     assert scores["seconds"] > 0
     assert scores == {
-        **dataclasses.asdict(finished.bundle.record),
+        **finished.bundle.record.to_json(),
         "best_iteration": best["iteration"],
         "rejected": 0,
         "seconds": scores["seconds"],
@@ -205,7 +205,7 @@ def test_an_observer_is_told_everything(finished: Finished) -> None:
         *(("iterated", 5), ("iterated", 6), ("reported", 6)),
         ("end", "finished"),
     ]
-    reports = [dataclasses.asdict(what) for kind, what in finished.told if kind == "reported"]
+    reports = [what.to_json() for kind, what in finished.told if kind == "reported"]
     assert reports == read_metrics(finished.folder)
 
 

@@ -65,7 +65,7 @@ def write_run(folder: Path, bundle: DistilledDataset | None, n_lines: int = 3) -
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     if bundle is not None:
         bundle.save(folder / "bundle.safetensors")
-        scores = dataclasses.asdict(bundle.record) | {"seconds": 12.5, "best_iteration": 20, "rejected": 0}
+        scores = bundle.record.to_json() | {"seconds": 12.5, "best_iteration": 20, "rejected": 0}
         (folder / "scores.json").write_text(json.dumps(scores))
     return folder
 

@@ -102,7 +102,7 @@ def _of_classifier(model: CircuitClassifier, prefix: str = "") -> Parts:
 
 def is_classifier(bundle: DistilledDataset) -> bool:
     """Whether a bundle's network is one that `circuit_program` writes a program for."""
-    return bundle.architecture is not None and parts_of(bundle.initial_model()) is not None
+    return bundle.architecture is not None and parts_of(bundle.structure()) is not None
 
 
 def circuit_program(bundle: DistilledDataset, framework: Framework, recorded: float | None) -> str:

@@ -75,6 +75,11 @@ def _compress(path: Path, file: Path, data_dir: Path | None) -> None:
     from qdistill.evaluate.rounding import checked
 
     loaded = DistilledDataset.load(path)
+    if loaded.drawn_anew is not None:
+        raise BundleError(
+            "The bundle is for unknown initial weights and holds none that could be made smaller. To compress one for "
+            "known weights, draw some: `qdistill export BUNDLE --to bundle --seed N`."
+        )
     n_validation = loaded.record.n_validation
     if n_validation is None:
         raise BundleError("The bundle does not say how many inputs its validation part has, by which to choose.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,7 +31,7 @@ from qdistill.run_files import SeedScores, read_profile, read_seeds
 
 if TYPE_CHECKING:
     from qdistill.distill.bundle import DistilledDataset, Record
-    from qdistill.experiments.recipe import Device, Recipe
+    from qdistill.experiments.recipe import Recipe
 
 _Seeds = Annotated[
     str | None,
@@ -159,6 +159,7 @@ def _parse_distill(arguments: list[str]) -> _Run:
     from qdistill.cli.model_options import ModelOptions
     from qdistill.cli.own_data import FILES, find_dataset, plain, with_short_options
     from qdistill.data import DATASETS, DataFile
+    from qdistill.distill.initialisation import Initialisation
     from qdistill.experiments.recipe import Device, Recipe, usual_parts
     from qdistill.models import architecture_options
 
@@ -176,8 +177,10 @@ def _parse_distill(arguments: list[str]) -> _Run:
         raise ArgumentError.unknown("architecture", architecture, kinds)
     model = ModelOptions.of(kinds[architecture], default.model, arguments)
     hints = typing.get_type_hints(Recipe)
-    hints["device"], device = _with_short_options(default.device)
-    usual = vars(default) | usual_parts(default, kinds[architecture]) | {"device": device}
+    hints["device"], device = _with_short_options(default.device, _SHORT_DEVICE)
+    hints["initialisation"], initialisation = _with_short_options(default.initialisation, _SHORT_INITIALISATION)
+    usual = vars(default) | usual_parts(default, kinds[architecture])
+    usual |= {"device": device, "initialisation": initialisation}
     hints["data"] = Annotated[DataFile | None, Suppress]
     if default.data is not None:
         hints["data"], usual["data"] = with_short_options(default.data)
@@ -223,7 +226,8 @@ def _parse_distill(arguments: list[str]) -> _Run:
     )
     chosen = {field.name: getattr(given, field.name) for field in dataclasses.fields(Recipe)}
     chosen["model"] = model.chosen(given.model, arguments)
-    chosen["device"] = Device(given.device.name, given.device.shots, given.device.preparation)
+    for name, kind in {"device": Device, "initialisation": Initialisation}.items():
+        chosen[name] = kind(**vars(chosen[name]))
     chosen["data"] = None if given.data is None else plain(given.data)
     recipe = Recipe(**chosen)
     if given.iterations is not None:
@@ -276,21 +280,26 @@ def _default_for(what: str, arguments: list[str]) -> Recipe:
     return default_recipe(file.name, file)
 
 
-def _with_short_options(device: Device) -> tuple[type, Device]:
-    """A subclass whose fields have the options of `qdistill evaluate` beside their own, and its default."""
-    hints = typing.get_type_hints(type(device))
-    short = {"name": "--device", "shots": "--shots", "preparation": "--preparation"}
-    kind = dataclasses.make_dataclass(
-        "Device",
+_SHORT_DEVICE = {"name": "--device", "shots": "--shots", "preparation": "--preparation"}
+_SHORT_INITIALISATION = {"weights": "--initialisation"}
+"""Fields that have a short option too; those of a device as `qdistill evaluate` has them."""
+
+
+def _with_short_options(part: Any, short: Mapping[str, str]) -> tuple[type, Any]:
+    """A subclass of a part of a recipe in which some fields have a short option beside their own, and its default."""
+    kind = type(part)
+    hints = typing.get_type_hints(kind)
+    subclass = dataclasses.make_dataclass(
+        kind.__name__,
         [
-            (name, Annotated[hints[name], arg(aliases=(option,))], dataclasses.field(default=getattr(device, name)))
+            (name, Annotated[hints[name], arg(aliases=(option,))], dataclasses.field(default=getattr(part, name)))
             for name, option in short.items()
         ],
-        bases=(type(device),),
+        bases=(kind,),
         frozen=True,
-        namespace={"__doc__": type(device).__doc__},
+        namespace={"__doc__": kind.__doc__},
     )
-    return kind, kind()
+    return subclass, subclass(**vars(part))
 
 
 def _parse_seeds(text: str) -> tuple[int, ...]:

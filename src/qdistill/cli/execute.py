@@ -104,6 +104,7 @@ def execute(
     from qdistill.models import named_weights
 
     loaded = DistilledDataset.load(path)
+    loaded.initial_model()  # says what to do where the weights are still to be drawn
     averaged = spsa_directions(directions, gradient)
     execution = Execution(loaded, ExecutionSettings(backend, shots, gradient, seed, directions=averaged), steps)
     name = path.parent.name if bundle.is_dir() else path.stem

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import arg
 
@@ -18,6 +18,12 @@ from qdistill.cli.shared import (
     say_other_data,
     use_compilation_cache,
 )
+from qdistill.errors import ArgumentError, RunError
+from qdistill.fields import check_seed
+from qdistill.files import BUNDLE
+
+if TYPE_CHECKING:
+    from qdistill.distill.bundle import DistilledDataset
 
 
 def run(arguments: list[str]) -> int:
@@ -28,7 +34,8 @@ def run(arguments: list[str]) -> int:
 def export(
     bundle: BundlePath,
     *,
-    to: Literal["pennylane", "qiskit", "qasm", "numpy", "torch", "csv"],
+    to: Literal["pennylane", "qiskit", "qasm", "numpy", "torch", "csv", "bundle"],
+    seed: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 0; with bundle only)")] = None,
     out: Annotated[
         Path | None,
         arg(metavar="FOLDER", help_behavior_hint="(default: BUNDLE-TARGET beside the bundle; exports/NAME-TARGET)"),
@@ -42,11 +49,15 @@ def export(
         bundle: a bundle file, the folder of a run, or a name of the zoo.
         to: pennylane and qiskit train a circuit classifier, or solve a kernel, on the examples and measure it, and of
             other networks take the trained quantum layers, as qasm does of all but kernels; numpy and torch train an
-            image network; csv is a table.
+            image network; csv is a table; bundle makes one for known initial weights of one for unknown ones, by a draw
+            of them, which the others do not take.
+        seed: decides that draw.
         out: where to write; by default beside the bundle, and in the folder exports for a NAME of the zoo.
         data_dir: where the dataset's files lie; programs that train take the test set from there.
         compilation_cache: keep compiled programs in the user's cache folder.
     """
+    if seed is not None and to != "bundle":
+        raise ArgumentError(f"Argument `seed` must be left out but for a bundle, which is drawn by it, but was {seed}.")
     path = bundle_file(bundle)
     if compilation_cache:
         use_compilation_cache()
@@ -56,6 +67,9 @@ def export(
     loaded = DistilledDataset.load(path)
     home = home_of(bundle) if bundle.exists() else Path("exports")
     folder = home / f"{path.stem}-{to}" if out is None else out
+    if to == "bundle":
+        tell(_drawn(loaded, check_seed(seed or 0), folder))
+        return 0
     raw = loaded.origin.load(data_dir) if trains(loaded, to) else None
     for file in export_bundle(loaded, to, folder, raw):
         tell(file)
@@ -64,3 +78,16 @@ def export(
             loaded, raw, "What the program measures is of this data, and not to be compared with the record."
         )
     return 0
+
+
+def _drawn(loaded: DistilledDataset, seed: int, folder: Path) -> Path:
+    """Write a bundle for known initial weights, which are one draw."""
+    import jax
+
+    one = loaded.drawn(key=jax.random.key(seed))
+    file = folder / BUNDLE
+    if file.exists():
+        raise RunError(f"The file {file} exists already. Choose another folder with --out.")
+    folder.mkdir(parents=True, exist_ok=True)
+    one.save(file)
+    return file

@@ -7,7 +7,7 @@ import hashlib
 import os
 import platform
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -164,9 +164,22 @@ def accuracy(value: float | None, n: int | None) -> str:
 def accuracies(record: Record) -> list[tuple[str, str]]:
     """The accuracies that a bundle records, in rows."""
     return [
-        ("test accuracy", accuracy(record.test_accuracy, record.n_test)),
-        ("validation accuracy", accuracy(record.validation_accuracy, record.n_validation)),
+        ("test accuracy", accuracy(record.test_accuracy, record.n_test) + over_draws(record.test_draws)),
+        (
+            "validation accuracy",
+            accuracy(record.validation_accuracy, record.n_validation) + over_draws(record.validation_draws),
+        ),
     ]
+
+
+def over_draws(draws: Sequence[float]) -> str:
+    """What stands behind a mean accuracy over draws of the initial weights; nothing where there are none."""
+    if not draws:
+        return ""
+    from statistics import stdev
+
+    spread = f" ± {stdev(draws):.2%}" if len(draws) > 1 else ""
+    return f", mean{spread} over {len(draws)} draws of the initial weights, worst {min(draws):.2%}"
 
 
 def rerun(found: Rerun, n: int) -> str:

@@ -73,7 +73,7 @@ def _describe(bundle: DistilledDataset, path: Path) -> list[tuple[str, str]]:
     inputs, labels, sizes = (
         np.asarray(array) for array in (bundle.data.inputs, bundle.data.labels, bundle.data.step_sizes)
     )
-    inner, weights = bundle.inner, bundle.initial_weights
+    inner = bundle.inner
     epochs = f" ({inner.epochs} epochs of {inner.steps})" if inner.epochs > 1 else ""
     seen = f"{bundle.data.schedule.shape[1]} examples of its own" if inner.own_examples else "all examples"
     if bundle.architecture is None:
@@ -86,7 +86,7 @@ def _describe(bundle: DistilledDataset, path: Path) -> list[tuple[str, str]]:
         ("dataset", f"{printable(bundle.dataset, 80)} (classes {listed(bundle.class_names, 100)})"),
         ("data digest", bundle.data_digest or "not known"),
         ("network", network),
-        ("initial weights", f"{sum(array.size for array in weights.values()):,} in {len(weights)} arrays"),
+        ("initial weights", _initial_weights(bundle)),
         ("examples", f"{len(inputs)}, {' x '.join(str(size) for size in inputs.shape[1:])}"),
         ("transforms", _transforms(bundle)),
         ("labels", "one-hot" if bundle.hard_labels else f"learned, {labels.min():.2f} to {labels.max():.2f}"),
@@ -97,6 +97,16 @@ def _describe(bundle: DistilledDataset, path: Path) -> list[tuple[str, str]]:
         ("file", f"{path.stat().st_size / 1024:,.0f} KiB"),
     ]
     return [*rows, ("provenance", ""), *_provenance(bundle.provenance)]
+
+
+def _initial_weights(bundle: DistilledDataset) -> str:
+    """How many there are, and which of them are not in the file."""
+    held = f"{sum(array.size for array in bundle.initial_weights.values()):,} in {len(bundle.initial_weights)} arrays"
+    if bundle.drawn_anew is None:
+        return held
+    anew = f"unknown: drawn anew for each network ({listed(bundle.drawn_anew.weights, 100)})"
+    order = "; the order of the examples too" if bundle.drawn_anew.order == "random" else ""
+    return f"{anew}{f'; known: {held}' if bundle.initial_weights else ''}{order}"
 
 
 def _transforms(bundle: DistilledDataset) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -22,6 +23,7 @@ from qdistill.distill.bundle_check import AXES, WEIGHTS, check_arrays, structure
 from qdistill.distill.bundle_file import pack, unpack
 from qdistill.distill.bundle_header import DataOrigin, Header
 from qdistill.distill.eight_bit import on_levels, packed, shared_axes, unpacked
+from qdistill.distill.initialisation import DrawnAnew, drawn_schedule, with_drawn
 from qdistill.distill.inner import InnerLoop, TrainingSet, first_step_not_finite, train
 from qdistill.distill.record import Record, RoundingCheck
 from qdistill.distill.zoo import named_or_path
@@ -42,7 +44,8 @@ class DistilledDataset(eqx.Module):
 
     Args:
         data: inputs (transformed), labels, step sizes and schedule.
-        initial_weights: the initial network's arrays by name, as `named_weights` gives them.
+        initial_weights: the initial network's arrays by name, as `named_weights` gives them; without those that are
+            drawn anew.
         architecture: builds the network. One that is registered in `ARCHITECTURES` is written into the file.
             None stands for a network of the user's own: `initial_model` and `train` then need it as an argument.
         inner: how the network trains.
@@ -56,7 +59,9 @@ class DistilledDataset(eqx.Module):
         data_digest: of the dataset that was distilled, `RawDataset.digest`; None where it is not known.
         eight_bit: inputs and initial weights are stored with a byte a number; see `in_eight_bits`.
         weight_names: the names of `initial_weights` in the order of the step sizes' columns; a dict loses its own on
-            the way through JAX. By default that of the dict.
+            the way through JAX. By default that of the dict. With `drawn_anew` they are those of all weights.
+        drawn_anew: what a training draws anew where the data is for unknown initial weights; None where it is for
+            those in `initial_weights`.
 
     Raises:
         ArgumentError: a field that no file could hold or that has no meaning, such as class names that are no strings.
@@ -81,11 +86,16 @@ class DistilledDataset(eqx.Module):
     data_digest: str | None = eqx.field(static=True, default=None)
     eight_bit: bool = eqx.field(static=True, default=False)
     weight_names: tuple[str, ...] = eqx.field(static=True, default=())
+    drawn_anew: DrawnAnew | None = eqx.field(static=True, default=None)
 
     def __post_init__(self) -> None:
         """Keep the order of the weights, or take that of others in their place; check all that is no array."""
-        if set(self.weight_names) != set(self.initial_weights):
-            self.weight_names = tuple(self.initial_weights)
+        drawn = () if self.drawn_anew is None else self.drawn_anew.weights
+        both = sorted(set(drawn) & set(self.initial_weights))
+        if both:
+            raise ArgumentError(f"Argument `initial_weights` must not hold what is drawn anew, but has {both}.")
+        if set(self.weight_names) != {*self.initial_weights, *drawn}:
+            self.weight_names = (*self.initial_weights, *drawn)
         self._header(self.weight_names)
 
     @property
@@ -100,8 +110,8 @@ class DistilledDataset(eqx.Module):
 
     @property
     def is_for_known_weights(self) -> bool:
-        """Whether the examples are for the initial weights in the file: all are but those of a kernel without any."""
-        return any(weight.size for weight in self.initial_weights.values())
+        """Whether the examples are for the initial weights in the file alone, not for any draw; no kernel has some."""
+        return self.drawn_anew is None and any(weight.size for weight in self.initial_weights.values())
 
     @property
     def n_classes(self) -> int:
@@ -180,19 +190,73 @@ class DistilledDataset(eqx.Module):
                 no architecture.
 
         Raises:
-            BundleError: there is neither an architecture nor a structure, or the weights do not fit it.
+            BundleError: there is neither an architecture nor a structure, the weights do not fit it, or they are to be
+                drawn anew.
         """
+        if self.drawn_anew is not None:
+            raise BundleError(
+                "The bundle is for unknown initial weights and holds none to start from. Draw some: `qdistill export "
+                "BUNDLE --to bundle --seed N`, or in Python `bundle.drawn(key=...)`, makes a bundle for known weights "
+                "of it."
+            )
         if structure is None:
-            if self.architecture is None:
-                raise BundleError(
-                    "The bundle is for a network that its file does not describe: give the network as `structure`, to "
-                    "`replay`, or to `initial_model` and what that returns to `train`."
-                )
-            structure = structure_of(self.architecture, self.initial_weights, self.input_shape, self.n_classes)
+            structure = self.structure()
         try:
             return with_weights(structure, self.initial_weights)
         except ArgumentError as error:
             raise BundleError(f"the bundle's weights do not fit the network: {error}") from error
+
+    def structure(self) -> Model:
+        """The network with zeros as weights, for what depends on its shapes alone.
+
+        Raises:
+            BundleError: the bundle has no architecture, or weights that do not fit it.
+        """
+        if self.architecture is None:
+            raise BundleError(
+                "The bundle is for a network that its file does not describe: give the network as `structure`, to "
+                "`replay`, or to `initial_model` and what that returns to `train`."
+            )
+        drawn = () if self.drawn_anew is None else self.drawn_anew.weights
+        return structure_of(self.architecture, self.initial_weights, self.input_shape, self.n_classes, drawn)
+
+    def drawn(self, *, key: Array) -> DistilledDataset:
+        """A bundle for known weights: one draw of those that are unknown, and of the order of the examples.
+
+        Its record is empty, for the accuracy of one network is another than the mean over many.
+
+        Args:
+            key: random key, consumed.
+
+        Raises:
+            BundleError: the bundle is for known weights already, or what was drawn is not finite.
+        """
+        if self.drawn_anew is None or self.architecture is None:
+            raise BundleError("The bundle is for known initial weights, which it holds: there are none to be drawn.")
+        key_weights, key_order = jax.random.split(key)
+        structure = self.structure()
+        draw = self.architecture.build(self.input_shape, self.n_classes, key=key_weights)
+        names = self.drawn_anew.weights
+        known = with_weights(structure, named_weights(structure) | self.initial_weights)
+        weights = named_weights(with_drawn(known, draw, names))
+        lost = [name for name in names if not np.isfinite(weights[name]).all()]
+        if lost:
+            raise BundleError(f"The initial weights that the architecture draws are not finite: {', '.join(lost)}.")
+        data = self.data
+        if self.drawn_anew.order == "random":
+            schedule = drawn_schedule(self.inner, len(data.inputs), key=key_order)
+            data = eqx.tree_at(lambda d: d.schedule, data, np.asarray(schedule))
+        return dataclasses.replace(
+            self, data=data, initial_weights=weights, drawn_anew=None, record=Record(), rounding=None, eight_bit=False
+        )
+
+    def one_draw(self) -> DistilledDataset:
+        """A bundle for known weights, to look at one training: itself, or always the same draw of unknown ones.
+
+        Raises:
+            BundleError: see `drawn`.
+        """
+        return self if self.drawn_anew is None else self.drawn(key=jax.random.key(0))
 
     def train(self, model: Model | None = None, *, key: Array | None = None) -> Model:
         """Train on the distilled data. The same arguments on the same platform give the same bits.
@@ -213,7 +277,7 @@ class DistilledDataset(eqx.Module):
         """
         if model is None:
             model = self.initial_model()
-        elif self.inner.step_sizes == "tensor" and set(named_weights(ideal(model))) != set(self.initial_weights):
+        elif self.inner.step_sizes == "tensor" and set(named_weights(ideal(model))) != set(self.weight_names):
             raise BundleError(
                 "The bundle has a step size for each weight of its own network, and the given one has others. "
                 "Only bundles with shared step sizes train networks of another kind."
@@ -313,18 +377,19 @@ class DistilledDataset(eqx.Module):
             recipe=self.recipe,
             provenance=self.provenance,
             weight_names=weight_names,
+            drawn_anew=self.drawn_anew,
         )
 
     def _content(self) -> bytes:
         """The file's content, after it was checked as a reader checks it."""
         arrays = self._arrays()
-        check_arrays(arrays, self.inner, len(self.class_names), self.transform)
+        check_arrays(arrays, self.inner, len(self.class_names), self.transform, len(self.weight_names))
         arrays["schedule"] = arrays["schedule"].astype(np.int32)
         # The network has an order of its own.
-        names = self.weight_names if self.architecture is None else tuple(named_weights(self.initial_model()))
+        names = self.weight_names if self.architecture is None else tuple(named_weights(self.structure()))
         header = self._header(names).to_json()
         if self.eight_bit:
-            arrays = packed(arrays, ["inputs", *(WEIGHTS + name for name in names)])
+            arrays = packed(arrays, ["inputs", *(WEIGHTS + name for name in self.initial_weights)])
         return pack(header, arrays)
 
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -344,11 +409,12 @@ class DistilledDataset(eqx.Module):
     def _from_content(cls, plain: Any, arrays: dict[str, np.ndarray]) -> DistilledDataset:
         """The bundle that a file's header and arrays are, after everything in them was checked."""
         header = Header.from_json(plain)
-        names = header.weight_names
-        expected = {*AXES, *array_names(header.transforms), *(WEIGHTS + name for name in names)}
+        names, anew = header.weight_names, header.drawn_anew
+        held = [name for name in names if anew is None or name not in anew.weights]
+        expected = {*AXES, *array_names(header.transforms), *(WEIGHTS + name for name in held)}
         eight_bit = "inputs" in arrays and arrays["inputs"].dtype == np.uint8
         if eight_bit:
-            arrays = unpacked(arrays, ["inputs", *(WEIGHTS + name for name in names)])
+            arrays = unpacked(arrays, ["inputs", *(WEIGHTS + name for name in held)])
         if set(arrays) != expected or len(set(names)) != len(names):
             missing, foreign = sorted(expected - set(arrays)), sorted(set(arrays) - expected)
             raise BundleError(
@@ -359,11 +425,11 @@ class DistilledDataset(eqx.Module):
             if array.dtype != wanted:
                 raise BundleError(f"`{name}` must be of the type {wanted.__name__}, but is {array.dtype.name}.")
         transform = FittedChain.of(float(header.data.scale), header.transforms, arrays)
-        check_arrays(arrays, header.inner, len(header.data.class_names), transform)
+        check_arrays(arrays, header.inner, len(header.data.class_names), transform, len(names))
         tensors = {name: jnp.asarray(array) for name, array in arrays.items() if name != "schedule"}
         bundle = cls(
             data=TrainingSet(tensors["inputs"], tensors["labels"], tensors["step_sizes"], arrays["schedule"]),
-            initial_weights={name: tensors[WEIGHTS + name] for name in names},
+            initial_weights={name: tensors[WEIGHTS + name] for name in held},
             architecture=header.architecture,
             inner=header.inner,
             transform=transform,
@@ -375,13 +441,16 @@ class DistilledDataset(eqx.Module):
             rounding=header.rounding,
             data_digest=header.data.digest,
             eight_bit=eight_bit,
+            weight_names=names,
+            drawn_anew=anew,
         )
-        if bundle.architecture is not None and list(names) != list(named_weights(bundle.initial_model())):
+        if bundle.architecture is not None and list(names) != list(named_weights(bundle.structure())):
             raise BundleError("Field `weight_names` of the header must be in the network's order.")
         return bundle
 
 
 def kernel_of(bundle: DistilledDataset) -> KernelClassifier | None:
     """A bundle's network before its training where that is a kernel; None where it is another, or not known."""
-    model = None if bundle.architecture is None else bundle.initial_model()
+    known = bundle.architecture is not None and bundle.drawn_anew is None  # no kernel is for unknown weights
+    model = bundle.initial_model() if known else None
     return model if isinstance(model, KernelClassifier) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -26,7 +26,9 @@ AXES = {
 """Of all tensors but the weights and those of the transforms."""
 
 
-def check_arrays(arrays: Mapping[str, np.ndarray], inner: InnerLoop, n_classes: int, transform: FittedChain) -> None:
+def check_arrays(
+    arrays: Mapping[str, np.ndarray], inner: InnerLoop, n_classes: int, transform: FittedChain, n_weights: int
+) -> None:
     """Raise an error for the first thing that is wrong with a bundle's tensors.
 
     Args:
@@ -34,6 +36,7 @@ def check_arrays(arrays: Mapping[str, np.ndarray], inner: InnerLoop, n_classes: 
         inner: how many steps and step sizes there are.
         n_classes: how many class names there are.
         transform: of the real inputs; its arrays are among `arrays`.
+        n_weights: of the network's arrays, whether they are in the bundle or drawn anew.
 
     Raises:
         BundleError: it names the tensor.
@@ -56,7 +59,6 @@ def check_arrays(arrays: Mapping[str, np.ndarray], inner: InnerLoop, n_classes: 
         if not np.isfinite(array).all():
             raise BundleError(f"`{name}` holds values that are not finite.")
 
-    n_weights = sum(name.startswith(WEIGHTS) for name in arrays)
     if not n_weights:
         raise BundleError("there are no initial weights.")
     expected = (inner.total_steps, 1 if inner.step_sizes == "shared" else n_weights)
@@ -89,7 +91,11 @@ def _axes(name: str, ndim: int) -> tuple[str, ...]:
 
 
 def structure_of(
-    architecture: Architecture, weights: Mapping[str, Array], input_shape: tuple[int, ...], n_classes: int
+    architecture: Architecture,
+    weights: Mapping[str, Array],
+    input_shape: tuple[int, ...],
+    n_classes: int,
+    drawn: Collection[str] = (),
 ) -> Model:
     """A network of an architecture with zeros as weights, after the given ones were found to fit it.
 
@@ -98,6 +104,7 @@ def structure_of(
         weights: by name.
         input_shape: the shape of one input.
         n_classes: number of classes.
+        drawn: the names of those of its weights that are not given, because they are drawn anew.
 
     Raises:
         BundleError: the network cannot be built, or has other weights.
@@ -111,16 +118,20 @@ def structure_of(
         # First what takes no time: circuits of a million gates are written in a few bytes, but not built in a second.
         known = architecture.known_shapes() if isinstance(architecture, KnowsShapes) else {}
         for name, shape in known.items():
+            if name in drawn:
+                continue
             _check_shape(name, weights[name].shape if name in weights else None, shape)
         # The shapes alone: to draw weights only to replace them would take seconds of compilation.
         shapes, own = eqx.filter_eval_shape(build)
     except (ValueError, TypeError, ArithmeticError) as error:
         raise BundleError(f"the architecture cannot be built for inputs of shape {input_shape}: {error}") from error
-    if set(own) != set(weights):
-        missing, foreign = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
+    given = {*weights, *drawn}
+    if set(own) != given:
+        missing, foreign = sorted(set(own) - given), sorted(given - set(own))
         raise BundleError(f"the weights are not the network's; missing: {missing}, foreign: {foreign}.")
     for name, leaf in own.items():
-        _check_shape(name, weights[name].shape, leaf.shape)
+        if name in weights:
+            _check_shape(name, weights[name].shape, leaf.shape)
 
     def zeros(leaf: Any) -> Any:
         if not isinstance(leaf, jax.ShapeDtypeStruct):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from qdistill import strict_json
 from qdistill.data.fitted import KINDS, number_fields
+from qdistill.distill.initialisation import DrawnAnew
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.record import Record, RoundingCheck
 from qdistill.errors import ArgumentError, BundleError, shown
@@ -69,6 +70,7 @@ class Header:
         recipe: how the bundle came to be.
         provenance: where.
         weight_names: the initial weights' names, in the network's order.
+        drawn_anew: what a training draws anew; None where all initial weights are known.
     """
 
     architecture: Architecture | None
@@ -80,6 +82,7 @@ class Header:
     recipe: dict[str, Any]
     provenance: dict[str, Any]
     weight_names: tuple[str, ...]
+    drawn_anew: DrawnAnew | None = None
 
     def __post_init__(self) -> None:
         """Check what a file could not hold.
@@ -94,6 +97,29 @@ class Header:
             strict_json.check_plain(value, name)
         if not all(map(strict_json.is_text, self.weight_names)):
             raise ArgumentError(f"Argument `initial_weights` must have strings as names, but has {self.weight_names}.")
+        self._check_unknown()
+
+    def _check_unknown(self) -> None:
+        """Make sure that known weights have no draws, and that unknown ones can be drawn and are recorded as a mean."""
+        record, anew = self.record, self.drawn_anew
+        if anew is None:
+            if record.test_draws or record.validation_draws:
+                raise ArgumentError("Argument `record` must have no draws where the initial weights are known.")
+            return
+        if self.architecture is None:
+            raise ArgumentError("Argument `architecture` must be given where weights are drawn anew, but was None.")
+        foreign = sorted(set(anew.weights) - set(self.weight_names))
+        if foreign:
+            raise ArgumentError(
+                f"Argument `drawn_anew` must name weights of the network, but {foreign} are none of its."
+            )
+        if anew.order == "random" and not self.inner.own_examples:
+            raise ArgumentError("Argument `drawn_anew` must have the order 'fixed' where each step sees all examples.")
+        for part in ("test", "validation"):
+            if getattr(record, f"{part}_accuracy") is not None and not getattr(record, f"{part}_draws"):
+                raise ArgumentError(
+                    f"Argument `record` must have `{part}_draws` beside `{part}_accuracy` where weights are drawn anew."
+                )
 
     def to_json(self) -> dict[str, Any]:
         """As plain data; `from_json` reads it back.
@@ -102,8 +128,11 @@ class Header:
             BundleError: the architecture is not registered, or has fields that are no JSON.
         """
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        for name in ("data", "inner", "record", "rounding"):
+        for name in ("data", "inner", "rounding", "drawn_anew"):
             plain[name] = None if plain[name] is None else dataclasses.asdict(plain[name])
+        plain["record"] = self.record.to_json()
+        if self.drawn_anew is None:
+            del plain["drawn_anew"]
         plain["architecture"] = None if self.architecture is None else _described(self.architecture)
         return plain
 
@@ -115,17 +144,22 @@ class Header:
             BundleError: a field is missing, foreign or of another type, or has a value that it must not have.
         """
         try:
-            values = _only(plain, cls, "header")
+            values = _only(plain, cls, "header", may_lack=("drawn_anew",))
+            draws = ("test_draws", "validation_draws")
+            anew = values.get("drawn_anew")
             return cls(
                 architecture=_architecture(values["architecture"]),
                 data=parse(_only(values["data"], DataOrigin, "data"), DataOrigin, "data"),
                 transforms=tuple(_transforms(values["transforms"])),
                 inner=parse(_only(values["inner"], InnerLoop, "inner"), InnerLoop, "inner"),
-                record=parse(_only(values["record"], Record, "record"), Record, "record"),
+                record=parse(_only(values["record"], Record, "record", may_lack=draws), Record, "record"),
                 rounding=parse(values["rounding"], RoundingCheck | None, "rounding"),
                 recipe=as_table(values["recipe"], "recipe"),
                 provenance=as_table(values["provenance"], "provenance"),
                 weight_names=parse(values["weight_names"], tuple[str, ...], "weight_names"),
+                drawn_anew=None
+                if anew is None
+                else parse(_only(anew, DrawnAnew, "drawn_anew"), DrawnAnew, "drawn_anew"),
             )
         except ArgumentError as error:
             raise BundleError(f"in its header: {error}") from error
@@ -173,12 +207,12 @@ def _transforms(plain: Any) -> Iterator[dict[str, Any]]:
         yield {"name": step["name"], **{name: parse(step[name], float, f"{where}.{name}") for name in numbers}}
 
 
-def _only(plain: Any, kind: Any, where: str) -> dict[str, Any]:
-    """An object with exactly the fields of a dataclass: none is left out for having a default."""
+def _only(plain: Any, kind: Any, where: str, *, may_lack: Collection[str] = ()) -> dict[str, Any]:
+    """An object with exactly the fields of a dataclass: none is left out for having a default, but for those named."""
     given = as_table(plain, where)
     fields = {field.name for field in dataclasses.fields(kind)}
-    if set(given) != fields:
-        missing, foreign = sorted(fields - set(given)), listed(sorted(set(given) - fields), 8)
+    if not fields - set(may_lack) <= set(given) <= fields:
+        missing, foreign = sorted(fields - set(given) - set(may_lack)), listed(sorted(set(given) - fields), 8)
         raise BundleError(
             f"`{where}` must have its own fields and no others; missing: {missing}, foreign: [{foreign}]."
         )

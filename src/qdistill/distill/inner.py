@@ -283,7 +283,13 @@ def _scan_in_segments(
 
 
 def train(
-    model: Model, data: TrainingSet, inner: InnerLoop, *, key: Array | None = None, memory_budget: int | None = None
+    model: Model,
+    data: TrainingSet,
+    inner: InnerLoop,
+    *,
+    key: Array | None = None,
+    memory_budget: int | None = None,
+    optimiser_state: PyTree | None = None,
 ) -> Model:
     """Train a network on a few inputs, T steps in the given order.
 
@@ -296,6 +302,8 @@ def train(
             again where that is too little (see `memory.segment_lengths`). None stands for a share of the machine's
             memory. What a single step needs while it is computed comes on top. Under `jax.vmap` each of the
             trainings keeps that much.
+        optimiser_state: of the optimiser where the training begins, in place of `initial_state`: for the part of a
+            longer training.
 
     Returns:
         The trained network; differentiable once in reverse mode with respect to `model` and `data`.
@@ -347,7 +355,7 @@ def train(
         slopes = _name(gradient(weights, inputs, labels, key), "gradient")
         return descend(inner, weights, state, slopes, sizes), None
 
-    carry = (weights, initial_state(inner, weights))
+    carry = (weights, initial_state(inner, weights) if optimiser_state is None else optimiser_state)
     # Key data, for keys themselves cannot be padded.
     keys = None if key is None else jax.random.key_data(jax.random.split(key, inner.total_steps))
     now = (data.step_sizes, schedule, keys)

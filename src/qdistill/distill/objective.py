@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from qdistill.distill.cores import REAL_INPUTS, Part, total
 from qdistill.distill.inner import InnerLoop, TrainingSet, train
@@ -30,6 +30,8 @@ class MetaObjective(Protocol):
         inputs: Float[Array, "batch *shape"],
         labels: Float[Array, "batch classes"],
         key: Array | None = None,
+        *,
+        optimiser_state: PyTree | None = None,
     ) -> tuple[Float[Array, ""], TrainingSet]:
         """The objective and its gradient with respect to the arrays of `data` (None for the schedule).
 
@@ -40,6 +42,8 @@ class MetaObjective(Protocol):
             inputs: a batch of real inputs, normalised.
             labels: their labels, one-hot.
             key: random key, consumed, where the network has layers that take shots; None elsewhere.
+            optimiser_state: of the inner optimiser where the training begins, for a window in a longer training;
+                see `inner.train`. It has no gradient.
         """
         ...
 
@@ -84,6 +88,8 @@ class PerformanceMatching:
         inputs: Numbers,
         labels: Numbers,
         key: Array | None = None,
+        *,
+        optimiser_state: PyTree | None = None,
     ) -> tuple[Float[Array, ""], TrainingSet]:
         """See `MetaObjective`."""
         key_train, keys = None, None
@@ -97,7 +103,12 @@ class PerformanceMatching:
         def trained_weights(learned: TrainingSet) -> Model:
             with jax.named_scope("inner_training"):
                 trained = train(
-                    model, eqx.combine(learned, schedule), inner, key=key_train, memory_budget=self.memory_budget
+                    model,
+                    eqx.combine(learned, schedule),
+                    inner,
+                    key=key_train,
+                    memory_budget=self.memory_budget,
+                    optimiser_state=optimiser_state,
                 )
             weights: Model = eqx.filter(trained, eqx.is_inexact_array)
             return weights

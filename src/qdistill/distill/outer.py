@@ -8,7 +8,9 @@ number alone: a run that is continued from a saved state gives the numbers of on
 from __future__ import annotations
 
 import copy
+import dataclasses
 import operator
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,9 +26,11 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from qdistill.data import Splits
 from qdistill.data.raw import check_mirror
 from qdistill.distill.cores import everywhere, here, spread
+from qdistill.distill.initialisation import DrawnAnew, Initialisation
 from qdistill.distill.inner import InnerLoop, TrainingSet, fraction, measure, train
 from qdistill.distill.objective import MetaObjective, PerformanceMatching
 from qdistill.distill.start import Start, initial_inputs
+from qdistill.distill.unknown import Partly, UnknownWeights, at_start, over_networks
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
 from qdistill.models import Model
@@ -198,6 +202,7 @@ class OuterState(eqx.Module):
         best: the averaged data with the highest validation accuracy so far.
         best_accuracy: that accuracy; -1 before the first look.
         best_iteration: when it was seen.
+        pool: partly trained networks, see `Initialisation`; None where there is no pool.
     """
 
     iteration: Int[Array, ""]
@@ -210,6 +215,7 @@ class OuterState(eqx.Module):
     best: Learned
     best_accuracy: Float[Array, ""]
     best_iteration: Int[Array, ""]
+    pool: Partly | None = None
 
 
 @dataclass(frozen=True)
@@ -217,14 +223,17 @@ class Validation:
     """What a look at the validation part tells of the averaged data.
 
     Args:
-        accuracy: of the network trained on it, a fraction.
+        accuracy: of the network trained on it, a fraction; for unknown initial weights the mean over draws, as the
+            rest.
         loss: its mean loss, as `InnerLoop.loss` says.
         coefficient_norm: the Euclidean norm of the coefficients of all its Hermitians; None without Hermitians.
+        draws: the accuracy of each of the networks that were drawn; none for known initial weights.
     """
 
     accuracy: float
     loss: float
     coefficient_norm: float | None
+    draws: tuple[float, ...] = ()
 
 
 class IterationReport(eqx.Module):
@@ -252,6 +261,8 @@ class Distiller:
         inner: how the network trains on it.
         outer: how it is optimised.
         objective: what it is optimised for.
+        initialisation: which initial weights it is for; by default those of `model` alone.
+        build: random key -> a network as `model` is, where the initial weights are unknown.
         optimiser: any Optax optimiser, in place of the one that `outer` names.
         mesh: the devices that share an iteration, see `distill.cores`; None for one.
         key: random key, consumed.
@@ -272,6 +283,8 @@ class Distiller:
         inner: InnerLoop,
         outer: OuterLoop,
         objective: MetaObjective | None = None,
+        initialisation: Initialisation | None = None,
+        build: Callable[[Array], Model] | None = None,
         optimiser: optax.GradientTransformation | None = None,
         mesh: Mesh | None = None,
         key: Array,
@@ -294,10 +307,22 @@ class Distiller:
         self.takes_shots = takes_shots(model)
         self._transformed_once = _can_be_transformed_once(splits, outer.mirror)
         self.train_part = (self._shown_inputs(), jnp.asarray(splits.train.labels))
+        self.initialisation = Initialisation() if initialisation is None else initialisation
+        self._unknown = None if self.initialisation.is_known else self._unknown_weights(build)
         self._mesh = mesh
         self._placed: tuple[Model, tuple[Array, Array], Array] | None = None
         self._iterate = spread(self.iteration, mesh)
         self._measure = eqx.filter_jit(self._validation)
+
+    def _unknown_weights(self, build: Callable[[Array], Model] | None) -> UnknownWeights:
+        if build is None:
+            raise ArgumentError("Argument `build` must be given where the initial weights are unknown, but was None.")
+        if self.takes_shots:
+            raise ArgumentError(
+                "Argument `model` must be of exact expectation values where the initial weights are unknown, but takes "
+                "shots."
+            )
+        return UnknownWeights(self.initialisation, build, self.model, self.inner, self.objective, self.n_examples)
 
     def with_start(self, model: Model, key: Array) -> Distiller:
         """The same problem from other initial weights and inputs, with other batches.
@@ -329,6 +354,7 @@ class Distiller:
             raw_step_sizes=jnp.full((self.inner.total_steps, groups), raw, jnp.float32),
         )
         zero = jnp.zeros((), jnp.int32)
+        pool = None if self._unknown is None else self._first_pool(self._unknown)
         return OuterState(
             iteration=zero,
             learned=learned,
@@ -341,6 +367,7 @@ class Distiller:
             # Types are given wherever they would be weak: the second iteration would compile again.
             best_accuracy=jnp.full((), -1.0, jnp.float32),
             best_iteration=zero,
+            pool=pool,
         )
 
     def iterate(self, state: OuterState) -> tuple[OuterState, IterationReport]:
@@ -364,10 +391,8 @@ class Distiller:
     def validate(self, state: OuterState) -> tuple[OuterState, Validation]:
         """Measure the averaged data on the validation part, and keep it where it is the best so far."""
         state = here(state) if self._mesh is not None else state
-        inputs, labels = self.splits.validation.inputs, self.splits.validation.labels
-        # Each look has the same random numbers for its shots, so that looks differ by the data alone.
-        key = self._shots_key(self._key_start) if self.takes_shots else None
-        measured, loss, norm = self._measure(self.model, state.averaged, jnp.asarray(inputs), jnp.asarray(labels), key)
+        shares, loss, norm = self._look(state.averaged)
+        measured = jnp.mean(shares)
         # What a network says that is not finite is no answer, whatever share of it looks right.
         if jnp.isfinite(loss) and measured > state.best_accuracy:
             state = eqx.tree_at(
@@ -375,7 +400,46 @@ class Distiller:
                 state,
                 (state.averaged, measured, state.iteration),
             )
-        return state, Validation(fraction(measured, len(labels)), float(loss), None if norm is None else float(norm))
+        draws = self._draws(shares)
+        accuracy = statistics.mean(draws) if draws else fraction(measured, len(self.splits.validation))
+        return state, Validation(accuracy, float(loss), None if norm is None else float(norm), draws)
+
+    def validation_draws(self, learned: Learned) -> tuple[float, ...]:
+        """The validation accuracy of each of the networks that a look draws; none for known initial weights."""
+        return () if self._unknown is None else self._draws(self._look(learned)[0])
+
+    @property
+    def drawn_anew(self) -> DrawnAnew | None:
+        """What a training draws anew; None where the initial weights are known."""
+        return None if self._unknown is None else self._unknown.drawn_anew
+
+    def _look(self, learned: Learned) -> tuple[Array, Array, Array | None]:
+        inputs, labels = self.splits.validation.inputs, self.splits.validation.labels
+        # Each look has the same random numbers for its shots, so that looks differ by the data alone.
+        key = self._shots_key(self._key_start) if self.takes_shots else None
+        own = key if self._unknown is None else self._validation_keys
+        return self._measure(self.model, learned, jnp.asarray(inputs), jnp.asarray(labels), own)
+
+    def _draws(self, shares: Array) -> tuple[float, ...]:
+        n = len(self.splits.validation)
+        return () if self._unknown is None else tuple(fraction(share, n) for share in shares)
+
+    @property
+    def _validation_keys(self) -> Array:
+        """Of the networks that every look at the validation part trains."""
+        key = jax.random.fold_in(self._key_start, _VALIDATION)
+        return jax.random.split(key, self.initialisation.validation_draws)
+
+    def _first_pool(self, unknown: UnknownWeights) -> Partly | None:
+        """The pool before the first iteration, after the architecture was found to draw weights that are numbers."""
+        key = jax.random.fold_in(self._key_start, _POOL)
+        finite, pool = at_start(unknown, self.model, self._validation_keys, key)
+        if not finite:
+            raise ArgumentError(
+                "Argument `build` must draw initial weights that are finite, but drew some that are not: see the "
+                "architecture's fields by which they are drawn."
+            )
+        return pool
 
     def training_set(self, learned: Learned) -> TrainingSet:
         """The form that a training and a bundle read."""
@@ -389,16 +453,17 @@ class Distiller:
     def _batch(
         self, train: tuple[Array, Array], key: Array
     ) -> tuple[Float[Array, "batch *shape"], Float[Array, "batch classes"]]:
-        key_pick, key_mirror = jax.random.split(key)
-        inputs, labels = train
-        picked = jax.random.randint(key_pick, (self.outer.batch,), 0, inputs.shape[0])
-        batch = inputs[picked]
-        if self.outer.mirror:
-            flip = jax.random.bernoulli(key_mirror, shape=(self.outer.batch, 1, 1, 1))
-            batch = jnp.where(flip, batch[:, :, ::-1], batch)
-        if not self._transformed_once:
-            batch = self.splits.transform(batch)
-        return batch, jax.nn.one_hot(labels[picked], self.splits.n_classes)
+        with jax.named_scope("real_batch"):
+            key_pick, key_mirror = jax.random.split(key)
+            inputs, labels = train
+            picked = jax.random.randint(key_pick, (self.outer.batch,), 0, inputs.shape[0])
+            batch = inputs[picked]
+            if self.outer.mirror:
+                flip = jax.random.bernoulli(key_mirror, shape=(self.outer.batch, 1, 1, 1))
+                batch = jnp.where(flip, batch[:, :, ::-1], batch)
+            if not self._transformed_once:
+                batch = self.splits.transform(batch)
+            return batch, jax.nn.one_hot(labels[picked], self.splits.n_classes)
 
     def iteration(
         self, fixed: tuple[Model, tuple[Array, Array], Array], state: OuterState
@@ -410,18 +475,33 @@ class Distiller:
             state: where the run stands.
         """
         model, train_part, key = fixed
-        with jax.named_scope("real_batch"):
-            inputs, labels = self._batch(train_part, jax.random.fold_in(key, state.iteration))
         data, pull_back = jax.vjp(
             lambda learned: eqx.filter(self.training_set(learned), eqx.is_inexact_array), state.learned
         )
-        whole = eqx.tree_at(lambda d: d.schedule, data, self.schedule, is_leaf=lambda x: x is None)
-        keys = (self._shots_key(jax.random.fold_in(key, state.iteration)),) if self.takes_shots else ()
-        loss, slope = self.objective.value_and_gradient(whole, model, self.inner, inputs, labels, *keys)
+        key = jax.random.fold_in(key, state.iteration)
+        if self._unknown is None:
+            loss, slope = self._of_known(data, model, train_part, key)
+            pool = None
+        else:
+            key = jax.random.fold_in(key, _NETWORKS)
+            loss, slope, pool = self._unknown.meta_gradient(
+                data, model, lambda own: self._batch(train_part, own), state.pool, key
+            )
         (gradient,) = pull_back(slope)
         gradient = self._where_fixed(jax.tree.map(jnp.zeros_like, gradient), gradient)
         with jax.named_scope("outer_optimiser"):
-            return self._improve(state, loss, gradient)
+            state, report = self._improve(state, loss, gradient)
+        # A rejected iteration renews the pool too, or it would be rejected for ever.
+        return dataclasses.replace(state, pool=pool), report
+
+    def _of_known(
+        self, data: TrainingSet, model: Model, train_part: tuple[Array, Array], key: Array
+    ) -> tuple[Float[Array, ""], TrainingSet]:
+        """The objective and its gradient for one known network."""
+        inputs, labels = self._batch(train_part, key)
+        whole = eqx.tree_at(lambda d: d.schedule, data, self.schedule, is_leaf=lambda x: x is None)
+        keys = (self._shots_key(key),) if self.takes_shots else ()
+        return self.objective.value_and_gradient(whole, model, self.inner, inputs, labels, *keys)
 
     def _where_fixed(self, fixed: Learned, learned: Learned) -> Learned:
         """The parts of `fixed` that the compression fixes, and those of `learned` that it learns."""
@@ -469,8 +549,25 @@ class Distiller:
     def _validation(
         self, model: Model, learned: Learned, inputs: Array, labels: Array, key: Array | None
     ) -> tuple[Array, Array, Array | None]:
+        """Accuracies, mean loss and mean norm; the key is that of the shots, or those of the draws."""
+        data = self.training_set(learned)
+        if self._unknown is None:
+            return self._measured(model, data, inputs, labels, key)
+        unknown = self._unknown
+
+        def one(own: Array) -> tuple[Array, Array, Array | None]:
+            drawn, schedule = unknown.draw(model, own)
+            ordered = eqx.tree_at(lambda d: d.schedule, data, schedule)
+            return self._measured(drawn, ordered, inputs, labels, None)
+
+        shares, losses, norms = over_networks(one, key)
+        return shares, jnp.mean(losses), None if norms is None else jnp.mean(norms)
+
+    def _measured(
+        self, model: Model, data: TrainingSet, inputs: Array, labels: Array, key: Array | None
+    ) -> tuple[Array, Array, Array | None]:
         key_train, key_inputs = (None, None) if key is None else jax.random.split(key)
-        trained = train(model, self.training_set(learned), self.inner, key=key_train)
+        trained = train(model, data, self.inner, key=key_train)
         share, loss = measure(trained, inputs, labels, self.splits.transform, loss=self.inner.loss, key=key_inputs)
         nodes = jax.tree.leaves(ideal(trained), is_leaf=lambda node: isinstance(node, Hermitian))
         coefficients = [node.coefficients for node in nodes if isinstance(node, Hermitian)]
@@ -480,6 +577,10 @@ class Distiller:
     def _shots_key(key: Array) -> Array:
         """A key beside those that `_batch` and `start` draw from the same one, which stay what they are."""
         return jax.random.fold_in(key, 2**31)
+
+
+_NETWORKS, _VALIDATION, _POOL = 2**31 + 1, 2**31 + 2, 2**31 + 3
+"""Of keys for unknown weights, beside all others that are drawn from the same one; see `Distiller._shots_key`."""
 
 
 def _can_be_transformed_once(splits: Splits, mirror: bool) -> bool:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import statistics
 from dataclasses import dataclass
+from typing import Any
 
 from qdistill.errors import ArgumentError
+
+_ROUNDING = 1e-6
+"""Of means in float32."""
 
 
 @dataclass(frozen=True)
@@ -12,19 +18,24 @@ class Record:
     """What a replay was measured to give.
 
     Args:
-        test_accuracy: share of the test inputs classified right, in [0, 1]; None where it was not measured.
+        test_accuracy: share of the test inputs classified right, in [0, 1]; None where it was not measured. For unknown
+            initial weights it is the mean over networks from unseen draws.
         n_test: how many test inputs that were.
         validation_accuracy: the same on the validation inputs, by which the data was chosen.
         n_validation: how many validation inputs that were.
+        test_draws: the test accuracy of each of those networks; none for known initial weights.
+        validation_draws: the same on the validation inputs, of the networks that the run looked at.
     """
 
     test_accuracy: float | None = None
     n_test: int | None = None
     validation_accuracy: float | None = None
     n_validation: int | None = None
+    test_draws: tuple[float, ...] = ()
+    validation_draws: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that every accuracy is a fraction and comes with its number of inputs."""
+        """Check that every accuracy is a fraction, comes with its number of inputs, and is the mean of its draws."""
         for part in ("test", "validation"):
             accuracy, n = getattr(self, f"{part}_accuracy"), getattr(self, f"n_{part}")
             if accuracy is not None:
@@ -33,6 +44,19 @@ class Record:
                 raise ArgumentError(f"Argument `n_{part}` must be at least 1, but was {n}.")
             if accuracy is not None and n is None:
                 raise ArgumentError(f"Argument `n_{part}` must be given with `{part}_accuracy`, but was None.")
+            draws = getattr(self, f"{part}_draws")
+            for draw in draws:
+                _check_fraction(f"{part}_draws", draw)
+            if draws and (accuracy is None or abs(statistics.fmean(draws) - accuracy) > _ROUNDING):
+                raise ArgumentError(
+                    f"Argument `{part}_accuracy` must be the mean of `{part}_draws`, {statistics.fmean(draws):.6f}, "
+                    f"but was {accuracy}."
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, without draws where there are none."""
+        plain = dataclasses.asdict(self)
+        return {name: value for name, value in plain.items() if value or not name.endswith("draws")}
 
 
 @dataclass(frozen=True)

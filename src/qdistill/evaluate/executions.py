@@ -34,7 +34,7 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
     """
     if bundle.is_kernel:
         return _of_kernel(bundle, core_seconds)
-    calls = layer_calls(bundle.initial_model(), bundle.input_shape)
+    calls = layer_calls(bundle.structure(), bundle.input_shape)
     if not calls:
         note = "The network has no quantum layer, so it runs no circuits."
         return {"says": "", "rows": [], "training": 0, "trainings": [], "cards": [], "points": [], "notes": [note]}

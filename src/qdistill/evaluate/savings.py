@@ -135,8 +135,9 @@ def distillation_circuits(bundle: DistilledDataset, per_example_gradient: int) -
 
     An iteration trains the network on the synthetic examples, which is S example gradients, and takes B on real ones.
     The way back through the training needs the derivative of each of the S gradients along one direction. As a central
-    difference, that is two more gradients, so an iteration is 3 S + B example gradients. Looks at the validation part
-    are not counted.
+    difference, that is two more gradients, so an iteration is 3 S + B example gradients. For unknown initial weights it
+    is as many for each network, with S those of a window, and those of the steps before it once more. Looks at the
+    validation part are not counted.
 
     Args:
         bundle: its recipe says how many iterations there were, and B.
@@ -148,8 +149,14 @@ def distillation_circuits(bundle: DistilledDataset, per_example_gradient: int) -
     outer = bundle.recipe.get("outer")
     if outer is None:
         return None
-    iteration = 3 * int(bundle.data.schedule.size) + int(outer["batch"])
-    return int(outer["iterations"]) * iteration * per_example_gradient
+    steps, each_step = bundle.data.schedule.shape
+    unknown = bundle.recipe.get("initialisation", {})
+    window, networks = unknown.get("window") or steps, unknown.get("networks", 1)
+    # Before a window that begins anywhere as often are half of the other steps; a network of a pool takes one.
+    before = 0.0 if window == steps else 1.0 if unknown.get("pool") else (steps - window) / 2
+    iteration = networks * (each_step * (3 * window + before) + int(outer["batch"]))
+    total: int = round(int(outer["iterations"]) * iteration * per_example_gradient)
+    return total
 
 
 def compare(
@@ -193,7 +200,7 @@ def compare(
                 f"with the whole training on the bundle, but was {steps}."
             )
         schedule, accuracy = schedule[:steps], accuracy if steps == total else None
-    calls = layer_calls(bundle.initial_model(), bundle.input_shape)
+    calls = layer_calls(bundle.structure(), bundle.input_shape)
 
     def training(
         name: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import fraction
 from qdistill.distill.outer import Distiller, IterationReport, Learned, OuterState, Validation
 from qdistill.errors import ArgumentError, BundleError, RunError
-from qdistill.evaluate.protocol import measure
+from qdistill.evaluate.protocol import accuracies_of_draws, measure, spread
 from qdistill.evaluate.rounding import checked
 from qdistill.experiments.checkpoint import Belonging, load_checkpoint, read_belonging, save_checkpoint
 from qdistill.experiments.folder import device_digest
@@ -181,7 +182,7 @@ class Course:
         bundle = self._bundle()
         bundle.save(self.folder / BUNDLE)
         if final:
-            bundle = _measured(bundle, self.distiller.splits)
+            bundle = _measured(bundle, self.distiller)
             bundle.save(self.folder / BUNDLE)
         return bundle
 
@@ -193,7 +194,7 @@ class Course:
         """Write what came out, and what it took."""
         write_json(self.folder / TIME, self.time)
         scores = {
-            **dataclasses.asdict(bundle.record),
+            **bundle.record.to_json(),
             "best_iteration": int(self.state.best_iteration),
             "rejected": int(self.state.rejected_total),
             "seconds": self.time["seconds"],
@@ -237,6 +238,7 @@ def _report(
     distiller: Distiller, state: OuterState, measured: Validation, losses: list[float], norms: list[float]
 ) -> Report:
     step_sizes = jax.nn.softplus(state.averaged.raw_step_sizes)
+    n = len(distiller.splits.validation) * max(1, len(measured.draws))
     return Report(
         iteration=int(state.iteration),
         loss=float(np.mean(losses)) if losses else None,
@@ -244,9 +246,11 @@ def _report(
         validation_accuracy=measured.accuracy,
         validation_loss=measured.loss,
         coefficient_norm=measured.coefficient_norm,
-        best_validation_accuracy=max(0.0, fraction(state.best_accuracy, len(distiller.splits.validation))),
+        best_validation_accuracy=max(0.0, fraction(state.best_accuracy, n)),
         rejected=int(state.rejected_total),
         step_sizes=np.asarray(step_sizes, np.float64).round(7).tolist(),
+        validation_spread=spread(measured.draws),
+        validation_worst=min(measured.draws, default=None),
     )
 
 
@@ -255,9 +259,14 @@ def _bundle(recipe: Recipe, distiller: Distiller, state: OuterState, provenance:
     splits = distiller.splits
     looked = bool(state.best_accuracy >= 0)
     best: Learned = state.best if looked else state.averaged
+    weights, anew = named_weights(ideal(distiller.model)), distiller.drawn_anew
+    draws = distiller.validation_draws(best) if looked else ()
+    accuracy = statistics.mean(draws) if draws else fraction(state.best_accuracy, len(splits.validation))
     return DistilledDataset(
         data=distiller.training_set(best),
-        initial_weights=named_weights(ideal(distiller.model)),
+        initial_weights={name: weight for name, weight in weights.items() if not anew or name not in anew.weights},
+        weight_names=tuple(weights),
+        drawn_anew=anew,
         architecture=recipe.model,
         inner=recipe.inner,
         transform=splits.transform,
@@ -270,14 +279,23 @@ def _bundle(recipe: Recipe, distiller: Distiller, state: OuterState, provenance:
         record=Record(
             test_accuracy=None,
             n_test=None,
-            validation_accuracy=fraction(state.best_accuracy, len(splits.validation)) if looked else None,
+            validation_accuracy=accuracy if looked else None,
             n_validation=len(splits.validation),
+            validation_draws=draws,
         ),
     )
 
 
-def _measured(bundle: DistilledDataset, splits: Splits) -> DistilledDataset:
-    """The bundle replayed, measured on the test set, and checked against rounding."""
-    accuracy = measure(bundle.train(), bundle, splits.test.inputs, splits.test.labels)
-    record = dataclasses.replace(bundle.record, test_accuracy=accuracy, n_test=len(splits.test))
-    return checked(dataclasses.replace(bundle, record=record), splits.validation, splits.test)
+def _measured(bundle: DistilledDataset, distiller: Distiller) -> DistilledDataset:
+    """The bundle replayed and measured on the test set; for known initial weights also checked against rounding."""
+    splits, test = distiller.splits, distiller.splits.test
+    if bundle.drawn_anew is not None:
+        count = distiller.initialisation.test_draws
+        draws = accuracies_of_draws(bundle, test.inputs, test.labels, draws=count)
+        record = dataclasses.replace(
+            bundle.record, test_accuracy=statistics.mean(draws), n_test=len(test), test_draws=draws
+        )
+        return dataclasses.replace(bundle, record=record)
+    accuracy = measure(bundle.train(), bundle, test.inputs, test.labels)
+    record = dataclasses.replace(bundle.record, test_accuracy=accuracy, n_test=len(test))
+    return checked(dataclasses.replace(bundle, record=record), splits.validation, test)

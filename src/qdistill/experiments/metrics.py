@@ -21,12 +21,15 @@ class Report:
         iteration: iterations done.
         loss: mean meta-objective over the accepted iterations since the last line.
         gradient_norm: mean norm of the meta-gradient over the same.
-        validation_accuracy: of a network trained on the averaged inputs, a fraction.
+        validation_accuracy: of a network trained on the averaged inputs, a fraction; for unknown initial weights the
+            mean over the networks that are drawn.
         validation_loss: its mean loss.
         coefficient_norm: the norm of the coefficients of all its Hermitians; None without Hermitians.
         best_validation_accuracy: the highest so far of a network that was finite; 0 without one.
         rejected: rejected iterations so far.
         step_sizes: of the averaged data, one row a step.
+        validation_spread: the standard deviation of the accuracy over draws; None for known initial weights.
+        validation_worst: the lowest accuracy of a draw; likewise.
     """
 
     iteration: int
@@ -38,6 +41,15 @@ class Report:
     best_validation_accuracy: float
     rejected: int
     step_sizes: list[list[float]]
+    validation_spread: float | None = None
+    validation_worst: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, without what is for unknown initial weights where they are known."""
+        plain = dataclasses.asdict(self)
+        if self.validation_worst is None:
+            del plain["validation_spread"], plain["validation_worst"]
+        return plain
 
 
 def append_metrics(folder: Path, report: Report) -> None:
@@ -49,7 +61,7 @@ def append_metrics(folder: Path, report: Report) -> None:
     path = folder / METRICS
     try:
         with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(json.dumps(dataclasses.asdict(report)) + "\n")
+            file.write(json.dumps(report.to_json()) + "\n")
             file.flush()
             # The checkpoint that is written next must not be there without its line, whatever fails.
             os.fsync(file.fileno())

@@ -108,10 +108,18 @@ class ProgressDisplay:
         if self._reports:
             now = _span([report.validation_accuracy for report in self._reports], width and 6)
             best = _span([report.best_validation_accuracy for report in self._reports], width and 6)
-            parts.append(f"validation {now} (best {best})")
+            parts.append(f"validation {now}{self._over_draws()} (best {best})")
             step_size = np.mean([np.mean(report.step_sizes) for report in self._reports])
             parts.append(f"step size {step_size:<{width}.3g}")
         return parts
+
+    def _over_draws(self) -> str:
+        """For unknown initial weights: how far the accuracies of the draws lie apart, and the lowest."""
+        worst = [report.validation_worst for report in self._reports if report.validation_worst is not None]
+        spreads = [report.validation_spread for report in self._reports if report.validation_spread is not None]
+        if not worst:
+            return ""
+        return f" ± {max(spreads, default=0.0):.1%}, worst {min(worst):.1%}"
 
     def _rejected(self) -> list[str]:
         rejected = sum(report.rejected for report in self._reports)

@@ -19,6 +19,7 @@ from qdistill.backends.devices import device
 from qdistill.data import DataFile, Source, Splits, source, split
 from qdistill.data.raw import check_mirror
 from qdistill.data.transforms import chain_of, shape_after, text_of
+from qdistill.distill.initialisation import Initialisation
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError
@@ -91,6 +92,7 @@ class Recipe:
         compression: what is learned.
         inner: how the network trains on it.
         outer: how it is optimised.
+        initialisation: which initial weights it is for.
         device: where the training runs.
         n_validation: training inputs set aside for every choice that is made; the test set decides nothing.
         transforms: what is done to real inputs, in this order, fitted on the training part: standardise,
@@ -106,6 +108,7 @@ class Recipe:
     compression: Compression = field(default_factory=Compression)
     inner: InnerLoop = field(default_factory=InnerLoop)
     outer: OuterLoop = field(default_factory=OuterLoop)
+    initialisation: Initialisation = field(default_factory=Initialisation)
     device: Device = field(default_factory=Device)
     n_validation: int = 5000
     transforms: tuple[str, ...] = ("standardise",)
@@ -157,6 +160,23 @@ class Recipe:
         with under("compression"):
             n_examples = self.compression.n_examples(n_classes)
         self.inner.schedule(n_examples)
+        with under("initialisation"):
+            self.initialisation.check(self.inner)
+            self._check_unknown()
+
+    def _check_unknown(self) -> None:
+        """Make sure that the network has what is to be drawn, and that its training can be averaged over draws."""
+        if self.initialisation.is_known:
+            return
+        if not self.device.is_exact:
+            raise ArgumentError(
+                "Argument `weights` must be 'known' where the training runs on a `device` or from `shots`, but was "
+                "'unknown'."
+            )
+        if self.initialisation.drawn == "quantum" and not self.n_wires:
+            raise ArgumentError(
+                "Argument `drawn` must be 'all' for a network without a quantum layer, but was 'quantum'."
+            )
 
     @property
     def origin(self) -> Source:
@@ -202,6 +222,8 @@ class Recipe:
             del plain["data"]
         if self.compression.examples is None:  # so many of each class say all
             del plain["compression"]["examples"]
+        if self.initialisation.is_known:
+            del plain["initialisation"]
         result: dict[str, Any] = json.loads(json.dumps(plain))
         return result
 
@@ -214,10 +236,11 @@ class Recipe:
         """
         values = as_table(plain, "recipe")
         for name in ("model", *_PARTS):
-            if name not in values:
+            if name not in values and name != "initialisation":
                 raise ArgumentError(f"Argument `{name}` must be given, but is missing.")
         values["model"] = architecture_from_json(values["model"])
         values["compression"] = {"examples": None, **as_table(values["compression"], "compression")}
+        values.setdefault("initialisation", dataclasses.asdict(Initialisation()))
         for name, part in _PARTS.items():
             values[name] = from_table(part, values[name], name, whole=True)
         values["data"] = from_table(DataFile, values["data"], "data", whole=True) if "data" in values else None
@@ -225,7 +248,13 @@ class Recipe:
         return recipe
 
 
-_PARTS: dict[str, Any] = {"compression": Compression, "inner": InnerLoop, "outer": OuterLoop, "device": Device}
+_PARTS: dict[str, Any] = {
+    "compression": Compression,
+    "inner": InnerLoop,
+    "outer": OuterLoop,
+    "initialisation": Initialisation,
+    "device": Device,
+}
 
 _SOLVED: dict[str, Any] = {
     "compression": Compression(per_class=10, start="real", step_size=1.0),
@@ -322,8 +351,9 @@ def read_recipe(path: Path, data_dir: Path | None = None) -> Recipe:
     The tables are the groups of the command line's options: ``[model]`` (where ``architecture`` is one of
     `models.architecture_options`, such as ``"quantum-lenet"`` or the class name of one that was added, and a circuit is
     a table, as `Circuit.to_json` has it, or the name of a file, JSON or OpenQASM, as seen from the recipe),
-    ``[compression]``, ``[inner]``, ``[outer]`` and ``[device]``; ``seed``, ``n_validation`` and ``transforms`` stand
-    before them. In place of a dataset's name there may be ``[data]``, whose ``path`` is seen from the recipe too.
+    ``[compression]``, ``[inner]``, ``[outer]``, ``[initialisation]`` and ``[device]``; ``seed``, ``n_validation`` and
+    ``transforms`` stand before them. In place of a dataset's name there may be ``[data]``, whose ``path`` is seen from
+    the recipe too.
 
     Args:
         path: of the recipe file.

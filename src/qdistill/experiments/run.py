@@ -322,6 +322,8 @@ def _share_out(recipes: Sequence[Recipe], how: _How) -> tuple[int, Spread, list[
         examples=recipe.inner.schedule(recipe.compression.n_examples(n_classes)).shape[1],
         real=recipe.outer.batch,
     )
+    if not recipe.initialisation.is_known:
+        work = dataclasses.replace(work, networks=recipe.initialisation.networks)
     return *share_out(work, len(devices), len(recipes), all_devices=how.cores is not None), devices
 
 
@@ -372,15 +374,15 @@ def make_distillers(
     """
     recipe = recipes[0]
 
-    @eqx.filter_jit  # one program for all weights, instead of a small one for each array
     def build(key: Array) -> Model:
         return recipe.model.build(splits.input_shape, splits.n_classes, key=key)
 
+    build_at_once = eqx.filter_jit(build)  # one program for all weights, instead of a small one for each array
     budget = None if memory_budget is None else memory_budget // at_once
     distillers: list[Distiller] = []
     for each in recipes:
         key_model, key_distil = jax.random.split(jax.random.key(each.seed))
-        model = build(key_model)
+        model = build_at_once(key_model)
         if execution is not None:
             model = on_device(model, execution)
         distillers.append(
@@ -393,6 +395,8 @@ def make_distillers(
                 inner=recipe.inner,
                 outer=recipe.outer,
                 objective=PerformanceMatching(memory_budget=budget),
+                initialisation=recipe.initialisation,
+                build=build,
                 mesh=mesh,
                 key=key_distil,
             )

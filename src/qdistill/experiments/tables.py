@@ -483,7 +483,7 @@ def replay_zoo(
                 "published": row.published,
                 "examples": len(bundle.data.inputs),
                 "steps": len(bundle.data.schedule),
-                "circuits": training_circuits(bundle.initial_model(), bundle.input_shape, bundle.data.schedule.size),
+                "circuits": training_circuits(bundle.structure(), bundle.input_shape, bundle.data.schedule.size),
                 "circuits_of_all": None,
                 "core_minutes": None,
                 "gpu_minutes": None,

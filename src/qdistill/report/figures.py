@@ -103,6 +103,7 @@ def draw_regions_of(bundle: DistilledDataset, path: Path, data_dir: Path | None 
         return []
     try:
         raw = bundle.fitted(bundle.origin.load(data_dir))
+        bundle = bundle.one_draw()
         before, after = bundle.initial_model(), bundle.train()
     except (ArgumentError, DataError, BundleError, DivergenceError):
         return []
@@ -329,6 +330,10 @@ def _facts(bundle: DistilledDataset) -> list[str]:
     else:
         measured = []
     known = ["for the initial weights in the file, and no others"] * bundle.is_for_known_weights
+    if bundle.drawn_anew is not None:
+        draws = record.test_draws or record.validation_draws
+        over = f"mean of {len(draws)} draws of the initial weights" if draws else "for any draw of the initial weights"
+        known = [f"{over}, the lowest {min(draws):.1%}" if draws else over]
     return [*measured, *known]
 
 

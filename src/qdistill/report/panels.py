@@ -27,6 +27,12 @@ def draw_validation(axes: Axes, lines: Sequence[dict[str, Any]]) -> None:
     iterations = [line["iteration"] for line in lines]
     accuracies = [line["validation_accuracy"] for line in lines]
     best = int(np.argmax(accuracies))
+    spreads = [line.get("validation_spread") for line in lines]
+    if None not in spreads:  # of unknown initial weights: one standard deviation over the draws to either side
+        middle, half = np.array(accuracies), np.array(spreads)
+        axes.fill_between(
+            iterations, middle - half, np.minimum(middle + half, 1.0), color=ACCENT, alpha=0.15, linewidth=0
+        )
     axes.plot(iterations, accuracies, color=ACCENT, **_line(len(lines)))
     axes.plot(iterations[best], accuracies[best], "o", color=SECOND, markersize=6)
     axes.set_title(f"best {accuracies[best]:.1%} at {iterations[best]:,}", size=SMALL, loc="right", color=SECOND)

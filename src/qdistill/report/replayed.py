@@ -35,13 +35,15 @@ def replayed(
     bundle: DistilledDataset, missing: dict[str, str], data_dir: Path | None, core_seconds: float | None
 ) -> dict[str, Any]:
     """What needs the network: its training again, and the test set."""
+    counted = bundle
     try:
+        bundle = bundle.one_draw()
         before = bundle.initial_model()
     except BundleError as error:
         # A network of the user's own, which the file does not describe.
         missing |= dict.fromkeys(("confusion", "weights", "cost"), str(error))
         return {}
-    shown: dict[str, Any] = {"cost": _cost(bundle, core_seconds)}
+    shown: dict[str, Any] = {"cost": _cost(counted, core_seconds)}
     try:
         after = bundle.train()
     except DivergenceError as error:
