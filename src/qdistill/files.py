@@ -26,6 +26,7 @@ FULL_TRAINING = "full_training.json"
 """How a network of a table trained on all inputs."""
 
 LANDMARKS = "landmarks.json"
+TRANSFER = "transfer.json"
 """What points that were chosen give beside a kernel's distilled ones, where that was measured."""
 
 TIME = "time.json"

@@ -22,6 +22,7 @@ from qdistill.files import (
     SEEDS,
     TABLE,
     TIME,
+    TRANSFER,
     check_shape,
     read_json,
     read_json_lines,
@@ -35,6 +36,7 @@ class Look(TypedDict):
     loss: float | None
     validation_accuracy: float
     step_sizes: list[list[float]]
+    validation_spread: NotRequired[float | None]
 
 
 class LookOfTable(TypedDict):
@@ -101,6 +103,28 @@ class Landmarks(TypedDict):
 
     points: int
     rows: list[LandmarkRow]
+
+
+class TransferRow(TypedDict):
+    """What networks of one architecture reach on a bundle's examples, in `transfer.json`."""
+
+    network: str
+    training: str
+    labels: str
+    learning_rate: float | None
+    steps: int
+    circuits: int
+    evaluation: LandmarkAccuracies
+    spread: float | None
+    worst: float
+
+
+class Transfers(TypedDict):
+    """`transfer.json` of a run whose examples other networks were trained on."""
+
+    distilled_for: Literal["known", "unknown"]
+    draws: int
+    rows: list[TransferRow]
 
 
 class ProfileRow(TypedDict):
@@ -221,6 +245,17 @@ def read_landmarks(folder: Path) -> Landmarks | None:
     path = folder / LANDMARKS
     landmarks: Landmarks | None = read_json(path, Landmarks, finite=True) if path.exists() else None
     return landmarks
+
+
+def read_transfers(folder: Path) -> Transfers | None:
+    """What other networks reach on a run's examples; None where that was not measured.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = folder / TRANSFER
+    transfers: Transfers | None = read_json(path, Transfers, finite=True) if path.exists() else None
+    return transfers
 
 
 def read_scores(folder: Path) -> dict[str, Any] | None:

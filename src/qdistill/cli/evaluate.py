@@ -19,6 +19,7 @@ from qdistill.cli.shared import (
     call,
     check_same_data,
     home_of,
+    over_draws,
     rerun,
     say_other_data,
     use_compilation_cache,
@@ -63,6 +64,11 @@ def evaluate(
     seed: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 0)")] = None,
     float64: Annotated[bool, FlagCreatePairsOff] = False,
     landmarks: Annotated[bool, FlagCreatePairsOff] = False,
+    on: Annotated[
+        tuple[str, ...], arg(metavar="NAME[:FIELD=VALUE,...]", help_behavior_hint="(default: its own network alone)")
+    ] = (),
+    steps: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 100; with --on only)")] = None,
+    batch: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: all; with --on only)")] = None,
     curve: Annotated[bool, FlagCreatePairsOff] = False,
     out: Annotated[
         Path | None, arg(metavar="FILE.png", help_behavior_hint="(default: noise.png, with --curve)")
@@ -80,7 +86,8 @@ def evaluate(
 
     Args:
         bundle: a bundle file, the folder of a run, or a name of the zoo.
-        initialisations: replay from so many random initial networks that the bundle was not distilled for.
+        initialisations: replay from so many random initial networks that the bundle was not distilled for; one for
+            unknown initial weights is replayed from 20, or as many as its record is of.
         shots: shots for each measurement setting of each circuit.
         device: the device whose noise the circuits have: a fake backend such as fake_sherbrooke, or a TOML file.
         preparation: noise of the state preparation on the device; exact by default, approximate is faster.
@@ -89,6 +96,11 @@ def evaluate(
         float64: replay in double precision too, and say how many test inputs get another class there.
         landmarks: compare the support points of a kernel with as many random points, k-means centres and Nyström
             landmarks, and keep that beside a run for its report.
+        on: train these networks on the examples, each from draws of its initial weights, in the bundle's steps and with
+            Adam at a learning rate chosen on the validation part: names of architectures, or own, each with fields that
+            differ, such as own:n_layers=2; and keep that beside a run for its report.
+        steps: gradient steps with Adam.
+        batch: examples of each of them, in random order.
         curve: draw the accuracy against the shots and, with a device, against a factor on its error rates.
         out: where to draw the curve.
         data_dir: where the dataset's files lie.
@@ -98,6 +110,7 @@ def evaluate(
     noisy = shots is not None or device is not None or curve
     others = {"initialisations": initialisations is not None, "float64": float64, "shots": shots is not None}
     others |= {"device": device is not None, "curve": curve}
+    _check_on(on, steps, batch, {"landmarks": landmarks, **others})
     for name, is_given in others.items():
         if landmarks and is_given:
             raise ArgumentError(f"Argument `{name}` must be left out with `landmarks`.")
@@ -108,9 +121,9 @@ def evaluate(
     if initialisations is not None and noisy:
         raise ArgumentError("Argument `initialisations` must be left out with `shots`, `device` and `curve`.")
     for name, value in {"preparation": preparation, "draws": draws}.items():
-        if value is not None and not noisy and not (landmarks and name == "draws"):
+        if value is not None and not noisy and not ((landmarks or on) and name == "draws"):
             raise ArgumentError(f"Argument `{name}` must be given together with `shots` or `device` only.")
-    if seed is not None and not noisy and not landmarks and initialisations is None:
+    if seed is not None and not noisy and not landmarks and not on and initialisations is None:
         raise ArgumentError("Argument `seed` must be given together with `shots`, `device` or `initialisations` only.")
     drawn_by = check_seed(seed or 0)
     if preparation is not None and device is None:
@@ -127,6 +140,24 @@ def evaluate(
     from qdistill.distill.bundle import DistilledDataset
 
     loaded = DistilledDataset.load(path)
+    if on:
+        from qdistill.cli.transfer import evaluate_on
+        from qdistill.evaluate.protocol import DRAWS
+        from qdistill.evaluate.transfer import PlainTraining
+
+        training = PlainTraining(steps=100 if steps is None else steps, batch=batch)
+        count = DRAWS if draws is None else draws
+        return evaluate_on(
+            loaded, bundle, path, on, training, draws=count, seed=drawn_by, data_dir=data_dir, as_json=as_json
+        )
+    if loaded.drawn_anew is not None:
+        for name, is_given in {"landmarks": landmarks, **others}.items():
+            if is_given and name != "initialisations":
+                raise ArgumentError(
+                    f"Argument `{name}` must be left out for a bundle of unknown initial weights. For one draw, "
+                    "make a bundle of it: `qdistill export BUNDLE --to bundle --seed N`."
+                )
+        return _exact(loaded, path, data_dir, as_json, draws=initialisations, seed=drawn_by)
     if initialisations is not None:
         return _unknown(loaded, path, initialisations, drawn_by, data_dir, as_json)
     if landmarks:
@@ -163,18 +194,52 @@ def evaluate(
     return 0
 
 
-def _exact(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_json: bool) -> int:
+def _check_on(on: tuple[str, ...], steps: int | None, batch: int | None, others: dict[str, bool]) -> None:
+    """Make sure that what is for other networks is given with them, and nothing else is."""
+    for name, value in {"steps": steps, "batch": batch}.items():
+        if value is not None and not on:
+            raise ArgumentError(f"Argument `{name}` must be given together with `on` only, but was {value}.")
+    for name, is_given in others.items():
+        if on and is_given:
+            raise ArgumentError(f"Argument `{name}` must be left out with `on`.")
+
+
+def _exact(
+    loaded: DistilledDataset,
+    path: Path,
+    data_dir: Path | None,
+    as_json: bool,
+    *,
+    draws: int | None = None,
+    seed: int | None = None,
+) -> int:
     from qdistill.evaluate.protocol import replay
 
-    result = replay(loaded, data_dir=data_dir)
+    result = replay(loaded, data_dir=data_dir, draws=draws, seed=seed)
     if as_json:
         plain = {"bundle": str(path), "dataset": loaded.dataset, "reproduced": result.reproduced}
-        tell_json({**plain, **dataclasses.asdict(result)})
+        tell_json({**plain, **_plain(result)})
     else:
         tell(f"{path} on the test set of {loaded.dataset}")
-        tell(f"  test accuracy      {accuracy(result.test_accuracy, result.n_test)}")
-        tell(f"  recorded           {accuracy(result.recorded_test_accuracy, loaded.record.n_test)}")
+        recorded = loaded.record
+        tell(f"  test accuracy      {accuracy(result.test_accuracy, result.n_test)}{over_draws(result.draws)}")
+        if result.interval is not None:
+            low, high = result.interval
+            tell(f"  95 % interval      {low:.2%} to {high:.2%}, of the mean over draws")
+        tell(
+            f"  recorded           {accuracy(result.recorded_test_accuracy, recorded.n_test)}"
+            f"{over_draws(recorded.test_draws)}"
+        )
     return _compared(result)
+
+
+def _plain(result: Evaluation) -> dict[str, Any]:
+    """An evaluation as plain data, with what is of draws only where there are some."""
+    plain = dataclasses.asdict(result)
+    of_draws = {name: plain.pop(name) for name in ("draws", "same_draws")}
+    if not result.draws:
+        return plain
+    return {**plain, **of_draws, "spread": result.spread, "worst": result.worst, "interval": result.interval}
 
 
 def _compared(result: Evaluation) -> int:
@@ -210,7 +275,7 @@ def _in_float64(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_
         plain = {"bundle": str(path), "dataset": loaded.dataset, "reproduced": result.reproduced}
         then = {"float64": dataclasses.asdict(found.float64)}
         before = None if checked is None else dataclasses.asdict(checked.float64)
-        tell_json({**plain, **dataclasses.asdict(result), **then, "recorded_float64": before})
+        tell_json({**plain, **_plain(result), **then, "recorded_float64": before})
     else:
         tell(f"{path} on the test set of {loaded.dataset}")
         tell(f"  test accuracy      {accuracy(found.accuracy, found.n)}")
@@ -310,7 +375,7 @@ def _device(given: str, loaded: DistilledDataset) -> DeviceModel:
     from qdistill.backends.devices import device
     from qdistill.quantum import wires_needed
 
-    n_wires = wires_needed(loaded.initial_model())
+    n_wires = wires_needed(loaded.structure())
     if not n_wires:
         raise ArgumentError("Argument `device` must be left out: the bundle is for a network without a quantum layer.")
     return device(given, n_wires)
@@ -320,7 +385,7 @@ def say_what_is_left_out(model: DeviceModel, loaded: DistilledDataset) -> None:
     """Tell the user where a device needs swaps that its model leaves out."""
     from qdistill.quantum import embedded, quantum_layers
 
-    circuits = [embedded(layer.embedding, layer.circuit) for layer in quantum_layers(loaded.initial_model())]
+    circuits = [embedded(layer.embedding, layer.circuit) for layer in quantum_layers(loaded.structure())]
     uncoupled = sum(map(model.n_uncoupled, circuits))
     if uncoupled:
         say(

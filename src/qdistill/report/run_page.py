@@ -9,12 +9,14 @@ from typing import Any
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.evaluate.savings import distillation_seconds
 from qdistill.files import BUNDLE, METRICS, RECIPE
+from qdistill.models import named_weights
 from qdistill.report.gallery import examples_of, labels_of, step_sizes_of
 from qdistill.report.panels import draw_learned_step_sizes, draw_loss, draw_validation
 from qdistill.report.repeat import circuits_of, commands_of, flat, naming
 from qdistill.report.replayed import replayed
 from qdistill.report.style import as_svg, panel
-from qdistill.run_files import read_course, read_landmarks, read_recipe_and_provenance, read_scores
+from qdistill.report.transfer import TRAININGS, draw_transfer
+from qdistill.run_files import read_course, read_landmarks, read_recipe_and_provenance, read_scores, read_transfers
 from qdistill.text import printable
 
 KINDS = {
@@ -70,6 +72,7 @@ def gather(path: Path, command_of: Callable[..., str], data_dir: Path | None) ->
         "command": command,
         "circuits": circuits_of(recipe, command),
         "landmarks": None if folder is None else read_landmarks(folder),
+        "transfer": None if folder is None else _transfer(folder),
         "missing": {"curves": _why_no_curves(folder)},
     }
     context |= dict.fromkeys(("images", "vectors", "labels", "step_sizes", "plane", "drawings"))
@@ -79,7 +82,7 @@ def gather(path: Path, command_of: Callable[..., str], data_dir: Path | None) ->
         context["missing"] |= dict.fromkeys(("images", "confusion", "weights", "cost"), why)
         return context
     context |= {"labels": labels_of(bundle), "step_sizes": step_sizes_of(bundle)}
-    context |= {"known_weights": bundle.is_for_known_weights}
+    context |= {"known_weights": bundle.is_for_known_weights, "unknown": _unknown(bundle)}
     context |= examples_of(bundle)
     return context | replayed(bundle, context["missing"], data_dir, distillation_seconds(file))
 
@@ -97,7 +100,8 @@ def _lead(bundle: DistilledDataset | None) -> str:
             f"{dataset} distilled into {n} support point{'s' * (n != 1)} of {kind}, whose regression is solved at once."
         )
     return (
-        f"{dataset} distilled into {n} example{'s' * (n != 1)}, on which {kind} with known initial weights trains "
+        f"{dataset} distilled into {n} example{'s' * (n != 1)}, on which {kind} with "
+        f"{'known' if bundle.drawn_anew is None else 'unknown'} initial weights trains "
         f"in {steps} gradient step{'s' * (steps != 1)}."
     )
 
@@ -111,16 +115,43 @@ def _facts(bundle: DistilledDataset | None, scores: Mapping[str, Any]) -> list[t
     for part, note in (("test", read), ("validation", "every choice was made on it")):
         value, n = getattr(record, f"{part}_accuracy"), getattr(record, f"n_{part}")
         shown = "not measured" if value is None else f"{value:.2%}".replace("%", "\u202f%")
+        draws = getattr(record, f"{part}_draws")
+        if draws:
+            note = f"mean of {len(draws)} draws of the initial weights, the lowest {min(draws):.2%}; {note}"
         facts.append((f"{part} accuracy", shown, note if value is None else f"n = {n:,}; {note}"))
     n_weights = sum(array.size for array in bundle.initial_weights.values())
+    if bundle.drawn_anew is not None:
+        n_weights = sum(array.size for array in named_weights(bundle.structure()).values())
     facts += [
         ("examples", f"{len(bundle.data.inputs):,}", f"{bundle.data.schedule.shape[1]:,} in each step"),
         ("training steps", f"{bundle.inner.total_steps:,}", bundle.inner.optimiser.replace("_", " ")),
-        ("weights", f"{n_weights:,}", f"in {len(bundle.initial_weights)} arrays"),
+        ("weights", f"{n_weights:,}", f"in {len(bundle.weight_names)} arrays"),
     ]
     if "seconds" in scores:
         facts.append(("time", _duration(scores["seconds"]), f"best at iteration {scores['best_iteration']:,}"))
     return facts
+
+
+def _transfer(folder: Path) -> dict[str, Any] | None:
+    """What other networks reach on the examples, as a table and a heat map."""
+    found = read_transfers(folder)
+    if found is None or not found["rows"]:
+        return None
+    best = max(row["evaluation"]["mean"] or 0.0 for row in found["rows"])
+    alt = f"Mean test accuracies of other networks that were trained on the examples; the highest is {best:.2%}"
+    return {**found, "figure": as_svg(draw_transfer(found["rows"]), "transfer", alt), "trainings": TRAININGS}
+
+
+def _unknown(bundle: DistilledDataset) -> str | None:
+    """What a page says of a bundle for unknown initial weights; None of one for known ones."""
+    if bundle.drawn_anew is None:
+        return None
+    which = "of the quantum layer " if bundle.initial_weights else ""
+    return (
+        f"They are for any draw of the initial weights {which}from the architecture's distribution; the accuracies are "
+        "means over draws that no training of the distillation began with. Regions, confusion matrix and weights below "
+        "are those of one draw."
+    )
 
 
 def _duration(seconds: float) -> str:
