@@ -70,6 +70,10 @@ class RunError(QDistillError):
     """A run folder cannot be created, read, written or resumed."""
 
 
+class FailedRunsError(RunError):
+    """Some of many runs failed; all others have ended."""
+
+
 class DivergenceError(QDistillError):
     """A training is no longer finite, or a distillation had too many losses that were not."""
 

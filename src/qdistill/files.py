@@ -32,6 +32,9 @@ TRANSFER = "transfer.json"
 TIME = "time.json"
 """The processor time that a run has taken so far."""
 
+LOG = "log.txt"
+"""What a run that another process works on has said, and why it failed."""
+
 TABLE = "table.json"
 """In a folder of a table: what its rows gave."""
 

@@ -13,6 +13,7 @@ import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, Suppress, arg
 
 from qdistill.cli.output import say, tell
+from qdistill.cli.places import On, engine, is_here
 from qdistill.cli.shared import (
     INTERRUPTED,
     Cache,
@@ -23,7 +24,8 @@ from qdistill.cli.shared import (
     again,
     use_compilation_cache,
 )
-from qdistill.errors import ArgumentError, DivergenceError, shown
+from qdistill.errors import ArgumentError, DivergenceError, FailedRunsError, shown
+from qdistill.experiments.engines.options import EACH, SLURM, Each, SlurmOptions
 from qdistill.fields import check_seed
 from qdistill.files import BUNDLE, RECIPE, SCORES, SEEDS, TRACE, read_json
 from qdistill.folders import new_folder
@@ -76,6 +78,17 @@ class _Run:
     profile: bool = False
     iterations: int | None = None
     cores: int | None = None
+    on: str = "here"
+    each: Each = EACH
+    slurm: SlurmOptions = SLURM
+
+    def __post_init__(self) -> None:
+        """Refuse what only a run in this process can do."""
+        if is_here(self.on):
+            return
+        for name in ("profile", "iterations", "memory_budget"):
+            if getattr(self, name):
+                raise ArgumentError(f"Argument `{name}` must be left out with --on {self.on}: it is for runs here.")
 
 
 def run(arguments: list[str]) -> int:
@@ -85,7 +98,6 @@ def run(arguments: list[str]) -> int:
     asked = _parse_resume(arguments) if resuming and not helping else _parse_distill(arguments)
     if asked.compilation_cache:
         use_compilation_cache()
-    from qdistill.experiments.devices import make_cores_devices
 
     make_cores_devices(asked.cores)
     if asked.folder is not None:
@@ -95,26 +107,11 @@ def run(arguments: list[str]) -> int:
 
 
 def _distill(asked: _Run, folder: Path) -> int:
-    from qdistill.experiments import run as experiment
-    from qdistill.experiments.progress import ProgressDisplay
-
     if asked.profile:
         say("Some iterations are compiled and traced first, which takes about half a minute.")
     try:
-        with ProgressDisplay() as display:
-            options: dict[str, Any] = {
-                "data_dir": asked.data_dir,
-                "resume": asked.resume,
-                "iterations": asked.iterations,
-                "observer": display,
-                "memory_budget": asked.memory_budget,
-                "cores": asked.cores,
-            }
-            if asked.seeds is None:
-                bundles = [experiment.run(asked.recipe, folder, with_profile=asked.profile, **options)]
-            else:
-                bundles = experiment.run_seeds(asked.recipe, asked.seeds, folder, **options)
-    except DivergenceError:
+        bundles = _run_here(asked, folder) if is_here(asked.on) else _run_elsewhere(asked, folder)
+    except (DivergenceError, FailedRunsError):
         _draw(folder, asked.data_dir)
         raise
     except KeyboardInterrupt:
@@ -124,10 +121,37 @@ def _distill(asked: _Run, folder: Path) -> int:
         pictures = _draw(folder, asked.data_dir)
         if pictures:
             say(f"The best examples so far are in {folder}, drawn in {_listed(pictures)}.")
-        say(f"To go on: {again('distill', '--resume', folder)}")
+        place = [] if is_here(asked.on) else ["--on", asked.on]
+        say(f"To go on: {again('distill', '--resume', folder, *place)}")
         return INTERRUPTED
     _print_result(asked, folder, bundles)
     return 0
+
+
+def _run_here(asked: _Run, folder: Path) -> list[DistilledDataset]:
+    from qdistill.experiments import run as experiment
+    from qdistill.experiments.progress import ProgressDisplay
+
+    with ProgressDisplay() as display:
+        options: dict[str, Any] = {
+            "data_dir": asked.data_dir,
+            "resume": asked.resume,
+            "iterations": asked.iterations,
+            "observer": display,
+            "memory_budget": asked.memory_budget,
+        }
+        if asked.seeds is None:
+            return [experiment.run(asked.recipe, folder, with_profile=asked.profile, **options)]
+        return experiment.run_seeds(asked.recipe, asked.seeds, folder, **options)
+
+
+def _run_elsewhere(asked: _Run, folder: Path) -> list[DistilledDataset]:
+    from qdistill.experiments.run_on import run_on
+
+    place = engine(
+        asked.on, asked.each, asked.slurm, data_dir=asked.data_dir, compilation_cache=asked.compilation_cache
+    )
+    return run_on(place, asked.recipe, folder, seeds=asked.seeds, resume=asked.resume)
 
 
 def _print_result(asked: _Run, folder: Path, bundles: Sequence[DistilledDataset]) -> None:
@@ -204,6 +228,9 @@ def _parse_distill(arguments: list[str]) -> _Run:
         ("memory_budget", _MemoryBudget, None),
         ("cores", Cores, None),
         ("profile", Annotated[bool, FlagCreatePairsOff, arg(help=_PROFILE_HELP)], False),
+        ("on", On, "here"),
+        ("each", Each, EACH),
+        ("slurm", SlurmOptions, SLURM),
     ]
     # A subclass, so that the options are described by the recipe's docstring and pass its checks.
     options = dataclasses.make_dataclass(
@@ -243,13 +270,16 @@ def _parse_distill(arguments: list[str]) -> _Run:
     return _Run(
         recipe,
         given.out,
-        False,
-        seeds,
-        given.data_dir,
-        given.compilation_cache,
-        budget,
-        given.profile,
+        resume=False,
+        seeds=seeds,
+        data_dir=given.data_dir,
+        compilation_cache=given.compilation_cache,
+        memory_budget=budget,
+        profile=given.profile,
         cores=given.cores,
+        on=given.on,
+        each=given.each,
+        slurm=given.slurm,
     )
 
 
@@ -349,13 +379,16 @@ def _parse_resume(arguments: list[str]) -> _Run:
     return _Run(
         recipe,
         given.resume,
-        True,
-        seeds,
-        given.data_dir,
-        given.compilation_cache,
-        budget,
+        resume=True,
+        seeds=seeds,
+        data_dir=given.data_dir,
+        compilation_cache=given.compilation_cache,
+        memory_budget=budget,
         iterations=given.iterations,
         cores=given.cores,
+        on=given.on,
+        each=given.each,
+        slurm=given.slurm,
     )
 
 
@@ -370,6 +403,9 @@ class _ResumeOptions:
     compilation_cache: Cache = True
     memory_budget: _MemoryBudget = None
     cores: Cores = None
+    on: On = "here"
+    each: Each = EACH
+    slurm: SlurmOptions = SLURM
 
 
 def _find_value(arguments: list[str], option: str, default: str) -> str:

@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
+from qdistill.cli.places import On
 from qdistill.cli.shared import Cache, DataDir
 from qdistill.cli.table import Flag, Out, Rows, resumable
 from qdistill.cli.table import table as make
+from qdistill.experiments.engines.options import EACH, SLURM, Each, SlurmOptions
 
 
 def run(arguments: list[str]) -> int:
@@ -26,6 +28,9 @@ def paper(
     list_rows: Annotated[bool, FlagCreatePairsOff, arg(name="list")] = False,
     data_dir: DataDir = None,
     compilation_cache: Cache = True,
+    on: On = "here",
+    each: Each = EACH,
+    slurm: SlurmOptions = SLURM,
 ) -> int:
     """Regenerate a table of the paper: the same as `qdistill table table1-DATASET`.
 
@@ -38,6 +43,9 @@ def paper(
         list_rows: name the rows, with their seeds and iterations, and run nothing.
         data_dir: where the dataset's files lie.
         compilation_cache: keep compiled programs in the user's cache folder.
+        on: see above.
+        each: what each run takes; not here.
+        slurm: what Slurm is told; by Slurm only.
     """
     name: Literal["table1-mnist", "table1-cifar10"] = "table1-mnist" if dataset == "mnist" else "table1-cifar10"
     return make(
@@ -48,4 +56,7 @@ def paper(
         list_rows=list_rows,
         data_dir=data_dir,
         compilation_cache=compilation_cache,
+        on=on,
+        each=each,
+        slurm=slurm,
     )

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from qdistill.cli.output import say, tell
+from qdistill.cli.places import On, engine, is_here
 from qdistill.cli.shared import INTERRUPTED, Cache, Cores, DataDir, again, call, use_compilation_cache
-from qdistill.errors import ArgumentError, DivergenceError
+from qdistill.errors import ArgumentError, DivergenceError, FailedRunsError
+from qdistill.experiments.engines.options import EACH, SLURM, Each, SlurmOptions
 from qdistill.files import read_text
 from qdistill.folders import holding
 
@@ -44,6 +46,9 @@ def table(
     cores: Cores = None,
     data_dir: DataDir = None,
     compilation_cache: Cache = True,
+    on: On = "here",
+    each: Each = EACH,
+    slurm: SlurmOptions = SLURM,
 ) -> int:
     """Make a table from its recipes, with controls, references and intervals; go on where it was stopped.
 
@@ -57,12 +62,15 @@ def table(
         cores: cores for the seeds of a row, which have one each, or share them.
         data_dir: where the datasets' files lie.
         compilation_cache: keep compiled programs in the user's cache folder.
+        on: see above.
+        each: what each run takes; not here.
+        slurm: what Slurm is told; by Slurm only.
     """
     if rows is not None and (from_zoo or list_rows):
         raise ArgumentError(f"Argument `rows` must not be given together with `{'from_zoo' if from_zoo else 'list'}`.")
     if compilation_cache:
         use_compilation_cache()
-    if not list_rows:
+    if not list_rows and is_here(on):
         from qdistill.experiments.devices import make_cores_devices
 
         make_cores_devices(cores)
@@ -80,20 +88,21 @@ def table(
             _print_table(tables.replay_zoo(asked, folder, command, data_dir, told=_say_replayed), folder)
         return 0
     interrupted = False
-    diverged: DivergenceError | None = None
+    failed: DivergenceError | FailedRunsError | None = None
     try:
         with ProgressDisplay() as display:
-            tables.run_table(asked, folder, rows=rows, data_dir=data_dir, observer=display, told=say, cores=cores)
+            options: Any = {"data_dir": data_dir, "compilation_cache": compilation_cache, "observer": display, "cores": cores}
+            tables.run_table(asked, folder, engine(on, each, slurm, **options), rows=rows)
     except KeyboardInterrupt:
         interrupted = True
-    except DivergenceError as error:
+    except (DivergenceError, FailedRunsError) as error:
         # After the table of all other runs.
-        diverged = error
+        failed = error
     # Other machines may run other rows of it, and gather what there is when they end.
     with holding(folder, patience=60.0):
         _print_table(tables.gather(asked, folder, command), folder)
-    if diverged is not None:
-        raise diverged
+    if failed is not None:
+        raise failed
     return INTERRUPTED if interrupted else 0
 
 

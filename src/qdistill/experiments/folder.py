@@ -12,7 +12,7 @@ from pathlib import Path
 
 from qdistill.errors import RunError
 from qdistill.experiments.recipe import Recipe, recipe_of_run
-from qdistill.files import CHECKPOINT, DEVICE, RECIPE, SEEDS, is_temporary, write_json
+from qdistill.files import CHECKPOINT, DEVICE, LOG, RECIPE, SEEDS, is_temporary, write_json
 from qdistill.folders import LOCK
 from qdistill.quantum import DeviceModel, Execution
 
@@ -31,9 +31,9 @@ def check_free(folder: Path) -> None:
     try:
         if not folder.exists():
             return
-        # The seeds are noted before the recipe.
+        # The seeds are noted before the recipe, and the log begins before anything.
         held = not folder.is_dir() or any(
-            path.name not in (LOCK, SEEDS) and not is_temporary(path) for path in folder.iterdir()
+            path.name not in (LOCK, LOG, SEEDS) and not is_temporary(path) for path in folder.iterdir()
         )
     except OSError as error:
         raise RunError(f"Cannot create the folder {folder}: {error.strerror or error}.") from error

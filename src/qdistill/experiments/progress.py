@@ -131,7 +131,7 @@ class ProgressDisplay:
         if speed is None:
             return []
         rate = f"{speed:.1f} it/s" if speed >= 1 else f"{1 / speed:.1f} s/it"
-        return [f"{rate:>{width}}", f"{_duration((self._total - self._done) / speed):>{width and 7}} left"]
+        return [f"{rate:>{width}}", f"{duration((self._total - self._done) / speed):>{width and 7}} left"]
 
     def _speed(self) -> float | None:
         """Iterations a second; the first one, which compiles, only starts the clock."""
@@ -148,7 +148,7 @@ class ProgressDisplay:
             self._live = None
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Hours, minutes and seconds, such as 1:02:03 or 2:03."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -196,8 +196,10 @@ def run_missing(
     folders: Sequence[Path],
     *,
     data_dir: Path | None = None,
+    splits: Splits | None = None,
     observer: Observer | None = None,
     cores: int | None = None,
+    patience: float = 0.0,
 ) -> None:
     """Follow recipes that differ in their seed only, side by side, each to the end of its folder's run.
 
@@ -206,8 +208,10 @@ def run_missing(
         folders: where to, one a recipe: begun where there is no run yet, gone on with where there is one of the same
             recipe, and left alone where it has ended.
         data_dir: see `run`.
+        splits: the dataset in its parts, where they are at hand already.
         observer: is told how all of them go.
         cores: how many they have together; see `run`.
+        patience: seconds to wait for another process that holds a folder.
 
     Raises:
         RunError, BundleError, DataError, DivergenceError, KeyboardInterrupt: see `run`.
@@ -218,12 +222,12 @@ def run_missing(
     missing = [(r, f) for r, f in zip(recipes, folders, strict=True) if not (f / SCORES).exists()]
     if not missing:
         return
-    splits = missing[0][0].splits(data_dir)
+    splits = missing[0][0].splits(data_dir) if splits is None else splits
     for folder in folders:
         if (folder / SCORES).exists():
             check_data(folder, splits)
     recipes, folders = [recipe for recipe, _ in missing], [folder for _, folder in missing]
-    with holding(*folders) as locks:
+    with holding(*folders, patience=patience) as locks:
         for recipe, folder in zip(recipes, folders, strict=True):
             _begin_or_check(folder, recipe)
         _follow(recipes, folders, _How(splits, locks, observer or _Silent(), cores=cores))

@@ -18,23 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.errors import ArgumentError, DivergenceError, RunError
-from qdistill.evaluate.baselines import FullTraining, score_full_trainings
+from qdistill.errors import ArgumentError, RunError
+from qdistill.evaluate.baselines import FullTraining
 from qdistill.evaluate.cost import training_circuits, work_of
 from qdistill.evaluate.protocol import Evaluation, accuracy_interval, interval, replay
 from qdistill.experiments.archive import pack, unpack
-from qdistill.experiments.loop import Observer
-from qdistill.experiments.provenance import environment, in_a_line, read_sessions, session, write_sessions
-from qdistill.experiments.recipe import Recipe, read_recipe, recipe_of, recipe_of_run
-from qdistill.experiments.run import run_missing
+from qdistill.experiments.engines.engine import Engine
+from qdistill.experiments.engines.here import Here
+from qdistill.experiments.engines.unit import Unit
+from qdistill.experiments.full_run import check_same
+from qdistill.experiments.provenance import environment, in_a_line, read_sessions
+from qdistill.experiments.recipe import Recipe, read_recipe, recipe_of
 from qdistill.fields import from_table
 from qdistill.files import (
-    FULL_TRAINING,
-    RECIPE,
-    RUNS,
-    SCORES,
     TABLE,
-    read_json,
     read_text,
     read_toml,
     shipped,
@@ -200,93 +197,32 @@ def _merged(*tables: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def run_table(
-    table: Table,
-    folder: Path,
-    *,
-    rows: Sequence[str] | None = None,
-    data_dir: Path | None = None,
-    observer: Observer | None = None,
-    told: Callable[[str], None] = lambda line: None,
-    cores: int | None = None,
-) -> None:
+def run_table(table: Table, folder: Path, engine: Engine | None = None, *, rows: Sequence[str] | None = None) -> None:
     """Run what is missing of a table; what was stopped goes on.
 
     Args:
         table: what to run.
         folder: of the table.
+        engine: what runs it; by default this process.
         rows: names of those to run; all by default.
-        data_dir: where the dataset's files lie.
-        observer: is told how each distillation goes.
-        told: is given a line as each training on all inputs begins.
-        cores: how many the seeds of a row have together; see `qdistill.run`.
 
     Raises:
         ArgumentError: a row that the table has not.
-        DivergenceError: some rows stopped; all others have ended.
-        RunError, DataError, KeyboardInterrupt: see `qdistill.run`.
+        DivergenceError, FailedRunsError: some runs stopped; all others have ended.
+        RunError, KeyboardInterrupt: see `Engine`.
     """
     # Other machines may run other rows of it.
     with holding(folder, patience=60.0):
         unpack(folder)
-    stopped = []
-    for row in table.rows if rows is None else [table.row(name) for name in rows]:
-        recipes = [dataclasses.replace(row.recipe, seed=seed) for seed in row.seeds]
-        folders = [folder / row.name / f"seed-{seed}" for seed in row.seeds]
-        if row.full is not None:
-            _run_full(recipes, row.full, folders, data_dir, told)
-            continue
-        try:
-            run_missing(recipes, folders, data_dir=data_dir, observer=observer, cores=cores)
-        except DivergenceError as error:
-            stopped.append(f"{row.name}: {error}")
-    if stopped:
-        raise DivergenceError(" ".join(stopped))
+    asked = table.rows if rows is None else [table.row(name) for name in rows]
+    (engine or Here()).run([unit for row in asked for unit in _units(row, folder)])
 
 
-def _run_full(
-    recipes: Sequence[Recipe],
-    training: FullTraining,
-    folders: Sequence[Path],
-    data_dir: Path | None,
-    told: Callable[[str], None],
-) -> None:
-    """Train on all inputs, measure, and write the scores; a folder that has them is left alone."""
-    for recipe, folder in zip(recipes, folders, strict=True):
-        if (folder / SCORES).exists():
-            _check_same(folder, recipe, training)
-    missing = [(r, f) for r, f in zip(recipes, folders, strict=True) if not (f / SCORES).exists()]
-    if not missing:
-        return
-    first = missing[0][0]
-    splits = first.splits(data_dir)
-    with holding(*(folder for _, folder in missing)) as locks:
-        many = f"{len(missing)} seeds, {training.steps(len(splits.train)):,} steps each"
-        told(f"Training on all {len(splits.train):,} inputs of {first.dataset}, {many}...")
-        scores = score_full_trainings(first.model, splits, training, seeds=[recipe.seed for recipe, _ in missing])
-        for (recipe, folder), score, lock in zip(missing, scores, locks, strict=True):
-            lock.check()
-            write_json(folder / RECIPE, recipe.to_json())
-            write_json(folder / FULL_TRAINING, dataclasses.asdict(training))
-            write_sessions(folder, recipe.seed, [session()])
-            write_json(folder / SCORES, {**dataclasses.asdict(score), "n_test": len(splits.test), "seed": recipe.seed})
-
-
-def _check_same(folder: Path, recipe: Recipe, training: FullTraining | None) -> None:
-    """Make sure that a folder's scores are those of a recipe, and of a training on all inputs where there is one.
-
-    Raises:
-        RunError: they are of another, or the folder does not say of which.
-        ArgumentError: what it says is no recipe or no training.
-    """
-    same = recipe_of_run(folder) == recipe
-    if training is not None:
-        same &= from_table(FullTraining, read_json(folder / FULL_TRAINING), FULL_TRAINING) == training
-    if not same:
-        raise RunError(
-            f"The folder {folder} is of another recipe or training. Delete it, and its line in the table's {RUNS}, or "
-            "choose a new folder."
-        )
+def _units(row: Row, folder: Path) -> Iterator[Unit]:
+    """A row's runs, in the table's folder."""
+    for seed in row.seeds:
+        name = f"{row.name}/seed-{seed}"
+        yield Unit(dataclasses.replace(row.recipe, seed=seed), folder / name, name, row.full)
 
 
 def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
@@ -334,7 +270,7 @@ def _scores(row: Row, folder: Path) -> dict[int, dict[str, Any]]:
         own = folder / row.name / f"seed-{seed}"
         scores = read_final_scores(own, on_all_inputs=row.full is not None)
         if scores is not None:
-            _check_same(own, dataclasses.replace(row.recipe, seed=seed), row.full)
+            check_same(own, dataclasses.replace(row.recipe, seed=seed), row.full)
             found[seed] = scores
     return found
 

@@ -1,0 +1,72 @@
+"""The engine that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qdistill.errors import ArgumentError
+from qdistill.experiments.engines.board import Board
+from qdistill.experiments.engines.drive import Driven
+from qdistill.experiments.engines.engine import Engine, Workers
+from qdistill.experiments.engines.here import Here
+from qdistill.experiments.engines.options import EACH, SLURM, Each, Place, SlurmOptions
+from qdistill.experiments.engines.processes import Processes
+from qdistill.experiments.engines.unit import Setup
+from qdistill.experiments.loop import Observer
+
+
+def engine_for(
+    place: Place,
+    setup: Setup,
+    *,
+    each: Each | None = None,
+    slurm: SlurmOptions | None = None,
+    observer: Observer | None = None,
+    told: Callable[[str], None] = lambda line: None,
+    board: Board | None = None,
+) -> Engine:
+    """The engine of a place.
+
+    Args:
+        place: where runs go.
+        setup: what all of them have in common.
+        each: what each of them takes; not `here`.
+        slurm: what Slurm is told; by Slurm only.
+        observer: is told how each recipe goes, here.
+        told: is given a line as each training on all inputs begins, here.
+        board: shows how all runs go, elsewhere.
+
+    Raises:
+        ArgumentError: an option has no effect there, or there is not so much to be had.
+        MissingExtraError: what reaches the place is not installed.
+    """
+    _check_used(place, each, slurm)
+    if place.kind == "here":
+        return Here(setup, observer=observer, told=told)
+    return Driven(_workers(place, each or EACH, slurm or SLURM), setup, board)
+
+
+def _workers(place: Place, each: Each, slurm: SlurmOptions) -> Callable[[Setup], Workers]:
+    def start(setup: Setup) -> Workers:
+        if place.kind == "processes":
+            return Processes(setup, int(place.detail), each.cores)
+        # Both packages take a second to import.
+        if place.kind == "slurm":
+            from qdistill.experiments.engines.slurm import Slurm
+
+            return Slurm(setup, each, slurm, place.detail or "slurm")
+        from qdistill.experiments.engines.ray_cluster import RayCluster
+
+        return RayCluster(setup, each, place.detail)
+
+    return start
+
+
+def _check_used(place: Place, each: Each | None, slurm: SlurmOptions | None) -> None:
+    """Make sure that nothing was asked for that would have no effect."""
+    if each not in (None, EACH) and place.kind == "here":
+        raise ArgumentError("Argument `each` must be left out with --on here: a run here takes what there is.")
+    if place.kind == "processes" and each is not None and (each.gpus or each.memory):
+        raise ArgumentError("Argument `each` must have nothing but `cores` with --on processes:N.")
+    if slurm not in (None, SLURM) and place.kind != "slurm":
+        raise ArgumentError(f"Argument `slurm` must be left out with --on {place.kind}, which does not ask Slurm.")

@@ -1,0 +1,61 @@
+"""The other end of `processes`: one process, which works on one unit that it is sent, and says how that ended."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import pickle
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+SERVE = f"from {__name__} import serve; serve()"
+"""The program of the process."""
+
+_GRACE = 60.0
+"""Seconds to end an iteration in, when the process that sent the unit has ended or wants it to stop."""
+
+
+def one_process(cores: int) -> dict[str, str]:
+    """The environment of a process that is to use so many cores: XLA and BLAS read it when they start."""
+    return {
+        "NPROC": str(cores),
+        "OMP_NUM_THREADS": str(cores),
+        "OPENBLAS_NUM_THREADS": str(cores),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+
+
+def serve() -> None:
+    """Receive a task by standard input, do it, and write how it ended to standard output."""
+    # What libraries print belongs into the log.
+    answer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    source = sys.stdin.buffer
+    # Loads plugins before what they define is unpacked.
+    prepare: Callable[[], None] = receive(source)
+    prepare()
+    task = receive(source)
+    threading.Thread(target=_stop_with_sender, daemon=True).start()
+    try:
+        failure = task()
+    except KeyboardInterrupt:
+        os._exit(130)
+    with answer:
+        answer.write(pickle.dumps(failure))
+    # Without waiting for threads of other libraries, and for the one that reads.
+    os._exit(0)
+
+
+def receive(source: BinaryIO) -> Any:
+    """The next part that was sent."""
+    return pickle.loads(source.read(int.from_bytes(source.read(8), "big")))
+
+
+def _stop_with_sender() -> None:
+    """Wait until the sender has closed the pipe, or has ended; then stop as by Ctrl-C."""
+    os.read(0, 1)
+    _thread.interrupt_main()
+    threading.Event().wait(_GRACE)
+    os._exit(1)

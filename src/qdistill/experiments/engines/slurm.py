@@ -1,0 +1,237 @@
+"""By Slurm: an array of jobs, one a unit, through submitit.
+
+Nodes share the folders of the runs. Before its time is up Slurm sends a job a signal; the job then has itself queued
+again, ends after the iteration that it is at, and goes on from its last look when its turn comes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from qdistill.backends.extras import require
+from qdistill.errors import ArgumentError, RunError
+from qdistill.experiments.engines.engine import Change, Choice, State
+from qdistill.experiments.engines.options import Each, SlurmOptions
+from qdistill.experiments.engines.process import one_process
+from qdistill.experiments.engines.unit import Failure, Setup, Task, Teller, Unit
+from qdistill.folders import make_folder
+from qdistill.lock import STALE_SECONDS
+
+JOBS = "slurm"
+"""The folder beside the runs in which submitit keeps what it sends to jobs, what they say and how they ended."""
+
+_PATIENCE = STALE_SECONDS + 60.0
+"""Seconds for the lock of a job to be free that was killed on another machine, which its silence tells."""
+
+_REQUEUES = 1000
+"""How often a job may run out of its time."""
+
+_RENEWED, _LAG = 5.0, 60.0
+"""Seconds between two looks at the queue, and for which a job that has left it may still show its result."""
+
+_REQUEUED = 144
+"""The exit code by which submitit's local executor knows a job that wants to be begun again; Slurm needs none."""
+
+
+class Slurm:
+    """`Workers` that are jobs of Slurm's.
+
+    Args:
+        setup: what all units have in common.
+        each: what each job takes.
+        options: what Slurm is told.
+        cluster: ``"slurm"``, or ``"local"`` for the same jobs as processes here.
+
+    Raises:
+        MissingExtraError: submitit is not installed.
+        RunError: there is no Slurm here.
+    """
+
+    def __init__(self, setup: Setup, each: Each, options: SlurmOptions, cluster: str = "slurm") -> None:
+        self._submitit = require("submitit", "slurm")
+        self.place = "Slurm" if cluster == "slurm" else "jobs as processes here"
+        ends: dict[Choice, str] = {
+            "stop": "cancel them, to be gone on with from their last look",
+            "wait": "wait for their ends",
+        }
+        leave: dict[Choice, str] = {"leave": "leave them to Slurm, and look at their folders later"}
+        self.choices: Mapping[Choice, str] = leave | ends if cluster == "slurm" else ends
+        self._queue: _Queue | _Local = _Queue() if cluster == "slurm" else _Local()
+        self._setup, self._each, self._options, self._cluster = setup, each, options, cluster
+        self._jobs: dict[Unit, Any] = {}
+        self._states: dict[Unit, State] = {}
+
+    def submit(self, units: Sequence[Unit]) -> None:
+        """See `Workers`."""
+        for unit in units:
+            make_folder(unit.folder)
+        executor = self._executor(common_folder(units) / JOBS)
+        try:
+            jobs = executor.map_array(Job(self._each.cores), [Task.of(unit, self._setup, _PATIENCE) for unit in units])
+        except Exception as error:  # submitit passes on what sbatch says, as errors of several kinds
+            raise RunError(f"Slurm took no jobs: {' '.join(str(error).split())}") from error
+        self._jobs = dict(zip(units, jobs, strict=True))
+        self._states = dict.fromkeys(units, "queued")
+
+    def look(self) -> Iterator[Change]:
+        """See `Workers`."""
+        for unit, job in list(self._jobs.items()):
+            if self._states[unit] in ("done", "failed", "left"):
+                continue
+            change = self._look_at(unit, job)
+            if change.state != self._states[unit]:
+                self._states[unit] = change.state
+                yield change
+
+    def hold_back(self) -> Sequence[Unit]:
+        """See `Workers`."""
+        held = [unit for unit, state in self._states.items() if state == "queued"]
+        for unit in held:
+            self._jobs[unit].cancel(check=False)
+            self._states[unit] = "left"
+        return held
+
+    def stop(self) -> None:
+        """See `Workers`."""
+        for unit, state in self._states.items():
+            if state == "running":
+                self._jobs[unit].cancel(check=False)
+
+    def close(self) -> None:
+        """See `Workers`: jobs need no process here."""
+
+    def _look_at(self, unit: Unit, job: Any) -> Change:
+        """What has become of a job; its result is a file, which is there before the job has left the queue."""
+        state = self._queue.state(job)
+        if job.paths.result_pickle.exists():
+            return _result(unit, job)
+        if state is not None:
+            return Change(unit, state)
+        log = job.paths.stderr
+        return Change(unit, "failed", Failure("RunError", f"job {job.job_id} ended without a word. Its log: {log}."))
+
+    def _executor(self, folder: Path) -> Any:
+        try:
+            executor = self._submitit.AutoExecutor(
+                folder, cluster=self._cluster, **{f"{self._cluster}_max_num_timeout": _REQUEUES}
+            )
+        except RuntimeError as error:
+            raise RunError(
+                "There is no Slurm here (no srun). Call this where jobs are submitted, or try it with --on slurm:local."
+            ) from error
+        executor.update_parameters(**parameters(self._each, self._options, self._cluster))
+        return executor
+
+
+class Job:
+    """What submitit calls on a node, and asks for what goes on after the time is up.
+
+    Args:
+        cores: that it may use.
+    """
+
+    def __init__(self, cores: int) -> None:
+        self._cores = cores
+        self._leaving = False
+
+    def __call__(self, task: Task) -> Failure | None:
+        """Work on a unit."""
+        os.environ.update(one_process(self._cores))
+        return task(Teller(iterated=self._leave))
+
+    def checkpoint(self, task: Task) -> Any:
+        """The same again, which finds the run's last look; called by submitit's handler of the signal."""
+        self._leaving = True
+        return require("submitit", "slurm").helpers.DelayedSubmission(Job(self._cores), task)
+
+    def _leave(self) -> None:
+        # The handler ends the process too, but what is raised in a callback of JAX's goes no further.
+        if self._leaving:
+            raise SystemExit(_REQUEUED)
+
+
+class _Local:
+    """The queue of submitit's local executor, where all jobs run at once."""
+
+    def state(self, job: Any) -> State | None:
+        """Running, or None where it has ended."""
+        return None if job.done() else "running"
+
+
+class _Queue:
+    """Slurm's own queue, which needs no accounting as sacct does, looked at every few seconds."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, str] = {}
+        self._looked = -math.inf
+        self._missing: dict[str, float] = {}
+
+    def state(self, job: Any) -> State | None:
+        """Queued or running, or None where it has left the queue for good."""
+        self._look(job.job_id.partition("_")[0])
+        state = self._states.get(job.job_id)
+        if state is None:
+            since = self._missing.setdefault(job.job_id, self._looked)
+            # A shared disk may show its result later.
+            return None if self._looked > since + _LAG else "running"
+        self._missing.pop(job.job_id, None)
+        return "running" if state in ("RUNNING", "COMPLETING", "STOPPED", "SUSPENDED") else "queued"
+
+    def _look(self, array: str) -> None:
+        now = time.monotonic()
+        if now < self._looked + _RENEWED:
+            return
+        call = ["squeue", "--noheader", "--array", "--format=%i %T", f"--jobs={array}"]
+        found = subprocess.run(call, capture_output=True, text=True)
+        if found.returncode and "Invalid job id" not in found.stderr:
+            return  # the controller does not answer: nothing is known that was not before
+        self._looked = now
+        self._states = dict(line.split(maxsplit=1) for line in found.stdout.splitlines() if " " in line)
+
+
+def parameters(each: Each, options: SlurmOptions, cluster: str) -> dict[str, Any]:
+    """What submitit is told."""
+    common: dict[str, Any] = {"name": "qdistill", "timeout_min": options.time, "cpus_per_task": each.cores}
+    if each.memory is not None:
+        common["mem_gb"] = each.memory
+    if each.gpus:
+        if each.gpus != int(each.gpus):
+            raise ArgumentError(f"Argument `each.gpus` must be whole with --on slurm, but was {each.gpus}.")
+        common["gpus_per_node"] = int(each.gpus)
+    if cluster != "slurm":
+        return common
+    own = {name: getattr(options, name) for name in ("partition", "account", "qos", "constraint")}
+    more = dict(_pair(word) for word in options.more)
+    given = {f"slurm_{name}": value for name, value in own.items() if value is not None}
+    return common | given | {"slurm_array_parallelism": options.at_once, "slurm_additional_parameters": more}
+
+
+def _pair(word: str) -> tuple[str, str | bool]:
+    """``nice=10``, or a flag such as ``exclusive``."""
+    name, equals, value = word.partition("=")
+    return name, value if equals else True
+
+
+def _result(unit: Unit, job: Any) -> Change:
+    """How a job ended, as it has written down."""
+    try:
+        failure: Failure | None = job.result()
+    except Exception as error:  # whatever went wrong in unpacking the unit, as submitit says it
+        failure = Failure("RunError", f"job {job.job_id} failed: {_last_line(str(error))} Its log: {job.paths.stderr}.")
+    return Change(unit, "done" if failure is None else "failed", failure)
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip(" -")]
+    return lines[-1] if lines else "it does not say why."
+
+
+def common_folder(units: Sequence[Unit]) -> Path:
+    """The folder that all units' folders are in."""
+    return Path(os.path.commonpath([unit.folder.resolve().parent for unit in units]))

@@ -1,0 +1,224 @@
+"""One unit of work: a recipe and the run folder that it ends in. It resumes, wherever it is run next."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qdistill import errors
+from qdistill.data import Splits
+from qdistill.errors import QDistillError, RunError
+from qdistill.evaluate.baselines import FullTraining
+from qdistill.experiments.course import check_data
+from qdistill.experiments.folder import check_begun
+from qdistill.experiments.full_run import check_same, run_full
+from qdistill.experiments.loop import Observer
+from qdistill.experiments.metrics import Report
+from qdistill.experiments.recipe import Recipe
+from qdistill.experiments.run import run_missing
+from qdistill.files import CHECKPOINT, LOG, SCORES
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What an engine runs.
+
+    Args:
+        recipe: what to do.
+        folder: where to; what is in it is gone on with.
+        name: of the run among the others, such as ``removed/seed-1``.
+        training: where the recipe's network trains on all inputs instead of distilled ones. Such a training keeps
+            nothing on its way: one that was stopped begins again.
+    """
+
+    recipe: Recipe = field(compare=False)
+    folder: Path
+    name: str
+    training: FullTraining | None = field(default=None, compare=False)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is nothing left to do."""
+        return (self.folder / SCORES).exists()
+
+    @property
+    def log(self) -> Path:
+        """What the process that runs it says, and why it failed."""
+        return self.folder / LOG
+
+    def work(
+        self,
+        *,
+        data_dir: Path | None = None,
+        splits: Splits | None = None,
+        observer: Observer | None = None,
+        patience: float = 0.0,
+    ) -> None:
+        """Do it, to the end; see `experiments.run.run_missing`.
+
+        Raises:
+            RunError, BundleError, DataError, DivergenceError, KeyboardInterrupt: see `qdistill.run`.
+        """
+        if self.training is None:
+            run_missing(
+                [self.recipe], [self.folder], data_dir=data_dir, splits=splits, observer=observer, patience=patience
+            )
+        else:
+            run_full([self.recipe], self.training, [self.folder], data_dir=data_dir, splits=splits, patience=patience)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a unit did not end.
+
+    Args:
+        kind: the name of the error's class.
+        message: what it says.
+    """
+
+    kind: str
+    message: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """What an error says, on one line if it is not one of this package's own."""
+        if isinstance(error, QDistillError):
+            return cls(type(error).__name__, str(error))
+        return cls("RunError", " ".join(f"unexpected {type(error).__name__}: {error}".split()))
+
+    def error(self, unit: Unit) -> QDistillError:
+        """The error again, with the run that it is of and its log."""
+        kind = getattr(errors, self.kind, RunError)
+        log = f" Log: {unit.log}." if unit.log.exists() else ""
+        found: QDistillError = kind(f"{unit.name}: {self.message}{log}")
+        return found
+
+
+@dataclass(frozen=True)
+class Task:
+    """A unit on its way to another process.
+
+    Args:
+        prepare: called before the unit is unpacked: loads the user's networks and datasets, for example.
+        packed: the unit, pickled apart from `prepare`, for its network may be one that `prepare` makes known.
+        data_dir: where the dataset's files lie.
+        patience: seconds to wait for another process that holds the folder.
+    """
+
+    prepare: Callable[[], None]
+    packed: bytes
+    data_dir: Path | None = None
+    patience: float = 0.0
+
+    @classmethod
+    def of(cls, unit: Unit, setup: Setup, patience: float = 0.0) -> Task:
+        """Pack a unit."""
+        return cls(setup.prepare, pickle.dumps(unit), setup.data_dir, patience)
+
+    def unpack(self) -> Unit:
+        """Prepare the process, and unpack the unit."""
+        self.prepare()
+        unit: Unit = pickle.loads(self.packed)
+        return unit
+
+    def __call__(self, observer: Observer | None = None) -> Failure | None:
+        """Do it; what goes wrong is returned, and written into the log with where it came from."""
+        return attempt(
+            self.unpack(),
+            lambda unit: unit.work(data_dir=self.data_dir, observer=observer, patience=self.patience),
+        )
+
+
+def attempt(unit: Unit, work: Callable[[Unit], None]) -> Failure | None:
+    """Work on a unit; what goes wrong is returned, and written into the log with where it came from."""
+    try:
+        work(unit)
+    except Exception as error:
+        write_log(unit, "".join(traceback.format_exception(error)))
+        return Failure.of(error)
+    return None
+
+
+def write_log(unit: Unit, text: str) -> None:
+    """Add to a unit's log, where there is a folder for it and a disk that takes it."""
+    try:
+        with unit.log.open("a", encoding="utf-8") as file:
+            file.write(text if text.endswith("\n") else text + "\n")
+    except OSError:
+        return  # what went wrong is said all the same
+
+
+def nothing() -> None:
+    """Prepare nothing."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all units of an engine have in common.
+
+    Args:
+        data_dir: where the datasets' files lie.
+        prepare: called in every process before its first unit; must be picklable.
+    """
+
+    data_dir: Path | None = None
+    prepare: Callable[[], None] = nothing
+
+
+def unfinished(units: Sequence[Unit], data_dir: Path | None) -> list[Unit]:
+    """The units that have not ended, after those that have were found to be of the same recipe and data.
+
+    Raises:
+        RunError: a folder is of another recipe, training or data.
+    """
+    missing = [unit for unit in units if not unit.has_ended]
+    going_on = {data_of(unit.recipe) for unit in missing}
+    splits: dict[object, Splits] = {}
+    for unit in units:
+        if not unit.has_ended:
+            continue
+        if unit.training is not None:
+            check_same(unit.folder, unit.recipe, unit.training)
+            continue
+        check_begun(unit.folder, unit.recipe)
+        data = data_of(unit.recipe)
+        # Only where its numbers will stand beside new ones.
+        if data in going_on and (unit.folder / CHECKPOINT).exists():
+            if data not in splits:
+                splits[data] = unit.recipe.splits(data_dir)
+            check_data(unit.folder, splits[data])
+    return missing
+
+
+def data_of(recipe: Recipe) -> tuple[object, ...]:
+    """What two recipes must have in common to read the same splits."""
+    return recipe.dataset, recipe.data, recipe.transforms, recipe.n_validation
+
+
+class Teller:
+    """An observer that is told of every look, and asked to stop between iterations.
+
+    Args:
+        looked: called after each look.
+        iterated: called after each iteration; may raise.
+    """
+
+    def __init__(self, looked: Callable[[], None] = nothing, iterated: Callable[[], None] = nothing) -> None:
+        self._looked, self._iterated = looked, iterated
+
+    def begin(self, recipe: Recipe, iteration: int, n_seeds: int) -> None:
+        """See `Observer`."""
+
+    def iterated(self, iteration: int, loss: float) -> None:
+        """See `Observer`."""
+        self._iterated()
+
+    def reported(self, reports: Sequence[Report]) -> None:
+        """See `Observer`."""
+        self._looked()
+
+    def end(self, message: str) -> None:
+        """See `Observer`."""
