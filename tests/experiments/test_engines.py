@@ -27,7 +27,7 @@ from qdistill.experiments.engines.drive import Driven, ask_on_terminal
 from qdistill.experiments.engines.engine import Change, Choice, Engine, Workers, raise_failures
 from qdistill.experiments.engines.here import Here
 from qdistill.experiments.engines.options import Each, Place, SlurmOptions
-from qdistill.experiments.engines.processes import RETRIES, Processes, available_cores
+from qdistill.experiments.engines.processes import RETRIES, Processes
 from qdistill.experiments.engines.unit import Failure, Setup, Task, Unit, attempt, unfinished
 from qdistill.experiments.loop import Observer
 from qdistill.experiments.recipe import Recipe
@@ -35,6 +35,7 @@ from qdistill.experiments.run import run
 from qdistill.experiments.run_on import run_on
 from qdistill.files import BUNDLE, CHECKPOINT, METRICS, RECIPE, SCORES, SEEDS, read_json
 from qdistill.folders import LOCK
+from qdistill.machine import usable_cores
 from qdistill.models import QuantumLeNetArchitecture
 
 RECIPE_OF_DIGITS = Recipe(
@@ -202,8 +203,8 @@ def test_on_a_terminal_the_user_chooses(given: str, chosen: str, monkeypatch: py
 
 def test_the_screen_has_a_line_for_each_run_that_goes(tmp_path: Path) -> None:
     said = io.StringIO()
-    seconds = iter(float(second) for second in range(0, 1000, 10))
-    screen = Board(Console(file=said, force_terminal=True, width=100, color_system=None), clock=lambda: next(seconds))
+    now = 0.0
+    screen = Board(Console(file=said, force_terminal=True, width=100, color_system=None), clock=lambda: now)
     first, second, third = units(tmp_path)
     with screen:
         screen.begin({first: "queued", second: "queued", third: "queued"}, "2 processes here")
@@ -211,13 +212,14 @@ def test_the_screen_has_a_line_for_each_run_that_goes(tmp_path: Path) -> None:
         first.folder.mkdir()
         (first.folder / METRICS).write_text('{"iteration": 150, "best_validation_accuracy": 0.875}\n')
         screen.changed(Change(second, "running"))
+        now = 30.0
         screen.show()
         screen.changed(Change(second, "failed", Failure("RunError", "No space.\nmore")))
     text = said.getvalue()
     assert "3 queued on 2 processes here." in text
-    # In ten seconds a look, half of the first run is done of two and a half that remain.
-    assert "1 queued, 2 running, about 1:40 left" in text
-    assert "  row/seed-0  150/300  best validation 87.5%" in text
+    # Half a run was done in 30 s, and one and a half remain.
+    assert "1 queued, 1 running, 1 failed, about 1:30 left\n" in text
+    assert "  row/seed-0  150/300  best validation 87.5%\n" in text
     assert "failed: row/seed-1; No space.; now 1 queued, 1 running, 1 failed" in text
 
 
@@ -287,8 +289,8 @@ def test_bad_options(make: Callable[[], object], message: str) -> None:
 
 @pytest.mark.parametrize(("count", "cores"), [(0, 1), (10_000, 1), (1, 10_000)])
 def test_more_processes_than_the_machine_has_cores(count: int, cores: int) -> None:
-    with pytest.raises(ArgumentError, match=f"at most the {available_cores()} cores that this process may use"):
-        Processes(Setup(), count, cores)
+    with pytest.raises(ArgumentError, match=f"at most the {usable_cores()} cores that this process may use"):
+        Processes(Setup(cores=cores), count)
 
 
 def tensors(folder: Path) -> dict[str, np.ndarray]:
@@ -314,7 +316,7 @@ def test_a_process_that_is_killed_costs_nothing(tmp_path: Path) -> None:
     made: list[Watched] = []
 
     def workers(setup: Setup) -> Watched:
-        made.append(Watched(setup, 1, available_cores()))
+        made.append(Watched(setup, 1))
         return made[0]
 
     Driven(workers, Setup(), screen).run([unit])

@@ -86,6 +86,8 @@ class _Run:
         """Refuse what only a run in this process can do."""
         if is_here(self.on):
             return
+        if self.cores is not None:
+            raise ArgumentError(f"Argument `cores` must be left out with --on {self.on}: each run has --each.cores.")
         for name in ("profile", "iterations", "memory_budget"):
             if getattr(self, name):
                 raise ArgumentError(f"Argument `{name}` must be left out with --on {self.on}: it is for runs here.")
@@ -98,8 +100,10 @@ def run(arguments: list[str]) -> int:
     asked = _parse_resume(arguments) if resuming and not helping else _parse_distill(arguments)
     if asked.compilation_cache:
         use_compilation_cache()
+    if is_here(asked.on):
+        from qdistill.experiments.devices import make_cores_devices
 
-    make_cores_devices(asked.cores)
+        make_cores_devices(asked.cores)
     if asked.folder is not None:
         return _distill(asked, asked.folder)
     with new_folder(asked.recipe.dataset) as folder:
@@ -139,6 +143,7 @@ def _run_here(asked: _Run, folder: Path) -> list[DistilledDataset]:
             "iterations": asked.iterations,
             "observer": display,
             "memory_budget": asked.memory_budget,
+            "cores": asked.cores,
         }
         if asked.seeds is None:
             return [experiment.run(asked.recipe, folder, with_profile=asked.profile, **options)]

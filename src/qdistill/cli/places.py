@@ -31,6 +31,7 @@ def engine(
     *,
     data_dir: Path | None,
     compilation_cache: bool,
+    cores: int | None = None,
     observer: Observer | None = None,
 ) -> Engine:
     """The engine that the options stand for; see `experiments.engines.choose.engine_for`."""
@@ -38,7 +39,8 @@ def engine(
     from qdistill.experiments.engines.unit import Setup
 
     plugins = tuple(path.resolve() for path in PLUGINS)
-    setup = Setup(None if data_dir is None else data_dir.resolve(), partial(prepare, plugins, compilation_cache))
+    folder = None if data_dir is None else data_dir.resolve()
+    setup = Setup(folder, partial(prepare, plugins, compilation_cache), cores)
     return engine_for(Place.parse(on), setup, each=each, slurm=slurm, observer=observer, told=say)
 
 

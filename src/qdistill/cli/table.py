@@ -66,6 +66,8 @@ def table(
         each: what each run takes; not here.
         slurm: what Slurm is told; by Slurm only.
     """
+    if cores is not None and not is_here(on):
+        raise ArgumentError(f"Argument `cores` must be left out with --on {on}: each run has --each.cores.")
     if rows is not None and (from_zoo or list_rows):
         raise ArgumentError(f"Argument `rows` must not be given together with `{'from_zoo' if from_zoo else 'list'}`.")
     if compilation_cache:
@@ -91,8 +93,9 @@ def table(
     failed: DivergenceError | FailedRunsError | None = None
     try:
         with ProgressDisplay() as display:
-            options: Any = {"data_dir": data_dir, "compilation_cache": compilation_cache, "observer": display, "cores": cores}
-            tables.run_table(asked, folder, engine(on, each, slurm, **options), rows=rows)
+            options: Any = {"data_dir": data_dir, "compilation_cache": compilation_cache, "cores": cores}
+            place = engine(on, each, slurm, observer=display, **options)
+            tables.run_table(asked, folder, place, rows=rows)
     except KeyboardInterrupt:
         interrupted = True
     except (DivergenceError, FailedRunsError) as error:

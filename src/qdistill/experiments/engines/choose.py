@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 from qdistill.errors import ArgumentError
@@ -43,13 +44,14 @@ def engine_for(
     _check_used(place, each, slurm)
     if place.kind == "here":
         return Here(setup, observer=observer, told=told)
-    return Driven(_workers(place, each or EACH, slurm or SLURM), setup, board)
+    each = each or EACH
+    return Driven(_workers(place, each, slurm or SLURM), dataclasses.replace(setup, cores=each.cores), board)
 
 
 def _workers(place: Place, each: Each, slurm: SlurmOptions) -> Callable[[Setup], Workers]:
     def start(setup: Setup) -> Workers:
         if place.kind == "processes":
-            return Processes(setup, int(place.detail), each.cores)
+            return Processes(setup, int(place.detail))
         # Both packages take a second to import.
         if place.kind == "slurm":
             from qdistill.experiments.engines.slurm import Slurm

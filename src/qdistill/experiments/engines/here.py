@@ -18,7 +18,8 @@ class Here:
     """An `Engine` that needs nothing but this process.
 
     Args:
-        setup: where data lie; nothing is prepared, since the process is there already.
+        setup: where data lie, and how many cores all seeds have together; nothing is prepared, since the process is
+            there already.
         observer: is told how each recipe goes.
         told: is given a line as each training on all inputs begins.
     """
@@ -47,7 +48,7 @@ class Here:
         recipes, folders = [unit.recipe for unit in units], [unit.folder for unit in units]
         data_dir, training = self._setup.data_dir, units[0].training
         if training is None:
-            run_missing(recipes, folders, data_dir=data_dir, observer=self._observer)
+            run_missing(recipes, folders, data_dir=data_dir, observer=self._observer, cores=self._setup.cores)
         else:
             run_full(recipes, training, folders, data_dir=data_dir, told=self._told)
 

@@ -12,13 +12,13 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO
 
 from qdistill.errors import ArgumentError, RunError
 from qdistill.experiments.engines.engine import Change, Choice
 from qdistill.experiments.engines.process import SERVE, one_process
 from qdistill.experiments.engines.unit import Failure, Setup, Task, Unit, write_log
 from qdistill.folders import make_folder
+from qdistill.machine import usable_cores
 
 RETRIES = 3
 """How often a unit is begun again whose process was killed, such as by the system when the memory ran out."""
@@ -32,15 +32,14 @@ class Processes:
 
     Args:
         setup: what all units have in common.
-        count: processes at once.
-        cores: of each.
+        count: processes at once, each with the cores of the setup, or one.
 
     Raises:
         ArgumentError: there are not so many cores.
     """
 
-    def __init__(self, setup: Setup, count: int, cores: int = 1) -> None:
-        available = available_cores()
+    def __init__(self, setup: Setup, count: int) -> None:
+        cores, available = setup.cores or 1, usable_cores()
         if not 1 <= count * cores <= available:
             raise ArgumentError(
                 f"Argument `on` must be processes:N, which together take at most the {available} cores that this "
@@ -51,7 +50,7 @@ class Processes:
             "stop": "stop, to be gone on with from their last look",
             "wait": "wait for their ends",
         }
-        self._setup, self._count, self._cores = setup, count, cores
+        self._setup, self._count, self._cores = dataclasses.replace(setup, cores=cores), count, cores
         self._queue: deque[Unit] = deque()
         self._running: dict[Unit, subprocess.Popen[bytes]] = {}
         self._killed: dict[Unit, int] = {}
@@ -125,24 +124,6 @@ class Processes:
             return Change(unit, "failed", Failure("RunError", f"{what}, {killed} times."))
         self._queue.appendleft(unit)
         return Change(unit, "queued", remark=f"{what}; it goes on from its last look")
-
-
-def available_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _send(process: subprocess.Popen[bytes], parts: Sequence[object]) -> None:
-    """Write parts to a process, each pickled and with its length before it."""
-    pipe: IO[bytes] | None = process.stdin
-    assert pipe is not None
-    try:
-        for part in parts:
-            content = pickle.dumps(part)
-            pipe.write(len(content).to_bytes(8, "big") + content)
-        pipe.flush()
-    except BrokenPipeError:
-        return  # it has ended already, which is seen when it is looked at
 
 
 def _let_go(process: subprocess.Popen[bytes]) -> None:

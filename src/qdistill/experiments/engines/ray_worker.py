@@ -105,7 +105,7 @@ def work(packed: bytes, cores: int, number: int, post: list[Any], parcel: list[A
                 if not get(post[0].store.remote(number, attempt, changed)):
                     raise RuntimeError(f"{unit.name} goes on elsewhere, for this node was taken for dead")
 
-            failure = _attempt(own, unit.folder, get(parcel[0]), send)
+            failure = _attempt(own, unit.folder, get(parcel[0]), cores, send)
             send()
             return "ended", failure
     except OSError as error:
@@ -117,14 +117,14 @@ def work(packed: bytes, cores: int, number: int, post: list[Any], parcel: list[A
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def _attempt(own: Unit, home: Path, splits: Any, send: Callable[[], None]) -> Failure | None:
+def _attempt(own: Unit, home: Path, splits: Any, cores: int, send: Callable[[], None]) -> Failure | None:
     """Do it; what goes wrong is returned, in terms of the driver's folder, and logged.
 
     Raises:
         OSError: the disk is full, which another node's may not be.
     """
     try:
-        own.work(splits=splits, observer=Teller(looked=send))
+        own.work(splits=splits, observer=Teller(looked=send), cores=cores)
     except Exception as error:
         cause = error.__cause__ if isinstance(error, QDistillError) else error
         if isinstance(cause, OSError) and cause.errno in _FULL:

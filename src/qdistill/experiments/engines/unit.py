@@ -13,6 +13,7 @@ from qdistill.data import Splits
 from qdistill.errors import QDistillError, RunError
 from qdistill.evaluate.baselines import FullTraining
 from qdistill.experiments.course import check_data
+from qdistill.experiments.devices import make_cores_devices
 from qdistill.experiments.folder import check_begun
 from qdistill.experiments.full_run import check_same, run_full
 from qdistill.experiments.loop import Observer
@@ -56,18 +57,27 @@ class Unit:
         splits: Splits | None = None,
         observer: Observer | None = None,
         patience: float = 0.0,
+        cores: int | None = None,
     ) -> None:
         """Do it, to the end; see `experiments.run.run_missing`.
 
         Raises:
             RunError, BundleError, DataError, DivergenceError, KeyboardInterrupt: see `qdistill.run`.
         """
+        recipes, folders = [self.recipe], [self.folder]
         if self.training is None:
             run_missing(
-                [self.recipe], [self.folder], data_dir=data_dir, splits=splits, observer=observer, patience=patience
+                recipes,
+                folders,
+                data_dir=data_dir,
+                splits=splits,
+                observer=observer,
+                patience=patience,
+                cores=cores,
             )
         else:
-            run_full([self.recipe], self.training, [self.folder], data_dir=data_dir, splits=splits, patience=patience)
+            make_cores_devices(cores)
+            run_full(recipes, self.training, folders, data_dir=data_dir, splits=splits, patience=patience)
 
 
 @dataclass(frozen=True)
@@ -106,17 +116,19 @@ class Task:
         packed: the unit, pickled apart from `prepare`, for its network may be one that `prepare` makes known.
         data_dir: where the dataset's files lie.
         patience: seconds to wait for another process that holds the folder.
+        cores: that it has.
     """
 
     prepare: Callable[[], None]
     packed: bytes
     data_dir: Path | None = None
     patience: float = 0.0
+    cores: int | None = None
 
     @classmethod
     def of(cls, unit: Unit, setup: Setup, patience: float = 0.0) -> Task:
         """Pack a unit."""
-        return cls(setup.prepare, pickle.dumps(unit), setup.data_dir, patience)
+        return cls(setup.prepare, pickle.dumps(unit), setup.data_dir, patience, setup.cores)
 
     def unpack(self) -> Unit:
         """Prepare the process, and unpack the unit."""
@@ -128,7 +140,7 @@ class Task:
         """Do it; what goes wrong is returned, and written into the log with where it came from."""
         return attempt(
             self.unpack(),
-            lambda unit: unit.work(data_dir=self.data_dir, observer=observer, patience=self.patience),
+            lambda unit: unit.work(data_dir=self.data_dir, observer=observer, patience=self.patience, cores=self.cores),
         )
 
 
@@ -162,10 +174,12 @@ class Setup:
     Args:
         data_dir: where the datasets' files lie.
         prepare: called in every process before its first unit; must be picklable.
+        cores: of each; by default those that make it quicker.
     """
 
     data_dir: Path | None = None
     prepare: Callable[[], None] = nothing
+    cores: int | None = None
 
 
 def unfinished(units: Sequence[Unit], data_dir: Path | None) -> list[Unit]:

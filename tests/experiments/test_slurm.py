@@ -1,0 +1,182 @@
+"""Jobs of Slurm's: what it is told, how its queue is read, and that a job whose time is up goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from safetensors.numpy import load_file
+
+from qdistill.distill.inner import InnerLoop
+from qdistill.distill.outer import Compression, OuterLoop
+from qdistill.errors import ArgumentError, MissingExtraError, RunError
+from qdistill.experiments.engines import slurm as slurm_module
+from qdistill.experiments.engines.board import Board
+from qdistill.experiments.engines.choose import engine_for
+from qdistill.experiments.engines.options import Each, Place, SlurmOptions
+from qdistill.experiments.engines.process import one_process
+from qdistill.experiments.engines.slurm import JOBS, Job, Slurm, common_folder, parameters
+from qdistill.experiments.engines.unit import Setup, Task, Teller, Unit
+from qdistill.experiments.recipe import Recipe
+from qdistill.experiments.run import run
+from qdistill.files import BUNDLE, CHECKPOINT, read_json
+from qdistill.folders import LOCK
+from qdistill.models import QuantumLeNetArchitecture
+
+RECIPE_OF_DIGITS = Recipe(
+    "digits",
+    model=QuantumLeNetArchitecture(n_qubits=2, n_layers=1),
+    compression=Compression(step_size=0.05),
+    inner=InnerLoop(steps=2),
+    outer=OuterLoop(iterations=4, batch=16, validate_every=2),
+    n_validation=100,
+)
+
+
+def unit_in(folder: Path, seed: int = 0) -> Unit:
+    return Unit(dataclasses.replace(RECIPE_OF_DIGITS, seed=seed), folder / f"seed-{seed}", f"seed-{seed}")
+
+
+@pytest.fixture(autouse=True)
+def same_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undoes what a job sets for its process."""
+    for name in one_process(1):
+        monkeypatch.setenv(name, os.environ.get(name, "2"))
+
+
+def test_slurm_is_told_what_was_asked_for() -> None:
+    options = SlurmOptions("gpu", time=90, account="a", at_once=8, more=("exclude=n3", "exclusive"))
+    assert parameters(Each(4, 2.0, 1.5), options, "slurm") == {
+        "name": "qdistill",
+        "timeout_min": 90,
+        "cpus_per_task": 4,
+        "mem_gb": 1.5,
+        "gpus_per_node": 2,
+        "slurm_partition": "gpu",
+        "slurm_account": "a",
+        "slurm_array_parallelism": 8,
+        "slurm_additional_parameters": {"exclude": "n3", "exclusive": True},
+    }
+    assert parameters(Each(), SlurmOptions(), "local") == {"name": "qdistill", "timeout_min": 240, "cpus_per_task": 1}
+    with pytest.raises(ArgumentError, match=r"`each\.gpus` must be whole with --on slurm, but was 0\.5"):
+        parameters(Each(gpus=0.5), SlurmOptions(), "slurm")
+
+
+def test_submitit_knows_all_that_it_is_told(tmp_path: Path) -> None:
+    from submitit.slurm.slurm import _make_sbatch_string
+
+    options = SlurmOptions("gpu", time=90, account="a", qos="q", constraint="c", more=("exclude=n3", "exclusive"))
+    told = parameters(Each(4, 2.0), options, "slurm")
+    names = {"name": "job_name", "timeout_min": "time"}
+    text = _make_sbatch_string(
+        command="x", folder=tmp_path, **{names.get(n, n.removeprefix("slurm_")): value for n, value in told.items()}
+    )
+    for line in ("--partition=gpu", "--time=90", "--account=a", "--cpus-per-task=4", "--exclude=n3", "--exclusive"):
+        assert f"#SBATCH {line}\n" in text
+    assert "#SBATCH --signal=USR2@90" in text
+
+
+def test_without_submitit_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'qdistill\[slurm\]'"):
+        Slurm(Setup(), Each(), SlurmOptions())
+
+
+def test_where_no_slurm_is_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RunError, match=r"There is no Slurm here .*--on slurm:local"):
+        Slurm(Setup(), Each(), SlurmOptions()).submit([unit_in(tmp_path)])
+
+
+SQUEUE = """#!/bin/sh
+test "$5" = "" && test "$4" = --jobs=7 || exit 3
+cat "$(dirname "$0")/queue"
+"""
+
+
+@dataclasses.dataclass
+class Known:
+    """A job as far as the queue needs it."""
+
+    job_id: str
+
+
+def test_the_queue_is_slurms_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "squeue").write_text(SQUEUE)
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    queue = slurm_module._Queue()
+    jobs = [Known(f"7_{number}") for number in range(4)]
+
+    def states(lines: str, later: float) -> list[Any]:
+        (tmp_path / "queue").write_text(lines)
+        monkeypatch.setattr(time, "monotonic", lambda: 1000.0 + later)
+        return [queue.state(job) for job in jobs]
+
+    assert states("7_0 PENDING\n7_1 RUNNING\n7_2 COMPLETING\n7_3 REQUEUED\n", 0) == [
+        "queued",
+        "running",
+        "running",
+        "queued",
+    ]
+    assert states("", 1)[1] == "running", "it is not looked at every time"
+    assert states("7_0 RUNNING\n", 10) == ["running"] * 4, "a shared disk may show a result later"
+    assert states("7_0 RUNNING\n", 100) == ["running", None, None, None]
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho Unable to contact slurm controller >&2; exit 1\n")
+    assert states("", 200) == ["running", None, None, None], "nothing is known that was not before"
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho Invalid job id specified >&2; exit 1\n")
+    assert states("", 300)[0] == "running"
+    assert states("", 400)[0] is None
+
+
+def test_a_job_whose_time_is_up_lets_go_and_goes_on_when_it_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = unit_in(tmp_path)
+    task, job = Task.of(unit, Setup()), Job(2)
+
+    class Signalled(Teller):
+        """Stands for submitit's handler, of which JAX has lost the exception."""
+
+        def iterated(self, iteration: int, loss: float) -> None:
+            if iteration == 3:
+                again.append(job.checkpoint(task))
+            super().iterated(iteration, loss)
+
+    again: list[Any] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(slurm_module, "Teller", Signalled)
+        with pytest.raises(SystemExit, match="144"):
+            job(task)
+    assert (unit.folder / CHECKPOINT).exists()
+    assert not (unit.folder / LOCK).exists()
+    assert not unit.has_ended
+    assert again[0].function(*again[0].args) is None
+    assert unit.has_ended
+    assert [one["iteration"] for one in read_json(unit.folder / "provenance.json")["sessions"]] == [0, 2]
+    run(unit.recipe, tmp_path / "undisturbed")
+    expected, found = (load_file(folder / BUNDLE) for folder in (tmp_path / "undisturbed", unit.folder))
+    for name, array in expected.items():
+        assert (found[name] == array).all(), name
+
+
+def test_jobs_as_processes_here(tmp_path: Path) -> None:
+    said = io.StringIO()
+    board = Board(Console(file=said, width=200))
+    unit, other = unit_in(tmp_path / "a"), unit_in(tmp_path / "b", seed=1)
+    other.folder.mkdir(parents=True)
+    (other.folder / "of-somebody").touch()
+    engine = engine_for(Place("slurm", "local"), Setup(), board=board)
+    with pytest.raises(RunError, match=r"^1 of 2 runs failed; all others have ended\.\nseed-1: The run folder .*"):
+        engine.run([unit, other])
+    assert unit.has_ended
+    assert said.getvalue().startswith("2 queued on jobs as processes here.\nbegun: seed-0\nbegun: seed-1\n")
+    assert list((common_folder([unit, other]) / JOBS).glob("*_log.err"))
+    assert common_folder([unit, other]) == tmp_path.resolve()
