@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -165,6 +166,22 @@ def test_a_job_whose_time_is_up_lets_go_and_goes_on_when_it_is_begun_again(
     expected, found = (load_file(folder / BUNDLE) for folder in (tmp_path / "undisturbed", unit.folder))
     for name, array in expected.items():
         assert (found[name] == array).all(), name
+
+
+def test_a_job_that_slurm_ends_while_it_is_queued_again_has_not_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = unit_in(tmp_path)
+    unit.folder.mkdir()
+    task, job = Task.of(unit, Setup()), Job(2)
+
+    def ends(*_: Any, **__: Any) -> None:
+        job.checkpoint(task)
+        raise subprocess.CalledProcessError(-15, ["scontrol", "requeue", "1_0"])
+
+    monkeypatch.setattr(Unit, "work", ends)
+    with pytest.raises(SystemExit, match="144"):
+        job(task)
 
 
 def test_jobs_as_processes_here(tmp_path: Path) -> None:

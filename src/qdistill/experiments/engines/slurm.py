@@ -143,7 +143,12 @@ class Job:
     def __call__(self, task: Task) -> Failure | None:
         """Work on a unit."""
         os.environ.update(one_process(self._cores))
-        return task(Teller(iterated=self._leave))
+        failure = task(Teller(iterated=self._leave))
+        if failure is not None:
+            # Slurm ends all processes of a job that is queued again, also the one that has asked for it, which
+            # submitit then takes for a failure.
+            self._leave()
+        return failure
 
     def checkpoint(self, task: Task) -> Any:
         """The same again, which finds the run's last look; called by submitit's handler of the signal."""
