@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -102,6 +102,10 @@ class Board:
             self.say(self._ended(change))
         elif change.state == "running" and before != "running" and self._live is None:
             self.say(f"begun: {change.unit.name}")
+
+    def hold_back(self, units: Sequence[Unit]) -> None:
+        """Units are not begun any more."""
+        self._states.update(dict.fromkeys(units, "left"))
 
     def show(self) -> None:
         """Look again how far the runs are that go."""

@@ -62,8 +62,9 @@ class Driven:
             self._board.show()
             if stop.asked and not asked:
                 asked = True
-                for unit in workers.hold_back():
-                    states[unit] = "left"
+                held = workers.hold_back()
+                states.update(dict.fromkeys(held, "left"))
+                self._board.hold_back(held)
                 if "running" not in states.values() or self._end(workers):
                     return
             time.sleep(_PAUSE)

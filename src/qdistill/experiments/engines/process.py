@@ -7,11 +7,13 @@ import os
 import pickle
 import sys
 import threading
-from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import IO
 
 SERVE = f"from {__name__} import serve; serve()"
 """The program of the process."""
+
+_LENGTH = 8
+"""Bytes in which the length of a task comes before it."""
 
 _GRACE = 60.0
 """Seconds to end an iteration in, when the process that sent the unit has ended or wants it to stop."""
@@ -28,15 +30,12 @@ def one_process(cores: int) -> dict[str, str]:
 
 
 def serve() -> None:
-    """Receive a task by standard input, do it, and write how it ended to standard output."""
+    """Receive a `Task` by standard input, do it, and write how it ended to standard output."""
     # What libraries print belongs into the log.
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     source = sys.stdin.buffer
-    # Loads plugins before what they define is unpacked.
-    prepare: Callable[[], None] = receive(source)
-    prepare()
-    task = receive(source)
+    task = pickle.loads(source.read(int.from_bytes(source.read(_LENGTH), "big")))
     threading.Thread(target=_stop_with_sender, daemon=True).start()
     try:
         failure = task()
@@ -48,9 +47,15 @@ def serve() -> None:
     os._exit(0)
 
 
-def receive(source: BinaryIO) -> Any:
-    """The next part that was sent."""
-    return pickle.loads(source.read(int.from_bytes(source.read(8), "big")))
+def send(pipe: IO[bytes], task: object) -> None:
+    """Send a task to `serve`, and leave the pipe open.
+
+    Raises:
+        BrokenPipeError: the process has ended already.
+    """
+    content = pickle.dumps(task)
+    pipe.write(len(content).to_bytes(_LENGTH, "big") + content)
+    pipe.flush()
 
 
 def _stop_with_sender() -> None:

@@ -6,6 +6,8 @@ theirs ends too, and they stop after the iteration that they are at.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import pickle
 import subprocess
@@ -15,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from qdistill.errors import ArgumentError, RunError
 from qdistill.experiments.engines.engine import Change, Choice
-from qdistill.experiments.engines.process import SERVE, one_process
+from qdistill.experiments.engines.process import SERVE, one_process, send
 from qdistill.experiments.engines.unit import Failure, Setup, Task, Unit, write_log
 from qdistill.folders import make_folder
 from qdistill.machine import usable_cores
@@ -107,7 +109,9 @@ class Processes:
                 )
         except OSError as error:
             raise RunError(f"Cannot write {unit.log}: {error.strerror or error}.") from error
-        _send(process, [task.prepare, task])
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended already, which is seen when it is looked at
+            send(process.stdin, task)
         return process
 
     def _ended(self, unit: Unit, process: subprocess.Popen[bytes]) -> Change:
@@ -127,11 +131,9 @@ class Processes:
 
 
 def _let_go(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin is not None and not process.stdin.closed:
-        try:
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
-        except BrokenPipeError:
-            return
 
 
 def _exit(code: int) -> str:
