@@ -43,7 +43,7 @@ RECIPE_OF_DIGITS = Recipe(
     model=QuantumLeNetArchitecture(n_qubits=2, n_layers=1),
     compression=Compression(step_size=0.05),
     inner=InnerLoop(steps=2),
-    outer=OuterLoop(iterations=300, batch=16, validate_every=10),
+    outer=OuterLoop(iterations=100, batch=16, validate_every=5),
     n_validation=100,
 )
 
@@ -210,7 +210,7 @@ def test_the_screen_has_a_line_for_each_run_that_goes(tmp_path: Path) -> None:
         screen.begin({first: "queued", second: "queued", third: "queued"}, "2 processes here")
         screen.changed(Change(first, "running"))
         first.folder.mkdir()
-        (first.folder / METRICS).write_text('{"iteration": 150, "best_validation_accuracy": 0.875}\n')
+        (first.folder / METRICS).write_text('{"iteration": 50, "best_validation_accuracy": 0.875}\n')
         screen.changed(Change(second, "running"))
         now = 30.0
         screen.show()
@@ -219,7 +219,7 @@ def test_the_screen_has_a_line_for_each_run_that_goes(tmp_path: Path) -> None:
     assert "3 queued on 2 processes here." in text
     # Half a run was done in 30 s, and one and a half remain.
     assert "1 queued, 1 running, 1 failed, about 1:30 left\n" in text
-    assert "  row/seed-0  150/300  best validation 87.5%\n" in text
+    assert "  row/seed-0  50/100  best validation 87.5%\n" in text
     assert "failed: row/seed-1; No space.; now 1 queued, 1 running, 1 failed" in text
 
 

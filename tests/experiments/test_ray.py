@@ -68,7 +68,7 @@ _SMALL = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
 
 
 class Disturbed(RayCluster):
-    """Workers of which the first is killed after a look, and the node of the second after another."""
+    """The first worker is killed after a look, and the only node after another; then a node joins."""
 
     def __init__(self, setup: Setup, cluster: Any, first: Any) -> None:
         super().__init__(setup, Each(), cluster.address)
@@ -83,8 +83,8 @@ class Disturbed(RayCluster):
             os.kill(_worker_of(unit), signal.SIGKILL)
             self.kills, self.seen = 1, lines
         elif self.kills == 1 and lines > self.seen:
-            self.cluster.add_node(num_cpus=1, **_SMALL)
             self.cluster.remove_node(self.node, allow_graceful=False)
+            self.cluster.add_node(num_cpus=1, **_SMALL)
             self.kills = 2
 
 
