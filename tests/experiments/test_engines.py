@@ -397,6 +397,7 @@ def test_the_command_line_names_the_engine(
     engines: list[tuple[Place, Each, SlurmOptions]] = []
 
     def chosen(place: Place, setup: Setup, *, each: Each, slurm: SlurmOptions, **options: Observer) -> Engine:
+        assert setup.prepare is not None
         setup.prepare()
         engines.append((place, each, slurm))
         return Noted(stops=True)

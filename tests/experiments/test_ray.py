@@ -6,7 +6,6 @@ import dataclasses
 import errno
 import io
 import os
-import pickle
 import shutil
 import signal
 import sys
@@ -217,7 +216,7 @@ def attempted(unit: Unit, monkeypatch: pytest.MonkeyPatch, does: Any) -> tuple[t
     monkeypatch.setattr(ray_worker, "require", lambda *_: SimpleNamespace(get=lambda value: value))
     monkeypatch.setattr(Unit, "work", does)
     actor = SimpleNamespace(begin=Remote(post.begin), store=Remote(post.store))
-    return work(pickle.dumps(Task.of(unit, Setup())), 1, 0, [actor], [None]), post
+    return work(Task.of(unit, Setup()).content, 1, 0, [actor], [None]), post
 
 
 def test_a_full_disk_is_the_node_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,11 +35,11 @@ def engine(
 ) -> Engine:
     """The engine that the options stand for; see `experiments.engines.choose.engine_for`."""
     from qdistill.experiments.engines.choose import engine_for
-    from qdistill.experiments.engines.unit import Setup
+    from qdistill.experiments.engines.unit import Call, Setup
 
-    plugins = tuple(path.resolve() for path in PLUGINS)
+    plugins = [str(path.resolve()) for path in PLUGINS]
     folder = None if data_dir is None else data_dir.resolve()
-    setup = Setup(folder, partial(prepare, plugins, compilation_cache), cores)
+    setup = Setup(folder, Call(__name__, "prepare", (plugins, compilation_cache)), cores)
     return engine_for(Place.parse(on), setup, each=each, slurm=slurm, observer=observer, told=say)
 
 
@@ -49,9 +48,9 @@ def is_here(on: str) -> bool:
     return Place.parse(on).kind == "here"
 
 
-def prepare(plugins: tuple[Path, ...], compilation_cache: bool) -> None:
+def prepare(plugins: list[str], compilation_cache: bool) -> None:
     """Make another process ready for runs: what this one has loaded, and where compiled programs are kept."""
-    for path in plugins:
+    for path in map(Path, plugins):
         if path not in PLUGINS:
             load_plugin(path)
     if compilation_cache:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import _thread
+import dataclasses
+import json
 import os
-import pickle
 import sys
 import threading
 from typing import IO
+
+from qdistill.experiments.engines.unit import Failure, Task
 
 SERVE = f"from {__name__} import serve; serve()"
 """The program of the process."""
@@ -35,27 +38,33 @@ def serve() -> None:
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     source = sys.stdin.buffer
-    task = pickle.loads(source.read(int.from_bytes(source.read(_LENGTH), "big")))
+    task = Task(source.read(int.from_bytes(source.read(_LENGTH), "big")).decode())
     threading.Thread(target=_stop_with_sender, daemon=True).start()
     try:
         failure = task()
     except KeyboardInterrupt:
         os._exit(130)
     with answer:
-        answer.write(pickle.dumps(failure))
+        answer.write(json.dumps(failure and dataclasses.asdict(failure)).encode())
     # Without waiting for threads of other libraries, and for the one that reads.
     os._exit(0)
 
 
-def send(pipe: IO[bytes], task: object) -> None:
+def send(pipe: IO[bytes], task: Task) -> None:
     """Send a task to `serve`, and leave the pipe open.
 
     Raises:
         BrokenPipeError: the process has ended already.
     """
-    content = pickle.dumps(task)
+    content = task.content.encode()
     pipe.write(len(content).to_bytes(_LENGTH, "big") + content)
     pipe.flush()
+
+
+def ended(said: bytes) -> Failure | None:
+    """How a task ended, from what `serve` has written; None where nothing went wrong."""
+    plain = json.loads(said)
+    return None if plain is None else Failure(**plain)
 
 
 def _stop_with_sender() -> None:

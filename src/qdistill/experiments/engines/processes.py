@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import pickle
 import subprocess
 import sys
 from collections import deque
@@ -17,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from qdistill.errors import ArgumentError, RunError
 from qdistill.experiments.engines.engine import Change, Choice
-from qdistill.experiments.engines.process import SERVE, one_process, send
+from qdistill.experiments.engines.process import SERVE, ended, one_process, send
 from qdistill.experiments.engines.unit import Failure, Setup, Task, Unit, write_log
 from qdistill.folders import make_folder
 from qdistill.machine import usable_cores
@@ -119,7 +118,7 @@ class Processes:
             _let_go(process)
             said = process.stdout.read() if process.stdout else b""
         if said:
-            failure: Failure | None = pickle.loads(said)
+            failure = ended(said)
             return Change(unit, "done" if failure is None else "failed", failure)
         killed = self._killed[unit] = self._killed.get(unit, 0) + 1
         what = f"its process ended without a word ({_exit(process.returncode)})"

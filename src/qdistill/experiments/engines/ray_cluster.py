@@ -7,7 +7,6 @@ each look, so that the run folders are here as if it had run here. A task that i
 from __future__ import annotations
 
 import contextlib
-import pickle
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -146,7 +145,7 @@ class RayCluster:
             options["memory"] = int(self._each.memory * 2**30)
         if self._refused:
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self._refused)})"}
-        packed = pickle.dumps(Task.of(self._units[number], self._setup))
+        packed = Task.of(self._units[number], self._setup).content
         task = self._ray.remote(ray_gate.enter).options(**options)
         reference = task.remote(self._expected, packed, self._each.cores, number, [self._post], [parcel])
         self._tasks[reference] = number

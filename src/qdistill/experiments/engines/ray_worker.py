@@ -7,7 +7,6 @@ import dataclasses
 import errno
 import hashlib
 import os
-import pickle
 import re
 import shutil
 import socket
@@ -68,11 +67,11 @@ class Post:
         self._files.pop(number, None)
 
 
-def work(packed: bytes, cores: int, number: int, post: list[Any], parcel: list[Any]) -> tuple[str, Any]:
+def work(packed: str, cores: int, number: int, post: list[Any], parcel: list[Any]) -> tuple[str, Any]:
     """Work on a unit, from where the driver's folder stands to its end.
 
     Args:
-        packed: the `Task`.
+        packed: the content of the `Task`.
         cores: that it may use.
         number: of the run, for the post.
         post: the actor. In a list, as what follows, so that Ray does not unpack it before the versions are compared.
@@ -84,8 +83,7 @@ def work(packed: bytes, cores: int, number: int, post: list[Any], parcel: list[A
     ray = require("ray", "ray")
     # Before JAX is first used in this process.
     os.environ.update(one_process(cores))
-    task: Task = pickle.loads(packed)
-    unit = task.unpack()
+    unit = Task(packed).unpack()
 
     def get(reference: Any) -> Any:
         # Ray gives away the cores of a task whose main thread waits.

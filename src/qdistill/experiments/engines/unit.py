@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
+import dataclasses
+import importlib
+import json
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from qdistill import errors
 from qdistill.data import Splits
@@ -20,6 +23,7 @@ from qdistill.experiments.loop import Observer
 from qdistill.experiments.metrics import Report
 from qdistill.experiments.recipe import Recipe
 from qdistill.experiments.run import run_missing
+from qdistill.fields import from_table
 from qdistill.files import CHECKPOINT, LOG, SCORES
 
 
@@ -108,39 +112,78 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Call:
+    """A function of this package by its name, with arguments that JSON has."""
+
+    module: str
+    function: str
+    arguments: tuple[Any, ...] = ()
+
+    def __call__(self) -> None:
+        """Call it."""
+        getattr(importlib.import_module(self.module), self.function)(*self.arguments)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all units of an engine have in common.
+
+    Args:
+        data_dir: where the datasets' files lie.
+        prepare: called in every other process before its first unit: loads the user's networks, for example.
+        cores: of each; by default those that make it quicker.
+    """
+
+    data_dir: Path | None = None
+    prepare: Call | None = None
+    cores: int | None = None
+
+
+@dataclass(frozen=True)
 class Task:
     """A unit on its way to another process.
 
     Args:
-        prepare: called before the unit is unpacked: loads the user's networks and datasets, for example.
-        packed: the unit, pickled apart from `prepare`, for its network may be one that `prepare` makes known.
-        data_dir: where the dataset's files lie.
-        patience: seconds to wait for another process that holds the folder.
-        cores: that it has.
+        content: all that it takes, as JSON.
     """
 
-    prepare: Callable[[], None]
-    packed: bytes
-    data_dir: Path | None = None
-    patience: float = 0.0
-    cores: int | None = None
+    content: str
 
     @classmethod
     def of(cls, unit: Unit, setup: Setup, patience: float = 0.0) -> Task:
-        """Pack a unit."""
-        return cls(setup.prepare, pickle.dumps(unit), setup.data_dir, patience, setup.cores)
+        """Pack a unit, with how long its process waits for another that holds the folder."""
+        return cls(
+            json.dumps(
+                {
+                    "recipe": unit.recipe.to_json(),
+                    "folder": str(unit.folder),
+                    "name": unit.name,
+                    "training": unit.training and dataclasses.asdict(unit.training),
+                    "data_dir": None if setup.data_dir is None else str(setup.data_dir),
+                    "prepare": setup.prepare and dataclasses.astuple(setup.prepare),
+                    "cores": setup.cores,
+                    "patience": patience,
+                }
+            )
+        )
 
     def unpack(self) -> Unit:
         """Prepare the process, and unpack the unit."""
-        self.prepare()
-        unit: Unit = pickle.loads(self.packed)
-        return unit
+        plain = json.loads(self.content)
+        if plain["prepare"] is not None:
+            Call(*plain["prepare"])()
+        training = None if plain["training"] is None else from_table(FullTraining, plain["training"], "training")
+        return Unit(Recipe.from_json(plain["recipe"]), Path(plain["folder"]), plain["name"], training)
 
     def __call__(self, observer: Observer | None = None) -> Failure | None:
         """Do it; what goes wrong is returned, and written into the log with where it came from."""
+        plain = json.loads(self.content)
+        data_dir = None if plain["data_dir"] is None else Path(plain["data_dir"])
         return attempt(
             self.unpack(),
-            lambda unit: unit.work(data_dir=self.data_dir, observer=observer, patience=self.patience, cores=self.cores),
+            lambda unit: unit.work(
+                data_dir=data_dir, observer=observer, patience=plain["patience"], cores=plain["cores"]
+            ),
         )
 
 
@@ -165,21 +208,6 @@ def write_log(unit: Unit, text: str) -> None:
 
 def nothing() -> None:
     """Prepare nothing."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What all units of an engine have in common.
-
-    Args:
-        data_dir: where the datasets' files lie.
-        prepare: called in every process before its first unit; must be picklable.
-        cores: of each; by default those that make it quicker.
-    """
-
-    data_dir: Path | None = None
-    prepare: Callable[[], None] = nothing
-    cores: int | None = None
 
 
 def unfinished(units: Sequence[Unit], data_dir: Path | None) -> list[Unit]:
