@@ -29,7 +29,8 @@ from qdistill.experiments.engines.engine import Change
 from qdistill.experiments.engines.options import Each
 from qdistill.experiments.engines.process import one_process
 from qdistill.experiments.engines.ray_cluster import RayCluster
-from qdistill.experiments.engines.ray_worker import Post, read_files, work, write_files
+from qdistill.experiments.engines.ray_post import Post
+from qdistill.experiments.engines.ray_worker import read_files, work, write_files
 from qdistill.experiments.engines.unit import Failure, Setup, Task, Unit
 from qdistill.experiments.recipe import Recipe
 from qdistill.experiments.run import run
@@ -156,7 +157,7 @@ def test_the_gate_compares_all_that_decides_about_numbers(monkeypatch: pytest.Mo
     assert ray_gate._difference(own, other) == (
         f"has the code of qdistill {own['the code of qdistill']} (0 here), jax {own['jax']} (0.9 here)"
     )
-    monkeypatch.setitem(sys.modules, "qdistill", None)
+    monkeypatch.setitem(sys.modules, "qdistill.version", None)
     assert ray_gate._difference(ray_gate.versions(), own) == "has no qdistill"
 
 

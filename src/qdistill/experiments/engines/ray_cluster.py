@@ -16,7 +16,8 @@ from qdistill.errors import QDistillError, RunError
 from qdistill.experiments.engines import ray_gate
 from qdistill.experiments.engines.engine import Change, Choice
 from qdistill.experiments.engines.options import Each
-from qdistill.experiments.engines.ray_worker import Post, read_files, write_files
+from qdistill.experiments.engines.ray_post import Post
+from qdistill.experiments.engines.ray_worker import read_files, write_files
 from qdistill.experiments.engines.unit import Failure, Setup, Task, Unit, data_of
 from qdistill.folders import holding
 

@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 import platform
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,17 @@ _PACKAGES = ("jax", "jaxlib", "numpy")
 def versions() -> dict[str, str]:
     """What decides about a run's numbers on this node; empty where the package is not installed."""
     try:
-        import qdistill
+        from qdistill.version import __version__
     except ImportError:
         return {}
-    root = Path(str(qdistill.__file__)).parent
+    root = Path(str(sys.modules["qdistill.version"].__file__)).parent
     code = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         code.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     packages = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {
         "Python": platform.python_version(),
-        "qdistill": qdistill.__version__,
+        "qdistill": __version__,
         "the code of qdistill": code.hexdigest()[:8],
         **packages,
     }
