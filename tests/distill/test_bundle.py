@@ -104,7 +104,7 @@ def test_a_file_gives_back_the_bundle(data: st.DataObject, tmp_path: Path) -> No
         data.draw(st.sampled_from(ARCHITECTURE_CASES)),
         inner,
         input_shape=(data.draw(st.sampled_from([1, 5, 28, 32, 36])), data.draw(st.sampled_from([8, 40])), 3),
-        n_classes=integers(1, 4),
+        n_classes=integers(2, 4),
         per_class=steps * integers(1, 2),
         seed=integers(0, 1000),
         recipe=data.draw(st.dictionaries(st.text(), JSON_VALUES, max_size=3)),
