@@ -52,6 +52,13 @@ def unit_in(folder: Path, seed: int = 0) -> Unit:
     return Unit(dataclasses.replace(RECIPE_OF_DIGITS, seed=seed), folder / f"seed-{seed}", f"row/seed-{seed}")
 
 
+with_a_cluster = pytest.mark.skipif(
+    "QDISTILL_TEST_CLUSTER" not in os.environ, reason="starts a cluster of ten processes; set QDISTILL_TEST_CLUSTER=1"
+)
+# Ray forks to start its own programs, in a process where JAX has threads.
+pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head that runs nothing; nodes are added by the tests."""
@@ -99,6 +106,7 @@ def _worker_of(unit: Unit) -> int:
     raise AssertionError(f"no process runs {unit.name}")
 
 
+@with_a_cluster
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the worker in /proc")
 def test_a_run_survives_its_worker_and_its_node(cluster: Any, tmp_path: Path) -> None:
     first = cluster.add_node(num_cpus=1, **_SMALL)
@@ -123,6 +131,7 @@ def test_a_run_survives_its_worker_and_its_node(cluster: Any, tmp_path: Path) ->
         assert (found[name] == array).all(), name
 
 
+@with_a_cluster
 def test_a_node_of_another_version_runs_nothing(cluster: Any, tmp_path: Path) -> None:
     shutil.copytree(Path(qdistill.__file__).parent, tmp_path / "other" / "qdistill")
     version = tmp_path / "other" / "qdistill" / "version.py"
