@@ -202,9 +202,11 @@ def test_a_record_must_be_a_json_file(tmp_path: Path) -> None:
 def test_every_shipped_record_is_of_one_network_only() -> None:
     own = {
         "full-mnist-qlenet": ("mnist-10-qlenet", "mnist-10-qlenet-one-image", "mnist-10-qlenet-one-step"),
+        "full-mnist-qlenet-no-residual": ("mnist-10-qlenet-no-residual",),
+        "full-mnist-qlenet-fixed-hermitian": ("mnist-10-qlenet-fixed-hermitian",),
         "full-cifar10-qlenet": ("cifar10-100-qlenet",),
     }
-    others = ("mnist-10-qlenet-no-residual", "mnist-10-qlenet-fixed-hermitian")
+    others = ("mnist-10-qlenet-no-residual-pairs", "mnist-10-qlenet-no-residual-pauli-z")
     paths = {path.stem: path for path in shipped("zoo").glob("full-*.json")}
     assert set(paths) == set(own)
     for record, path in paths.items():
