@@ -266,7 +266,7 @@ def test_on_each_tells_the_layer_how_many_vectors_there_are(monkeypatch):
     layer = make_layer(n_wires=4, batch=10)
     on_each(layer, jnp.ones((196, 16)))
     assert seen == [(1960, replace(layer, batch=1960).form)]
-    with pytest.raises(CircuitError, match="`batch` must be at least 1, but was 0"):
+    with pytest.raises(CircuitError, match=r"`vectors` must have a row .*, one at least, but had shape \(0, 16\)"):
         on_each(layer, jnp.ones((0, 16)))
 
 
