@@ -24,7 +24,7 @@ from qdistill.distill.bundle_file import pack, unpack
 from qdistill.distill.bundle_header import DataOrigin, Header
 from qdistill.distill.eight_bit import on_levels, packed, shared_axes, unpacked
 from qdistill.distill.initialisation import DrawnAnew, drawn_schedule, with_drawn
-from qdistill.distill.inner import InnerLoop, TrainingSet, first_step_not_finite, train
+from qdistill.distill.inner import InnerLoop, TrainingSet, compiled_train, first_step_not_finite
 from qdistill.distill.record import Record, RoundingCheck
 from qdistill.distill.zoo import named_or_path
 from qdistill.errors import ArgumentError, BundleError, DivergenceError, RunError
@@ -34,9 +34,6 @@ from qdistill.models import Architecture, ClosedForm, KernelClassifier, Model, n
 from qdistill.quantum import ideal
 
 __all__ = ["DistilledDataset", "Record", "RoundingCheck"]
-
-# Compiled once for each network and shape, however many bundles are replayed.
-_train = eqx.filter_jit(train)
 
 
 class DistilledDataset(eqx.Module):
@@ -286,7 +283,7 @@ class DistilledDataset(eqx.Module):
         self.inner.check_schedule(np.asarray(self.data.schedule), len(self.data.inputs))
         if isinstance(model, ClosedForm):
             model.check_fit(self.data.inputs)
-        trained: Model = _train(model, self.data, self.inner, key=key)
+        trained: Model = compiled_train(model, self.data, self.inner, key=key)
         if not all(np.isfinite(weight).all() for weight in named_weights(trained).values()):
             step = 1 if isinstance(model, ClosedForm) else first_step_not_finite(model, self.data, self.inner, key=key)
             raise DivergenceError(

@@ -20,6 +20,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PyTree
 
+from qdistill.compiling import compiled_now
+
 NETWORKS, TRAINING, REAL = "networks", "training", "real"
 """The axes: networks of one iteration, synthetic examples of one step, and real inputs, in that order."""
 
@@ -75,7 +77,7 @@ def spread(function: Callable[..., _Result], mesh: Mesh | None) -> Callable[...,
         mesh: of the axes of this module; None for one device, where arrays may lie anywhere.
     """
     if mesh is None:
-        alone: Callable[..., _Result] = eqx.filter_jit(function)
+        alone: Callable[..., _Result] = compiled_now(function)
         return alone
 
     def together(*arguments: PyTree) -> _Result:
@@ -90,7 +92,7 @@ def spread(function: Callable[..., _Result], mesh: Mesh | None) -> Callable[...,
         result: _Result = run(arrays)  # type: ignore[no-untyped-call]
         return result
 
-    compiled: Callable[..., _Result] = eqx.filter_jit(together)
+    compiled: Callable[..., _Result] = compiled_now(together)
     return compiled
 
 
@@ -98,8 +100,22 @@ def everywhere(tree: PyTree, mesh: Mesh | None) -> PyTree:
     """The same arrays on every device of a mesh; unchanged without one."""
     if mesh is None:
         return tree
+    sharding = NamedSharding(mesh, EVERYWHERE)
     arrays, static = eqx.partition(tree, eqx.is_array)
-    return eqx.combine(jax.device_put(arrays, NamedSharding(mesh, EVERYWHERE)), static)
+    if jax.process_count() == 1:
+        return eqx.combine(jax.device_put(arrays, sharding), static)
+    return eqx.combine(jax.tree.map(lambda a: _in_all_processes(a, sharding), arrays), static)
+
+
+def _in_all_processes(array: Array, sharding: NamedSharding) -> Array:
+    """An array that each process of several has by itself, as one of all."""
+    if getattr(array, "sharding", None) == sharding:
+        return array
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        keys: Array = jax.random.wrap_key_data(_in_all_processes(jax.random.key_data(array), sharding))
+        return keys
+    own = np.asarray(array)
+    return jax.make_array_from_callback(own.shape, sharding, lambda place: own[place])
 
 
 def here(tree: PyTree) -> PyTree:

@@ -24,6 +24,7 @@ import optax
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
+from qdistill.compiling import compiled
 from qdistill.distill.cores import TRAINING, Part, shared, total
 from qdistill.distill.losses import LOSSES, Loss, total_loss
 from qdistill.distill.memory import segment_lengths
@@ -375,6 +376,10 @@ def train(
     weights, _ = _scan_in_segments(lean_step, carry, now, lengths)
     trained: Model = eqx.combine(weights, static)
     return trained
+
+
+compiled_train = compiled(train)
+"""`train`, compiled once for each network and shape: a look at the validation part and a replay share the program."""
 
 
 def _name(tree: PyTree, name: str) -> PyTree:

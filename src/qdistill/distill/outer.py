@@ -23,11 +23,12 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from qdistill.compiling import compiled
 from qdistill.data import Splits
 from qdistill.data.raw import check_mirror
 from qdistill.distill.cores import everywhere, here, spread
 from qdistill.distill.initialisation import DrawnAnew, Initialisation
-from qdistill.distill.inner import InnerLoop, TrainingSet, fraction, measure, train
+from qdistill.distill.inner import InnerLoop, TrainingSet, compiled_train, fraction, measure, train
 from qdistill.distill.objective import MetaObjective, PerformanceMatching
 from qdistill.distill.start import Start, initial_inputs
 from qdistill.distill.unknown import Partly, UnknownWeights, at_start, over_networks
@@ -312,7 +313,7 @@ class Distiller:
         self._mesh = mesh
         self._placed: tuple[Model, tuple[Array, Array], Array] | None = None
         self._iterate = spread(self.iteration, mesh)
-        self._measure = eqx.filter_jit(self._validation)
+        self._measure, self._measure_draws = compiled(self._measured), compiled(self._mean_over_draws)
 
     def _unknown_weights(self, build: Callable[[Array], Model] | None) -> UnknownWeights:
         if build is None:
@@ -417,8 +418,16 @@ class Distiller:
         inputs, labels = self.splits.validation.inputs, self.splits.validation.labels
         # Each look has the same random numbers for its shots, so that looks differ by the data alone.
         key = self._shots_key(self._key_start) if self.takes_shots else None
-        own = key if self._unknown is None else self._validation_keys
-        return self._measure(self.model, learned, jnp.asarray(inputs), jnp.asarray(labels), own)
+        part, data = (jnp.asarray(inputs), jnp.asarray(labels)), self.training_set(learned)
+        result: tuple[Array, Array, Array | None]
+        if self._unknown is None:
+            key_train, key_inputs = (None, None) if key is None else jax.random.split(key)
+            # Not in one program with what follows: a bundle's replay has this one too.
+            trained = compiled_train(self.model, data, self.inner, key=key_train)
+            result = self._measure(trained, *part, key_inputs)
+        else:
+            result = self._measure_draws(self._unknown, self.model, data, *part, self._validation_keys)
+        return result
 
     def _draws(self, shares: Array) -> tuple[float, ...]:
         n = len(self.splits.validation)
@@ -548,29 +557,23 @@ class Distiller:
         )
         return counted, IterationReport(loss, norm, accepted)
 
-    def _validation(
-        self, model: Model, learned: Learned, inputs: Array, labels: Array, key: Array | None
+    def _mean_over_draws(
+        self, unknown: UnknownWeights, model: Model, data: TrainingSet, inputs: Array, labels: Array, keys: Array
     ) -> tuple[Array, Array, Array | None]:
-        """Accuracies, mean loss and mean norm; the key is that of the shots, or those of the draws."""
-        data = self.training_set(learned)
-        if self._unknown is None:
-            return self._measured(model, data, inputs, labels, key)
-        unknown = self._unknown
+        """The accuracies of networks that are drawn, their mean loss and mean norm."""
 
         def one(own: Array) -> tuple[Array, Array, Array | None]:
             drawn, schedule = unknown.draw(model, own)
             ordered = eqx.tree_at(lambda d: d.schedule, data, schedule)
-            return self._measured(drawn, ordered, inputs, labels, None)
+            return self._measured(train(drawn, ordered, self.inner), inputs, labels, None)
 
-        shares, losses, norms = over_networks(one, key)
+        shares, losses, norms = over_networks(one, keys)
         return shares, jnp.mean(losses), None if norms is None else jnp.mean(norms)
 
     def _measured(
-        self, model: Model, data: TrainingSet, inputs: Array, labels: Array, key: Array | None
+        self, trained: Model, inputs: Array, labels: Array, key: Array | None
     ) -> tuple[Array, Array, Array | None]:
-        key_train, key_inputs = (None, None) if key is None else jax.random.split(key)
-        trained = train(model, data, self.inner, key=key_train)
-        share, loss = measure(trained, inputs, labels, self.splits.transform, loss=self.inner.loss, key=key_inputs)
+        share, loss = measure(trained, inputs, labels, self.splits.transform, loss=self.inner.loss, key=key)
         nodes = jax.tree.leaves(ideal(trained), is_leaf=lambda node: isinstance(node, Hermitian))
         coefficients = [node.coefficients for node in nodes if isinstance(node, Hermitian)]
         return share, loss, optax.tree.norm(coefficients) if coefficients else None

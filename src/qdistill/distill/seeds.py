@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, PyTree
 
+from qdistill.compiling import compiler_options
 from qdistill.distill.cores import ALONE, EVERYWHERE, Spread
 from qdistill.distill.outer import Distiller, IterationReport, OuterState
 
@@ -53,7 +54,8 @@ class SideBySide:
                 in_specs=(own, own, own, own, shared),
                 out_specs=(own, own),
                 check_vma=False,
-            )
+            ),
+            compiler_options=compiler_options(),
         )
 
     def join(self, states: Sequence[OuterState]) -> OuterState:

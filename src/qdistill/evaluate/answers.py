@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
+from qdistill.compiling import compiled
 from qdistill.data import FittedChain
 from qdistill.distill.inner import check_labels, classify
 from qdistill.errors import ArgumentError, DivergenceError
 from qdistill.models import Model
 from qdistill.numbers import Numbers, integers, real_as_given
 
-_classify = eqx.filter_jit(classify)
+_classify = compiled(classify)
+
+_BLOCK = 1000
+"""Inputs that one call classifies. The program is compiled once, for parts of any size."""
+
+_SLICE = 50
+"""Of these, so many at once on a processor, whose caches hold what they become: with the default MNIST network 1,000
+take 29 ms, and 37 ms in slices of 250."""
 
 
 def answers(model: Model, transform: FittedChain, inputs: np.ndarray) -> Int[np.ndarray, " n"]:
@@ -27,10 +35,17 @@ def answers(model: Model, transform: FittedChain, inputs: np.ndarray) -> Int[np.
     Raises:
         DivergenceError: a logit is not finite, so that the largest says nothing.
     """
-    classes, finite = _classify(model, jnp.asarray(inputs), transform)
-    if not finite:
-        raise DivergenceError("The network gives real inputs logits that are not finite, so they are not scored.")
-    return np.asarray(classes)
+    classes = []
+    for first in range(0, len(inputs), _BLOCK):
+        block = inputs[first : first + _BLOCK]
+        # The last one is filled up with inputs that it has already.
+        whole = block if len(inputs) < _BLOCK else np.resize(block, (_BLOCK, *block.shape[1:]))
+        slice_size = _SLICE if jax.default_backend() == "cpu" else _BLOCK
+        found, finite = _classify(model, jnp.asarray(whole), transform, slice_size=slice_size)
+        if not finite:
+            raise DivergenceError("The network gives real inputs logits that are not finite, so they are not scored.")
+        classes.append(np.asarray(found)[: len(block)])
+    return np.concatenate(classes)
 
 
 def fraction_right(answers: Int[np.ndarray, " n"], labels: Int[np.ndarray, " n"]) -> float:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import equinox as eqx
 import jax
 from jax.sharding import Mesh
 from jaxtyping import Array
 
+from qdistill.compiling import compiled
 from qdistill.data import Splits
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.cores import ALONE, Spread
@@ -381,7 +381,7 @@ def make_distillers(
     def build(key: Array) -> Model:
         return recipe.model.build(splits.input_shape, splits.n_classes, key=key)
 
-    build_at_once = eqx.filter_jit(build)  # one program for all weights, instead of a small one for each array
+    build_at_once = compiled(build)  # one program for all weights, instead of a small one for each array
     budget = None if memory_budget is None else memory_budget // at_once
     distillers: list[Distiller] = []
     for each in recipes:
