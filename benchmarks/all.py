@@ -2,8 +2,8 @@
 
     python benchmarks/all.py [--quick] [--out FOLDER]
 
-runs `layer.py`, `classifiers.py`, `iteration.py` and `growth.py` one after the other, each of which can be run alone;
-about twenty minutes on two cores. `--quick` is a smoke test of a few minutes whose figures mean nothing.
+runs `layer.py`, `classifiers.py`, `iteration.py`, `cores.py` and `growth.py` one after the other, each of which can be
+run alone; about twenty minutes on two cores. `--quick` is a smoke test of a few minutes whose figures mean nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
-PARTS = ("layer", "classifiers", "iteration", "growth")
+PARTS = ("layer", "classifiers", "iteration", "cores", "growth")
 OURS = "qdistill"
 COLOURS = {
     OURS: "#0b6e99",
@@ -60,7 +60,7 @@ def run(name: str, folder: Path, *, quick: bool) -> dict[str, Any]:
 
 def report(found: dict[str, Any], minutes: float) -> str:
     """The results as Markdown."""
-    layer, classifiers, iteration, growth = (found[name] for name in PARTS)
+    layer, classifiers, iteration, cores, growth = (found[name] for name in PARTS)
     machine = layer["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     backends = {row["backend"] for row in growth["rows"] if "backend" in row}
@@ -68,7 +68,7 @@ def report(found: dict[str, Any], minutes: float) -> str:
     lines = [
         "# How fast it is",
         "",
-        f"`make bench` writes this; its four parts took {minutes:.0f} minutes; {gpu}. {machine['processor']}, "
+        f"`make bench` writes this; its five parts took {minutes:.0f} minutes; {gpu}. {machine['processor']}, "
         f"{machine['cores']} cores, {machine['memory GiB']} GiB, {machine['system']}, Python {machine['python']}, "
         f"{versions}.",
         "",
@@ -82,6 +82,7 @@ def report(found: dict[str, Any], minutes: float) -> str:
         *_layer(layer["cells"]),
         *_classifiers(classifiers["rows"]),
         *_iteration(iteration["datasets"]),
+        *_cores(cores),
         *_growth(growth["rows"]),
     ]
     return "\n".join(lines) + "\n"
@@ -193,6 +194,20 @@ def _iteration(datasets: dict[str, Any]) -> list[str]:
             "",
         ]
     return lines
+
+
+def _cores(found: dict[str, Any]) -> list[str]:
+    lines = [
+        "## One run on two cores",
+        "",
+        f"An iteration as a run makes it; load {found['load before']:.1f} before.",
+        "",
+    ]
+    rows = [
+        (name, f"{row['one']['median']:.1f}", f"{row['two']['median']:.1f}", _spread(row["ratio"]))
+        for name, row in found["recipes"].items()
+    ]
+    return [*lines, *_table(("recipe", "one core, ms", "two cores, ms", "times as fast"), rows), ""]
 
 
 def _growth(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -34,7 +34,7 @@ class Prices:
     bytes_per_second: float
 
 
-_CPU = Prices(4e10, 1e-4, 2e9)
+_CPU = Prices(4e10, 1e-4, 1e9)
 _ACCELERATOR = Prices(5e12, 2e-5, 1e11)
 """Not measured: no run has been on several accelerators yet."""
 
