@@ -539,6 +539,8 @@ class Distiller:
         # Early on the average forgets faster, or it would hang on to the start.
         decay = jnp.minimum(self.outer.average, (1.0 + state.iteration) / (10.0 + state.iteration))
         averaged = optax.incremental_update(learned, state.averaged, 1.0 - decay if self.outer.average else 1.0)
+        # A mean of equal numbers may be a rounding away from them.
+        averaged = self._where_fixed(state.averaged, averaged)
         # The mean of a number and itself is not always that number in floating point.
         averaged = self._where_fixed(state.averaged, averaged)
 
