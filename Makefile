@@ -8,6 +8,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 WORKERS ?= 2
 PYTEST_ARGS ?=
+QUICK := -m 'not slow and not end_to_end' tests/data tests/quantum tests/test_fields.py tests/test_files.py tests/test_lock.py \
+	tests/test_package.py tests/test_run_files.py tests/test_text.py --ignore=tests/quantum/test_noise.py
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
 NONE := 5  # what pytest exits with where PYTEST_ARGS leaves no test of those
 
@@ -18,10 +20,10 @@ unexport PIP_PREFIX PIP_ROOT PIP_TARGET PYTHONHOME PYTHONPATH
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test test-fast lint test-lowest test-newest bench docs dist clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.core  ## Distill the 8x8 digits, evaluate the result and show it (no download)
 	@if [ -e runs/demo ]; then set -x; $(BIN)/qdistill distill --resume runs/demo; \
@@ -32,6 +34,9 @@ demo: $(VENV)/.core  ## Distill the 8x8 digits, evaluate the result and show it 
 test: lint  ## Run every check; WORKERS=4 for more processes, PYTEST_ARGS='-k name' for a part
 	$(PYTEST) -m 'not end_to_end' $(PYTEST_ARGS) || test $$? -eq $(NONE)
 	XLA_FLAGS= $(PYTEST) -m end_to_end $(PYTEST_ARGS) || test $$? -eq $(NONE)
+
+test-fast: $(VENV)/.test  ## Run the quick tests of circuits, data and files, in two minutes or so
+	$(PYTEST) $(QUICK) $(PYTEST_ARGS)
 
 lint: $(VENV)/.test  ## Run the checks that do not execute the code: ruff, mypy, import-linter
 	$(BIN)/ruff check .
@@ -45,6 +50,21 @@ bench: $(VENV)/.bench  ## Measure the speed, beside every peer; half an hour, wr
 docs: $(VENV)/.docs  ## Build the documentation into docs/_build; its tutorials run where they have changed
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
 	@echo "Open docs/_build/index.html"
+
+test-lowest: build/lowest/.ready  ## Run the quick tests on the oldest versions that pyproject.toml allows
+	build/lowest/bin/pytest -n $(WORKERS) --dist loadfile $(QUICK) $(PYTEST_ARGS)
+
+test-newest: build/newest/.ready  ## Run the quick tests on the newest versions that there are
+	build/newest/bin/pytest -n $(WORKERS) --dist loadfile $(QUICK) $(PYTEST_ARGS)
+
+# The wheel is built from the unpacked sdist, so that whoever builds from that gets the same.
+dist: $(VENV)/.core  ## Build sdist and wheel into dist/, install the wheel in an empty environment and use it there
+	rm -rf dist build/sdist
+	$(BIN)/python -m hatchling build -t sdist -d dist
+	mkdir -p build/sdist
+	tar -xzf dist/*.tar.gz --strip-components 1 -C build/sdist
+	cd build/sdist && ../../$(BIN)/python -m hatchling build -t wheel -d ../../dist
+	$(BIN)/python tests/try_wheel.py dist/*.whl
 
 clean:  ## Remove the environment, caches and builds; results under runs/ stay
 	rm -rf $(VENV) build dist docs/_build .jupyter_cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -75,4 +95,18 @@ $(VENV)/.bench: $(VENV)/.created pyproject.toml constraints.txt
 
 $(VENV)/.docs: $(VENV)/.test
 	$(PIP) --no-build-isolation -e '.[docs,test]'
+	@touch $@
+
+build/lowest.txt: pyproject.toml tests/lowest.py
+	mkdir -p build
+	"$(PYTHON)" tests/lowest.py test > $@
+
+build/lowest/.ready: build/lowest.txt
+	"$(PYTHON)" -m venv build/lowest
+	build/lowest/bin/python -m pip --disable-pip-version-check install -q -c build/lowest.txt -e '.[test]'
+	@touch $@
+
+build/newest/.ready: pyproject.toml
+	"$(PYTHON)" -m venv build/newest
+	build/newest/bin/python -m pip --disable-pip-version-check install -q -U -e '.[test]'
 	@touch $@

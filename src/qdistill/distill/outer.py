@@ -541,8 +541,6 @@ class Distiller:
         averaged = optax.incremental_update(learned, state.averaged, 1.0 - decay if self.outer.average else 1.0)
         # A mean of equal numbers may be a rounding away from them.
         averaged = self._where_fixed(state.averaged, averaged)
-        # The mean of a number and itself is not always that number in floating point.
-        averaged = self._where_fixed(state.averaged, averaged)
 
         proposed = eqx.tree_at(
             lambda s: (s.learned, s.averaged, s.optimiser, s.norm), state, (learned, averaged, optimiser, mean_norm)
