@@ -16,7 +16,10 @@ from pathlib import Path
 def main() -> None:
     """Read the bounds and print them."""
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = [*project["dependencies"], *(line for extra in sys.argv[1:] for line in project["optional-dependencies"][extra])]
+    needed = [
+        *project["dependencies"],
+        *(line for extra in sys.argv[1:] for line in project["optional-dependencies"][extra]),
+    ]
     for requirement in needed:
         bound = re.match(r"([\w-]+)\s*>=\s*([\w.]+)", requirement)
         if bound:

@@ -2,8 +2,8 @@
 
     python tests/try_wheel.py dist/qdistill-*.whl
 
-`make dist` calls this after it has built the wheel from the unpacked sdist, so that both are whole. What the wheel needs is
-installed in the versions of `constraints.txt`.
+`make dist` calls this after it has built the wheel from the unpacked sdist, so that both are whole. What the wheel needs
+is installed in the versions of `constraints.txt`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ COMMANDS = (
     ("cost", "mnist-10-qlenet"),
     ("table", "--help"),
 )
-RECIPES = "from qdistill.experiments.tables import read_table, table_names; print(*[read_table(name).name for name in table_names()])"
+RECIPES = """
+from qdistill.experiments.tables import read_table, table_names
+assert "benchmarks" in [read_table(name).name for name in table_names()]
+"""
 WRITTEN = ("demo/bundle.safetensors", "demo/report.html", "demo/images.png", "demo-numpy")
 
 
@@ -60,7 +63,7 @@ def run(command: tuple[str | Path, ...], place: Path) -> str:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "QDISTILL"))}
     start = time.monotonic()
     done = subprocess.run(command, cwd=place, env=kept, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    said = " ".join(part.name if isinstance(part, Path) else part for part in command)
+    said = " ".join(part.name if isinstance(part, Path) else " ".join(part.split()) for part in command)
     print(f"{time.monotonic() - start:5.1f} s  {said}", flush=True)
     if done.returncode:
         sys.exit(f"{done.stdout}{done.stderr}\nThis ended with {done.returncode}.")
