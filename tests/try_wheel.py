@@ -2,8 +2,8 @@
 
     python tests/try_wheel.py dist/qdistill-*.whl
 
-`make dist` calls this after it has built the wheel from the unpacked sdist, so that both are whole. What the wheel needs
-is installed in the versions of `constraints.txt`.
+`make dist` calls this after it has built the wheel from the unpacked sdist, so that both are whole. What the wheel
+needs is installed in the versions of `constraints.txt`.
 """
 
 from __future__ import annotations
