@@ -203,6 +203,7 @@ def test_every_shipped_record_is_of_one_network_only() -> None:
     own = {
         "full-mnist-qlenet": ("mnist-10-qlenet", "mnist-10-qlenet-one-image", "mnist-10-qlenet-one-step"),
         "full-mnist-qlenet-no-residual": ("mnist-10-qlenet-no-residual",),
+        "full-mnist-qlenet-fixed-hermitian": ("mnist-10-qlenet-fixed-hermitian",),
         "full-cifar10-qlenet": ("cifar10-100-qlenet",),
     }
     others = ("mnist-10-qlenet-no-residual-pairs", "mnist-10-qlenet-no-residual-pauli-z")
