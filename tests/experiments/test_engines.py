@@ -31,7 +31,6 @@ from qdistill.experiments.engines.processes import RETRIES, Processes
 from qdistill.experiments.engines.unit import Failure, Setup, Task, Unit, attempt, unfinished
 from qdistill.experiments.loop import Observer
 from qdistill.experiments.recipe import Recipe
-from qdistill.experiments.run import run
 from qdistill.experiments.run_on import run_on
 from qdistill.files import BUNDLE, CHECKPOINT, METRICS, RECIPE, SCORES, SEEDS, read_json
 from qdistill.folders import LOCK
@@ -322,10 +321,12 @@ def test_a_process_that_is_killed_costs_nothing(tmp_path: Path) -> None:
     Driven(workers, Setup(), screen).run([unit])
     assert made[0].kills == 1
     assert "row/seed-0: its process ended without a word (signal 9); it goes on from its last look" in said.getvalue()
-    undisturbed = run(unit.recipe, tmp_path / "undisturbed")
-    for name, array in tensors(tmp_path / "undisturbed").items():
+    (undisturbed,) = units(tmp_path / "undisturbed", 1)
+    Driven(partial(Processes, count=1), Setup(), board()[0]).run([undisturbed])
+    for name, array in tensors(undisturbed.folder).items():
         assert (tensors(unit.folder)[name] == array).all(), name
-    assert read_json(unit.folder / SCORES)["test_accuracy"] == undisturbed.record.test_accuracy
+    scores = [read_json(each.folder / SCORES)["test_accuracy"] for each in (unit, undisturbed)]
+    assert scores[0] == scores[1]
     assert not (unit.folder / LOCK).exists()
     assert len(read_json(unit.folder / "provenance.json")["sessions"]) == 2
 
