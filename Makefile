@@ -9,7 +9,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraint
 WORKERS ?= 2
 PYTEST_ARGS ?=
 QUICK := -m 'not slow and not end_to_end' tests/data tests/quantum tests/test_fields.py tests/test_files.py tests/test_lock.py \
-	tests/test_package.py tests/test_run_files.py tests/test_text.py --ignore=tests/quantum/test_noise.py
+	tests/test_package.py tests/test_run_files.py tests/test_text.py \
+	$(foreach name,noise pennylane kernel transfer,--ignore=tests/quantum/test_$(name).py)
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
 NONE := 5  # what pytest exits with where PYTEST_ARGS leaves no test of those
 
@@ -52,7 +53,7 @@ docs: $(VENV)/.docs  ## Build the documentation into docs/_build; its tutorials 
 	@echo "Open docs/_build/index.html"
 
 test-lowest: build/lowest/.ready  ## Run the quick tests on the oldest versions that pyproject.toml allows
-	build/lowest/bin/pytest -n $(WORKERS) --dist loadfile $(QUICK) $(PYTEST_ARGS)
+	build/lowest/bin/pytest -n $(WORKERS) --dist loadfile -W default::DeprecationWarning $(QUICK) $(PYTEST_ARGS)
 
 test-newest: build/newest/.ready  ## Run the quick tests on the newest versions that there are
 	build/newest/bin/pytest -n $(WORKERS) --dist loadfile $(QUICK) $(PYTEST_ARGS)
