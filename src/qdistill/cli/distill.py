@@ -65,22 +65,35 @@ _PROFILE_HELP = "first trace some iterations: a file that opens in Perfetto, and
 
 
 @dataclass(frozen=True)
-class _Run:
-    """What the command line asks `run` or `run_seeds` for."""
+class _Options:
+    """How a run is followed, new or gone on with: what is no part of its recipe."""
+
+    data_dir: Annotated[DataDir, arg(help="where the dataset's files lie.")] = None
+    compilation_cache: Cache = True
+    memory_budget: _MemoryBudget = None
+    cores: Cores = None
+    on: On = "here"
+    each: Each = EACH
+    slurm: SlurmOptions = SLURM
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run(_Options):
+    """What the command line asks `run` or `run_seeds` for; the memory budget is in bytes."""
 
     recipe: Recipe
     folder: Path | None
     resume: bool
     seeds: tuple[int, ...] | None
-    data_dir: Path | None
-    compilation_cache: bool
-    memory_budget: int | None
     profile: bool = False
     iterations: int | None = None
-    cores: int | None = None
-    on: str = "here"
-    each: Each = EACH
-    slurm: SlurmOptions = SLURM
+
+    @classmethod
+    def of(cls, given: Any, recipe: Recipe, folder: Path | None, **own: Any) -> _Run:
+        """A run by what was parsed, which has the fields of `_Options`, and by what is its own."""
+        options = {field.name: getattr(given, field.name) for field in dataclasses.fields(_Options)}
+        options["memory_budget"] = _in_bytes(given.memory_budget)
+        return cls(**options, recipe=recipe, folder=folder, **own)
 
     def __post_init__(self) -> None:
         """Refuse what only a run in this process can do."""
@@ -218,6 +231,7 @@ def _parse_distill(arguments: list[str]) -> _Run:
         for field in dataclasses.fields(Recipe)
         if field.name not in ("dataset", "model")
     ]
+    how = typing.get_type_hints(_Options, include_extras=True)
     more: list[Any] = [
         (
             "architecture",
@@ -228,14 +242,8 @@ def _parse_distill(arguments: list[str]) -> _Run:
         ("resume", _option("RUN", "go on with this run, by its own recipe and no other option of it.", ""), None),
         ("iterations", _Iterations, None),
         ("seeds", _Seeds, None),
-        ("data_dir", Annotated[DataDir, arg(help="where the dataset's files lie.")], None),
-        ("compilation_cache", Cache, True),
-        ("memory_budget", _MemoryBudget, None),
-        ("cores", Cores, None),
         ("profile", Annotated[bool, FlagCreatePairsOff, arg(help=_PROFILE_HELP)], False),
-        ("on", On, "here"),
-        ("each", Each, EACH),
-        ("slurm", SlurmOptions, SLURM),
+        *((field.name, how[field.name], field.default) for field in dataclasses.fields(_Options)),
     ]
     # A subclass, so that the options are described by the recipe's docstring and pass its checks.
     options = dataclasses.make_dataclass(
@@ -271,21 +279,7 @@ def _parse_distill(arguments: list[str]) -> _Run:
         raise ArgumentError("Argument `seed` must not be given together with `seeds`.")
     if seeds is not None and given.profile:
         raise ArgumentError("Argument `profile` must not be given together with `seeds`: profile one seed alone.")
-    budget = _in_bytes(given.memory_budget)
-    return _Run(
-        recipe,
-        given.out,
-        resume=False,
-        seeds=seeds,
-        data_dir=given.data_dir,
-        compilation_cache=given.compilation_cache,
-        memory_budget=budget,
-        profile=given.profile,
-        cores=given.cores,
-        on=given.on,
-        each=given.each,
-        slurm=given.slurm,
-    )
+    return _Run.of(given, recipe, given.out, resume=False, seeds=seeds, profile=given.profile)
 
 
 def _default_for(what: str, arguments: list[str]) -> Recipe:
@@ -380,37 +374,16 @@ def _parse_resume(arguments: list[str]) -> _Run:
             f"Argument `dataset` must be {recipe.dataset!r}, which the run {given.resume} distils, or be left out "
             f"with --resume, but was {given.dataset!r}."
         )
-    budget = _in_bytes(given.memory_budget)
-    return _Run(
-        recipe,
-        given.resume,
-        resume=True,
-        seeds=seeds,
-        data_dir=given.data_dir,
-        compilation_cache=given.compilation_cache,
-        memory_budget=budget,
-        iterations=given.iterations,
-        cores=given.cores,
-        on=given.on,
-        each=given.each,
-        slurm=given.slurm,
-    )
+    return _Run.of(given, recipe, given.resume, resume=True, seeds=seeds, iterations=given.iterations)
 
 
-@dataclass(frozen=True)
-class _ResumeOptions:
+@dataclass(frozen=True, kw_only=True)
+class _ResumeOptions(_Options):
     """Go on with a run."""
 
     resume: Path
     iterations: int | None = None
     dataset: Annotated[str | None, Positional] = None
-    data_dir: DataDir = None
-    compilation_cache: Cache = True
-    memory_budget: _MemoryBudget = None
-    cores: Cores = None
-    on: On = "here"
-    each: Each = EACH
-    slurm: SlurmOptions = SLURM
 
 
 def _find_value(arguments: list[str], option: str, default: str) -> str:
