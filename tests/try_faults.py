@@ -27,11 +27,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from experiments.samples import recipe_of_digits
 from rich.console import Console
 from safetensors.numpy import load_file
 
-from qdistill.distill.inner import InnerLoop
-from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import FailedRunsError, QDistillError
 from qdistill.experiments.engines.board import Board
 from qdistill.experiments.engines.choose import engine_for
@@ -41,19 +40,10 @@ from qdistill.experiments.engines.options import Each, Place
 from qdistill.experiments.engines.processes import Processes
 from qdistill.experiments.engines.ray_cluster import RayCluster
 from qdistill.experiments.engines.unit import Setup, Unit
-from qdistill.experiments.recipe import Recipe
 from qdistill.experiments.run import run
 from qdistill.files import BUNDLE, METRICS
-from qdistill.models import QuantumLeNetArchitecture
 
-OF_DIGITS = Recipe(
-    "digits",
-    model=QuantumLeNetArchitecture(n_qubits=2, n_layers=1),
-    compression=Compression(step_size=0.05),
-    inner=InnerLoop(steps=2),
-    outer=OuterLoop(iterations=100, batch=16, validate_every=10),
-    n_validation=100,
-)
+OF_DIGITS = recipe_of_digits(iterations=100, validate_every=10)
 SMALL: dict[str, Any] = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
 
 

@@ -17,8 +17,7 @@ from safetensors.numpy import load_file
 
 from qdistill.cli import main
 from qdistill.cli.shared import INTERRUPTED
-from qdistill.distill.inner import InnerLoop
-from qdistill.distill.outer import Compression, OuterLoop
+from qdistill.distill.outer import OuterLoop
 from qdistill.errors import ArgumentError, DataError, DivergenceError, FailedRunsError, QDistillError, RunError
 from qdistill.evaluate.baselines import FullTraining
 from qdistill.experiments.engines.board import Board
@@ -35,16 +34,10 @@ from qdistill.experiments.run_on import run_on
 from qdistill.files import BUNDLE, CHECKPOINT, METRICS, RECIPE, SCORES, SEEDS, read_json
 from qdistill.folders import LOCK
 from qdistill.machine import usable_cores
-from qdistill.models import QuantumLeNetArchitecture
 
-RECIPE_OF_DIGITS = Recipe(
-    "digits",
-    model=QuantumLeNetArchitecture(n_qubits=2, n_layers=1),
-    compression=Compression(step_size=0.05),
-    inner=InnerLoop(steps=2),
-    outer=OuterLoop(iterations=100, batch=16, validate_every=5),
-    n_validation=100,
-)
+from .samples import recipe_of_digits
+
+RECIPE_OF_DIGITS = recipe_of_digits(iterations=100, validate_every=5)
 
 
 def units(folder: Path, n: int = 3, recipe: Recipe = RECIPE_OF_DIGITS) -> list[Unit]:

@@ -19,8 +19,6 @@ from rich.console import Console
 from safetensors.numpy import load_file
 
 import qdistill
-from qdistill.distill.inner import InnerLoop
-from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import MissingExtraError, RunError
 from qdistill.experiments.engines import ray_gate, ray_worker
 from qdistill.experiments.engines.board import Board
@@ -32,20 +30,13 @@ from qdistill.experiments.engines.ray_cluster import RayCluster
 from qdistill.experiments.engines.ray_post import Post
 from qdistill.experiments.engines.ray_worker import read_files, work, write_files
 from qdistill.experiments.engines.unit import Failure, Setup, Task, Unit
-from qdistill.experiments.recipe import Recipe
 from qdistill.experiments.run import run
 from qdistill.files import BUNDLE, CHECKPOINT, METRICS, RECIPE, SCORES, read_json
 from qdistill.folders import LOCK
-from qdistill.models import QuantumLeNetArchitecture
 
-RECIPE_OF_DIGITS = Recipe(
-    "digits",
-    model=QuantumLeNetArchitecture(n_qubits=2, n_layers=1),
-    compression=Compression(step_size=0.05),
-    inner=InnerLoop(steps=2),
-    outer=OuterLoop(iterations=300, batch=16, validate_every=10),
-    n_validation=100,
-)
+from .samples import recipe_of_digits
+
+RECIPE_OF_DIGITS = recipe_of_digits(iterations=300, validate_every=10)
 
 
 def unit_in(folder: Path, seed: int = 0) -> Unit:

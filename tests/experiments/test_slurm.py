@@ -15,8 +15,6 @@ import pytest
 from rich.console import Console
 from safetensors.numpy import load_file
 
-from qdistill.distill.inner import InnerLoop
-from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError, MissingExtraError, RunError
 from qdistill.experiments.engines import slurm as slurm_module
 from qdistill.experiments.engines.board import Board
@@ -25,20 +23,13 @@ from qdistill.experiments.engines.options import Each, Place, SlurmOptions
 from qdistill.experiments.engines.process import one_process
 from qdistill.experiments.engines.slurm import JOBS, Job, Slurm, common_folder, parameters
 from qdistill.experiments.engines.unit import Setup, Task, Teller, Unit
-from qdistill.experiments.recipe import Recipe
 from qdistill.experiments.run import run
 from qdistill.files import BUNDLE, CHECKPOINT, read_json
 from qdistill.folders import LOCK
-from qdistill.models import QuantumLeNetArchitecture
 
-RECIPE_OF_DIGITS = Recipe(
-    "digits",
-    model=QuantumLeNetArchitecture(n_qubits=2, n_layers=1),
-    compression=Compression(step_size=0.05),
-    inner=InnerLoop(steps=2),
-    outer=OuterLoop(iterations=4, batch=16, validate_every=2),
-    n_validation=100,
-)
+from .samples import recipe_of_digits
+
+RECIPE_OF_DIGITS = recipe_of_digits(iterations=4, validate_every=2)
 
 
 def unit_in(folder: Path, seed: int = 0) -> Unit:

@@ -18,8 +18,6 @@ from scipy import stats
 
 from qdistill.cli import main
 from qdistill.cli.shared import INTERRUPTED
-from qdistill.distill.inner import InnerLoop
-from qdistill.distill.outer import Compression, OuterLoop
 from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.baselines import FullTraining
 from qdistill.evaluate.cost import training_circuits
@@ -38,17 +36,11 @@ from qdistill.files import (
     shipped,
     write_json,
 )
-from qdistill.models import QuantumLeNetArchitecture
 from qdistill.report.table import write_table
 
-HERMITIAN = Recipe(
-    "digits",
-    model=QuantumLeNetArchitecture(n_qubits=2, n_layers=1),
-    compression=Compression(step_size=0.05),
-    inner=InnerLoop(steps=2),
-    outer=OuterLoop(iterations=4, batch=16, validate_every=2),
-    n_validation=100,
-)
+from .samples import recipe_of_digits
+
+HERMITIAN = recipe_of_digits(iterations=4, validate_every=2)
 REMOVED = dataclasses.replace(HERMITIAN, model=dataclasses.replace(HERMITIAN.model, branch="removed"))
 FULL = FullTraining(epochs=1.0, batch=100)
 TABLE_OF_DIGITS = Table(
