@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
-from qdistill.distill.cores import NETWORKS, REAL, TRAINING, Part, n_devices, over_devices, shared, total
+from qdistill.distill.cores import NETWORKS, REAL, TRAINING, Part, Spread, n_devices, over_devices, shared, total
 from qdistill.distill.inner import InnerLoop, TrainingSet
 from qdistill.distill.objective import PerformanceMatching
+from qdistill.errors import ArgumentError
 from qdistill.models import Dense
 
 from ..quantum.reference import quick_jit
@@ -53,6 +54,26 @@ def test_without_an_axis_everything_is_ones_own() -> None:
     assert shared(things, TRAINING) is things
     assert total(things, REAL) is things
     assert over_devices(lambda x: x, things) is things
+
+
+@pytest.mark.parametrize("n_things", [1, 2, 3, 5, 6])
+@pytest.mark.parametrize("devices", [2, 4])
+def test_every_device_has_the_results_of_all_things_once(n_things: int, devices: int) -> None:
+    things = jnp.arange(10.0, 10.0 + n_things)
+    results = on_devices(lambda: over_devices(lambda own: 2 * own, things), devices, NETWORKS)
+    assert np.array_equal(results, np.tile(2 * things, (devices, 1)))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("wrong", [{"networks": 0}, {"training": True}, {"real": -1}, {"real": "2"}])
+def test_a_spread_is_over_whole_numbers_of_devices(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError, match=f"`{next(iter(wrong))}`"):
+        Spread(**wrong)
+
+
+def test_a_mesh_has_a_place_for_each_device() -> None:
+    with pytest.raises(ArgumentError, match=r"`devices` must be 6, one for each place of \(1, 2, 3\), but were 1"):
+        Spread(training=2, real=3).mesh(jax.devices()[:1])
 
 
 def test_a_sum_of_parts_has_the_derivatives_of_the_whole() -> None:

@@ -9,6 +9,7 @@ Sums go over the devices in the order of their numbers, so as many devices give 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -21,6 +22,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PyTree
 
 from qdistill.compiling import compiled_now
+from qdistill.errors import ArgumentError
+from qdistill.fields import check_fields
 
 NETWORKS, TRAINING, REAL = "networks", "training", "real"
 """The axes: networks of one iteration, synthetic examples of one step, and real inputs, in that order."""
@@ -48,6 +51,13 @@ class Spread:
     training: int = 1
     real: int = 1
 
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ArgumentError(f"Argument `{name}` must be at least 1, but was {value}.")
+
     @property
     def n_devices(self) -> int:
         """Devices of one run."""
@@ -59,9 +69,15 @@ class Spread:
         Args:
             devices: as many as all axes take.
             before: names and lengths of axes in front.
+
+        Raises:
+            ArgumentError: there are more devices, or fewer.
         """
         before = before or {}
         shape = (*before.values(), self.networks, self.training, self.real)
+        if len(devices) != math.prod(shape):
+            places = f"{math.prod(shape)}, one for each place of {shape}"
+            raise ArgumentError(f"Argument `devices` must be {places}, but were {len(devices)}.")
         return Mesh(np.array(devices).reshape(shape), (*before, NETWORKS, TRAINING, REAL))
 
 
@@ -197,7 +213,7 @@ def over_devices(function: Callable[[PyTree], _Result], own: PyTree, axis: str =
 
     Args:
         function: takes arrays with an axis of several things in front, and gives such.
-        own: those of all things; as many for each device.
+        own: those of all things.
         axis: the devices that share them.
 
     Returns:
@@ -206,7 +222,8 @@ def over_devices(function: Callable[[PyTree], _Result], own: PyTree, axis: str =
     if n_devices(axis) == 1:
         return function(own)
     part = Part(len(jax.tree.leaves(own)[0]), axis)
-    results: _Result = jax.tree.map(lambda a: jax.lax.all_gather(a, axis, tiled=True), function(part.of(own)))
+    # Where they do not come out even, the last ones are a thing that was taken again.
+    results: _Result = jax.tree.map(lambda a: jax.lax.all_gather(a, axis, tiled=True)[: part.n], function(part.of(own)))
     return results
 
 

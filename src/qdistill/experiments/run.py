@@ -87,10 +87,10 @@ def run(
         observer: is told how it goes.
         memory_budget: bytes for the weights that a long unroll keeps for its meta-gradient (see `distill.memory`);
             by default a share of the machine's memory.
-        cores: how many share an iteration: that many, if JAX was not used in this process before. By default those of
-            JAX's devices that make it quicker, see `distill.sharing`; a processor is one device to JAX unless
-            ``jax.config.update("jax_num_cpu_devices", n)`` says otherwise before JAX is first used. Results on another
-            number of cores are equal to rounding.
+        cores: how many share an iteration: that many, if JAX was not used in this process before. On accelerators, and
+            by default, those of JAX's devices that make it quicker, see `distill.sharing`; a processor is one device to
+            JAX unless ``jax.config.update("jax_num_cpu_devices", n)`` says otherwise before JAX is first used. Results
+            on another number of cores are equal to rounding.
         with_profile: first see where the time of an iteration goes (see `experiments.profile`).
 
     Returns:
@@ -216,6 +216,7 @@ def run_missing(
     Raises:
         RunError, BundleError, DataError, DivergenceError, KeyboardInterrupt: see `run`.
     """
+    check_cores(cores)
     for recipe, folder in zip(recipes, folders, strict=True):
         if is_begun(folder):
             check_begun(folder, recipe)
@@ -328,7 +329,9 @@ def _share_out(recipes: Sequence[Recipe], how: _How) -> tuple[int, Spread, list[
     )
     if not recipe.initialisation.is_known:
         work = dataclasses.replace(work, networks=recipe.initialisation.networks)
-    return *share_out(work, len(devices), len(recipes), all_devices=how.cores is not None), devices
+    # Accelerators are not asked for by their number, so as many are taken as pay.
+    all_devices = how.cores is not None and jax.default_backend() == "cpu"
+    return *share_out(work, len(devices), len(recipes), all_devices=all_devices), devices
 
 
 def _end(courses: Sequence[Course], observer: Observer) -> list[DistilledDataset]:
