@@ -336,6 +336,17 @@ def test_validation_is_the_mean_over_its_networks(splits: Splits, plain: Distill
     assert len(set(accuracies)) > 1
 
 
+def test_a_network_whose_training_does_not_stay_finite_is_never_right(plain: Distiller) -> None:
+    start = plain.start()
+    wild = eqx.tree_at(
+        lambda s: s.averaged.raw_step_sizes, start, jnp.full_like(start.averaged.raw_step_sizes, jnp.inf)
+    )
+    _, measured = plain.validate(wild)
+    assert measured.draws == (0.0,) * len(plain._validation_keys), "not the share of the class that comes first"
+    assert measured.accuracy == 0
+    assert np.isnan(measured.loss)
+
+
 def test_what_is_distilled_teaches_networks_that_were_never_seen(plain: Distiller) -> None:
     start = state = plain.start()
     for _ in range(150):
@@ -417,3 +428,10 @@ def test_a_bundle_draws_something_and_nothing_twice() -> None:
     for weights in ((), ("a", "a")):
         with pytest.raises(ArgumentError, match="`weights` must be different names, one at least"):
             DrawnAnew(weights)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("fields", "name"), [(("abc",), "weights"), ((("a",), "Random"), "order")])
+def test_a_bundle_says_in_known_words_what_it_draws(fields: Any, name: str) -> None:
+    with pytest.raises(ArgumentError, match=f"`{name}`"):
+        DrawnAnew(*fields)

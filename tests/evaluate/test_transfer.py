@@ -190,8 +190,15 @@ def test_support_points_are_no_examples(bundle: DistilledDataset, splits: Splits
         transfer(kernel, {"own": OWN}, splits)
 
 
+def test_labels_that_are_one_hot_already_are_called_so(bundle: DistilledDataset, splits: Splits) -> None:
+    hard = np.eye(2, dtype=np.float32)[np.asarray(bundle.data.labels).argmax(axis=1)]
+    one_hot = eqx.tree_at(lambda b: b.data.labels, bundle, hard)
+    plain = PlainTraining(steps=4, batch=2, rates=(0.01, 0.1), choosing=2)
+    assert [row.labels for row in transfer(one_hot, {"own": OWN}, splits, draws=1, plain=plain)] == ["hard", "hard"]
+
+
 def test_the_command_keeps_the_rows_for_the_report(
-    bundle: DistilledDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: DistilledDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle.save(tmp_path / "bundle.safetensors")
     command = ["evaluate", str(tmp_path), "--on", "own:n_layers=1", "--steps", "2", "--draws", "2"]
@@ -206,3 +213,6 @@ def test_the_command_keeps_the_rows_for_the_report(
     assert "`steps` must be given together with `on` only" in capsys.readouterr().err
     assert main([*command, "--float64"]) != 0
     assert "`float64` must be left out with `on`" in capsys.readouterr().err
+    monkeypatch.setattr(DistilledDataset, "made_from", lambda *_: False)
+    assert main(command) != 0
+    assert "made from other data than moons now is" in " ".join(capsys.readouterr().err.split())

@@ -141,8 +141,9 @@ def test_no_draw_beside_known_weights_is_the_own_network(bundle: DistilledDatase
     networks = [RECIPE.model.build((2,), 2, key=key) for key in keys]
     known = dataclasses.replace(bundle.drawn(key=keys[0]), initial_weights=named_weights(networks[0]))
     raw = known.fitted(source("moons").load())
-    by_hand = [measure(known.train(model), known, raw.test_inputs, raw.test_labels) for model in networks[1:]]
-    assert replay_unknown(known, initialisations=2, key=jax.random.key(0)).test_accuracies == pytest.approx(by_hand)
+    for one in (known, known.in_eight_bits()):
+        by_hand = [measure(one.train(model), one, raw.test_inputs, raw.test_labels) for model in networks[1:]]
+        assert replay_unknown(one, initialisations=2, key=jax.random.key(0)).test_accuracies == pytest.approx(by_hand)
 
 
 def test_one_draw_is_a_bundle_for_known_weights(bundle: DistilledDataset, tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_one_draw_is_a_bundle_for_known_weights(bundle: DistilledDataset, tmp_pa
     one.save(tmp_path / "one.safetensors")
     again = DistilledDataset.load(tmp_path / "one.safetensors")
     assert again.is_for_known_weights
-    assert again.record == Record()
+    assert again.record == Record(n_validation=bundle.record.n_validation)
     for name, weight in named_weights(again.initial_model()).items():
         assert np.array_equal(weight, one.initial_weights[name])
     with pytest.raises(BundleError, match="for known initial weights, which it holds"):
@@ -169,6 +170,8 @@ def test_a_bundle_for_known_weights_is_not_used_as_one_for_unknown_ones(bundle: 
     known = bundle.drawn(key=jax.random.key(0))
     with pytest.raises(ArgumentError, match="Argument `draws` must be left out for a bundle of known initial weights"):
         replay(known, draws=3)
+    with pytest.raises(ArgumentError, match="`structure` must be left out for a bundle of unknown initial weights"):
+        replay(bundle, structure=known.initial_model())
     raw = source("moons").load()
     with pytest.raises(BundleError, match="for known initial weights, which it holds"):
         accuracies_of_draws(known, raw.test_inputs, raw.test_labels, draws=2)
@@ -184,6 +187,10 @@ def test_weights_that_are_drawn_as_no_numbers_are_named(bundle: DistilledDataset
     ("changes", "message"),
     [
         ({"record": Record(0.5, 10)}, "must have `test_draws` beside `test_accuracy`"),
+        (
+            {"inner": InnerLoop(steps=1, optimiser="newton", step_sizes="shared", loss="square")},
+            "`drawn_anew` must be None for a network with a closed form",
+        ),
         ({"architecture": None}, "`architecture` must be given where weights are drawn anew"),
         ({"drawn_anew": DrawnAnew(("layer.weights", "output_scale"), "random")}, "must have the order 'fixed'"),
         ({"drawn_anew": None, "weight_names": ()}, "must have no draws where the initial weights are known"),
@@ -192,6 +199,24 @@ def test_weights_that_are_drawn_as_no_numbers_are_named(bundle: DistilledDataset
 def test_what_no_bundle_for_unknown_weights_can_be(bundle: DistilledDataset, changes: Any, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         dataclasses.replace(bundle, **changes)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    "wrong",
+    [{"draws": 0}, {"draws": True}, {"draws": 2.5}, {"draws": "3"}, {"seed": True}, {"seed": -1}, {"seed": 0.5}],
+)
+def test_draws_and_their_seed_are_whole_numbers(bundle: DistilledDataset, wrong: dict[str, Any]) -> None:
+    raw = source("moons").load()
+    with pytest.raises(ArgumentError, match=f"`{next(iter(wrong))}`"):
+        accuracies_of_draws(bundle, raw.test_inputs, raw.test_labels, **{"draws": 2, **wrong})
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("wrong", [{"test_accuracy": True}, {"test_draws": ("a",)}])
+def test_a_record_has_numbers(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError, match=f"`{next(iter(wrong))}"):
+        Record(**{"test_accuracy": 0.5, "n_test": 6, **wrong})
 
 
 def test_the_mean_of_a_record_is_that_of_its_draws() -> None:
@@ -235,6 +260,8 @@ def test_the_commands_on_it(folder: Path, tmp_path: Path, capsys: pytest.Capture
     one = DistilledDataset.load(tmp_path / "one" / BUNDLE)
     expected = DistilledDataset.load(run / BUNDLE).drawn(key=jax.random.key(3))
     assert np.array_equal(one.initial_weights["layer.weights"], expected.initial_weights["layer.weights"])
+    assert main(["compress", str(tmp_path / "one" / BUNDLE), str(tmp_path / "small.safetensors")]) == 0
+    capsys.readouterr()
     assert main(["export", str(run), "--to", "csv", "--seed", "3"]) != 0
     assert "`seed` must be left out but for a bundle" in capsys.readouterr().err
 

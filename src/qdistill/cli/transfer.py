@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdistill.cli.output import tell, tell_json
+from qdistill.cli.shared import check_same_data
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.fields import from_table
 from qdistill.files import TRANSFER, write_json
@@ -75,13 +76,16 @@ def evaluate_on(
 ) -> int:
     """Train each network, print its row, and keep all beside a run for its report."""
     from qdistill.data import split
+    from qdistill.evaluate.protocol import spread
     from qdistill.evaluate.transfer import transfer
 
     n_validation = loaded.record.n_validation
     if n_validation is None:
         raise BundleError("The bundle does not say how many inputs its validation part has, by which to choose.")
     networks = networks_of(words, loaded.architecture)
-    splits = split(loaded.fitted(loaded.origin.load(data_dir)), n_validation=n_validation)
+    raw = loaded.origin.load(data_dir)
+    check_same_data(loaded, raw)
+    splits = split(loaded.fitted(raw), n_validation=n_validation)
     found = transfer(loaded, networks, splits, draws=draws, seed=seed, plain=plain)
     record = loaded.record.test_accuracy
     distilled_for = "known" if loaded.drawn_anew is None else "unknown"
@@ -93,12 +97,12 @@ def evaluate_on(
     for row in found:
         each = dataclasses.asdict(row)
         accuracies = row.evaluation.test_accuracies
-        each |= {"spread": _spread(accuracies), "worst": min(accuracies)}
+        each |= {"spread": spread(accuracies), "worst": min(accuracies)}
         content["rows"].append(each)
         if not as_json:
-            spread = "" if each["spread"] is None else f"{each['spread']:.2%}"
+            apart = "" if each["spread"] is None else f"{each['spread']:.2%}"
             tell(
-                f"  {row.network:<36} {row.training:<10} {row.labels:<8} {row.evaluation.mean:>8.2%} {spread:>8} "
+                f"  {row.network:<36} {row.training:<10} {row.labels:<8} {row.evaluation.mean:>8.2%} {apart:>8} "
                 f"{each['worst']:>8.2%} {row.circuits:>12,}"
             )
     if given.is_dir():
@@ -106,9 +110,3 @@ def evaluate_on(
     if as_json:
         tell_json(content)
     return 0
-
-
-def _spread(accuracies: Sequence[float]) -> float | None:
-    from qdistill.evaluate.protocol import spread
-
-    return spread(accuracies)

@@ -220,7 +220,7 @@ class DistilledDataset(eqx.Module):
     def drawn(self, *, key: Array) -> DistilledDataset:
         """A bundle for known weights: one draw of those that are unknown, and of the order of the examples.
 
-        Its record is empty, for the accuracy of one network is another than the mean over many.
+        Its record has no accuracies, for that of one network is another than the mean over many.
 
         Args:
             key: random key, consumed.
@@ -244,7 +244,13 @@ class DistilledDataset(eqx.Module):
             schedule = drawn_schedule(self.inner, len(data.inputs), key=key_order)
             data = eqx.tree_at(lambda d: d.schedule, data, np.asarray(schedule))
         return dataclasses.replace(
-            self, data=data, initial_weights=weights, drawn_anew=None, record=Record(), rounding=None, eight_bit=False
+            self,
+            data=data,
+            initial_weights=weights,
+            drawn_anew=None,
+            record=Record(n_validation=self.record.n_validation),
+            rounding=None,
+            eight_bit=False,
         )
 
     def one_draw(self) -> DistilledDataset:

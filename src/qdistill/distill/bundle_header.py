@@ -108,6 +108,10 @@ class Header:
             return
         if self.architecture is None:
             raise ArgumentError("Argument `architecture` must be given where weights are drawn anew, but was None.")
+        if self.inner.optimiser == "newton":
+            raise ArgumentError(
+                "Argument `drawn_anew` must be None for a network with a closed form, which has no draws."
+            )
         foreign = sorted(set(anew.weights) - set(self.weight_names))
         if foreign:
             raise ArgumentError(

@@ -127,7 +127,8 @@ class DrawnAnew:
     order: Order = "fixed"
 
     def __post_init__(self) -> None:
-        """Check that something is drawn, and nothing twice."""
+        """Check the fields, that something is drawn, and nothing twice."""
+        check_fields(self)
         if not self.weights or len(set(self.weights)) < len(self.weights):
             raise ArgumentError(f"Argument `weights` must be different names, one at least, but was {self.weights}.")
 

@@ -395,7 +395,8 @@ class Distiller:
         shares, loss, norm = self._look(state.averaged)
         measured = jnp.mean(shares)
         # What a network says that is not finite is no answer, whatever share of it looks right.
-        if jnp.isfinite(loss) and measured > state.best_accuracy:
+        # Of several, one that is not finite is counted as never right.
+        if (self._unknown is not None or jnp.isfinite(loss)) and measured > state.best_accuracy:
             state = eqx.tree_at(
                 lambda s: (s.best, s.best_accuracy, s.best_iteration),
                 state,
@@ -560,15 +561,20 @@ class Distiller:
     def _mean_over_draws(
         self, unknown: UnknownWeights, model: Model, data: TrainingSet, inputs: Array, labels: Array, keys: Array
     ) -> tuple[Array, Array, Array | None]:
-        """The accuracies of networks that are drawn, their mean loss and mean norm."""
+        """The accuracies of networks that are drawn; of those whose training stays finite mean loss and mean norm.
+
+        The accuracy of a network whose training does not is 0, as on the test part.
+        """
 
         def one(own: Array) -> tuple[Array, Array, Array | None]:
             drawn, schedule = unknown.draw(model, own)
             ordered = eqx.tree_at(lambda d: d.schedule, data, schedule)
-            return self._measured(train(drawn, ordered, self.inner), inputs, labels, None)
+            share, loss, norm = self._measured(train(drawn, ordered, self.inner), inputs, labels, None)
+            return jnp.where(jnp.isfinite(loss), share, 0.0), loss, norm
 
         shares, losses, norms = over_networks(one, keys)
-        return shares, jnp.mean(losses), None if norms is None else jnp.mean(norms)
+        finite = jnp.isfinite(losses)
+        return shares, jnp.mean(losses, where=finite), None if norms is None else jnp.mean(norms, where=finite)
 
     def _measured(
         self, trained: Model, inputs: Array, labels: Array, key: Array | None

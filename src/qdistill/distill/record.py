@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qdistill.errors import ArgumentError
+from qdistill.fields import check_fields
 
 _ROUNDING = 1e-6
 """Of means in float32."""
@@ -36,6 +37,7 @@ class Record:
 
     def __post_init__(self) -> None:
         """Check that every accuracy is a fraction, comes with its number of inputs, and is the mean of its draws."""
+        check_fields(self)
         for part in ("test", "validation"):
             accuracy, n = getattr(self, f"{part}_accuracy"), getattr(self, f"n_{part}")
             if accuracy is not None:

@@ -17,7 +17,7 @@ from qdistill.data import Source
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, BundleError, DivergenceError
 from qdistill.evaluate.answers import answers, fraction_right, labelled
-from qdistill.fields import check_seed
+from qdistill.fields import check_seed, convert
 from qdistill.models import Model, named_weights
 from qdistill.numbers import Numbers
 
@@ -176,11 +176,13 @@ def replay(
                 f"Argument `{name}` must be left out for a bundle of known initial weights, but was {value}. "
                 "`replay_unknown` replays from others."
             )
+    if structure is not None and bundle.drawn_anew is not None:
+        raise ArgumentError("Argument `structure` must be left out for a bundle of unknown initial weights.")
     raw = (bundle.origin if dataset is None else dataset).load(data_dir)
     inputs, labels = bundle.fitted(raw).test_inputs, raw.test_labels
     if bundle.drawn_anew is not None:
         recorded = len(bundle.record.test_draws)
-        count, seed = (recorded or DRAWS) if draws is None else draws, check_seed(seed or 0)
+        count, seed = (recorded or DRAWS) if draws is None else draws, check_seed(0 if seed is None else seed)
         accuracies = accuracies_of_draws(bundle, inputs, labels, draws=count, seed=seed)
         return Evaluation(
             test_accuracy=statistics.mean(accuracies),
@@ -242,9 +244,13 @@ def replay_unknown(
 
 
 def _is_own(model: Model, bundle: DistilledDataset) -> bool:
-    """Whether the weights are a bundle's own, to rounding."""
+    """Whether the weights are a bundle's own, to rounding: to eight bits too, far from which any other draw is."""
     weights = named_weights(model)
-    return all(np.allclose(weights[name], own, rtol=1e-4) for name, own in bundle.initial_weights.items())
+    drawn, own = (
+        np.concatenate([np.ravel(arrays[name]) for name in bundle.initial_weights])
+        for arrays in (weights, bundle.initial_weights)
+    )
+    return bool(np.linalg.norm(drawn - own) <= 0.1 * np.linalg.norm(own))
 
 
 def accuracies_of_draws(
@@ -266,15 +272,25 @@ def accuracies_of_draws(
         ArgumentError: no draws.
         BundleError: the bundle is for known initial weights, or what was drawn is not finite.
     """
-    if draws < 1:
-        raise ArgumentError(f"Argument `draws` must be at least 1, but was {draws}.")
     accuracies = []
-    for key in _unseen(jax.random.key(seed), draws):
+    for key in _unseen(jax.random.key(check_seed(seed)), check_draws(draws)):
         one = bundle.drawn(key=key)
         accuracies.append(0.0)
         with contextlib.suppress(DivergenceError):
             accuracies[-1] = measure(one.train(), one, inputs, labels)
     return tuple(accuracies)
+
+
+def check_draws(draws: Any) -> int:
+    """How many networks are drawn.
+
+    Raises:
+        ArgumentError: none, or it is no whole number.
+    """
+    count: int = convert(draws, int, "draws")
+    if count < 1:
+        raise ArgumentError(f"Argument `draws` must be at least 1, but was {count}.")
+    return count
 
 
 def _unseen(key: Array, count: int) -> Array:

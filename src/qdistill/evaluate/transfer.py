@@ -17,18 +17,16 @@ from jaxtyping import Array, Float
 
 from qdistill.data import Labelled, Splits
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.distill.inner import InnerLoop, TrainingSet, train
+from qdistill.distill.inner import InnerLoop, TrainingSet, compiled_train
 from qdistill.errors import ArgumentError, BundleError, DivergenceError
 from qdistill.evaluate.answers import answers, fraction_right
 from qdistill.evaluate.cost import training_circuits
-from qdistill.evaluate.protocol import DRAWS, Evaluations
-from qdistill.fields import check_fields
+from qdistill.evaluate.protocol import DRAWS, Evaluations, check_draws
+from qdistill.fields import check_fields, check_seed
 from qdistill.models import Architecture, ClosedForm, Model, structure
 
 Training = Literal["bundle", "adam"]
 Labels = Literal["learned", "hard"]
-
-_train = eqx.filter_jit(train)
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ class Transfer:
     Args:
         network: its name.
         training: in the ``"bundle"``'s steps, or with ``"adam"`` as `PlainTraining` says.
-        labels: the bundle's own, ``"learned"`` or not, or one-hot ones in their place, ``"hard"``.
+        labels: the bundle's own, ``"learned"``, or one-hot ones, ``"hard"``, which a bundle may have itself.
         learning_rate: of Adam, chosen on the validation part; None in the bundle's steps.
         steps: gradient steps.
         circuits: of one training by the parameter-shift rule, as it is counted in `evaluate.cost`.
@@ -143,8 +141,7 @@ def transfer(
         BundleError: the bundle is of support points, which no network trains on.
     """
     plain = PlainTraining() if plain is None else plain
-    if draws < 1:
-        raise ArgumentError(f"Argument `draws` must be at least 1, but was {draws}.")
+    draws, seed = check_draws(draws), check_seed(seed)
     if bundle.inner.optimiser == "newton":
         raise BundleError("The bundle is of a kernel's support points, which no other network trains on.")
     plain.examples_a_step(len(bundle.data.inputs))
@@ -192,11 +189,11 @@ def _measured(
 
 def _with_labels(bundle: DistilledDataset) -> Iterator[tuple[Labels, TrainingSet]]:
     """The examples with the bundle's labels, and with one-hot ones where those are others."""
-    yield "learned", bundle.data
+    if not bundle.hard_labels:
+        yield "learned", bundle.data
     labels = np.asarray(bundle.data.labels)
     hard: Float[np.ndarray, "n classes"] = np.eye(labels.shape[1], dtype=labels.dtype)[labels.argmax(axis=1)]
-    if not np.array_equal(hard, labels):
-        yield "hard", eqx.tree_at(lambda d: d.labels, bundle.data, jnp.asarray(hard))
+    yield "hard", eqx.tree_at(lambda d: d.labels, bundle.data, jnp.asarray(hard))
 
 
 @dataclass(frozen=True)
@@ -213,7 +210,7 @@ class _OwnSteps:
         if self.architecture != bundle.architecture and inner.step_sizes == "tensor":
             inner = dataclasses.replace(inner, step_sizes="shared")
             data = eqx.tree_at(lambda d: d.step_sizes, data, jnp.mean(data.step_sizes, axis=1, keepdims=True))
-        trained: Model = _train(model, data, inner)
+        trained: Model = compiled_train(model, data, inner)
         return trained
 
     @property
@@ -239,7 +236,7 @@ class _WithAdam:
         key_model, key_order = jax.random.split(key)
         model = self.architecture.build(self.bundle.input_shape, self.bundle.n_classes, key=key_model)
         data = self.plain.data(self.data, self.rate, key=key_order)
-        trained: Model = _train(model, data, self.plain.inner(self.bundle.inner))
+        trained: Model = compiled_train(model, data, self.plain.inner(self.bundle.inner))
         return trained
 
     @property
