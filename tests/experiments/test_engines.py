@@ -16,6 +16,7 @@ from rich.console import Console
 from safetensors.numpy import load_file
 
 from qdistill.cli import main
+from qdistill.cli.distill import _parse_distill
 from qdistill.cli.shared import INTERRUPTED
 from qdistill.distill.outer import OuterLoop
 from qdistill.errors import ArgumentError, DataError, DivergenceError, FailedRunsError, QDistillError, RunError
@@ -27,7 +28,7 @@ from qdistill.experiments.engines.engine import Change, Choice, Engine, Workers,
 from qdistill.experiments.engines.here import Here
 from qdistill.experiments.engines.options import Each, Place, SlurmOptions
 from qdistill.experiments.engines.processes import RETRIES, Processes
-from qdistill.experiments.engines.unit import Failure, Setup, Task, Unit, attempt, unfinished
+from qdistill.experiments.engines.unit import Call, Failure, Setup, Task, Unit, attempt, unfinished
 from qdistill.experiments.loop import Observer
 from qdistill.experiments.recipe import Recipe
 from qdistill.experiments.run_on import run_on
@@ -236,10 +237,68 @@ def test_a_task_says_what_went_wrong_and_logs_where(tmp_path: Path) -> None:
     assert failure.kind in ("DataError", "DownloadError")
     assert "Traceback" in unit.log.read_text()
 
-    def breaks(unit: Unit) -> None:
+    def breaks() -> None:
         raise ZeroDivisionError("two\nlines")
 
-    assert attempt(unit, breaks) == Failure("RunError", "unexpected ZeroDivisionError: two lines")
+    assert attempt(unit.log, breaks) == Failure("RunError", "unexpected ZeroDivisionError: two lines")
+
+
+def test_a_task_that_cannot_be_unpacked_says_so_too(tmp_path: Path) -> None:
+    (unit,) = units(tmp_path, 1)
+    unit.folder.mkdir()
+    failure = Task.of(unit, Setup(prepare=Call("qdistill.no_such_module", "prepare")))()
+    assert failure is not None
+    assert "No module named 'qdistill.no_such_module'" in failure.message
+    assert "Traceback" in unit.log.read_text()
+
+
+def test_all_runs_that_a_failure_here_has_stopped_are_named(tmp_path: Path) -> None:
+    many = units(tmp_path, 3)
+    many[1].folder.mkdir()
+    (many[1].folder / RECIPE).write_text("{}")
+    with pytest.raises(FailedRunsError, match=r"3 of 3 runs failed.*\n.*seed-0, row/seed-1, row/seed-2: "):
+        Here().run(many)
+
+
+@pytest.mark.parametrize("seeds", [(), (1, 1)])
+def test_seeds_elsewhere_are_different_numbers(tmp_path: Path, seeds: tuple[int, ...]) -> None:
+    with pytest.raises(ArgumentError, match="Argument `seeds` must be different numbers, one at least"):
+        run_on(Noted(), RECIPE_OF_DIGITS, tmp_path / "run", seeds=seeds)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_local_jobs_of_slurm_take_no_options_of_its_own() -> None:
+    place = Place.parse("slurm:local")
+    engine_for(place, Setup(), slurm=SlurmOptions(time=10))
+    with pytest.raises(ArgumentError, match="`slurm` must have nothing but `time` with --on slurm:local"):
+        engine_for(place, Setup(), slurm=SlurmOptions(partition="cpu"))
+
+
+def test_the_words_to_go_on_are_those_that_were_typed() -> None:
+    words = [
+        "--data-dir",
+        "data",
+        "--on",
+        "slurm",
+        "--each.cores",
+        "4",
+        "--slurm.time",
+        "9",
+        "--slurm.more",
+        "a=1",
+        "b",
+    ]
+    assert _parse_distill(["digits", *words]).words() == words
+    assert _parse_distill(["digits"]).words() == []
+
+
+@pytest.mark.parametrize("option", [["--on", "ray"], ["--each.cores", "4"], ["--cores", "1"]])
+@pytest.mark.parametrize("instead", ["--from-zoo", "--list"])
+def test_a_table_that_runs_nothing_runs_it_nowhere(
+    option: list[str], instead: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["table", "table1-mnist", instead, *option]) == 2
+    assert "`on` must be left out with" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -380,7 +439,7 @@ def test_here_goes_on_after_a_failure_and_keeps_seeds_together(tmp_path: Path, m
     monkeypatch.setattr("qdistill.experiments.engines.here.run_missing", follow)
     other = dataclasses.replace(RECIPE_OF_DIGITS, n_validation=200)
     given = [*units(tmp_path / "a"), *units(tmp_path / "b", recipe=other)]
-    with pytest.raises(FailedRunsError, match=r"row/seed-0: The disk is full\."):
+    with pytest.raises(FailedRunsError, match=r"3 of 6 runs.*\nrow/seed-0, row/seed-1, row/seed-2: The disk is full\."):
         Here().run(given)
     assert groups == [[tmp_path / name / f"seed-{seed}" for seed in range(3)] for name in "ab"]
 

@@ -95,6 +95,19 @@ class _Run(_Options):
         options["memory_budget"] = _in_bytes(given.memory_budget)
         return cls(**options, recipe=recipe, folder=folder, **own)
 
+    def words(self) -> list[str]:
+        """The options that say where it runs, as they are typed."""
+        words = [] if self.data_dir is None else ["--data-dir", str(self.data_dir)]
+        if not is_here(self.on):
+            words += ["--on", self.on]
+        for name, given, usual in (("each", self.each, EACH), ("slurm", self.slurm, SLURM)):
+            for field in dataclasses.fields(given):
+                value = getattr(given, field.name)
+                if value != getattr(usual, field.name):
+                    values = value if isinstance(value, tuple) else (value,)
+                    words += [f"--{name}.{field.name.replace('_', '-')}", *map(str, values)]
+        return words
+
     def __post_init__(self) -> None:
         """Refuse what only a run in this process can do."""
         if is_here(self.on):
@@ -102,7 +115,7 @@ class _Run(_Options):
         if self.cores is not None:
             raise ArgumentError(f"Argument `cores` must be left out with --on {self.on}: each run has --each.cores.")
         for name in ("profile", "iterations", "memory_budget"):
-            if getattr(self, name):
+            if getattr(self, name) not in (None, False):
                 raise ArgumentError(f"Argument `{name}` must be left out with --on {self.on}: it is for runs here.")
 
 
@@ -138,8 +151,7 @@ def _distill(asked: _Run, folder: Path) -> int:
         pictures = _draw(folder, asked.data_dir)
         if pictures:
             say(f"The best examples so far are in {folder}, drawn in {_listed(pictures)}.")
-        place = [] if is_here(asked.on) else ["--on", asked.on]
-        say(f"To go on: {again('distill', '--resume', folder, *place)}")
+        say(f"To go on: {again('distill', '--resume', folder, *asked.words())}")
         return INTERRUPTED
     _print_result(asked, folder, bundles)
     return 0

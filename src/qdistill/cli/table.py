@@ -68,6 +68,9 @@ def table(
     """
     if cores is not None and not is_here(on):
         raise ArgumentError(f"Argument `cores` must be left out with --on {on}: each run has --each.cores.")
+    if (from_zoo or list_rows) and not (is_here(on) and (each, slurm, cores) == (EACH, SLURM, None)):
+        given = "from_zoo" if from_zoo else "list"
+        raise ArgumentError(f"Argument `on` must be left out with `{given}`, and `cores`, `each` and `slurm` too.")
     if rows is not None and (from_zoo or list_rows):
         raise ArgumentError(f"Argument `rows` must not be given together with `{'from_zoo' if from_zoo else 'list'}`.")
     if compilation_cache:

@@ -157,9 +157,7 @@ def run_seeds(
         DivergenceError: some seeds stopped; those that did not have ended as usual.
         RunError, BundleError, DataError, KeyboardInterrupt: see `run`.
     """
-    folder, seeds = Path(folder), [check_seed(seed, "seeds") for seed in seeds]
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ArgumentError(f"Argument `seeds` must be different numbers, one at least, but was {shown(seeds)}.")
+    folder, seeds = Path(folder), different_seeds(seeds)
     _check_iterations(iterations, resume)
     check_cores(cores)
     recipes = [dataclasses.replace(recipe, seed=seed) for seed in seeds]
@@ -189,6 +187,18 @@ def run_seeds(
         accuracies = [bundle.record.test_accuracy for bundle in bundles]
         write_json(folder / SCORES, {"seeds": seeds, **summary([a for a in accuracies if a is not None])})
     return bundles
+
+
+def different_seeds(seeds: Sequence[int]) -> list[int]:
+    """The seeds of runs side by side.
+
+    Raises:
+        ArgumentError: no seeds, one twice, or what is none.
+    """
+    checked = [check_seed(seed, "seeds") for seed in seeds]
+    if not checked or len(set(checked)) < len(checked):
+        raise ArgumentError(f"Argument `seeds` must be different numbers, one at least, but was {shown(checked)}.")
+    return checked
 
 
 def run_missing(

@@ -214,7 +214,7 @@ def run_table(table: Table, folder: Path, engine: Engine | None = None, *, rows:
     # Other machines may run other rows of it.
     with holding(folder, patience=60.0):
         unpack(folder)
-    asked = table.rows if rows is None else [table.row(name) for name in rows]
+    asked = table.rows if rows is None else [table.row(name) for name in dict.fromkeys(rows)]
     (engine or Here()).run([unit for row in asked for unit in _units(row, folder)])
 
 

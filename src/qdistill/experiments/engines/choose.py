@@ -70,5 +70,8 @@ def _check_used(place: Place, each: Each | None, slurm: SlurmOptions | None) -> 
         raise ArgumentError("Argument `each` must be left out with --on here: a run here takes what there is.")
     if place.kind == "processes" and each is not None and (each.gpus or each.memory):
         raise ArgumentError("Argument `each` must have nothing but `cores` with --on processes:N.")
+    local = (place.kind, place.detail) == ("slurm", "local")
+    if local and slurm is not None and dataclasses.replace(SLURM, time=slurm.time) != slurm:
+        raise ArgumentError("Argument `slurm` must have nothing but `time` with --on slurm:local, which asks no Slurm.")
     if slurm not in (None, SLURM) and place.kind != "slurm":
         raise ArgumentError(f"Argument `slurm` must be left out with --on {place.kind}, which does not ask Slurm.")

@@ -48,6 +48,10 @@ class Driven:
                 board.begin(states, workers.place)
                 workers.submit(missing)
                 self._follow(workers, states, failures, stop)
+        except KeyboardInterrupt:
+            # What was waited for has ended, however it was asked to.
+            if not set(states.values()) <= {"done", "failed"}:
+                raise
         finally:
             workers.close()
         raise_failures(failures, len(units))

@@ -41,7 +41,8 @@ class Here:
             try:
                 self._run(group)
             except QDistillError as error:
-                failures[group[0]] = Failure.of(error)
+                failed = [unit for unit in group if not unit.has_ended] or group[:1]
+                failures |= dict.fromkeys(failed, Failure.of(error))
         raise_failures(failures, len(units))
 
     def _run(self, units: Sequence[Unit]) -> None:

@@ -98,7 +98,8 @@ class Processes:
         try:
             with unit.log.open("ab") as log:
                 process = subprocess.Popen(
-                    [sys.executable, "-c", SERVE],
+                    # Not with the working folder in front, which the command has not either.
+                    [sys.executable, "-P", "-c", SERVE],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -122,7 +123,7 @@ class Processes:
             return Change(unit, "done" if failure is None else "failed", failure)
         killed = self._killed[unit] = self._killed.get(unit, 0) + 1
         what = f"its process ended without a word ({_exit(process.returncode)})"
-        write_log(unit, what)
+        write_log(unit.log, what)
         if killed > RETRIES:
             return Change(unit, "failed", Failure("RunError", f"{what}, {killed} times."))
         self._queue.appendleft(unit)

@@ -89,6 +89,8 @@ class RayCluster:
         # After a task has ended all its files are there.
         begun, files = self._ray.get(self._post.collect.remote())
         for number, (attempt, node) in begun.items():
+            if number not in self._held:
+                continue  # given up since it had begun
             self._begun.add(number)
             again = f"begun again on {node}, from its last look" if attempt > 1 else ""
             yield Change(self._units[number], "running", remark=again)

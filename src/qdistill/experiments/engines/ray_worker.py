@@ -45,7 +45,10 @@ def work(packed: str, cores: int, number: int, post: list[Any], parcel: list[Any
     ray = require("ray", "ray")
     # Before JAX is first used in this process.
     os.environ.update(one_process(cores))
-    unit = Task(packed).unpack()
+    try:
+        unit = Task(packed).unpack()
+    except Exception as error:  # such as a plugin that is not on this node
+        return "ended", Failure.of(error)
 
     def get(reference: Any) -> Any:
         # Ray gives away the cores of a task whose main thread waits.
@@ -89,7 +92,7 @@ def _attempt(own: Unit, home: Path, splits: Any, cores: int, send: Callable[[], 
         cause = error.__cause__ if isinstance(error, QDistillError) else error
         if isinstance(cause, OSError) and cause.errno in _FULL:
             raise cause from error
-        write_log(own, "".join(traceback.format_exception(error)))
+        write_log(own.log, "".join(traceback.format_exception(error)))
         failure = Failure.of(error)
         return Failure(failure.kind, failure.message.replace(str(own.folder), str(home)))
     return None

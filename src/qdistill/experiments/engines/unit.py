@@ -171,7 +171,8 @@ class Task:
         """Prepare the process, and unpack the unit."""
         plain = json.loads(self.content)
         if plain["prepare"] is not None:
-            Call(*plain["prepare"])()
+            module, function, arguments = plain["prepare"]
+            Call(module, function, tuple(arguments))()
         training = None if plain["training"] is None else from_table(FullTraining, plain["training"], "training")
         return Unit(Recipe.from_json(plain["recipe"]), Path(plain["folder"]), plain["name"], training)
 
@@ -179,35 +180,36 @@ class Task:
         """Do it; what goes wrong is returned, and written into the log with where it came from."""
         plain = json.loads(self.content)
         data_dir = None if plain["data_dir"] is None else Path(plain["data_dir"])
+        # What the unit needs of the user's may be missing in this process.
         return attempt(
-            self.unpack(),
-            lambda unit: unit.work(
+            Path(plain["folder"]) / LOG,
+            lambda: self.unpack().work(
                 data_dir=data_dir, observer=observer, patience=plain["patience"], cores=plain["cores"]
             ),
         )
 
 
-def attempt(unit: Unit, work: Callable[[Unit], None]) -> Failure | None:
-    """Work on a unit; what goes wrong is returned, and written into the log with where it came from."""
+def attempt(log: Path, work: Callable[[], None]) -> Failure | None:
+    """Work on a unit; what goes wrong is returned, and written into its log with where it came from."""
     try:
-        work(unit)
+        work()
     except Exception as error:
-        write_log(unit, "".join(traceback.format_exception(error)))
+        write_log(log, "".join(traceback.format_exception(error)))
         return Failure.of(error)
     return None
 
 
-def write_log(unit: Unit, text: str) -> None:
+def write_log(log: Path, text: str) -> None:
     """Add to a unit's log, where there is a folder for it and a disk that takes it."""
     try:
-        with unit.log.open("a", encoding="utf-8") as file:
+        with log.open("a", encoding="utf-8") as file:
             file.write(text if text.endswith("\n") else text + "\n")
     except OSError:
         return  # what went wrong is said all the same
 
 
 def nothing() -> None:
-    """Prepare nothing."""
+    """What a `Teller` calls where nobody wants to be told."""
 
 
 def unfinished(units: Sequence[Unit], data_dir: Path | None) -> list[Unit]:
