@@ -40,7 +40,7 @@ from timing import Statistic, interleaved, machine, prepare, ratio, write_json
 
 from qdistill.distill.inner import TrainingSet
 from qdistill.models import named_weights
-from qdistill.models.lenet import QuantumLeNet
+from qdistill.models.quantum_lenet import QuantumLeNet
 
 DATASETS = ("mnist", "cifar10")
 TOLERANCE = 1e-3

@@ -13,7 +13,8 @@ from straightforward import straightforward_circuit, straightforward_network
 
 from qdistill.distill.losses import cross_entropy
 from qdistill.models import named_weights
-from qdistill.models.lenet import SIDE, QuantumLeNet
+from qdistill.models.lenet import SIDE
+from qdistill.models.quantum_lenet import QuantumLeNet
 
 PASSES: dict[str, tuple[int, int]] = {
     "forward": (1, 1),

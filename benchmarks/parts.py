@@ -18,7 +18,8 @@ from problem import SLICE, Problem, normal
 from timing import Statistic, interleaved, ratio
 
 from qdistill.distill.losses import cross_entropy
-from qdistill.models.lenet import SIDE, QuantumLeNet
+from qdistill.models.lenet import SIDE
+from qdistill.models.quantum_lenet import QuantumLeNet
 from qdistill.quantum import for_batch
 
 

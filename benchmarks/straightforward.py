@@ -15,7 +15,8 @@ import numpy as np
 from jax import Array
 
 from qdistill.models import named_weights
-from qdistill.models.lenet import SIDE, QuantumLeNet
+from qdistill.models.lenet import SIDE
+from qdistill.models.quantum_lenet import QuantumLeNet
 from qdistill.quantum.gates import GATES
 from qdistill.quantum.paulis import pauli_matrices
 

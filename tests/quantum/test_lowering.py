@@ -13,11 +13,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-import qdistill.quantum.lowering as lowering
 from qdistill.models import DataReuploading
 from qdistill.quantum import Circuit, Operation, StronglyEntangling, apply, iqp_feature_map, unitary, weight
 from qdistill.quantum.gates import GATES
-from qdistill.quantum.lowering import lower, n_moments
+from qdistill.quantum.lowering import _phases, lower
+from qdistill.quantum.moments import moments_with, n_moments
 from qdistill.quantum.simulate import angles_of
 
 from .reference import numpy_unitary, random_angle
@@ -61,12 +61,12 @@ def test_diagonal_gates_among_entanglers_are_phases_of_one_moment(
         operations.append(Operation(name, tuple(wires[: GATES[name].n_wires]), tuple(angles)))
     circuit = Circuit(N_WIRES, tuple(operations))
     weights, features = vectors(seed)
-    (moment,), phase = lowering._moments_with(circuit, "phases")
+    (moment,), phase = moments_with(circuit, "phases")
     assert not moment.rotations
     basis_map = moment.basis_map(N_WIRES)
     permutation, signs = basis_map.tables()
     matrix = np.exp(1j * phase) * np.eye(2**N_WIRES)[permutation] * (1 if signs is None else signs[:, None])
-    phases = lowering._phases(N_WIRES, [basis_map.turns])
+    phases = _phases(N_WIRES, [basis_map.turns])
     if phases is not None:
         with jax.enable_x64(True):
             angles = np.asarray(angles_of(phases.angles, jnp.asarray(weights), jnp.asarray(features)))

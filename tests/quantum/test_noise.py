@@ -373,7 +373,7 @@ def test_bad_executions_are_refused():
 )
 def test_shift_rules_hold_for_any_circuit(operations, embedding, device, monkeypatch):
     # With the probabilities themselves in place of frequencies nothing is random, and the gradient is the exact one.
-    monkeypatch.setattr("qdistill.quantum.noise.sample_frequencies", lambda shares, shots, *, key: shares)
+    monkeypatch.setattr("qdistill.quantum.sampled_values.sample_frequencies", lambda shares, shots, *, key: shares)
     embeddings = {
         "amplitude": AmplitudeEmbedding(2),
         "Y": AngleEmbedding(2, "Y"),

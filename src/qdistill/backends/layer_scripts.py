@@ -10,10 +10,10 @@ from qdistill.backends.pennylane import PENNYLANE_NAMES, coefficients_of
 from qdistill.backends.qiskit import QISKIT_NAMES
 from qdistill.quantum.angle import Angle
 from qdistill.quantum.circuit import Circuit, Operation
+from qdistill.quantum.elementary import elementary
 from qdistill.quantum.embedding import AmplitudeEmbedding
 from qdistill.quantum.gates import UNITARY
 from qdistill.quantum.layer import QuantumLayer
-from qdistill.quantum.lowering import elementary
 from qdistill.quantum.observable import Hermitian, Observable, PauliSum, PauliZ, of_each_output
 from qdistill.quantum.paulis import PauliString, pauli_strings
 from qdistill.quantum.preparation import embedded

@@ -19,7 +19,7 @@ from qdistill.backends.measured import Evaluator, MeasuredCircuit
 from qdistill.backends.qiskit import circuit_to_qiskit
 from qdistill.errors import ArgumentError, RunError
 from qdistill.quantum.circuit import Circuit
-from qdistill.quantum.lowering import elementary
+from qdistill.quantum.elementary import elementary
 
 _PARALLEL = {"max_parallel_experiments": 0}
 """Aer's cores go to different circuits; by default they share each circuit, which is slower for a few qubits."""

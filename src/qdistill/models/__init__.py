@@ -6,14 +6,7 @@ from qdistill.models.dressed import DressedCircuit
 from qdistill.models.iqp import IQPVariational
 from qdistill.models.kernel import KernelArchitecture, KernelClassifier
 from qdistill.models.layers import ConvPool, Dense
-from qdistill.models.lenet import (
-    LeNet,
-    LeNetArchitecture,
-    LeNetFeatures,
-    PooledDense,
-    QuantumLeNet,
-    QuantumLeNetArchitecture,
-)
+from qdistill.models.lenet import LeNet, LeNetArchitecture, LeNetFeatures
 from qdistill.models.model import (
     Architecture,
     ClosedForm,
@@ -31,6 +24,7 @@ from qdistill.models.model import (
     with_weights,
 )
 from qdistill.models.qcnn import QCNN
+from qdistill.models.quantum_lenet import PooledDense, QuantumLeNet, QuantumLeNetArchitecture
 from qdistill.models.quanvolution import Quanvolution
 from qdistill.models.registry import (
     ARCHITECTURES,

@@ -13,9 +13,10 @@ from qdistill.models.circuit_centric import CircuitCentric
 from qdistill.models.dressed import DressedCircuit
 from qdistill.models.iqp import IQPVariational
 from qdistill.models.kernel import KernelArchitecture
-from qdistill.models.lenet import LeNetArchitecture, QuantumLeNetArchitecture
+from qdistill.models.lenet import LeNetArchitecture
 from qdistill.models.model import Architecture, fields_from_json, fields_to_json
 from qdistill.models.qcnn import QCNN
+from qdistill.models.quantum_lenet import QuantumLeNetArchitecture
 from qdistill.models.reuploading import DataReuploading
 from qdistill.models.tree_tensor import TreeTensor
 from qdistill.quantum import Circuit

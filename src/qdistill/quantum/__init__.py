@@ -15,21 +15,13 @@ from qdistill.quantum.calls import (
 from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.device import DeviceModel, Pair
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, NoEmbedding, named_embedding
+from qdistill.quantum.execution import Execution
 from qdistill.quantum.expectation import expectation_values
 from qdistill.quantum.feature_maps import iqp_feature_map, zz_feature_map
 from qdistill.quantum.kernel import FidelityKernel, overlap_circuit
 from qdistill.quantum.layer import QuantumLayer, choose_form, for_batch
 from qdistill.quantum.named_ansatz import ANSATZ_NAMES, AnsatzName, named_ansatz
-from qdistill.quantum.noise import (
-    Execution,
-    NoisyLayer,
-    ideal,
-    n_gradient_circuits,
-    on_device,
-    probabilities,
-    takes_shots,
-    with_key,
-)
+from qdistill.quantum.noisy_layer import NoisyLayer, ideal, on_device, takes_shots, with_key
 from qdistill.quantum.observable import (
     Hermitian,
     Observable,
@@ -39,9 +31,11 @@ from qdistill.quantum.observable import (
     make_observable,
     neighbours,
 )
+from qdistill.quantum.outcomes import probabilities
 from qdistill.quantum.paulis import PauliString, pauli_compose, pauli_decompose, pauli_strings
 from qdistill.quantum.preparation import embedded, embedded_features, preparation_angles, preparation_circuit
 from qdistill.quantum.projectors import basis_probabilities, product_fidelities
+from qdistill.quantum.sampled_values import n_gradient_circuits
 from qdistill.quantum.shots import MeasurementSetting, measurement_settings
 from qdistill.quantum.sim_circuits import SIM_NUMBERS, SimCircuit
 from qdistill.quantum.simulate import apply, unitary

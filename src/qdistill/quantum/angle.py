@@ -304,3 +304,7 @@ def _as_angle(value: Any) -> Angle | None:
     except (TypeError, ValueError):
         return None
     return constant(number)
+
+
+ZERO = constant(0.0)
+"""The angle of no rotation."""

@@ -19,7 +19,7 @@ from qdistill.errors import CircuitError
 from qdistill.numbers import Numbers, real
 from qdistill.quantum.embedding import check_n_features, one_vector
 from qdistill.quantum.layer import QuantumLayer, for_batch
-from qdistill.quantum.noise import NoisyLayer
+from qdistill.quantum.noisy_layer import NoisyLayer
 
 Tree = TypeVar("Tree")
 

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from qdistill.errors import CircuitError
 from qdistill.numbers import Numbers, real_or_complex
-from qdistill.quantum.lowering import mask_of
+from qdistill.quantum.basis_states import mask_of
 from qdistill.quantum.observable import Observable, PauliSum, PauliZ
 from qdistill.quantum.pauli_sums import sign_matrix, signed_sums, sum_values
 from qdistill.quantum.paulis import pauli_compose

@@ -25,8 +25,9 @@ from qdistill.quantum.bounds import check_matrices, check_states
 from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.embedding import NoEmbedding
 from qdistill.quantum.layer import SCOPE, QuantumLayer
-from qdistill.quantum.noise import NoisyLayer, probabilities
+from qdistill.quantum.noisy_layer import NoisyLayer
 from qdistill.quantum.observable import PauliZ, each_wire
+from qdistill.quantum.outcomes import probabilities
 from qdistill.quantum.shots import VARIANCE_FLOOR
 from qdistill.quantum.simulate import apply
 

@@ -4,7 +4,7 @@ One layer, three exact forms of it. For n wires, a circuit of M moments (see `lo
 vectors and K observables, the arithmetic is
 
     states      B G + B P 2^n        gates applied to each state, G = 4 M 2^n (sum of 2^|group|) multiply-adds, and
-                                     what phases take (`lowering.multiply_adds`)
+                                     what phases take (`moments.multiply_adds`)
     unitary     2^n G + B S 4^n + B P 2^n    U built once, then a real matrix product for each of S settings
     heisenberg  2^n G + K 8^n + B K 4^n    M_k = Re(U^dagger H_k U) built once, then x^T M_k x
 
@@ -32,7 +32,7 @@ from qdistill.quantum.circuit import Circuit
 from qdistill.quantum.embedding import AmplitudeEmbedding, AngleEmbedding, Embedding, one_vector
 from qdistill.quantum.expectation import TO_Z_BASIS, expectation_values, signs
 from qdistill.quantum.heisenberg import heisenberg_values
-from qdistill.quantum.lowering import multiply_adds, n_moments
+from qdistill.quantum.moments import multiply_adds, n_moments
 from qdistill.quantum.observable import Hermitian, Observable, PauliSum, PauliZ
 from qdistill.quantum.pauli_sums import n_products, sums_cost
 from qdistill.quantum.simulate import apply, apply_local, fuse, unitary

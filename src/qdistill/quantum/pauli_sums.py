@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
-from qdistill.quantum.lowering import mask_of, parities
+from qdistill.quantum.basis_states import mask_of, parities
 from qdistill.quantum.observable import PauliSum, Terms
 from qdistill.quantum.paulis import PauliString
 
@@ -119,7 +119,7 @@ def sum_table(terms: Terms, n_wires: int) -> SumTable:
         )
     return SumTable(
         flips=tuple(flips),
-        # 32-bit indices, as in `lowering`.
+        # 32-bit indices, as in `angle_table`.
         outputs=np.array([place for place, strings in enumerate(terms) for _ in strings], np.int32),
         strings=np.array([numbers[string] for strings in terms for string in strings], np.int32),
         n_outputs=len(terms),

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qdistill.quantum.lowering import mask_of
+from qdistill.quantum.basis_states import mask_of
 from qdistill.quantum.observable import Observable, Terms
 from qdistill.quantum.pauli_sums import sign_matrix
 from qdistill.quantum.paulis import PauliString
@@ -187,6 +187,13 @@ def values_of(
 ) -> Float[Array, " outputs"]:
     """The values, less the constants, of probabilities or of frequencies."""
     return jnp.einsum("sgb,sb->g", outcomes, shares)
+
+
+def estimates(observable: Observable, shares: Float[Array, "settings outcomes"]) -> Float[Array, " outputs"]:
+    """The values of probabilities or of frequencies; those of a vector that is no state, all zero, are zero."""
+    n = shares.shape[1].bit_length() - 1
+    measured = values_of(outcome_values(observable, n).astype(shares.dtype), shares)
+    return constants(observable) * jnp.sum(shares[0]) + measured
 
 
 def covariance(

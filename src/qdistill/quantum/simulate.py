@@ -18,9 +18,11 @@ from jaxtyping import Array, Complex, Float, Inexact
 from qdistill.errors import CircuitError
 from qdistill.numbers import Numbers, real, real_or_complex
 from qdistill.quantum.angle import Angle
+from qdistill.quantum.angle_table import AngleTable, Products
 from qdistill.quantum.bounds import check_matrices, check_states
 from qdistill.quantum.circuit import Circuit
-from qdistill.quantum.lowering import GROUP, AngleTable, Moments, Phases, Products, lower, n_moments
+from qdistill.quantum.lowering import Moments, Phases, lower
+from qdistill.quantum.moments import GROUP, n_moments
 
 FEW_WIRES = 7
 """Wires up to which rotations that read features, and so are other matrices for each state of a batch, are applied one

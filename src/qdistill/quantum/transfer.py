@@ -19,11 +19,12 @@ from jaxtyping import Array, Float, Inexact
 
 from qdistill.errors import CircuitError
 from qdistill.quantum.angle import Angle
+from qdistill.quantum.angle_table import AngleTable
 from qdistill.quantum.channels import gate_noise, of_unitary
 from qdistill.quantum.circuit import Circuit, Operation
 from qdistill.quantum.device import DeviceModel
+from qdistill.quantum.elementary import as_rot, elementary
 from qdistill.quantum.gates import GATES
-from qdistill.quantum.lowering import AngleTable, as_rot, elementary
 from qdistill.quantum.simulate import angles_of
 
 GROUP = 3
@@ -104,7 +105,7 @@ def _on_rows(matrix: np.ndarray, wires: Sequence[int], rows: np.ndarray) -> np.n
 def native(circuit: Circuit) -> Circuit:
     """The circuit in rotations, CNOT and CZ, which are what a device's errors are given for.
 
-    Controlled rotations become two CNOTs and rotations (see `lowering`), a SWAP three CNOTs.
+    Controlled rotations become two CNOTs and rotations (see `elementary`), a SWAP three CNOTs.
     """
     operations: list[Operation] = []
     for operation in (part for whole in circuit.operations for part in elementary(whole)):
