@@ -96,8 +96,9 @@ def meta_gradient(row: dict[str, Any]) -> dict[str, Any]:
     import jax
     import jax.numpy as jnp
 
-    from qdistill.distill.inner import InnerLoop, TrainingSet
+    from qdistill.distill.inner import InnerLoop
     from qdistill.distill.objective import PerformanceMatching
+    from qdistill.distill.training_set import TrainingSet
     from qdistill.models import QuantumLeNetArchitecture
 
     value = row["value"]

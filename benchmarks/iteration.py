@@ -38,7 +38,7 @@ from problem import Problem, load, normal
 from straightforward import straightforward
 from timing import Statistic, interleaved, machine, prepare, ratio, write_json
 
-from qdistill.distill.inner import TrainingSet
+from qdistill.distill.training_set import TrainingSet
 from qdistill.models import named_weights
 from qdistill.models.quantum_lenet import QuantumLeNet
 

@@ -337,8 +337,9 @@ def distilled_loss(learned: tuple, parameters: Parameters, real: tuple) -> jax.A
     """The loss after training, through `qdistill.distill.inner.train`."""
     import equinox as eqx
 
-    from qdistill.distill.inner import InnerLoop, TrainingSet, train
+    from qdistill.distill.inner import InnerLoop, train
     from qdistill.distill.losses import cross_entropy
+    from qdistill.distill.training_set import TrainingSet
     from qdistill.models import predict
 
     class Network(eqx.Module):

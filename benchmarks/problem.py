@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from qdistill.distill.inner import TrainingSet
 from qdistill.distill.outer import Distiller
+from qdistill.distill.training_set import TrainingSet
 from qdistill.experiments.recipe import Recipe, default_recipe
 from qdistill.experiments.run import make_distiller
 

@@ -19,9 +19,11 @@ from qdistill.backends.qiskit import to_qiskit
 from qdistill.data import FittedChain
 from qdistill.data.fitted import Standardised
 from qdistill.data.transforms import Rescale, fit_chain
-from qdistill.distill.inner import InnerLoop, TrainingSet, measure, train
+from qdistill.distill.inner import InnerLoop, train
 from qdistill.distill.losses import cross_entropy
+from qdistill.distill.measuring import measure
 from qdistill.distill.objective import PerformanceMatching
+from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError
 from qdistill.models import ConvPool, Dense, LeNetArchitecture, PooledDense, Quanvolution, predict, with_weights
 from qdistill.models.model import named_weights

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from qdistill.backends.qiskit import to_qiskit
     from qdistill.backends.read_observables import from_pennylane_observable, from_sparse_pauli_op
     from qdistill.distill.bundle import DistilledDataset
-    from qdistill.distill.inner import InnerLoop, TrainingSet, train
+    from qdistill.distill.inner import InnerLoop, train
     from qdistill.distill.outer import Compression, Distiller, OuterLoop
+    from qdistill.distill.training_set import TrainingSet
     from qdistill.errors import QDistillError
     from qdistill.evaluate.protocol import Evaluation, replay
     from qdistill.experiments.progress import ProgressDisplay
@@ -50,7 +51,7 @@ _HOMES = {
     "QuantumLayer": "quantum",
     "QuantumLeNetArchitecture": "models",
     "Recipe": "experiments.recipe",
-    "TrainingSet": "distill.inner",
+    "TrainingSet": "distill.training_set",
     "classifier_from_pennylane": "backends.classifier_from_pennylane",
     "classifier_from_qiskit": "backends.classifier_from_qiskit",
     "default_recipe": "experiments.recipe",

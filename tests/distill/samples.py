@@ -14,8 +14,9 @@ from qdistill.data import Digits, FittedChain
 from qdistill.data.fitted import Standardised
 from qdistill.data.transforms import Standardise, Whiten, fit_chain
 from qdistill.distill.bundle import DistilledDataset, Record
-from qdistill.distill.inner import InnerLoop, TrainingSet
+from qdistill.distill.inner import InnerLoop
 from qdistill.distill.record import Rerun, Rounding, RoundingCheck
+from qdistill.distill.training_set import TrainingSet
 from qdistill.models import Architecture, LeNetArchitecture, named_weights
 
 

@@ -13,8 +13,9 @@ import pytest
 from jaxtyping import Array
 
 from qdistill.distill.cores import NETWORKS, REAL, TRAINING, Part, Spread, n_devices, over_devices, shared, total
-from qdistill.distill.inner import InnerLoop, TrainingSet
+from qdistill.distill.inner import InnerLoop
 from qdistill.distill.objective import PerformanceMatching
+from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError
 from qdistill.models import Dense
 

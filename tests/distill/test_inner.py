@@ -16,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import Array
 
-from qdistill.distill.inner import InnerLoop, TrainingSet, classify, fraction, measure, train
+from qdistill.distill.inner import InnerLoop, train
 from qdistill.distill.losses import cross_entropy
+from qdistill.distill.measuring import classify, fraction, measure
 from qdistill.distill.memory import segment_lengths
+from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError
 from qdistill.models import Dense, named_weights, predict
 from qdistill.quantum import AmplitudeEmbedding, QuantumLayer, StronglyEntangling, each_wire, make_observable
@@ -551,7 +553,7 @@ def test_inputs_that_are_measured_have_a_label_each() -> None:
 
 
 def test_inputs_are_evaluated_at_once_as_far_as_their_states_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qdistill.distill.inner.wires_needed", lambda _: 22)
+    monkeypatch.setattr("qdistill.distill.measuring.wires_needed", lambda _: 22)
     at_once: list[int] = []
 
     def seen(raw: Array) -> Array:

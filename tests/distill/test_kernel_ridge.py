@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.distill.inner import InnerLoop, TrainingSet, train
+from qdistill.distill.inner import InnerLoop, train
 from qdistill.distill.objective import PerformanceMatching
+from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError, DivergenceError
 from qdistill.models import KernelArchitecture, LeNetArchitecture, predict
 from qdistill.quantum import Execution, on_device

@@ -16,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import qdistill.backends
-from qdistill.distill.inner import InnerLoop, TrainingSet, measure
+from qdistill.distill.inner import InnerLoop
 from qdistill.distill.losses import LOSSES
+from qdistill.distill.measuring import measure
 from qdistill.distill.objective import PerformanceMatching
+from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError
 from qdistill.experiments.recipe import Recipe
 from qdistill.models import CircuitArchitecture, Dense

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
-from qdistill.distill.inner import InnerLoop, TrainingSet
+from qdistill.distill.inner import InnerLoop
 from qdistill.distill.objective import MetaObjective, PerformanceMatching
+from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError
 from qdistill.models import Dense
 

@@ -17,9 +17,10 @@ from jaxtyping import Array
 
 from qdistill.data import Labelled, Splits
 from qdistill.data.transforms import Standardise, fit_chain
-from qdistill.distill.inner import InnerLoop, TrainingSet
+from qdistill.distill.inner import InnerLoop
 from qdistill.distill.objective import PerformanceMatching
 from qdistill.distill.outer import Compression, Distiller, OuterLoop, OuterState
+from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError
 from qdistill.models import Dense, QuantumLeNetArchitecture
 from qdistill.quantum import Execution, on_device

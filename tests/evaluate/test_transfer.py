@@ -20,8 +20,9 @@ from qdistill.data import Splits, source, split
 from qdistill.data.transforms import Standardise, fit_chain
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.initialisation import DrawnAnew
-from qdistill.distill.inner import InnerLoop, TrainingSet, train
+from qdistill.distill.inner import InnerLoop, train
 from qdistill.distill.record import Record
+from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.evaluate.protocol import measure
 from qdistill.evaluate.transfer import PlainTraining, transfer

@@ -13,7 +13,8 @@ import numpy as np
 from qdistill.data import Digits
 from qdistill.data.transforms import Standardise, fit_chain
 from qdistill.distill.bundle import DistilledDataset, Record
-from qdistill.distill.inner import InnerLoop, TrainingSet
+from qdistill.distill.inner import InnerLoop
+from qdistill.distill.training_set import TrainingSet
 from qdistill.experiments.recipe import default_recipe
 from qdistill.models import QuantumLeNetArchitecture
 from qdistill.report import table as tables

@@ -16,7 +16,8 @@ from matplotlib.image import imread
 from qdistill.data import DATASETS, FittedChain
 from qdistill.data.fitted import Standardised
 from qdistill.distill.bundle import DistilledDataset, Record
-from qdistill.distill.inner import InnerLoop, TrainingSet
+from qdistill.distill.inner import InnerLoop
+from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import BundleError, RunError
 from qdistill.evaluate.noisy import NoisyPoint
 from qdistill.evaluate.protocol import Evaluations

@@ -14,7 +14,8 @@ from sklearn import decomposition
 
 from qdistill.data import DATASETS, Vectors
 from qdistill.data.transforms import PCA, Rescale, Standardise, fit_chain
-from qdistill.distill.inner import InnerLoop, TrainingSet
+from qdistill.distill.inner import InnerLoop
+from qdistill.distill.training_set import TrainingSet
 from qdistill.models import CircuitArchitecture, DataReuploading, KernelArchitecture, predict
 from qdistill.quantum import Circuit, Operation, feature, weight
 from qdistill.report import examples

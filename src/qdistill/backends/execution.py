@@ -31,7 +31,7 @@ from qdistill.backends.execution_folder import read_batch, write_batch
 from qdistill.backends.execution_plan import ExecutionPlan, Job
 from qdistill.backends.measured import Evaluator, MeasuredCircuit
 from qdistill.backends.shifts import Shifts, parameter_shift, spsa
-from qdistill.distill.inner import descend, initial_state
+from qdistill.distill.descent import descend, initial_state
 from qdistill.errors import DivergenceError, RunError
 from qdistill.folders import holding
 from qdistill.interrupts import ctrl_c_noted
@@ -127,7 +127,7 @@ class Execution(ExecutionPlan):
     ) -> Model:
         data, inner = self.bundle.data, self.bundle.inner
         weights, static = eqx.partition(self.bundle.initial_model(), eqx.is_inexact_array)
-        state = initial_state(inner, weights)
+        state = initial_state(inner.optimiser, weights)
         for step in range(self.n_steps):
             picked = np.asarray(data.schedule[step])
             inputs, labels = data.inputs[picked], data.labels[picked]
@@ -137,7 +137,7 @@ class Execution(ExecutionPlan):
                 result = self._measure(evaluators[call.measured], folder, step, place, angles, observe)
                 results = (*results, result)
             gradient = gradient_of(weights, static, self.calls, results, inputs, labels, inner.loss)
-            weights, state = descend(inner, weights, state, gradient, data.step_sizes[step])
+            weights, state = descend(inner.optimiser, weights, state, gradient, data.step_sizes[step])
             if not all(np.isfinite(weight).all() for weight in jax.tree.leaves(weights)):
                 # Before anything more is paid for.
                 raise DivergenceError(

@@ -24,8 +24,9 @@ from qdistill.distill.bundle_file import pack, unpack
 from qdistill.distill.bundle_header import DataOrigin, Header
 from qdistill.distill.eight_bit import on_levels, packed, shared_axes, unpacked
 from qdistill.distill.initialisation import DrawnAnew, drawn_schedule, with_drawn
-from qdistill.distill.inner import InnerLoop, TrainingSet, compiled_train, first_step_not_finite
+from qdistill.distill.inner import InnerLoop, compiled_train, first_step_not_finite
 from qdistill.distill.record import Record, RoundingCheck
+from qdistill.distill.training_set import TrainingSet
 from qdistill.distill.zoo import named_or_path
 from qdistill.errors import ArgumentError, BundleError, DivergenceError, RunError
 from qdistill.fields import from_table
@@ -242,7 +243,7 @@ class DistilledDataset(eqx.Module):
         data = self.data
         if self.drawn_anew.order == "random":
             schedule = drawn_schedule(self.inner, len(data.inputs), key=key_order)
-            data = eqx.tree_at(lambda d: d.schedule, data, np.asarray(schedule))
+            data = data.with_schedule(np.asarray(schedule))
         return dataclasses.replace(
             self,
             data=data,

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from qdistill.distill.cores import REAL_INPUTS, Part, total
-from qdistill.distill.inner import InnerLoop, TrainingSet, train
+from qdistill.distill.inner import InnerLoop, train
 from qdistill.distill.losses import total_loss
+from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError
 from qdistill.models import Model, predict
 from qdistill.numbers import Numbers, real

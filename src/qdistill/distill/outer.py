@@ -28,9 +28,11 @@ from qdistill.data import Splits
 from qdistill.data.raw import check_mirror
 from qdistill.distill.cores import everywhere, here, spread
 from qdistill.distill.initialisation import DrawnAnew, Initialisation
-from qdistill.distill.inner import InnerLoop, TrainingSet, compiled_train, fraction, measure, train
+from qdistill.distill.inner import InnerLoop, compiled_train, train
+from qdistill.distill.measuring import fraction, measure
 from qdistill.distill.objective import MetaObjective, PerformanceMatching
 from qdistill.distill.start import Start, initial_inputs
+from qdistill.distill.training_set import TrainingSet
 from qdistill.distill.unknown import Partly, UnknownWeights, at_start, over_networks
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields

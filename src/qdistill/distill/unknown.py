@@ -17,9 +17,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from qdistill.distill.cores import over_devices
+from qdistill.distill.descent import descend, initial_state, loss_gradient
 from qdistill.distill.initialisation import DrawnAnew, Initialisation, drawn_names, drawn_schedule, with_drawn
-from qdistill.distill.inner import InnerLoop, TrainingSet, descend, initial_state, loss_gradient
+from qdistill.distill.inner import InnerLoop
 from qdistill.distill.objective import MetaObjective
+from qdistill.distill.training_set import TrainingSet
 from qdistill.models import Model
 
 Batch = Callable[[Array], tuple[Float[Array, "batch *shape"], Float[Array, "batch classes"]]]
@@ -128,7 +130,7 @@ class UnknownWeights:
         if self.initialisation.window is None:
             model, schedule = self.draw(known, key_network)
             return self._objective.value_and_gradient(
-                _with_schedule(data, schedule), model, self._inner, *batch(key_batch)
+                data.with_schedule(schedule), model, self._inner, *batch(key_batch)
             )
         place = self.untrained(known, key_network)
         first = jax.random.randint(key_window, (), 0, self._inner.total_steps - self._window + 1, jnp.int32)
@@ -149,7 +151,7 @@ class UnknownWeights:
         """The objective after a window's steps from where a network stands, and its gradient through these steps."""
         length, first = self._window, place.step
         inner = dataclasses.replace(self._inner, steps=length, epochs=1)
-        part = _with_schedule(data, jax.lax.dynamic_slice_in_dim(place.schedule, first, length))
+        part = data.with_schedule(jax.lax.dynamic_slice_in_dim(place.schedule, first, length))
         sizes = jax.lax.dynamic_slice_in_dim(data.step_sizes, first, length)
         part = eqx.tree_at(lambda d: d.step_sizes, part, sizes)
         model: Model = eqx.combine(place.weights, self._static)
@@ -164,7 +166,7 @@ class UnknownWeights:
         """A network that is drawn now, before its first step."""
         model, schedule = self.draw(known, key)
         weights = eqx.filter(model, eqx.is_inexact_array)
-        return Partly(weights, initial_state(self._inner, weights), schedule, jnp.zeros((), jnp.int32))
+        return Partly(weights, initial_state(self._inner.optimiser, weights), schedule, jnp.zeros((), jnp.int32))
 
     def _train_to(self, data: TrainingSet, place: Partly, step: Int[Array, ""]) -> Partly:
         """Train on, without gradient, until so many steps are done."""
@@ -178,7 +180,7 @@ class UnknownWeights:
                 picked = place.schedule[number]
                 inputs, labels = inputs[picked], labels[picked]
             slopes = gradient(weights, inputs, labels, None)
-            return descend(self._inner, weights, optimiser, slopes, data.step_sizes[number])
+            return descend(self._inner.optimiser, weights, optimiser, slopes, data.step_sizes[number])
 
         weights, optimiser = jax.lax.fori_loop(place.step, step, one, (place.weights, place.optimiser))
         return Partly(weights, optimiser, place.schedule, jnp.asarray(step, jnp.int32))
@@ -227,11 +229,6 @@ def over_networks(function: Callable[..., _Result], own: PyTree) -> _Result:
         return results
 
     return over_devices(of_part, own)
-
-
-def _with_schedule(data: TrainingSet, schedule: Int[Array, "steps batch"]) -> TrainingSet:
-    changed: TrainingSet = eqx.tree_at(lambda d: d.schedule, data, schedule, is_leaf=lambda leaf: leaf is None)
-    return changed
 
 
 def _mean(stacked: PyTree) -> PyTree:

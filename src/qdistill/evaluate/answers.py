@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from qdistill.compiling import compiled
 from qdistill.data import FittedChain
-from qdistill.distill.inner import check_labels, classify
+from qdistill.distill.measuring import check_labels, classify
 from qdistill.errors import ArgumentError, DivergenceError
 from qdistill.models import Model
 from qdistill.numbers import Numbers, integers, real_as_given

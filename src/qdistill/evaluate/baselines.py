@@ -18,8 +18,9 @@ from jaxtyping import Array, Float
 
 from qdistill.data import Splits
 from qdistill.data.raw import check_mirror
-from qdistill.distill.inner import InnerLoop, TrainingSet, train
+from qdistill.distill.inner import InnerLoop, train
 from qdistill.distill.losses import Loss
+from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.answers import answers, fraction_right
 from qdistill.fields import check_fields

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.distill.inner import fraction, measure
+from qdistill.distill.measuring import fraction, measure
 from qdistill.errors import ArgumentError, DivergenceError
 from qdistill.evaluate.protocol import Evaluations
 from qdistill.models import Model

@@ -17,7 +17,8 @@ from jaxtyping import Array, Float
 
 from qdistill.data import Labelled, Splits
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.distill.inner import InnerLoop, TrainingSet, compiled_train
+from qdistill.distill.inner import InnerLoop, compiled_train
+from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError, BundleError, DivergenceError
 from qdistill.evaluate.answers import answers, fraction_right
 from qdistill.evaluate.cost import training_circuits

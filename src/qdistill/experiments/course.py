@@ -13,7 +13,7 @@ import numpy as np
 
 from qdistill.data import Splits
 from qdistill.distill.bundle import DistilledDataset, Record
-from qdistill.distill.inner import fraction
+from qdistill.distill.measuring import fraction
 from qdistill.distill.outer import Distiller, IterationReport, Learned, OuterState, Validation
 from qdistill.errors import ArgumentError, BundleError, RunError
 from qdistill.evaluate.protocol import accuracies_of_draws, measure, spread
