@@ -5,8 +5,9 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 # Half of the tests' time is compilation, often of what another test or worker has compiled. `make clean` forgets it.
 # JAX reads this when it is imported, and so do the processes that tests start.
@@ -72,6 +73,37 @@ def torch_in_single_precision() -> Iterator[None]:
     yield
     if "torch" in sys.modules:
         sys.modules["torch"].set_default_dtype(sys.modules["torch"].float32)
+
+
+_PROGRAMS: dict[Any, Any] = {}
+
+
+@pytest.fixture(scope="module")
+def shared_programs() -> Iterator[None]:
+    """Lets runs of one recipe on the same data share what is compiled, as the seeds of one run do.
+
+    Most of what a small run takes is tracing, even of what another test has compiled.
+    """
+    from qdistill.experiments import loop, run
+
+    make_distillers, side_by_side = run.make_distillers, loop.SideBySide
+
+    def shared_distillers(recipes: Sequence[Any], splits: Any, **how: Any) -> Any:
+        name = (*recipes, splits.ordered_digest, *how.items())
+        if name not in _PROGRAMS:
+            _PROGRAMS[name] = make_distillers(recipes, splits, **how)
+        return _PROGRAMS[name]
+
+    def shared_side_by_side(distillers: Sequence[Any], *how: Any) -> Any:
+        name = (*map(id, distillers), *how)
+        if name not in _PROGRAMS:
+            _PROGRAMS[name] = side_by_side(distillers, *how)  # keeps the distillers, so that no other has their id
+        return _PROGRAMS[name]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "make_distillers", shared_distillers)
+        patch.setattr(loop, "SideBySide", shared_side_by_side)
+        yield
 
 
 @pytest.fixture

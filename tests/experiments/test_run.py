@@ -39,16 +39,19 @@ from qdistill.experiments import provenance as provenance_module
 from qdistill.experiments.checkpoint import load_checkpoint
 from qdistill.experiments.course import Course
 from qdistill.experiments.metrics import Report, read_metrics
+from qdistill.experiments.profile import profile
 from qdistill.experiments.recipe import Device, Recipe
 from qdistill.experiments.run import make_distiller, run, run_seeds
 from qdistill.files import BUNDLE, CHECKPOINT, METRICS, PROFILE, SEEDS, TRACE
 from qdistill.folders import LOCK, holding
-from qdistill.models import QuantumLeNetArchitecture, named_weights
+from qdistill.models import DressedCircuit, QuantumLeNetArchitecture, named_weights
 from qdistill.quantum import DeviceModel
+
+pytestmark = pytest.mark.usefixtures("shared_programs")
 
 RECIPE = Recipe(
     "digits",
-    model=QuantumLeNetArchitecture(n_qubits=2, n_layers=1),
+    model=DressedCircuit(n_qubits=2, n_layers=1),  # of all networks the one that is compiled soonest
     compression=Compression(step_size=0.05),
     inner=InnerLoop(steps=2, step_sizes="tensor"),
     outer=OuterLoop(iterations=6, batch=16, validate_every=2, learning_rate=0.05),
@@ -252,7 +255,7 @@ def test_a_place_that_cannot_be_written_to_is_named(
 
 def test_a_bundle_that_could_not_be_written_stops_a_run_before_it_begins(tmp_path: Path) -> None:
     @dataclasses.dataclass(frozen=True)
-    class Own(QuantumLeNetArchitecture):
+    class Own(DressedCircuit):
         pass
 
     watch, recipe = Watch(), dataclasses.replace(RECIPE, model=Own(n_qubits=2, n_layers=1))
@@ -296,7 +299,7 @@ def test_only_a_run_folder_can_be_resumed(tmp_path: Path) -> None:
     [
         dataclasses.replace(RECIPE, seed=4),
         dataclasses.replace(RECIPE, outer=dataclasses.replace(RECIPE.outer, iterations=8)),
-        dataclasses.replace(RECIPE, model=QuantumLeNetArchitecture(n_qubits=2, n_layers=2)),
+        dataclasses.replace(RECIPE, model=DressedCircuit(n_qubits=2, n_layers=2)),
     ],
 )
 def test_a_run_is_resumed_with_its_own_recipe_only(finished: Finished, other: Recipe) -> None:
@@ -325,7 +328,7 @@ def edited(folder: Path, **changes: Any) -> Recipe:
         ({"outer__learning_rate": 0.01}, r"outer\.learning_rate is 0\.01 and was 0\.05\."),
         ({"outer__iterations": 8}, r"outer\.iterations is 8 and was 6\..*--iterations"),
         ({"n_validation": 90, "seed": 1}, r"n_validation is 90 and was 100; seed is 1 and was 3\."),
-        ({"model__fields__angle_range": 1.0}, r"model\.angle_range is 1\.0 and was 6\.28"),
+        ({"model__fields__spread": 1.0}, r"model\.spread is 1\.0 and was 0\.01"),
     ],
 )
 def test_an_edited_recipe_is_refused_by_what_was_edited(
@@ -465,61 +468,65 @@ from pathlib import Path
 from qdistill.experiments.recipe import Recipe
 from qdistill.experiments.run import run
 
-how = sys.argv[3]
-
-def kill():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-class Kill:
-    def begin(self, recipe, iteration, n_seeds): pass
-    def iterated(self, iteration, loss):
-        if how == "between" and iteration == 5:
-            kill()
-    def reported(self, reports): pass
-    def end(self, message): pass
-
 replace, written = Path.replace, []
 
 def replaced(self, target):
     written.append(Path(target).name)
     # The metrics have the line of iteration 4 by now, the time that of iteration 2.
-    if how == "in the checkpoint" and written.count("latest.safetensors") == 2:
-        kill()
-    result = replace(self, target)
-    if how == "after the checkpoint" and written.count("latest.safetensors") == 2:
-        kill()
-    return result
+    if written.count("latest.safetensors") == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(self, target)
 
 Path.replace = replaced
-run(Recipe.from_json(json.loads(sys.argv[1])), Path(sys.argv[2]), observer=Kill())
+run(Recipe.from_json(json.loads(sys.argv[1])), Path(sys.argv[2]))
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("how", "lines", "goes_on_from"),
-    [("between", [2, 4], 4), ("in the checkpoint", [2, 4], 2), ("after the checkpoint", [2, 4], 4)],
-)
-def test_a_run_that_was_killed_ends_alike(
-    finished: Finished, compiled: Path, tmp_path: Path, how: str, lines: list[int], goes_on_from: int
-) -> None:
+def test_a_run_that_was_killed_ends_alike(finished: Finished, compiled: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     environment = os.environ | {
         "JAX_COMPILATION_CACHE_DIR": str(compiled),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
     }
-    command = [sys.executable, "-c", KILLED, json.dumps(RECIPE.to_json()), str(folder), how]
+    command = [sys.executable, "-c", KILLED, json.dumps(RECIPE.to_json()), str(folder)]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert any(name.endswith(".tmp") for name in files(folder))
+    assert_ends_alike(folder, finished, [2, 4], 2)
+
+
+def assert_ends_alike(folder: Path, finished: Finished, lines: list[int], goes_on_from: int) -> None:
     assert [line["iteration"] for line in read_metrics(folder)] == lines
     assert BUNDLE not in files(folder)
-    assert any(name.endswith(".tmp") for name in files(folder)) == (how == "in the checkpoint")
-
     watch = Watch()
     run(RECIPE, folder, resume=True, observer=watch)
     assert watch.told[:2] == [("begin", goes_on_from), ("iterated", goes_on_from + 1)]
     assert_same_end(folder, finished)
+
+
+def test_what_a_run_has_on_disk_at_any_moment_is_enough_to_end_alike(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill leaves the files of its moment, and a lock that is nobody's."""
+    replace = Path.replace
+
+    def keep(name: str) -> None:
+        shutil.copytree(tmp_path / "run", tmp_path / name)
+        (tmp_path / name / LOCK).unlink()
+
+    def replaced(self: Path, target: Path) -> Path:
+        result = replace(self, target)
+        if target.name == Path(CHECKPOINT).name and len(read_metrics(tmp_path / "run")) == 2:
+            keep("after the checkpoint")
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replaced)
+        run(RECIPE, tmp_path / "run", observer=Watch(5, lambda: keep("between")))
+    assert_ends_alike(tmp_path / "after the checkpoint", finished, [2, 4], 4)
+    assert_ends_alike(tmp_path / "between", finished, [2, 4], 4)
 
 
 BEGUN = """
@@ -812,17 +819,24 @@ def test_courses_share_the_time_of_the_process(tmp_path: Path, monkeypatch: pyte
     assert course.time == {"seconds": 15.0, "core_seconds": 20.0}
 
 
-def test_a_profile_tells_where_the_time_goes_and_changes_nothing(finished: Finished, tmp_path: Path) -> None:
+def test_a_profile_changes_nothing(finished: Finished, tmp_path: Path) -> None:
     run(RECIPE, tmp_path / "run", with_profile=True)
+    assert files(tmp_path / "run") == {*files(finished.folder), PROFILE, TRACE}
     assert (tmp_path / "run" / METRICS).read_text() == (finished.folder / METRICS).read_text()
-    measured = json.loads((tmp_path / "run" / PROFILE).read_text())
+
+
+def test_a_profile_tells_where_the_time_goes(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, model=QuantumLeNetArchitecture(n_qubits=2, n_layers=1))
+    distiller = make_distiller(recipe, recipe.splits(None))
+    profile(distiller, distiller.start(), tmp_path)
+    measured = json.loads((tmp_path / PROFILE).read_text())
     parts = {row["part"] for row in measured["rows"]}
     assert parts >= {"C1 and pooling", "C2 and pooling", "F1, F2 and F3", "quantum layer", "outer optimiser"}
     # One scan a step and one over slices of the real batch: nearly every operation belongs to a phase.
     in_a_phase = sum(row["ms"] for row in measured["rows"] if row["phase"])
     assert in_a_phase > 0.7 * sum(row["ms"] for row in measured["rows"])
     assert all(row["operations"] > 0 and row["ms"] > 0 for row in measured["rows"])
-    events = json.loads(gzip.decompress((tmp_path / "run" / TRACE).read_bytes()))["traceEvents"]
+    events = json.loads(gzip.decompress((tmp_path / TRACE).read_bytes()))["traceEvents"]
     assert any("hlo_op" in event.get("args", {}) for event in events)
 
 
