@@ -99,9 +99,7 @@ def test_constraints_are_plain_pins():
     assert not re.search(r"://|\bwww\.|\.(?:org|com|net|io)\b", text)
 
 
-@pytest.mark.parametrize(
-    "extra", ["", "test", "docs", "pennylane", "qiskit", "ray", "slurm"], ids=lambda extra: extra or "core"
-)
+@pytest.mark.parametrize("extra", ["", *PROJECT["optional-dependencies"]], ids=lambda extra: extra or "core")
 def test_constraints_cover_the_dependencies(extra):
     requirements = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
     pins = constraints()

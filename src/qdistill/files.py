@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -149,6 +150,21 @@ def check_writable(path: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole: UTF-8 with Unix line ends, in every locale and on every system."""
     write_whole(path, text.encode())
+
+
+def write_all(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Write files by name into a folder, which is made if it is not there; each of them whole.
+
+    Raises:
+        RunError: the folder cannot be made, or a file cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"Cannot create the folder {folder}: {error.strerror or error}.") from error
+    for name, content in files.items():
+        write_whole(folder / name, content)
+    return [folder / name for name in files]
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -2,7 +2,8 @@
 
 For a circuit classifier ``"pennylane"`` and ``"qiskit"`` write a program that trains it; for other networks they write
 the quantum layers as they are after the training, and ``"qasm"`` does for all. ``"numpy"`` and ``"torch"`` write all
-that the training of an image network needs, and the test inputs that measure it; ``"csv"`` writes the examples.
+that the training of an image network needs, and the test inputs that measure it; ``"csv"`` writes the examples, and
+``"huggingface"`` a folder for the hub, see `huggingface`.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qdistill.backends.circuit_program import Framework, circuit_program, is_classifier, untrained
+from qdistill.backends.huggingface import export_huggingface
 from qdistill.backends.kernel_program import kernel_program
 from qdistill.backends.layer_scripts import pennylane_script, qiskit_script, with_axes, written_out
 from qdistill.backends.openqasm import to_openqasm
 from qdistill.backends.pennylane import layer_arrays
 from qdistill.data import RawDataset
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.errors import ArgumentError, BundleError, RunError
-from qdistill.files import write_whole
+from qdistill.errors import ArgumentError, BundleError
+from qdistill.files import write_all
 from qdistill.models import LeNet, Model, QuantumLeNet, named_weights
 from qdistill.models.lenet import SIDE
 from qdistill.quantum import (
@@ -41,10 +43,10 @@ from qdistill.quantum.paulis import pauli_strings
 
 LayerTarget = Literal["pennylane", "qiskit", "qasm"]
 TrainingTarget = Literal["numpy", "torch"]
-Target = LayerTarget | TrainingTarget | Literal["csv"]
+Target = LayerTarget | TrainingTarget | Literal["csv", "huggingface"]
 LAYER_TARGETS = ("pennylane", "qiskit", "qasm")
 TRAINING_TARGETS = ("numpy", "torch")
-TARGETS = (*LAYER_TARGETS, *TRAINING_TARGETS, "csv")
+TARGETS = (*LAYER_TARGETS, *TRAINING_TARGETS, "csv", "huggingface")
 
 
 _MOST_ROWS = 1000
@@ -85,6 +87,8 @@ def export_bundle(bundle: DistilledDataset, target: Target, folder: Path, raw: R
         raise ArgumentError.unknown("target", target, TARGETS)
     if target == "csv":
         return export_examples(bundle, folder)
+    if target == "huggingface":
+        return export_huggingface(bundle, folder)
     if target == "numpy" or target == "torch":
         return export_training(bundle, target, folder, _needed(raw, target))
     if target != "qasm" and trains(bundle, target):
@@ -141,7 +145,7 @@ def export_layers(bundle: DistilledDataset, target: LayerTarget, folder: Path) -
             script = pennylane_script if target == "pennylane" else qiskit_script
             files[f"{name}.py"] = script(layer, name).encode()
         files[f"{name}.npz"] = _npz(arrays)
-    return _write(folder, files)
+    return write_all(folder, files)
 
 
 def _features(model: Model, inputs: Float[Array, "inputs *shape"]) -> dict[int, Array]:
@@ -198,7 +202,7 @@ def export_training(bundle: DistilledDataset, target: TrainingTarget, folder: Pa
         **{f"weights/{name}": array for name, array in bundle.initial_weights.items()},
     }
     script = (Path(__file__).parent / "scripts" / f"{target}_train.py").read_bytes()
-    return _write(folder, {"bundle.npz": _npz(arrays), "train.py": script})
+    return write_all(folder, {"bundle.npz": _npz(arrays), "train.py": script})
 
 
 def export_classifier(bundle: DistilledDataset, framework: Framework, folder: Path, raw: RawDataset) -> list[Path]:
@@ -230,7 +234,7 @@ def export_classifier(bundle: DistilledDataset, framework: Framework, folder: Pa
         "test_labels": raw.test_labels,
         **{f"weights/{name}": array for name, array in bundle.initial_weights.items()},
     }
-    return _write(folder, {"bundle.npz": _npz(arrays), "train.py": program.encode()})
+    return write_all(folder, {"bundle.npz": _npz(arrays), "train.py": program.encode()})
 
 
 def export_examples(bundle: DistilledDataset, folder: Path) -> list[Path]:
@@ -252,7 +256,7 @@ def export_examples(bundle: DistilledDataset, folder: Path) -> list[Path]:
     rows.writerow([f"x{k}" for k in range(flat.shape[1])] + [f"label {name}" for name in bundle.class_names])
     # As many digits as give the same float32 again.
     rows.writerows([str(number) for number in row] for row in np.concatenate([flat, labels], axis=1))
-    return _write(folder, {"examples.csv": table.getvalue().encode()})
+    return write_all(folder, {"examples.csv": table.getvalue().encode()})
 
 
 def _network(bundle: DistilledDataset) -> Any:
@@ -328,13 +332,3 @@ def _npz(arrays: dict[str, Any]) -> bytes:
     plain: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
     np.savez_compressed(content, **plain)
     return content.getvalue()
-
-
-def _write(folder: Path, files: dict[str, bytes]) -> list[Path]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"Cannot create the folder {folder}: {error.strerror or error}.") from error
-    for name, content in files.items():
-        write_whole(folder / name, content)
-    return [folder / name for name in files]

@@ -34,7 +34,7 @@ def run(arguments: list[str]) -> int:
 def export(
     bundle: BundlePath,
     *,
-    to: Literal["pennylane", "qiskit", "qasm", "numpy", "torch", "csv", "bundle"],
+    to: Literal["pennylane", "qiskit", "qasm", "numpy", "torch", "csv", "huggingface", "bundle"],
     seed: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 0; with bundle only)")] = None,
     out: Annotated[
         Path | None,
@@ -49,8 +49,9 @@ def export(
         bundle: a bundle file, the folder of a run, or a name of the zoo.
         to: pennylane and qiskit train a circuit classifier, or solve a kernel, on the examples and measure it, and of
             other networks take the trained quantum layers, as qasm does of all but kernels; numpy and torch train an
-            image network; csv is a table; bundle is for a bundle for unknown initial weights: it draws them, and writes
-            a bundle for the draw, which is what the others but csv take.
+            image network; csv is a table; huggingface (an extra) is a folder with a card that the hub and load_dataset
+            read; bundle is for a bundle for unknown initial weights: it draws them, and writes a bundle for the draw,
+            which is what the others but csv and huggingface take.
         seed: decides that draw.
         out: where to write; by default beside the bundle, and in the folder exports for a NAME of the zoo.
         data_dir: where the dataset's files lie; programs that train take the test set from there.
