@@ -89,6 +89,10 @@ def test_no_file_names_a_private_path():
     assert found == []
 
 
+def test_the_citation_is_of_this_version() -> None:
+    assert f"\nversion: {qdistill.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
 def test_constraints_are_plain_pins():
     for pins in constraints().values():
         for pin in pins:
