@@ -79,17 +79,17 @@ $(VENV)/.created:
 	"$(PYTHON)" -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.core: $(VENV)/.created pyproject.toml constraints.txt
+$(VENV)/.core: $(VENV)/.created pyproject.toml constraints.txt src/qdistill/version.py
 	$(PIP) hatchling
 	$(PIP) --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.created pyproject.toml constraints.txt
+$(VENV)/.test: $(VENV)/.created pyproject.toml constraints.txt src/qdistill/version.py
 	$(PIP) hatchling
 	$(PIP) --no-build-isolation -e '.[test]'
 	@touch $(VENV)/.core $@
 
-$(VENV)/.bench: $(VENV)/.created pyproject.toml constraints.txt
+$(VENV)/.bench: $(VENV)/.created pyproject.toml constraints.txt src/qdistill/version.py
 	$(PIP) hatchling
 	$(PIP) --no-build-isolation -e '.[bench]'
 	@touch $(VENV)/.core $@

@@ -2,7 +2,8 @@
 
 By itself XLA writes each fused loop of a processor's program by way of MLIR, and optimises it as far as LLVM can. For
 the programs here, which are products of small matrices with hundreds of small loops between them, that is most of the
-time of a first run, and gains an iteration about a twentieth: `docs/decisions/0017-cores-and-compilation.md` has the measurements.
+time of a first run, and gains an iteration about a twentieth. `docs/decisions/0017-cores-and-compilation.md` has the
+measurements.
 """
 
 from __future__ import annotations
