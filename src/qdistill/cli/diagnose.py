@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import inspect
 import math
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
@@ -30,6 +32,8 @@ DIAGNOSIS = "diagnosis.json"
 
 _What = Annotated[Path | None, Positional, arg(metavar="BUNDLE|RECIPE.toml", help_behavior_hint="(default: none)")]
 _Out = Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: runs/diagnosis-1, -2, ...)")]
+_Inputs = Annotated[int | None, arg(help_behavior_hint="(default: 8, of a landscape 1,000)")]
+_Networks = Annotated[tuple[str, ...], arg(metavar="NETWORK...", help_behavior_hint="(default: none)")]
 _SHOWN = {"pauli_z": "Pauli-Z", "hermitian": "Hermitian, trained or fixed"}
 
 
@@ -43,11 +47,15 @@ def diagnose(
     *,
     dataset: str = "digits",
     draws: int = 48,
-    inputs: int = 8,
+    inputs: _Inputs = None,
     qubits: tuple[int, ...] = (4, 6, 8, 10),
     layers: tuple[int, ...] = (1, 2, 4, 8, 16),
     angle_range: float = 2 * math.pi,
     coefficient_scale: float = 1.0,
+    landscape: _Networks = (),
+    drawn: Literal["all", "quantum"] = "all",
+    pairs: int = 10,
+    steps: int = 100,
     seed: int = 0,
     out: _Out = None,
     data_dir: DataDir = None,
@@ -58,26 +66,40 @@ def diagnose(
     that enter it, with and without the residual connection: the barren-plateau diagnostic. Of a bundle or a recipe it
     is the variance of the gradient by each of the weights of its own network, whose size is not varied.
 
+    With --landscape it is the loss between trainings from different initial weights instead: how high the barrier
+    between their ends is, on the bundle's examples and on real inputs.
+
     Args:
         what: a bundle, a run folder, a name of the zoo or a recipe file RECIPE.toml, whose network, loss and dataset
             are taken; by default the quantum LeNet in many sizes.
         dataset: where the batch of real inputs comes from; transformed as its default recipe does.
         draws: random initial weights for each size.
-        inputs: size of the batch.
+        inputs: size of the batch; or how many real inputs the landscape's loss is measured on.
         qubits: numbers of qubits.
         layers: numbers of ansatz layers.
         angle_range: the circuit's angles are drawn from [0, angle_range) radians.
         coefficient_scale: standard deviation of the Hermitian's coefficients.
+        landscape: networks to train on the bundle's examples and on real inputs, as `evaluate --on` takes them: own, or
+            own:skip=none.
+        drawn: in what the trainings of a landscape differ: all initial weights, or those of the quantum layers.
+        pairs: of trainings, whose barriers are measured.
+        steps: of each of these trainings, with Adam.
         seed: decides the draws, and which inputs are in the batch.
-        out: folder for diagnosis.json and diagnosis.png.
+        out: folder for diagnosis.json and diagnosis.png, or landscape.json and landscape.png.
         data_dir: where the dataset's files lie.
     """
+    sizes: dict[str, Any] = {"dataset": dataset, "qubits": qubits, "layers": layers}
+    sizes |= {"angle_range": angle_range, "coefficient_scale": coefficient_scale}
+    if landscape:
+        _check_left_out(sizes | {"draws": draws}, "there is a landscape")
+        return _landscape(what, landscape, drawn, pairs, steps, inputs, seed, out, data_dir)
+    _check_left_out({"drawn": drawn, "pairs": pairs, "steps": steps}, "there is no landscape")
+    inputs = 8 if inputs is None else inputs
     if what is not None:
         from qdistill.cli.diagnose_network import diagnose_network
 
-        own: dict[str, Any] = {"dataset": dataset, "qubits": qubits, "layers": layers}
-        own |= {"angle_range": angle_range, "coefficient_scale": coefficient_scale}
-        return diagnose_network(what, own, draws=draws, inputs=inputs, seed=seed, out=out, data_dir=data_dir)
+        _check_left_out(sizes, "a bundle or a recipe is given")
+        return diagnose_network(what, draws=draws, inputs=inputs, seed=seed, out=out, data_dir=data_dir)
 
     import jax
 
@@ -132,18 +154,53 @@ def diagnose(
     return 0
 
 
-def check_free(folder: Path) -> None:
+def _check_left_out(given: Mapping[str, Any], where: str) -> None:
+    """Refuse options that say nothing there, unless they are as by default."""
+    for name, value in given.items():
+        if value != inspect.signature(diagnose).parameters[name].default:
+            raise ArgumentError(f"Argument `{name}` must be left out where {where}, but was {value}.")
+
+
+def check_free(folder: Path, file: str = DIAGNOSIS) -> None:
     """Raise a RunError where a folder holds a diagnosis."""
-    if (folder / DIAGNOSIS).exists():
-        raise RunError(f"The folder {folder} holds a diagnosis already. Choose another with --out.")
+    if (folder / file).exists():
+        raise RunError(f"The folder {folder} holds a diagnosis already, {file}. Choose another with --out.")
 
 
 @contextlib.contextmanager
-def folder_of(out: Path | None) -> Iterator[Path]:
+def folder_of(out: Path | None, file: str = DIAGNOSIS) -> Iterator[Path]:
     """The folder of a diagnosis, held: a new one where none is named. A RunError where it holds one already."""
     with new_folder("diagnosis") if out is None else contextlib.nullcontext(out) as folder, holding(folder):
-        check_free(folder)
+        check_free(folder, file)
         yield folder
+
+
+def _landscape(
+    what: Path | None,
+    networks: Sequence[str],
+    drawn: Literal["all", "quantum"],
+    pairs: int,
+    steps: int,
+    inputs: int | None,
+    seed: int,
+    out: Path | None,
+    data_dir: Path | None,
+) -> int:
+    from qdistill.cli.landscape import LANDSCAPE, diagnose_landscape
+    from qdistill.evaluate.landscape import Sampling
+    from qdistill.evaluate.transfer import PlainTraining
+
+    if what is None or what.suffix.lower() == ".toml":
+        raise ArgumentError(f"Argument `what` must be a bundle where there is a landscape, but was {what}.")
+    if out is not None:
+        check_free(out, LANDSCAPE)
+    sampling = Sampling(drawn=drawn, pairs=pairs)
+    if inputs is not None:
+        sampling = dataclasses.replace(sampling, inputs=inputs)
+    plain = PlainTraining(steps=steps)
+    return diagnose_landscape(
+        what, networks, sampling=sampling, plain=plain, seed=check_seed(seed), out=out, data_dir=data_dir
+    )
 
 
 def batch_of(raw: RawDataset, transforms: Sequence[str], size: int, seed: int) -> tuple[Array, Array]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qdistill.cli.diagnose import DIAGNOSIS, batch_of, check_free, diagnose, folder_of, versions
+from qdistill.cli.diagnose import DIAGNOSIS, batch_of, check_free, folder_of, versions
 from qdistill.cli.output import plain_console, tell, to_standard_output
 from qdistill.cli.shared import bundle_file
 from qdistill.errors import ArgumentError, BundleError
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 def diagnose_network(
     what: Path,
-    sizes: Mapping[str, Any],
     *,
     draws: int,
     inputs: int,
@@ -31,10 +29,10 @@ def diagnose_network(
     out: Path | None,
     data_dir: Path | None,
 ) -> int:
-    """Measure, write and print; arguments as of `diagnose`, those of the LeNet's sizes in `sizes`.
+    """Measure, write and print; arguments as of `diagnose`.
 
     Raises:
-        ArgumentError: one of these was given, or a bad number of draws or inputs.
+        ArgumentError: a bad number of draws or inputs.
         BundleError: the bundle does not say which recipe it is of.
     """
     import jax
@@ -42,11 +40,6 @@ def diagnose_network(
     from qdistill.evaluate.initial_gradients import initial_gradients
     from qdistill.models import architecture_to_json, is_solved
 
-    for name, value in sizes.items():
-        if value != inspect.signature(diagnose).parameters[name].default:
-            raise ArgumentError(
-                f"Argument `{name}` must be left out where a bundle or a recipe is given, but was {value}."
-            )
     if out is not None:
         check_free(out)
     check_seed(seed)

@@ -143,26 +143,32 @@ def transfer(
     """
     plain = PlainTraining() if plain is None else plain
     draws, seed = check_draws(draws), check_seed(seed)
-    if bundle.inner.optimiser == "newton":
-        raise BundleError("The bundle is of a kernel's support points, which no other network trains on.")
+    check_networks(networks, bundle)
     plain.examples_a_step(len(bundle.data.inputs))
-    for name, architecture in networks.items():
-        _check(name, architecture, bundle)
     return _measured(bundle, networks, splits, draws, seed, plain)
 
 
-def _check(name: str, architecture: Architecture, bundle: DistilledDataset) -> None:
-    try:
-        network = structure(architecture, bundle.input_shape, bundle.n_classes)
-    except (ValueError, TypeError, ArithmeticError) as error:
-        raise ArgumentError(
-            f"Argument `on` must be networks for inputs of shape {bundle.input_shape} in {bundle.n_classes} classes, "
-            f"but {name} is none: {error}"
-        ) from error
-    if isinstance(network, ClosedForm):
-        raise ArgumentError(
-            f"Argument `on` must be networks that are trained step by step, but {name} is solved at once."
-        )
+def check_networks(networks: Mapping[str, Architecture], bundle: DistilledDataset) -> None:
+    """Make sure that networks train on a bundle's examples.
+
+    Raises:
+        ArgumentError: one does not read them, has no readout for their classes, or is solved in closed form.
+        BundleError: the bundle is of support points, which no network trains on.
+    """
+    if bundle.inner.optimiser == "newton":
+        raise BundleError("The bundle is of a kernel's support points, which no other network trains on.")
+    for name, architecture in networks.items():
+        try:
+            network = structure(architecture, bundle.input_shape, bundle.n_classes)
+        except (ValueError, TypeError, ArithmeticError) as error:
+            raise ArgumentError(
+                f"Argument `on` must be networks for inputs of shape {bundle.input_shape} in {bundle.n_classes} "
+                f"classes, but {name} is none: {error}"
+            ) from error
+        if isinstance(network, ClosedForm):
+            raise ArgumentError(
+                f"Argument `on` must be networks that are trained step by step, but {name} is solved at once."
+            )
 
 
 def _measured(
