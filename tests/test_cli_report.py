@@ -11,8 +11,8 @@ import pytest
 from qdistill.cli import main
 from qdistill.cli.distill import _parse_distill
 from qdistill.cli.report import command_of
+from qdistill.distill.compression import Compression
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.outer import Compression
 from qdistill.errors import ArgumentError
 from qdistill.experiments.recipe import Recipe, default_recipe
 from qdistill.lock import hold

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from qdistill.distill.compression import Compression
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.outer import Compression, OuterLoop
+from qdistill.distill.outer import OuterLoop
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.baselines import FullTraining
 from qdistill.evaluate.rates import RateCard

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from qdistill.backends.qiskit import to_qiskit
     from qdistill.backends.read_observables import from_pennylane_observable, from_sparse_pauli_op
     from qdistill.distill.bundle import DistilledDataset
+    from qdistill.distill.compression import Compression
     from qdistill.distill.inner import InnerLoop, train
-    from qdistill.distill.outer import Compression, Distiller, OuterLoop
+    from qdistill.distill.outer import Distiller, OuterLoop
     from qdistill.distill.training_set import TrainingSet
     from qdistill.errors import QDistillError
     from qdistill.evaluate.protocol import Evaluation, replay
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CircuitArchitecture": "models",
-    "Compression": "distill.outer",
+    "Compression": "distill.compression",
     "DistilledDataset": "distill.bundle",
     "Distiller": "distill.outer",
     "Evaluation": "evaluate.protocol",

@@ -17,9 +17,11 @@ from jaxtyping import Array
 
 from qdistill.data import Labelled, Splits
 from qdistill.data.transforms import Standardise, fit_chain
+from qdistill.distill.compression import Compression
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.objective import PerformanceMatching
-from qdistill.distill.outer import Compression, Distiller, OuterLoop, OuterState
+from qdistill.distill.outer import Distiller, OuterLoop
+from qdistill.distill.outer_state import OuterState
 from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError
 from qdistill.models import Dense, QuantumLeNetArchitecture

@@ -16,12 +16,13 @@ from jaxtyping import Array
 
 from qdistill.data import Labelled, Splits
 from qdistill.data.transforms import Standardise, fit_chain
+from qdistill.distill.compression import Compression
 from qdistill.distill.cores import NETWORKS
 from qdistill.distill.initialisation import DrawnAnew, Initialisation, drawn_names, drawn_schedule, with_drawn
 from qdistill.distill.inner import InnerLoop, train
 from qdistill.distill.losses import LOSSES
 from qdistill.distill.objective import PerformanceMatching
-from qdistill.distill.outer import Compression, Distiller, OuterLoop
+from qdistill.distill.outer import Distiller, OuterLoop
 from qdistill.distill.training_set import TrainingSet
 from qdistill.distill.unknown import UnknownWeights, at_start
 from qdistill.errors import ArgumentError

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from qdistill.distill.compression import Compression
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.outer import Compression, OuterLoop
+from qdistill.distill.outer import OuterLoop
 from qdistill.experiments.recipe import Recipe
 from qdistill.models import QuantumLeNetArchitecture
 

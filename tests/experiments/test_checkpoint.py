@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from qdistill.distill.outer import Learned, OuterState
+from qdistill.distill.outer_state import Learned, OuterState
 from qdistill.errors import RunError
 from qdistill.experiments import checkpoint
 from qdistill.experiments.checkpoint import Belonging, load_checkpoint, read_belonging

@@ -15,8 +15,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from qdistill import machine
+from qdistill.distill.compression import Compression
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.outer import Compression, OuterLoop
+from qdistill.distill.outer import OuterLoop
 from qdistill.errors import ArgumentError
 from qdistill.experiments import devices as devices_module
 from qdistill.experiments.devices import check_cores, devices_for

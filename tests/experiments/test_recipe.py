@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qdistill.data import DATASETS, source
+from qdistill.distill.compression import Compression
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.outer import Compression, OuterLoop
+from qdistill.distill.outer import OuterLoop
 from qdistill.errors import ArgumentError
 from qdistill.experiments.recipe import Device, Recipe, default_recipe
 from qdistill.models import DataReuploading, DressedCircuit, LeNetArchitecture, QuantumLeNetArchitecture

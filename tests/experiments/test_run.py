@@ -27,8 +27,10 @@ from safetensors.numpy import load_file
 import qdistill
 from qdistill.data import source, split
 from qdistill.distill.bundle import DistilledDataset
+from qdistill.distill.compression import Compression
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.outer import Compression, OuterLoop, OuterState
+from qdistill.distill.outer import OuterLoop
+from qdistill.distill.outer_state import OuterState
 from qdistill.distill.seeds import SideBySide
 from qdistill.errors import ArgumentError, BundleError, DivergenceError, RunError
 from qdistill.evaluate.protocol import measure, replay

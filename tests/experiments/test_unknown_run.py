@@ -19,9 +19,10 @@ from qdistill.cli.distill import _parse_distill
 from qdistill.cli.report import command_of
 from qdistill.data import source
 from qdistill.distill.bundle import DistilledDataset
+from qdistill.distill.compression import Compression
 from qdistill.distill.initialisation import DrawnAnew, Initialisation
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.outer import Compression, OuterLoop
+from qdistill.distill.outer import OuterLoop
 from qdistill.distill.record import Record
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.evaluate.protocol import accuracies_of_draws, measure, replay, replay_unknown

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import operator
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,81 +20,26 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Float
 
-from qdistill.compiling import compiled
 from qdistill.data import Splits
-from qdistill.data.raw import check_mirror
+from qdistill.distill.compression import Compression
 from qdistill.distill.cores import everywhere, here, spread
 from qdistill.distill.initialisation import DrawnAnew, Initialisation
-from qdistill.distill.inner import InnerLoop, compiled_train, train
-from qdistill.distill.measuring import fraction, measure
+from qdistill.distill.inner import InnerLoop
+from qdistill.distill.measuring import fraction
 from qdistill.distill.objective import MetaObjective, PerformanceMatching
-from qdistill.distill.start import Start, initial_inputs
+from qdistill.distill.outer_state import IterationReport, Learned, OuterState
+from qdistill.distill.real_batches import RealBatches
+from qdistill.distill.start import initial_inputs
 from qdistill.distill.training_set import TrainingSet
-from qdistill.distill.unknown import Partly, UnknownWeights, at_start, over_networks
+from qdistill.distill.unknown import Partly, UnknownWeights, at_start
+from qdistill.distill.update import Update
+from qdistill.distill.validation import Look, Validation, ValidationPart
 from qdistill.errors import ArgumentError
 from qdistill.fields import check_fields
 from qdistill.models import Model
-from qdistill.quantum import Hermitian, ideal, takes_shots
-
-
-@dataclass(frozen=True)
-class Compression:
-    """What is learned, and where it starts.
-
-    Args:
-        per_class: synthetic examples of each class, over all steps.
-        examples: how many in all, in place of so many of each class: any number. The classes take turns; where there
-            are fewer examples than classes, each starts with a label that is shared out among several.
-        inputs: ``"learned"``, or ``"fixed"`` as they start: with real inputs that is the reference that distillation
-            must beat.
-        labels: ``"learned"`` labels are free vectors that start as one-hot ones; ``"fixed"`` stay one-hot.
-        start: inputs drawn from N(0, 1), or real ones of the training part: drawn, or picked as
-            `distill.start.initial_inputs` says.
-        step_size: where every learned step size starts.
-    """
-
-    per_class: int = 1
-    examples: int | None = None
-    inputs: Literal["learned", "fixed"] = "learned"
-    labels: Literal["learned", "fixed"] = "learned"
-    start: Start = "noise"
-    step_size: float = 0.02
-
-    def __post_init__(self) -> None:
-        """Check the fields, and what their types do not say."""
-        check_fields(self)
-        if self.per_class < 1:
-            raise ArgumentError(f"Argument `per_class` must be at least 1, but was {self.per_class}.")
-        if self.examples is not None and self.examples < 1:
-            raise ArgumentError(f"Argument `examples` must be at least 1, but was {self.examples}.")
-        if self.step_size <= 0:
-            raise ArgumentError(f"Argument `step_size` must be above 0, but was {self.step_size}.")
-
-    def n_examples(self, n_classes: int) -> int:
-        """How many examples there are in all.
-
-        Raises:
-            ArgumentError: fewer than classes, with labels that could not stand for several.
-        """
-        if self.examples is None:
-            return self.per_class * n_classes
-        if self.examples < n_classes and self.labels == "fixed":
-            raise ArgumentError(
-                f"Argument `labels` must be 'learned' where there are fewer examples than classes, {self.examples} for "
-                f"{n_classes}, but was 'fixed'."
-            )
-        return self.examples
-
-    def first_labels(self, n_classes: int) -> Float[np.ndarray, "n classes"]:
-        """The labels before the first iteration: one-hot, or shared out evenly among the classes that take turns."""
-        n = self.n_examples(n_classes)
-        places, classes = np.arange(max(n, n_classes)) % n, np.arange(max(n, n_classes)) % n_classes
-        labels: Float[np.ndarray, "n classes"] = np.zeros((n, n_classes), np.float32)
-        labels[places, classes] = 1.0
-        labels /= labels.sum(axis=1, keepdims=True)
-        return labels
+from qdistill.quantum import takes_shots
 
 
 @dataclass(frozen=True)
@@ -173,84 +117,8 @@ _OPTIMISERS: dict[str, Callable[[optax.Schedule], optax.GradientTransformation]]
 }
 
 
-class Learned(eqx.Module):
-    """The synthetic data in the unconstrained form that the optimiser sees.
-
-    Args:
-        inputs: (n, ...), normalised.
-        labels: (n, classes).
-        raw_step_sizes: (T, groups); the step sizes are their softplus.
-    """
-
-    inputs: Float[Array, "n *shape"]
-    labels: Float[Array, "n classes"]
-    raw_step_sizes: Float[Array, "steps groups"]
-
-    def training_set(self, schedule: Int[np.ndarray, "steps batch"]) -> TrainingSet:
-        """The form that a training reads."""
-        return TrainingSet(self.inputs, self.labels, jax.nn.softplus(self.raw_step_sizes), schedule)
-
-
-class OuterState(eqx.Module):
-    """Everything that the next iteration depends on.
-
-    Args:
-        iteration: iterations done.
-        learned: the synthetic data.
-        averaged: its moving average.
-        optimiser: the outer optimiser's state.
-        norm: running mean of the meta-gradient's norm, 0 before the first accepted iteration.
-        rejected: rejected iterations in a row.
-        rejected_total: rejected iterations so far.
-        best: the averaged data with the highest validation accuracy so far.
-        best_accuracy: that accuracy; -1 before the first look.
-        best_iteration: when it was seen.
-        pool: partly trained networks, see `Initialisation`; None where there is no pool.
-    """
-
-    iteration: Int[Array, ""]
-    learned: Learned
-    averaged: Learned
-    optimiser: PyTree
-    norm: Float[Array, ""]
-    rejected: Int[Array, ""]
-    rejected_total: Int[Array, ""]
-    best: Learned
-    best_accuracy: Float[Array, ""]
-    best_iteration: Int[Array, ""]
-    pool: Partly | None = None
-
-
-@dataclass(frozen=True)
-class Validation:
-    """What a look at the validation part tells of the averaged data.
-
-    Args:
-        accuracy: of the network trained on it, a fraction; for unknown initial weights the mean over draws, as the
-            rest.
-        loss: its mean loss, as `InnerLoop.loss` says.
-        coefficient_norm: the Euclidean norm of the coefficients of all its Hermitians; None without Hermitians.
-        draws: the accuracy of each of the networks that were drawn; none for known initial weights.
-    """
-
-    accuracy: float
-    loss: float
-    coefficient_norm: float | None
-    draws: tuple[float, ...] = ()
-
-
-class IterationReport(eqx.Module):
-    """What one iteration tells.
-
-    Args:
-        loss: the meta-objective, on this iteration's real batch.
-        norm: the meta-gradient's norm before clipping.
-        accepted: whether both were finite; otherwise the state stayed as it was.
-    """
-
-    loss: Float[Array, ""]
-    norm: Float[Array, ""]
-    accepted: Bool[Array, ""]
+Fixed = tuple[Model, tuple[Array, Array], Array]
+"""What stays from iteration to iteration: the initial network, `RealBatches.part`, and the key of the batches."""
 
 
 class Distiller:
@@ -298,8 +166,6 @@ class Distiller:
                 "Argument `model` must take its shots by the estimator 'gaussian' of `quantum.Execution`, but takes "
                 "them by 'samples', whose gradients have no derivatives for the meta-gradient."
             )
-        if outer.mirror:
-            check_mirror(splits.train.inputs.shape[1:])
         self.model, self.splits = model, splits
         self.compression, self.inner, self.outer = compression, inner, outer
         self.objective = PerformanceMatching() if objective is None else objective
@@ -308,14 +174,14 @@ class Distiller:
         self.optimiser = optimiser or _OPTIMISERS[outer.optimiser](outer.learning_rates())
         self._key_start, self.key_batches = jax.random.split(key)
         self.takes_shots = takes_shots(model)
-        self._transformed_once = _can_be_transformed_once(splits, outer.mirror)
-        self.train_part = (self._shown_inputs(), jnp.asarray(splits.train.labels))
+        self._batches = RealBatches(splits, outer.batch, mirror=outer.mirror)
         self.initialisation = Initialisation() if initialisation is None else initialisation
         self._unknown = None if self.initialisation.is_known else self._unknown_weights(build)
+        self._validation = ValidationPart(splits, inner, self._unknown)
+        self._update = Update(self.optimiser, outer.clip, outer.average, compression.fixed)
         self._mesh = mesh
-        self._placed: tuple[Model, tuple[Array, Array], Array] | None = None
+        self._placed: Fixed | None = None
         self._iterate = spread(self.iteration, mesh)
-        self._measure, self._measure_draws = compiled(self._measured), compiled(self._mean_over_draws)
 
     def _unknown_weights(self, build: Callable[[Array], Model] | None) -> UnknownWeights:
         if build is None:
@@ -347,31 +213,11 @@ class Distiller:
         # The classes take turns, so that with one input a class a step that has its own inputs sees every class.
         classes = np.arange(self.n_examples) % n_classes
         inputs = initial_inputs(self.compression.start, self.splits, classes, key=self._key_start)
-        groups = self.inner.n_step_size_groups(self.model)
-        # The inverse of softplus, in the form that does not overflow.
-        size = jnp.asarray(self.compression.step_size, jnp.float32)
-        raw = size + jnp.log(-jnp.expm1(-size))
-        learned = Learned(
-            inputs=inputs,
-            labels=jnp.asarray(self.compression.first_labels(n_classes)),
-            raw_step_sizes=jnp.full((self.inner.total_steps, groups), raw, jnp.float32),
-        )
-        zero = jnp.zeros((), jnp.int32)
+        labels = jnp.asarray(self.compression.first_labels(n_classes))
+        shape = self.inner.total_steps, self.inner.n_step_size_groups(self.model)
+        learned = Learned.with_step_size(inputs, labels, self.compression.step_size, shape)
         pool = None if self._unknown is None else self._first_pool(self._unknown)
-        return OuterState(
-            iteration=zero,
-            learned=learned,
-            averaged=learned,
-            optimiser=self.optimiser.init(learned),
-            norm=jnp.zeros((), jnp.float32),
-            rejected=zero,
-            rejected_total=zero,
-            best=learned,
-            # Types are given wherever they would be weak: the second iteration would compile again.
-            best_accuracy=jnp.full((), -1.0, jnp.float32),
-            best_iteration=zero,
-            pool=pool,
-        )
+        return OuterState.first(learned, self.optimiser.init(learned), pool)
 
     def iterate(self, state: OuterState) -> tuple[OuterState, IterationReport]:
         """One iteration."""
@@ -379,7 +225,12 @@ class Distiller:
         return new, report
 
     @property
-    def _fixed(self) -> tuple[Model, tuple[Array, Array], Array]:
+    def train_part(self) -> tuple[Array, Array]:
+        """The training part as batches are drawn from it: inputs, raw or transformed, and labels."""
+        return self._batches.part
+
+    @property
+    def _fixed(self) -> Fixed:
         """What `iteration` takes beside the state, placed once."""
         if self._placed is None:
             self._placed = everywhere((self.model, self.train_part, self.key_batches), self._mesh)
@@ -399,11 +250,7 @@ class Distiller:
         # What a network says that is not finite is no answer, whatever share of it looks right.
         # Of several, one that is not finite is counted as never right.
         if (self._unknown is not None or jnp.isfinite(loss)) and measured > state.best_accuracy:
-            state = eqx.tree_at(
-                lambda s: (s.best, s.best_accuracy, s.best_iteration),
-                state,
-                (state.averaged, measured, state.iteration),
-            )
+            state = state.with_best(measured)
         draws = self._draws(shares)
         accuracy = statistics.mean(draws) if draws else fraction(measured, len(self.splits.validation))
         return state, Validation(accuracy, float(loss), None if norm is None else float(norm), draws)
@@ -417,20 +264,14 @@ class Distiller:
         """What a training draws anew; None where the initial weights are known."""
         return None if self._unknown is None else self._unknown.drawn_anew
 
-    def _look(self, learned: Learned) -> tuple[Array, Array, Array | None]:
-        inputs, labels = self.splits.validation.inputs, self.splits.validation.labels
-        # Each look has the same random numbers for its shots, so that looks differ by the data alone.
-        key = self._shots_key(self._key_start) if self.takes_shots else None
-        part, data = (jnp.asarray(inputs), jnp.asarray(labels)), self.training_set(learned)
-        result: tuple[Array, Array, Array | None]
-        if self._unknown is None:
-            key_train, key_inputs = (None, None) if key is None else jax.random.split(key)
-            # Not in one program with what follows: a bundle's replay has this one too.
-            trained = compiled_train(self.model, data, self.inner, key=key_train)
-            result = self._measure(trained, *part, key_inputs)
-        else:
-            result = self._measure_draws(self._unknown, self.model, data, *part, self._validation_keys)
-        return result
+    def _look(self, learned: Learned) -> Look:
+        # Each look has the same random numbers, so that looks differ by the data alone.
+        keys: Array | None = None
+        if self._unknown is not None:
+            keys = self._validation_keys
+        elif self.takes_shots:
+            keys = self._shots_key(self._key_start)
+        return self._validation.look(self.model, self.training_set(learned), keys)
 
     def _draws(self, shares: Array) -> tuple[float, ...]:
         n = len(self.splits.validation)
@@ -457,33 +298,11 @@ class Distiller:
         """The form that a training and a bundle read."""
         return learned.training_set(self.schedule)
 
-    def _shown_inputs(self) -> Array:
-        """The training part's inputs as batches are drawn from them: raw, or transformed."""
-        inputs = self.splits.train.inputs
-        return self.splits.transform.of_many(inputs) if self._transformed_once else jnp.asarray(inputs)
-
-    def _batch(
-        self, train: tuple[Array, Array], key: Array
-    ) -> tuple[Float[Array, "batch *shape"], Float[Array, "batch classes"]]:
-        with jax.named_scope("real_batch"):
-            key_pick, key_mirror = jax.random.split(key)
-            inputs, labels = train
-            picked = jax.random.randint(key_pick, (self.outer.batch,), 0, inputs.shape[0])
-            batch = inputs[picked]
-            if self.outer.mirror:
-                flip = jax.random.bernoulli(key_mirror, shape=(self.outer.batch, 1, 1, 1))
-                batch = jnp.where(flip, batch[:, :, ::-1], batch)
-            if not self._transformed_once:
-                batch = self.splits.transform(batch)
-            return batch, jax.nn.one_hot(labels[picked], self.splits.n_classes)
-
-    def iteration(
-        self, fixed: tuple[Model, tuple[Array, Array], Array], state: OuterState
-    ) -> tuple[OuterState, IterationReport]:
+    def iteration(self, fixed: Fixed, state: OuterState) -> tuple[OuterState, IterationReport]:
         """What `iterate` compiles, as a pure function of all its arrays.
 
         Args:
-            fixed: the initial network, the training part's inputs and labels, and the key of the batches.
+            fixed: see `Fixed`.
             state: where the run stands.
         """
         model, train_part, key = fixed
@@ -497,12 +316,11 @@ class Distiller:
         else:
             key = jax.random.fold_in(key, _NETWORKS)
             loss, slope, pool = self._unknown.meta_gradient(
-                data, model, lambda own: self._batch(train_part, own), state.pool, key
+                data, model, lambda own: self._batches.draw(train_part, own), state.pool, key
             )
         (gradient,) = pull_back(slope)
-        gradient = self._where_fixed(jax.tree.map(jnp.zeros_like, gradient), gradient)
         with jax.named_scope("outer_optimiser"):
-            state, report = self._improve(state, loss, gradient)
+            state, report = self._update(state, loss, gradient)
         # A rejected iteration renews the pool too, or it would be rejected for ever.
         return dataclasses.replace(state, pool=pool), report
 
@@ -510,100 +328,17 @@ class Distiller:
         self, data: TrainingSet, model: Model, train_part: tuple[Array, Array], key: Array
     ) -> tuple[Float[Array, ""], TrainingSet]:
         """The objective and its gradient for one known network."""
-        inputs, labels = self._batch(train_part, key)
-        whole = eqx.tree_at(lambda d: d.schedule, data, self.schedule, is_leaf=lambda x: x is None)
+        inputs, labels = self._batches.draw(train_part, key)
         keys = (self._shots_key(key),) if self.takes_shots else ()
-        return self.objective.value_and_gradient(whole, model, self.inner, inputs, labels, *keys)
-
-    def _where_fixed(self, fixed: Learned, learned: Learned) -> Learned:
-        """The parts of `fixed` that the compression fixes, and those of `learned` that it learns."""
-        for name in ("inputs", "labels"):
-            if getattr(self.compression, name) == "fixed":
-                learned = eqx.tree_at(operator.attrgetter(name), learned, getattr(fixed, name))
-        return learned
-
-    def _improve(
-        self, state: OuterState, loss: Float[Array, ""], gradient: Learned
-    ) -> tuple[OuterState, IterationReport]:
-        """Clip, update and average; a meta-gradient that is not finite changes nothing but the counts."""
-        norm = optax.tree.norm(gradient)
-        accepted = jnp.isfinite(loss) & jnp.isfinite(norm)
-        mean_norm = jnp.where(state.norm == 0, norm, 0.9 * state.norm + 0.1 * norm)
-        if self.outer.clip:
-            limit = self.outer.clip * jnp.where(state.norm == 0, norm, state.norm)
-            # Where the norm is zero there is nothing to hold back, and no number to divide by.
-            factor = jnp.where(norm > limit, limit / norm, 1.0)
-            gradient = jax.tree.map(lambda g: g * factor, gradient)
-            mean_norm = jnp.where(state.norm == 0, norm, 0.9 * state.norm + 0.1 * jnp.minimum(norm, limit))
-        updates, optimiser = self.optimiser.update(gradient, state.optimiser, state.learned)
-        learned = optax.apply_updates(state.learned, updates)
-        # Without a gradient, weight decay would still move what is fixed.
-        learned = self._where_fixed(state.learned, learned)
-        # Early on the average forgets faster, or it would hang on to the start.
-        decay = jnp.minimum(self.outer.average, (1.0 + state.iteration) / (10.0 + state.iteration))
-        averaged = optax.incremental_update(learned, state.averaged, 1.0 - decay if self.outer.average else 1.0)
-        # A mean of equal numbers may be a rounding away from them.
-        averaged = self._where_fixed(state.averaged, averaged)
-
-        proposed = eqx.tree_at(
-            lambda s: (s.learned, s.averaged, s.optimiser, s.norm), state, (learned, averaged, optimiser, mean_norm)
+        return self.objective.value_and_gradient(
+            data.with_schedule(self.schedule), model, self.inner, inputs, labels, *keys
         )
-        kept = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), proposed, state)
-        counted = eqx.tree_at(
-            lambda s: (s.iteration, s.rejected, s.rejected_total),
-            kept,
-            (
-                state.iteration + 1,
-                jnp.where(accepted, 0, state.rejected + 1),
-                state.rejected_total + ~accepted,
-            ),
-        )
-        return counted, IterationReport(loss, norm, accepted)
-
-    def _mean_over_draws(
-        self, unknown: UnknownWeights, model: Model, data: TrainingSet, inputs: Array, labels: Array, keys: Array
-    ) -> tuple[Array, Array, Array | None]:
-        """The accuracies of networks that are drawn; of those whose training stays finite mean loss and mean norm.
-
-        The accuracy of a network whose training does not is 0, as on the test part.
-        """
-
-        def one(own: Array) -> tuple[Array, Array, Array | None]:
-            drawn, schedule = unknown.draw(model, own)
-            ordered = eqx.tree_at(lambda d: d.schedule, data, schedule)
-            share, loss, norm = self._measured(train(drawn, ordered, self.inner), inputs, labels, None)
-            return jnp.where(jnp.isfinite(loss), share, 0.0), loss, norm
-
-        shares, losses, norms = over_networks(one, keys)
-        finite = jnp.isfinite(losses)
-        return shares, jnp.mean(losses, where=finite), None if norms is None else jnp.mean(norms, where=finite)
-
-    def _measured(
-        self, trained: Model, inputs: Array, labels: Array, key: Array | None
-    ) -> tuple[Array, Array, Array | None]:
-        share, loss = measure(trained, inputs, labels, self.splits.transform, loss=self.inner.loss, key=key)
-        nodes = jax.tree.leaves(ideal(trained), is_leaf=lambda node: isinstance(node, Hermitian))
-        coefficients = [node.coefficients for node in nodes if isinstance(node, Hermitian)]
-        return share, loss, optax.tree.norm(coefficients) if coefficients else None
 
     @staticmethod
     def _shots_key(key: Array) -> Array:
-        """A key beside those that `_batch` and `start` draw from the same one, which stay what they are."""
+        """A key beside those that batches and `start` draw from the same one, which stay what they are."""
         return jax.random.fold_in(key, 2**31)
 
 
 _NETWORKS, _VALIDATION, _POOL = 2**31 + 1, 2**31 + 2, 2**31 + 3
 """Of keys for unknown weights, beside all others that are drawn from the same one; see `Distiller._shots_key`."""
-
-
-def _can_be_transformed_once(splits: Splits, mirror: bool) -> bool:
-    """Whether the training part is transformed before a run instead of batch by batch.
-
-    To standardise or rescale a batch takes next to nothing, and raw bytes are a quarter of the memory. A filter would
-    take a fifth of an iteration's time; whether images are mirrored before it or after makes no difference. Principal
-    components are few numbers, but of images that were mirrored before.
-    """
-    names = {step.name for step in splits.transform.steps}
-    if "pca" in names:
-        return not mirror
-    return "whiten" in names

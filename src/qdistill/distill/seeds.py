@@ -13,7 +13,8 @@ from jaxtyping import Array, Bool, PyTree
 
 from qdistill.compiling import compiler_options
 from qdistill.distill.cores import ALONE, EVERYWHERE, Spread
-from qdistill.distill.outer import Distiller, IterationReport, OuterState
+from qdistill.distill.outer import Distiller
+from qdistill.distill.outer_state import IterationReport, OuterState
 
 _SEEDS = PartitionSpec("seeds")  # type: ignore[no-untyped-call]
 

@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from qdistill.distill.outer import OuterState
+from qdistill.distill.outer_state import OuterState
 from qdistill.errors import RunError
 from qdistill.experiments.provenance import Change
 from qdistill.files import parse_json, write_whole

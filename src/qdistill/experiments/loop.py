@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from qdistill.distill.cores import ALONE, Spread
-from qdistill.distill.outer import IterationReport, OuterState
+from qdistill.distill.outer_state import IterationReport, OuterState
 from qdistill.distill.seeds import SideBySide
 from qdistill.experiments.course import Course
 from qdistill.experiments.metrics import Report

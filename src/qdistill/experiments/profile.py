@@ -20,7 +20,8 @@ from typing import Any
 
 import jax
 
-from qdistill.distill.outer import Distiller, OuterState
+from qdistill.distill.outer import Distiller
+from qdistill.distill.outer_state import OuterState
 from qdistill.errors import RunError
 from qdistill.files import PROFILE, TRACE, write_json, write_whole
 

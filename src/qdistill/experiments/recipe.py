@@ -19,9 +19,10 @@ from qdistill.backends.devices import device
 from qdistill.data import DataFile, Source, Splits, source, split
 from qdistill.data.raw import check_mirror
 from qdistill.data.transforms import chain_of, shape_after, text_of
+from qdistill.distill.compression import Compression
 from qdistill.distill.initialisation import Initialisation
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.outer import Compression, OuterLoop
+from qdistill.distill.outer import OuterLoop
 from qdistill.errors import ArgumentError
 from qdistill.experiments.usual import MNIST_LIKE, of_circuit, usual_fields, usual_n_validation
 from qdistill.fields import as_table, check_fields, check_seed, convert, from_table, under

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from qdistill.distill.compression import Compression
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.outer import Compression, OuterLoop
+from qdistill.distill.outer import OuterLoop
 from qdistill.models import Architecture, DataReuploading, DressedCircuit
 from qdistill.models.readout import MOST_CLASS_STATES
 
