@@ -76,8 +76,8 @@ def work(name: str, cores: int, quick: bool) -> None:
     if prepare(cores) < cores:
         raise SystemExit(f"This needs {cores} cores that a process can be pinned to.")
     from qdistill.distill.cores import Spread
+    from qdistill.experiments.defaults import default_recipe
     from qdistill.experiments.devices import make_cores_devices
-    from qdistill.experiments.recipe import default_recipe
     from qdistill.experiments.run import make_distillers
 
     make_cores_devices(cores)

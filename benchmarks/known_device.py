@@ -21,8 +21,9 @@ import jax
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.evaluate.noisy import replay_noisy
 from qdistill.evaluate.protocol import interval
+from qdistill.experiments.defaults import default_recipe
 from qdistill.experiments.progress import ProgressDisplay
-from qdistill.experiments.recipe import Device, Recipe, default_recipe
+from qdistill.experiments.recipe import Device, Recipe
 from qdistill.experiments.run import run_missing
 from qdistill.experiments.tables import made_with
 from qdistill.files import BUNDLE, TIME, read_json

@@ -11,7 +11,8 @@ from jax import Array
 
 from qdistill.distill.outer import Distiller
 from qdistill.distill.training_set import TrainingSet
-from qdistill.experiments.recipe import Recipe, default_recipe
+from qdistill.experiments.defaults import default_recipe
+from qdistill.experiments.recipe import Recipe
 from qdistill.experiments.run import make_distiller
 
 N_REAL = 256

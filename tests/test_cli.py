@@ -28,8 +28,9 @@ from qdistill.distill.inner import InnerLoop
 from qdistill.distill.zoo import zoo_path
 from qdistill.errors import DivergenceError
 from qdistill.evaluate.noisy import noisy_curve
+from qdistill.experiments.defaults import default_recipe
 from qdistill.experiments.progress import ProgressDisplay
-from qdistill.experiments.recipe import Device, Recipe, default_recipe
+from qdistill.experiments.recipe import Device, Recipe
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.quantum import Circuit, DeviceModel, Operation, quantum_layers, weight
 

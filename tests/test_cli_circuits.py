@@ -14,7 +14,7 @@ from qdistill.cli import main
 from qdistill.cli.distill import _parse_distill
 from qdistill.cli.plugins import forget_plugins
 from qdistill.errors import ArgumentError
-from qdistill.experiments.recipe import read_recipe
+from qdistill.experiments.recipe_file import read_recipe
 from qdistill.models import ARCHITECTURES, CircuitArchitecture, QuantumLeNetArchitecture
 from qdistill.quantum import Circuit, Operation, feature, weight
 

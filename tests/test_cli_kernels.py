@@ -26,7 +26,9 @@ from qdistill.evaluate.kernel_cost import kernel_distillation_circuits, kernel_t
 from qdistill.evaluate.landmarks import compare_landmarks
 from qdistill.evaluate.protocol import Evaluation, Evaluations
 from qdistill.evaluate.rates import DEFAULT_RATES, read_rates
-from qdistill.experiments.recipe import Recipe, default_recipe, read_recipe, with_model
+from qdistill.experiments.defaults import default_recipe, with_model
+from qdistill.experiments.recipe import Recipe
+from qdistill.experiments.recipe_file import read_recipe
 from qdistill.models import KernelArchitecture, LeNetArchitecture, predict
 from qdistill.quantum import Circuit, Operation, constant, feature, weight
 

@@ -18,7 +18,9 @@ from qdistill.cli.report import command_of
 from qdistill.data import DATASETS, DataFile, Vectors
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, DataError
-from qdistill.experiments.recipe import Recipe, default_recipe, read_recipe, recipe_of_run
+from qdistill.experiments.defaults import default_recipe
+from qdistill.experiments.recipe import Recipe
+from qdistill.experiments.recipe_file import read_recipe, recipe_of_run
 from qdistill.models import DataReuploading, QuantumLeNetArchitecture
 
 SHORT = [

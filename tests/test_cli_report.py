@@ -14,7 +14,8 @@ from qdistill.cli.report import command_of
 from qdistill.distill.compression import Compression
 from qdistill.distill.inner import InnerLoop
 from qdistill.errors import ArgumentError
-from qdistill.experiments.recipe import Recipe, default_recipe
+from qdistill.experiments.defaults import default_recipe
+from qdistill.experiments.recipe import Recipe
 from qdistill.lock import hold
 from qdistill.models import LeNetArchitecture, QuantumLeNetArchitecture
 

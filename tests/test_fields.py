@@ -21,7 +21,8 @@ from qdistill.distill.outer import OuterLoop
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.baselines import FullTraining
 from qdistill.evaluate.rates import RateCard
-from qdistill.experiments.recipe import Device, Recipe, recipe_of
+from qdistill.experiments.recipe import Device, Recipe
+from qdistill.experiments.recipe_file import recipe_of
 from qdistill.fields import check_fields, check_seed, from_table, parse, unsupported
 from qdistill.models import ARCHITECTURES, LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.quantum import Circuit, DeviceModel, Execution, Operation, weight

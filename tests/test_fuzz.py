@@ -21,7 +21,9 @@ import pytest
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import QDistillError
 from qdistill.evaluate.rates import read_rates
-from qdistill.experiments.recipe import Recipe, default_recipe, read_recipe
+from qdistill.experiments.defaults import default_recipe
+from qdistill.experiments.recipe import Recipe
+from qdistill.experiments.recipe_file import read_recipe
 from qdistill.files import shipped
 from qdistill.quantum import AmplitudeEmbedding, Circuit, DeviceModel, Hermitian, PauliZ, QuantumLayer, each_wire
 from qdistill.quantum.ansatz import StronglyEntangling

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qdistill.errors import QDistillError, RunError
-from qdistill.experiments.recipe import Recipe, recipe_of_run
+from qdistill.experiments.recipe import Recipe
+from qdistill.experiments.recipe_file import recipe_of_run
 from qdistill.files import read_json
 from qdistill.report.figures import draw_run
 from qdistill.report.page import write_report

@@ -31,7 +31,8 @@ from qdistill.cli import main
 from qdistill.data import Images, source
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import QDistillError
-from qdistill.experiments.recipe import default_recipe, read_recipe
+from qdistill.experiments.defaults import default_recipe
+from qdistill.experiments.recipe_file import read_recipe
 from qdistill.models import LeNetArchitecture
 from qdistill.quantum import AmplitudeEmbedding, Circuit, Operation, PauliZ, QuantumLayer, each_wire, feature, weight
 

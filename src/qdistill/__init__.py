@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from qdistill.distill.training_set import TrainingSet
     from qdistill.errors import QDistillError
     from qdistill.evaluate.protocol import Evaluation, replay
+    from qdistill.experiments.defaults import default_recipe
     from qdistill.experiments.progress import ProgressDisplay
-    from qdistill.experiments.recipe import Recipe, default_recipe
+    from qdistill.experiments.recipe import Recipe
     from qdistill.experiments.run import run, run_seeds
     from qdistill.models import CircuitArchitecture, LeNetArchitecture, QuantumLeNetArchitecture
     from qdistill.quantum import QuantumLayer
@@ -55,7 +56,7 @@ _HOMES = {
     "TrainingSet": "distill.training_set",
     "classifier_from_pennylane": "backends.classifier_from_pennylane",
     "classifier_from_qiskit": "backends.classifier_from_qiskit",
-    "default_recipe": "experiments.recipe",
+    "default_recipe": "experiments.defaults",
     "from_openqasm": "backends.from_openqasm",
     "from_pennylane": "backends.from_pennylane",
     "from_pennylane_observable": "backends.read_observables",

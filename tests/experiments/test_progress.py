@@ -8,9 +8,9 @@ import re
 import pytest
 from rich.console import Console
 
+from qdistill.experiments.defaults import default_recipe
 from qdistill.experiments.metrics import Report
 from qdistill.experiments.progress import ProgressDisplay
-from qdistill.experiments.recipe import default_recipe
 
 RECIPE = default_recipe("digits")
 TOTAL = RECIPE.outer.iterations

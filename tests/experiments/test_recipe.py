@@ -17,7 +17,8 @@ from qdistill.distill.compression import Compression
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import OuterLoop
 from qdistill.errors import ArgumentError
-from qdistill.experiments.recipe import Device, Recipe, default_recipe
+from qdistill.experiments.defaults import default_recipe
+from qdistill.experiments.recipe import Device, Recipe
 from qdistill.models import DataReuploading, DressedCircuit, LeNetArchitecture, QuantumLeNetArchitecture
 from qdistill.quantum import ANSATZ_NAMES, Circuit, Operation, weight
 

@@ -21,7 +21,8 @@ from qdistill.cli.shared import INTERRUPTED
 from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.baselines import FullTraining
 from qdistill.evaluate.cost import training_circuits
-from qdistill.experiments.recipe import Recipe, read_recipe
+from qdistill.experiments.recipe import Recipe
+from qdistill.experiments.recipe_file import read_recipe
 from qdistill.experiments.run import make_distiller
 from qdistill.experiments.tables import Difference, Row, Table, gather, read_table, replay_zoo, run_table, table_names
 from qdistill.files import (

@@ -15,7 +15,7 @@ from qdistill.data.transforms import Standardise, fit_chain
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.training_set import TrainingSet
-from qdistill.experiments.recipe import default_recipe
+from qdistill.experiments.defaults import default_recipe
 from qdistill.models import QuantumLeNetArchitecture
 from qdistill.report import table as tables
 

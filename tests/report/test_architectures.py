@@ -16,7 +16,8 @@ from qdistill.cli import main
 from qdistill.cli.distill import _parse_distill
 from qdistill.cli.report import command_of
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.experiments.recipe import Recipe, default_recipe, with_model
+from qdistill.experiments.defaults import default_recipe, with_model
+from qdistill.experiments.recipe import Recipe
 from qdistill.quantum import Circuit
 from qdistill.report.page import write_report
 from qdistill.report.repeat import commands_of

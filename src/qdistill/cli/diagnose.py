@@ -105,7 +105,7 @@ def diagnose(
 
     from qdistill.data import source
     from qdistill.evaluate import gradients
-    from qdistill.experiments.recipe import default_recipe
+    from qdistill.experiments.defaults import default_recipe
     from qdistill.models import QuantumLeNetArchitecture
     from qdistill.report.diagnosis import DIAGNOSIS_PICTURE, draw_diagnosis
 

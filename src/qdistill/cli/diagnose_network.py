@@ -84,7 +84,8 @@ def diagnose_network(
 
 def _recipe(what: Path, data_dir: Path | None) -> Recipe:
     from qdistill.distill.bundle import DistilledDataset
-    from qdistill.experiments.recipe import Recipe, read_recipe
+    from qdistill.experiments.recipe import Recipe
+    from qdistill.experiments.recipe_file import read_recipe
 
     if what.suffix.lower() == ".toml":
         return read_recipe(what, data_dir)

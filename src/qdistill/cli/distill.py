@@ -214,7 +214,8 @@ def _parse_distill(arguments: list[str]) -> _Run:
     from qdistill.cli.own_data import FILES, find_dataset, plain, with_short_options
     from qdistill.data import DATASETS, DataFile
     from qdistill.distill.initialisation import Initialisation
-    from qdistill.experiments.recipe import Device, Recipe, usual_parts
+    from qdistill.experiments.defaults import usual_parts
+    from qdistill.experiments.recipe import Device, Recipe
     from qdistill.models import architecture_options
 
     place = find_dataset(arguments, DATASETS)
@@ -303,7 +304,8 @@ def _default_for(what: str, arguments: list[str]) -> Recipe:
     """
     from qdistill.cli.own_data import check_no_run, read_own_data, say_which_data
     from qdistill.data import DATASETS, DataFile, is_data_path
-    from qdistill.experiments.recipe import default_recipe, read_recipe
+    from qdistill.experiments.defaults import default_recipe
+    from qdistill.experiments.recipe_file import read_recipe
 
     data_dir = _find_value(arguments, "--data-dir", "")
     folder = Path(data_dir) if data_dir else None
@@ -371,7 +373,7 @@ def _in_bytes(mebibytes: int | None) -> int | None:
 
 def _parse_resume(arguments: list[str]) -> _Run:
     """Read the options of a run that goes on."""
-    from qdistill.experiments.recipe import recipe_of_run
+    from qdistill.experiments.recipe_file import recipe_of_run
 
     given, others = tyro.cli(_ResumeOptions, args=arguments, prog="qdistill distill", return_unknown_args=True)
     if others:

@@ -65,7 +65,8 @@ def command_of(plain: Mapping[str, Any], seeds: Sequence[int] = ()) -> str:
     from qdistill.cli.model_options import is_option, usual_values
     from qdistill.cli.own_data import FOUND
     from qdistill.data import DataFile
-    from qdistill.experiments.recipe import Recipe, default_recipe, with_model
+    from qdistill.experiments.defaults import default_recipe, with_model
+    from qdistill.experiments.recipe import Recipe
     from qdistill.models import architecture_options
 
     with under("recipe"):

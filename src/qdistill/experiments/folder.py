@@ -11,7 +11,8 @@ import hashlib
 from pathlib import Path
 
 from qdistill.errors import RunError
-from qdistill.experiments.recipe import Recipe, recipe_of_run
+from qdistill.experiments.recipe import Recipe
+from qdistill.experiments.recipe_file import recipe_of_run
 from qdistill.files import CHECKPOINT, DEVICE, LOG, RECIPE, SEEDS, is_temporary, write_json
 from qdistill.folders import LOCK
 from qdistill.quantum import DeviceModel, Execution

@@ -10,7 +10,8 @@ from qdistill.data import Splits
 from qdistill.errors import RunError
 from qdistill.evaluate.baselines import FullTraining, score_full_trainings
 from qdistill.experiments.provenance import session, write_sessions
-from qdistill.experiments.recipe import Recipe, recipe_of_run
+from qdistill.experiments.recipe import Recipe
+from qdistill.experiments.recipe_file import recipe_of_run
 from qdistill.fields import from_table
 from qdistill.files import FULL_TRAINING, RECIPE, RUNS, SCORES, read_json, write_json
 from qdistill.folders import holding

@@ -28,7 +28,8 @@ from qdistill.experiments.engines.here import Here
 from qdistill.experiments.engines.unit import Unit
 from qdistill.experiments.full_run import check_same
 from qdistill.experiments.provenance import environment, in_a_line, read_sessions
-from qdistill.experiments.recipe import Recipe, read_recipe, recipe_of
+from qdistill.experiments.recipe import Recipe
+from qdistill.experiments.recipe_file import read_recipe, recipe_of
 from qdistill.fields import from_table
 from qdistill.files import (
     TABLE,
