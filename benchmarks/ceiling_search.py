@@ -13,7 +13,7 @@ import time
 import jax
 
 from qdistill.evaluate.baselines import FullTraining, share_right, train_on_all
-from qdistill.experiments.tables import read_table
+from qdistill.experiments.tables.read import read_table
 
 SETTINGS = {
     "mnist": (

@@ -23,9 +23,9 @@ from qdistill.evaluate.noisy import replay_noisy
 from qdistill.evaluate.protocol import interval
 from qdistill.experiments.defaults import default_recipe
 from qdistill.experiments.progress import ProgressDisplay
+from qdistill.experiments.provenance import made_with
 from qdistill.experiments.recipe import Device, Recipe
 from qdistill.experiments.run import run_missing
-from qdistill.experiments.tables import made_with
 from qdistill.files import BUNDLE, TIME, read_json
 
 DEVICES = {"FakeSherbrooke": Device("fake_sherbrooke", 4096), "FakeMelbourne": Device("fake_melbourne", 4096)}

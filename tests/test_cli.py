@@ -20,8 +20,8 @@ import qdistill
 from qdistill.backends.devices import device
 from qdistill.backends.qiskit import to_qiskit
 from qdistill.cli import COMMANDS, main
-from qdistill.cli.distill import _parse_distill
-from qdistill.cli.evaluate import say_what_is_left_out
+from qdistill.cli.distill_options import parse_new
+from qdistill.cli.noisy import say_what_is_left_out
 from qdistill.data import DATASETS, MNIST, Images, source
 from qdistill.distill.bundle import DistilledDataset, Record
 from qdistill.distill.inner import InnerLoop
@@ -121,7 +121,7 @@ def test_the_ansatz_may_be_a_file_with_a_circuit(tmp_path, fails):
     file = tmp_path / "circuit.json"
     file.write_text(json.dumps(circuit.to_json()))
     # The numbers of qubits and layers follow the circuit, unless they are given.
-    recipe = _parse_distill(["digits", "--model.ansatz", str(file), "--out", str(tmp_path / "run")]).recipe
+    recipe = parse_new(["digits", "--model.ansatz", str(file), "--out", str(tmp_path / "run")]).recipe
     assert recipe.model == QuantumLeNetArchitecture(ansatz=circuit, n_qubits=2, n_layers=1)
     assert type(recipe.model) is QuantumLeNetArchitecture
     given = ["--model.ansatz", file, "--model.n-qubits", "3"]
@@ -270,9 +270,9 @@ def test_what_to_type_next_is_quoted_for_the_shell(tmp_path, monkeypatch, capsys
 def test_the_folder_may_have_the_name_of_the_recipe_file(tmp_path, monkeypatch, fails):
     monkeypatch.chdir(tmp_path)
     Path("my.toml").write_text('dataset = "digits"\n')
-    asked = _parse_distill(["my.toml", "--out", "my.toml"])
+    asked = parse_new(["my.toml", "--out", "my.toml"])
     assert (asked.recipe.dataset, asked.folder) == ("digits", Path("my.toml"))
-    assert _parse_distill(["--out", "my.toml", "my.toml"]).folder == Path("my.toml")
+    assert parse_new(["--out", "my.toml", "my.toml"]).folder == Path("my.toml")
     assert "my.toml exists already" in fails("distill", "my.toml", "--out", "my.toml", code=1)
     assert [path.name for path in tmp_path.iterdir()] == ["my.toml"]
 
@@ -450,7 +450,7 @@ two_qubit_time = 5e-7
     ],
 )
 def test_distill_spells_the_device_as_evaluate_does(given, expected):
-    recipe = _parse_distill(given).recipe
+    recipe = parse_new(given).recipe
     assert recipe.device == expected
     assert recipe == dataclasses.replace(default_recipe("mnist"), device=expected)
 
@@ -458,8 +458,8 @@ def test_distill_spells_the_device_as_evaluate_does(given, expected):
 def test_options_of_the_device_go_before_those_of_a_recipe_file(tmp_path):
     file = tmp_path / "recipe.toml"
     file.write_text('dataset = "digits"\n\n[device]\nname = "fake_sherbrooke"\nshots = 64\n')
-    assert _parse_distill([str(file)]).recipe.device == Device("fake_sherbrooke", 64)
-    assert _parse_distill([str(file), "--shots", "8"]).recipe.device == Device("fake_sherbrooke", 8)
+    assert parse_new([str(file)]).recipe.device == Device("fake_sherbrooke", 64)
+    assert parse_new([str(file), "--shots", "8"]).recipe.device == Device("fake_sherbrooke", 8)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from qiskit import qasm3
 
 from qdistill.cli import main
-from qdistill.cli.distill import _parse_distill
+from qdistill.cli.distill_options import parse_new
 from qdistill.cli.plugins import forget_plugins
 from qdistill.errors import ArgumentError
 from qdistill.experiments.recipe_file import read_recipe
@@ -68,7 +68,7 @@ def own_folder(tmp_path, monkeypatch):
 
 
 def model_of(*arguments: str) -> Any:
-    return _parse_distill(["digits", "--architecture", "circuit", *arguments]).recipe.model
+    return parse_new(["digits", "--architecture", "circuit", *arguments]).recipe.model
 
 
 def write(name: str, text: str) -> str:
@@ -118,7 +118,7 @@ def test_a_python_file_is_a_whole_model_and_options_change_it():
 def test_a_python_file_is_an_ansatz():
     write("own.py", PENNYLANE)
     given = ["--model.ansatz", "own.py", "--model.embedding", "none", "--model.skip", "none"]
-    model = _parse_distill(["digits", *given]).recipe.model
+    model = parse_new(["digits", *given]).recipe.model
     assert model == QuantumLeNetArchitecture(ansatz=READS, n_qubits=2, n_layers=1, embedding="none", skip="none")
 
 
@@ -159,7 +159,7 @@ def test_a_file_is_read_once(monkeypatch):
     model_of("--model.circuit", "own.py")
     assert Path("runs.txt").read_text() == ".."
     given = ["--model.ansatz", "own.py", "--model.embedding", "none", "--model.skip", "none"]
-    _parse_distill(["digits", *given])
+    parse_new(["digits", *given])
     assert Path("runs.txt").read_text() == "..."
     loads, parsed = qasm3.loads, list[str]()
     monkeypatch.setattr(qasm3, "loads", lambda text: (parsed.append(text), loads(text))[1])
@@ -191,7 +191,7 @@ def test_a_recipe_file_names_a_circuit_beside_it(own_folder):
     path.write_text(text)
     model = read_recipe(path).model
     assert model == CircuitArchitecture(READS, readout="margin")
-    assert _parse_distill([str(path), "--model.readout", "expectation"]).recipe.model == CircuitArchitecture(READS)
+    assert parse_new([str(path), "--model.readout", "expectation"]).recipe.model == CircuitArchitecture(READS)
     write("recipes/own.json", json.dumps(ANSATZ.to_json()))
     path.write_text('dataset = "digits"\n[model]\nansatz = "own.json"\nn_qubits = 2\nn_layers = 1\n')
     assert read_recipe(path).model == QuantumLeNetArchitecture(ansatz=ANSATZ, n_qubits=2, n_layers=1)
@@ -240,7 +240,7 @@ def registered(monkeypatch):
 
 
 def options(*arguments: str) -> Any:
-    return _parse_distill(["digits", "--architecture", "OptionsArchitecture", *arguments]).recipe.model
+    return parse_new(["digits", "--architecture", "OptionsArchitecture", *arguments]).recipe.model
 
 
 @pytest.mark.usefixtures("registered")
@@ -258,7 +258,7 @@ def test_a_field_that_no_option_can_say_is_refused_by_name(own_folder):
     with pytest.raises(ArgumentError, match=r"`model.pairs` must not be an option, for none can say a tuple\[tuple"):
         options("--model.width", "3", "--model.pairs", "1", "2")
     with pytest.raises(ArgumentError, match=r"NeedsPairsArchitecture needs its field `pairs`, but no option can say a"):
-        _parse_distill(["digits", "--architecture", "NeedsPairsArchitecture"])
+        parse_new(["digits", "--architecture", "NeedsPairsArchitecture"])
     path = own_folder / "own.toml"
     path.write_text('dataset = "digits"\n[model]\narchitecture = "NeedsPairsArchitecture"\npairs = [[3, 4]]\n')
-    assert _parse_distill([str(path)]).recipe.model == NeedsPairsArchitecture(((3, 4),))
+    assert parse_new([str(path)]).recipe.model == NeedsPairsArchitecture(((3, 4),))

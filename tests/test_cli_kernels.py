@@ -16,7 +16,7 @@ from sklearn.datasets import make_moons
 
 from qdistill.backends.bundle_export import export_classifier
 from qdistill.cli import main
-from qdistill.cli.distill import _parse_distill
+from qdistill.cli.distill_options import parse_new
 from qdistill.cli.report import command_of
 from qdistill.data import DATASETS, Vectors
 from qdistill.distill.bundle import DistilledDataset
@@ -242,7 +242,7 @@ def test_the_command_of_a_recipe_gives_the_recipe() -> None:
     recipe = with_model(default_recipe("kernel-moons"), KernelArchitecture("zz", 1, 0.5))
     recipe = dataclasses.replace(recipe, outer=dataclasses.replace(recipe.outer, iterations=5), n_validation=50)
     _, _, *arguments = shlex.split(command_of(recipe.to_json()))
-    given = _parse_distill(arguments).recipe
+    given = parse_new(arguments).recipe
     assert [getattr(given, name) for name in Recipe.__dataclass_fields__] == [
         getattr(recipe, name) for name in Recipe.__dataclass_fields__
     ]

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from qdistill.cli import main
-from qdistill.cli.distill import _parse_distill
+from qdistill.cli.distill_options import parse_new
 from qdistill.cli.report import command_of
 from qdistill.data import DATASETS, DataFile, Vectors
 from qdistill.distill.bundle import DistilledDataset
@@ -123,7 +123,7 @@ def test_the_command_in_a_report_repeats_the_recipe(finished, monkeypatch):
     words = shlex.split(command_of(plain))
 
     assert words[:3] == ["qdistill", "distill", "points.csv"]
-    assert _parse_distill(words[2:]).recipe == Recipe.from_json(plain)
+    assert parse_new(words[2:]).recipe == Recipe.from_json(plain)
 
 
 def test_data_says_what_is_in_a_file(finished, monkeypatch, capsys):
@@ -217,7 +217,7 @@ def test_options_change_what_a_recipe_file_says(here):
     write_table(here / "points.csv")
     (here / "own.toml").write_text(RECIPE)
 
-    recipe = _parse_distill(["own.toml", "--test-size", "20", "--name", "mine", "--seed", "3"]).recipe
+    recipe = parse_new(["own.toml", "--test-size", "20", "--name", "mine", "--seed", "3"]).recipe
 
     assert recipe.data is not None
     assert (recipe.dataset, recipe.data.n_train, recipe.data.drop) == ("mine", 20, ("name",))
@@ -301,7 +301,7 @@ def test_a_column_or_a_class_may_have_the_name_of_a_dataset(command, arguments, 
         assert main(["data", *arguments]) == 0, capsys.readouterr().err
         assert re.search("classes +(digits, iris|iris, digits)\n", capsys.readouterr().out)
     else:
-        data = _parse_distill(arguments).recipe.data
+        data = parse_new(arguments).recipe.data
         assert data is not None
         assert Path(data.path) == Path("points.csv")
         assert data.label_column == "wine"

@@ -9,7 +9,7 @@ import shlex
 import pytest
 
 from qdistill.cli import main
-from qdistill.cli.distill import _parse_distill
+from qdistill.cli.distill_options import parse_new
 from qdistill.cli.report import command_of
 from qdistill.distill.compression import Compression
 from qdistill.distill.inner import InnerLoop
@@ -39,7 +39,7 @@ RECIPES = [
 def test_the_command_of_a_recipe_gives_the_recipe(recipe):
     program, command, *arguments = shlex.split(command_of(recipe.to_json()))
     assert (program, command) == ("qdistill", "distill")
-    given = _parse_distill(arguments).recipe
+    given = parse_new(arguments).recipe
     assert {name: getattr(given, name) for name in Recipe.__dataclass_fields__} == {
         name: getattr(recipe, name) for name in Recipe.__dataclass_fields__
     }

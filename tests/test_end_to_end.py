@@ -11,7 +11,7 @@ from PIL import Image
 
 import qdistill
 from qdistill.cli import main
-from qdistill.cli.distill import _parse_distill
+from qdistill.cli.distill_options import parse_new
 
 pytestmark = pytest.mark.end_to_end
 
@@ -74,7 +74,7 @@ def test_the_commands_of_the_readme_exist(
         for option in (word for word in words if word.startswith("--")):
             assert option in text, option
         if dataset:
-            _parse_distill(words[1:]).recipe.check_network()
+            parse_new(words[1:]).recipe.check_network()
 
 
 @pytest.mark.skipif("QDISTILL_DATA_DIR" not in os.environ, reason="needs real MNIST in QDISTILL_DATA_DIR")

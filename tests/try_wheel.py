@@ -28,7 +28,7 @@ COMMANDS = (
     ("show", "mnist-10-qlenet.safetensors"),
 )
 RECIPES = """
-from qdistill.experiments.tables import read_table, table_names
+from qdistill.experiments.tables.read import read_table, table_names
 assert "benchmarks" in [read_table(name).name for name in table_names()]
 """
 WRITTEN = ("demo/bundle.safetensors", "demo/images.png", "demo/report.html", "mnist-10-qlenet.png")

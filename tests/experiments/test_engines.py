@@ -16,7 +16,7 @@ from rich.console import Console
 from safetensors.numpy import load_file
 
 from qdistill.cli import main
-from qdistill.cli.distill import _parse_distill
+from qdistill.cli.distill_options import parse_new
 from qdistill.cli.shared import INTERRUPTED
 from qdistill.distill.outer import OuterLoop
 from qdistill.errors import ArgumentError, DataError, DivergenceError, FailedRunsError, QDistillError, RunError
@@ -288,8 +288,8 @@ def test_the_words_to_go_on_are_those_that_were_typed() -> None:
         "a=1",
         "b",
     ]
-    assert _parse_distill(["digits", *words]).words() == words
-    assert _parse_distill(["digits"]).words() == []
+    assert parse_new(["digits", *words]).words() == words
+    assert parse_new(["digits"]).words() == []
 
 
 @pytest.mark.parametrize("option", [["--on", "ray"], ["--each.cores", "4"], ["--cores", "1"]])

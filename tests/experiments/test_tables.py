@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import pytest
+from qdistill.experiments.tables.gather.gather import gather
 from scipy import stats
 
 from qdistill.cli import main
@@ -24,7 +25,10 @@ from qdistill.evaluate.cost import training_circuits
 from qdistill.experiments.recipe import Recipe
 from qdistill.experiments.recipe_file import read_recipe
 from qdistill.experiments.run import make_distiller
-from qdistill.experiments.tables import Difference, Row, Table, gather, read_table, replay_zoo, run_table, table_names
+from qdistill.experiments.tables.read import read_table, table_names
+from qdistill.experiments.tables.replay import replay_zoo
+from qdistill.experiments.tables.run import run_table
+from qdistill.experiments.tables.table import Difference, Row, Table
 from qdistill.files import (
     BUNDLE,
     FULL_TRAINING,
@@ -154,8 +158,8 @@ def test_a_run_that_diverges_costs_the_table_one_seed_only(
     def stops(*_: object, **__: object) -> None:
         raise DivergenceError("removed: not finite")
 
-    monkeypatch.setattr("qdistill.experiments.tables.read_table", lambda dataset: TABLE_OF_DIGITS)
-    monkeypatch.setattr("qdistill.experiments.tables.run_table", stops)
+    monkeypatch.setattr("qdistill.experiments.tables.read.read_table", lambda dataset: TABLE_OF_DIGITS)
+    monkeypatch.setattr("qdistill.experiments.tables.run.run_table", stops)
     assert main(["paper", "table1", "--out", str(out), "--no-compilation-cache"]) == 1
     printed = capsys.readouterr()
     assert "removed: not finite" in printed.err
@@ -169,7 +173,7 @@ def test_a_table_that_is_stopped_says_how_to_go_on(
     def stops(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("qdistill.experiments.tables.run_table", stops)
+    monkeypatch.setattr("qdistill.experiments.tables.run.run_table", stops)
     given = ["paper", "table1", "--dataset", "mnist", "--out", str(tmp_path), "--rows", "removed", "lenet"]
     assert main([*given, "--data-dir", "some/folder", "--no-compilation-cache"]) == INTERRUPTED
     assert f"qdistill {' '.join(given)} --data-dir some/folder" in capsys.readouterr().err
@@ -236,7 +240,7 @@ def test_what_is_wrong_with_a_tables_own_recipe_names_the_table(
 ) -> None:
     row = '[[row]]\nname = "a"\ntitle = "A"\ngroup = "g"\nseeds = 3\n[row.recipe]\ndataset = "digits"\nseeed = 1\n'
     (tmp_path / "own.toml").write_text(row)
-    monkeypatch.setattr("qdistill.experiments.tables.shipped", lambda _: tmp_path)
+    monkeypatch.setattr("qdistill.experiments.tables.read.shipped", lambda _: tmp_path)
     with pytest.raises(ArgumentError, match=rf"In the recipe {re.escape(str(tmp_path / 'own.toml'))}: .*seeed"):
         read_table("own")
 

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 import qdistill
 from qdistill.cli import main
-from qdistill.cli.distill import _parse_distill
+from qdistill.cli.distill_options import parse_new
 from qdistill.cli.report import command_of
 from qdistill.data import source
 from qdistill.distill.bundle import DistilledDataset
@@ -304,13 +304,13 @@ def test_a_recipe_says_unknown_in_a_file_and_on_the_command_line(tmp_path: Path)
 
 
 def test_the_options_of_a_run_say_unknown(tmp_path: Path) -> None:
-    asked = _parse_distill(["moons", "--initialisation", "unknown", "--initialisation.networks", "3"])
+    asked = parse_new(["moons", "--initialisation", "unknown", "--initialisation.networks", "3"])
     assert asked.recipe.initialisation == Initialisation("unknown", networks=3)
     assert type(asked.recipe.initialisation) is Initialisation
     (tmp_path / "recipe.toml").write_text('dataset = "moons"\n[initialisation]\nweights = "unknown"\n')
     file = str(tmp_path / "recipe.toml")
-    assert not _parse_distill([file]).recipe.initialisation.is_known
-    assert _parse_distill([file, "--initialisation", "known"]).recipe.initialisation.is_known
+    assert not parse_new([file]).recipe.initialisation.is_known
+    assert parse_new([file, "--initialisation", "known"]).recipe.initialisation.is_known
     assert "--initialisation.networks 3" in command_of(asked.recipe.to_json())
 
 

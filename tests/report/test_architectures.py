@@ -13,7 +13,7 @@ import pytest
 
 from qdistill import models
 from qdistill.cli import main
-from qdistill.cli.distill import _parse_distill
+from qdistill.cli.distill_options import parse_new
 from qdistill.cli.report import command_of
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.experiments.defaults import default_recipe, with_model
@@ -89,7 +89,7 @@ def test_the_command_of_a_page_gives_the_recipe(name, tmp_path, monkeypatch):
             (tmp_path / file).write_text(json.dumps(circuit.to_json()))
     program, command, *arguments = shlex.split(command_of(recipe.to_json()))
     assert (program, command) == ("qdistill", "distill")
-    assert Recipe.from_json(_parse_distill(arguments).recipe.to_json()) == recipe
+    assert Recipe.from_json(parse_new(arguments).recipe.to_json()) == recipe
 
 
 @pytest.mark.parametrize("name", IN_PYTHON)

@@ -10,6 +10,7 @@ from tyro.conf import FlagCreatePairsOff, arg
 
 from qdistill.cli.output import say, tell, tell_json
 from qdistill.cli.shared import (
+    NOT_COMPARED,
     OTHER_DATA,
     BundlePath,
     Cache,
@@ -17,33 +18,22 @@ from qdistill.cli.shared import (
     accuracy,
     bundle_file,
     call,
-    check_same_data,
-    home_of,
     over_draws,
     rerun,
     say_other_data,
+    spread,
     use_compilation_cache,
     with_noise,
 )
-from qdistill.errors import ArgumentError, BundleError
+from qdistill.errors import ArgumentError
 from qdistill.fields import check_seed
-from qdistill.files import LANDMARKS, write_json
 
 if TYPE_CHECKING:
-    from jax import Array
-
     from qdistill.distill.bundle import DistilledDataset
-    from qdistill.evaluate.noisy import NoisyPoint
-    from qdistill.evaluate.protocol import Evaluation, Evaluations
-    from qdistill.quantum import DeviceModel, Execution
+    from qdistill.evaluate.protocol import Evaluation
 
 NOT_REPRODUCED = 3
 """The exit code of a replay that misses its record by more than its tolerance."""
-
-_NOT_COMPARED = "The recorded accuracy is of the other data and not compared."
-
-CURVE = "noise.png"
-"""Where the figure of a curve goes, beside the bundle."""
 
 
 def run(arguments: list[str]) -> int:
@@ -161,37 +151,30 @@ def evaluate(
     if initialisations is not None:
         return _unknown(loaded, path, initialisations, drawn_by, data_dir, as_json)
     if landmarks:
-        return _landmarks(loaded, bundle, path, 5 if draws is None else draws, drawn_by, data_dir, as_json)
+        from qdistill.cli.landmarks import evaluate_landmarks
+
+        count = 5 if draws is None else draws
+        return evaluate_landmarks(loaded, bundle, path, draws=count, seed=drawn_by, data_dir=data_dir, as_json=as_json)
     if float64:
         return _in_float64(loaded, path, data_dir, as_json)
     if not noisy:
         return _exact(loaded, path, data_dir, as_json)
-    import jax
+    from qdistill.cli.noisy import evaluate_noisy
 
-    from qdistill.evaluate.noisy import SHOTS, replay_noisy
-    from qdistill.quantum import Execution
-
-    model = None if device is None else _device(device, loaded)
-    if model is not None:
-        say_what_is_left_out(model, loaded)
-    # Without a device a curve has all of its shots from the list.
-    first = SHOTS[0] if curve and model is None else shots
-    execution = Execution(model, first, preparation=preparation or "exact")
-    key = jax.random.key(drawn_by)
-    if curve:
-        out = home_of(bundle) / CURVE if out is None else out
-        return _curve(loaded, path, out, execution, 3 if draws is None else draws, key, data_dir, as_json)
-    repeats = (1 if shots is None else 10) if draws is None else draws
-    result = replay_noisy(loaded, execution, draws=repeats, key=key, data_dir=data_dir)
-    _say_if_other_data(loaded, data_dir)
-    if as_json:
-        plain = {"bundle": str(path), "dataset": loaded.dataset, "shots": shots, "device": device}
-        tell_json({**plain, **dataclasses.asdict(result)})
-        return 0
-    tell(f"{path} on the test set of {loaded.dataset}, trained and tested {_where(shots, model)}")
-    tell(f"  test accuracy      {_spread(result)}")
-    tell(f"  recorded           {accuracy(loaded.record.test_accuracy, loaded.record.n_test)}")
-    return 0
+    return evaluate_noisy(
+        loaded,
+        bundle,
+        path,
+        shots=shots,
+        device=device,
+        preparation=preparation or "exact",
+        draws=draws,
+        seed=drawn_by,
+        curve=curve,
+        out=out,
+        data_dir=data_dir,
+        as_json=as_json,
+    )
 
 
 def _check_on(on: tuple[str, ...], steps: int | None, batch: int | None, others: dict[str, bool]) -> None:
@@ -245,7 +228,7 @@ def _plain(result: Evaluation) -> dict[str, Any]:
 def _compared(result: Evaluation) -> int:
     """Say, beside the result, whether the record was met; the exit code."""
     if result.same_data is False:
-        say(f"{OTHER_DATA} {_NOT_COMPARED}")
+        say(f"{OTHER_DATA} {NOT_COMPARED}")
     if result.reproduced is not False:
         return 0
     say(
@@ -253,11 +236,6 @@ def _compared(result: Evaluation) -> int:
         f"{result.recorded_test_accuracy:.2%}, where up to {result.tolerance:.2%} to either side could be rounding."
     )
     return NOT_REPRODUCED
-
-
-def _say_if_other_data(loaded: DistilledDataset, data_dir: Path | None) -> None:
-    """Say where the recorded accuracy, which stands beside the result, is of other data."""
-    say_other_data(loaded, loaded.origin.load(data_dir), _NOT_COMPARED)
 
 
 def _in_float64(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_json: bool) -> int:
@@ -287,130 +265,18 @@ def _in_float64(loaded: DistilledDataset, path: Path, data_dir: Path | None, as_
     return _compared(result)
 
 
-def _landmarks(
-    loaded: DistilledDataset, given: Path, path: Path, draws: int, seed: int, data_dir: Path | None, as_json: bool
-) -> int:
-    from qdistill.data import split
-    from qdistill.data.transforms import chain_of
-    from qdistill.evaluate.landmarks import compare_landmarks
-    from qdistill.experiments.recipe import Recipe
-
-    if not loaded.recipe:
-        raise BundleError("The bundle holds no recipe, so it is not known what its points would be chosen from.")
-    recipe, raw = Recipe.from_json(loaded.recipe), loaded.origin.load(data_dir)
-    check_same_data(loaded, raw)
-    splits = split(raw, n_validation=recipe.n_validation, transforms=chain_of(recipe.transforms))
-    rows = compare_landmarks(loaded, splits, draws=draws, seed=seed)
-    m, record = len(loaded.data.inputs), loaded.record
-    plain: dict[str, Any] = {"bundle": str(path), "dataset": loaded.dataset, "points": m}
-    plain["rows"] = [dataclasses.asdict(row) for row in rows]
-    if given.is_dir():
-        write_json(given / LANDMARKS, plain)
-    if as_json:
-        tell_json(plain)
-        return 0
-    tell(f"{path} on the test set of {loaded.dataset}: {m} support points, so that a prediction takes {m} circuits")
-    tell(f"  {'distilled':<36} {accuracy(record.test_accuracy, record.n_test)}")
-    for row in rows:
-        tell(f"  {f'{row.points}, {row.labels} labels':<36} {_spread(row.evaluation)}; {row.circuits:,} circuits")
-    return 0
-
-
 def _unknown(loaded: DistilledDataset, path: Path, count: int, seed: int, data_dir: Path | None, as_json: bool) -> int:
     import jax
 
     from qdistill.evaluate.protocol import replay_unknown
 
     result = replay_unknown(loaded, initialisations=count, key=jax.random.key(seed), data_dir=data_dir)
-    _say_if_other_data(loaded, data_dir)
+    say_other_data(loaded, loaded.origin.load(data_dir), NOT_COMPARED)
     if as_json:
         plain = {"bundle": str(path), "dataset": loaded.dataset, "initialisations": count, "seed": seed}
         tell_json({**plain, **dataclasses.asdict(result)})
         return 0
     tell(f"{path} on the test set of {loaded.dataset}, from initial weights that it was not distilled for")
-    tell(f"  test accuracy      {_spread(result)}")
+    tell(f"  test accuracy      {spread(result)}")
     tell(f"  from its own       {accuracy(loaded.record.test_accuracy, loaded.record.n_test)}")
     return 0
-
-
-def _curve(
-    loaded: DistilledDataset,
-    path: Path,
-    out: Path,
-    execution: Execution,
-    draws: int,
-    key: Array,
-    data_dir: Path | None,
-    as_json: bool,
-) -> int:
-    from qdistill.evaluate.noisy import noisy_curve
-    from qdistill.evaluate.protocol import replay
-    from qdistill.report.noise_figure import draw_noise
-
-    def show(point: NoisyPoint) -> None:
-        if not as_json:
-            factor = "" if point.factor is None else f", {point.factor:g} x the error rates"
-            tell(f"  {_shots(point.shots) + factor:<48} {_spread(point.evaluation)}")
-
-    where = _where(None, execution.device)
-    exact = replay(loaded, data_dir=data_dir)
-    if exact.same_data is False:
-        say(f"{OTHER_DATA} {_NOT_COMPARED}")
-    if not as_json:
-        tell(f"{path} on the test set of {loaded.dataset}, trained and tested {where}")
-        tell(f"  {'without noise and shots':<48} {accuracy(exact.test_accuracy, exact.n_test)}")
-    points = noisy_curve(loaded, execution, draws=draws, key=key, data_dir=data_dir, observer=show)
-    title = f"{loaded.dataset}, trained and tested {where} ({draws} draws)"
-    picture = draw_noise(points, exact.test_accuracy, title, out)
-    if as_json:
-        plain = [dataclasses.asdict(point) for point in points]
-        tell_json({"bundle": str(path), "noiseless": exact.test_accuracy, "points": plain, "picture": str(picture)})
-    else:
-        tell(f"Drawn in {picture}")
-    return 0
-
-
-def _device(given: str, loaded: DistilledDataset) -> DeviceModel:
-    """The device of a name, or of a file, for as many wires as the bundle's network has."""
-    from qdistill.backends.devices import device
-    from qdistill.quantum import wires_needed
-
-    n_wires = wires_needed(loaded.structure())
-    if not n_wires:
-        raise ArgumentError("Argument `device` must be left out: the bundle is for a network without a quantum layer.")
-    return device(given, n_wires)
-
-
-def say_what_is_left_out(model: DeviceModel, loaded: DistilledDataset) -> None:
-    """Tell the user where a device needs swaps that its model leaves out."""
-    from qdistill.quantum import embedded, quantum_layers
-
-    circuits = [embedded(layer.embedding, layer.circuit) for layer in quantum_layers(loaded.structure())]
-    uncoupled = sum(map(model.n_uncoupled, circuits))
-    if uncoupled:
-        say(
-            f"{uncoupled} gates of a circuit are on pairs of wires that {model.name} does not couple. They are "
-            "executed as if it did, without swaps, so the device itself is worse."
-        )
-
-
-def _where(shots: int | None, model: DeviceModel | None) -> str:
-    place = "without noise" if model is None else f"on {model.name}"
-    return place if shots is None else f"{place}, {_shots(shots)}"
-
-
-def _shots(shots: int | None) -> str:
-    return "exact expectation values" if shots is None else f"{shots:,} shots a setting"
-
-
-def _spread(result: Evaluations) -> str:
-    draws, lost = len(result.test_accuracies), ""
-    if result.diverged:
-        lost = f"{result.diverged} of {draws + result.diverged} trainings did not stay finite and are left out"
-    if result.mean is None:
-        return f"none: {lost.removesuffix(' and are left out')}"
-    text = f"{result.mean:.2%} (n = {result.n_test:,}" + (f", {draws} draws" if draws > 1 else "")
-    if result.interval is not None:
-        low, high = result.interval
-        text += f", 95 % interval {low:.2%} to {high:.2%}"
-    return f"{text}){f'; {lost}' if lost else ''}"

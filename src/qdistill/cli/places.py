@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,8 +11,9 @@ from tyro.conf import arg
 
 from qdistill.cli.output import say
 from qdistill.cli.plugins import PLUGINS, load_plugin
-from qdistill.cli.shared import use_compilation_cache
-from qdistill.experiments.engines.options import Each, Place, SlurmOptions
+from qdistill.cli.shared import Cache, Cores, DataDir, use_compilation_cache
+from qdistill.errors import ArgumentError
+from qdistill.experiments.engines.options import EACH, SLURM, Each, Place, SlurmOptions
 
 if TYPE_CHECKING:
     from qdistill.experiments.engines.engine import Engine
@@ -23,29 +26,64 @@ ON_HELP = (
 On = Annotated[str, arg(metavar="WHERE", help=ON_HELP)]
 
 
-def engine(
-    on: str,
-    each: Each,
-    slurm: SlurmOptions,
-    *,
-    data_dir: Path | None,
-    compilation_cache: bool,
-    cores: int | None = None,
-    observer: Observer | None = None,
-) -> Engine:
-    """The engine that the options stand for; see `experiments.engines.choose.engine_for`."""
-    from qdistill.experiments.engines.choose import engine_for
-    from qdistill.experiments.engines.unit import Call, Setup
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """How runs are run, whatever they are of."""
 
-    plugins = [str(path.resolve()) for path in PLUGINS]
-    folder = None if data_dir is None else data_dir.resolve()
-    setup = Setup(folder, Call(__name__, "prepare", (plugins, compilation_cache)), cores)
-    return engine_for(Place.parse(on), setup, each=each, slurm=slurm, observer=observer, told=say)
+    data_dir: Annotated[DataDir, arg(help="where the datasets' files lie.")] = None
+    compilation_cache: Cache = True
+    cores: Cores = None
+    on: On = "here"
+    each: Each = EACH
+    slurm: SlurmOptions = SLURM
 
+    @property
+    def is_here(self) -> bool:
+        """Whether they go nowhere else."""
+        return Place.parse(self.on).kind == "here"
 
-def is_here(on: str) -> bool:
-    """Whether runs go nowhere else."""
-    return Place.parse(on).kind == "here"
+    @property
+    def is_usual(self) -> bool:
+        """Whether nothing was said of where they go and what they take."""
+        return self.is_here and (self.cores, self.each, self.slurm) == (None, EACH, SLURM)
+
+    def words(self) -> list[str]:
+        """Where they go and where their data lie, as that is typed."""
+        words = [] if self.data_dir is None else ["--data-dir", str(self.data_dir)]
+        if not self.is_here:
+            words += ["--on", self.on]
+        for name, given, usual in (("each", self.each, EACH), ("slurm", self.slurm, SLURM)):
+            for field in dataclasses.fields(given):
+                value = getattr(given, field.name)
+                if value != getattr(usual, field.name):
+                    values = value if isinstance(value, tuple) else (value,)
+                    words += [f"--{name}.{field.name.replace('_', '-')}", *map(str, values)]
+        return words
+
+    def make_ready(self) -> None:
+        """Make this process ready for runs here, and for what is compiled.
+
+        Raises:
+            ArgumentError: `cores` were given for runs elsewhere, or are no such number.
+        """
+        if not self.is_here and self.cores is not None:
+            raise ArgumentError(f"Argument `cores` must be left out with --on {self.on}: each run has --each.cores.")
+        if self.compilation_cache:
+            use_compilation_cache()
+        if self.is_here:
+            from qdistill.experiments.devices import make_cores_devices
+
+            make_cores_devices(self.cores)
+
+    def engine(self, observer: Observer | None = None) -> Engine:
+        """The engine that they stand for; see `experiments.engines.choose.engine_for`."""
+        from qdistill.experiments.engines.choose import engine_for
+        from qdistill.experiments.engines.unit import Call, Setup
+
+        plugins = [str(path.resolve()) for path in PLUGINS]
+        folder = None if self.data_dir is None else self.data_dir.resolve()
+        setup = Setup(folder, Call(__name__, "prepare", (plugins, self.compilation_cache)), self.cores)
+        return engine_for(Place.parse(self.on), setup, each=self.each, slurm=self.slurm, observer=observer, told=say)
 
 
 def prepare(plugins: list[str], compilation_cache: bool) -> None:

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from qdistill.data import RawDataset
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.distill.record import Record, Rerun, Rounding
+    from qdistill.evaluate.protocol import Evaluations
 
 INTERRUPTED = 130
 """What a shell reports of a program that Ctrl-C ended."""
 
 OTHER_DATA = "This is not the data that the bundle was made from: inputs, labels, classes or their number differ."
+NOT_COMPARED = "The recorded accuracy is of the other data and not compared."
 
 BundlePath = Annotated[Path, Positional, arg(metavar="BUNDLE")]
 DataDir = Annotated[
@@ -195,3 +197,17 @@ def with_noise(found: Rounding) -> str:
     accuracies, most = [one.accuracy for one in found.perturbed], max(one.changed for one in found.perturbed)
     span = f"{min(accuracies):.2%} to {max(accuracies):.2%}"
     return f"{span} in {len(accuracies)} draws, up to {most:,} inputs get another class"
+
+
+def spread(result: Evaluations) -> str:
+    """What many trainings gave: their mean, how many they were and the interval, and how many came to nothing."""
+    draws, lost = len(result.test_accuracies), ""
+    if result.diverged:
+        lost = f"{result.diverged} of {draws + result.diverged} trainings did not stay finite and are left out"
+    if result.mean is None:
+        return f"none: {lost.removesuffix(' and are left out')}"
+    text = f"{result.mean:.2%} (n = {result.n_test:,}" + (f", {draws} draws" if draws > 1 else "")
+    if result.interval is not None:
+        low, high = result.interval
+        text += f", 95 % interval {low:.2%} to {high:.2%}"
+    return f"{text}){f'; {lost}' if lost else ''}"

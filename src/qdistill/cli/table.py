@@ -2,103 +2,119 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from qdistill.cli.output import say, tell
-from qdistill.cli.places import On, engine, is_here
-from qdistill.cli.shared import INTERRUPTED, Cache, Cores, DataDir, again, call, use_compilation_cache
+from qdistill.cli.places import Runs
+from qdistill.cli.shared import INTERRUPTED, again
 from qdistill.errors import ArgumentError, DivergenceError, FailedRunsError
-from qdistill.experiments.engines.options import EACH, SLURM, Each, SlurmOptions
 from qdistill.files import read_text
 from qdistill.folders import holding
 
 if TYPE_CHECKING:
     from qdistill.evaluate.protocol import Evaluation
-
-Out = Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: runs/TABLE)")]
-Rows = Annotated[tuple[str, ...] | None, arg(metavar="ROW ...", help_behavior_hint="(default: all)")]
-Flag = Annotated[bool, FlagCreatePairsOff]
+    from qdistill.experiments.tables.table import Table
 
 
-def run(arguments: list[str]) -> int:
-    """Parse and call; where Ctrl-C stopped it, the same command goes on."""
-    return resumable("table", table, arguments)
+@dataclass(frozen=True, kw_only=True)
+class TableOptions(Runs):
+    """How a table is made.
+
+    Args:
+        out: the table's folder, with a folder for each row and seed in it.
+        rows: run these rows only; the table is made of all that have a result.
+        from_zoo: replay the zoo's bundles instead of distilling.
+        list_rows: name the rows, with their seeds and iterations, and run nothing.
+    """
+
+    out: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: runs/TABLE)")] = None
+    rows: Annotated[tuple[str, ...] | None, arg(metavar="ROW ...", help_behavior_hint="(default: all)")] = None
+    from_zoo: Annotated[bool, FlagCreatePairsOff] = False
+    list_rows: Annotated[bool, FlagCreatePairsOff, arg(name="list")] = False
+
+    def check(self) -> None:
+        """Refuse what has no effect where nothing is run."""
+        if not (self.from_zoo or self.list_rows):
+            return
+        instead = "from_zoo" if self.from_zoo else "list"
+        if not self.is_usual:
+            raise ArgumentError(
+                f"Argument `on` must be left out with `{instead}`, and `cores`, `each` and `slurm` too."
+            )
+        if self.rows is not None:
+            raise ArgumentError(f"Argument `rows` must not be given together with `{instead}`.")
 
 
-def resumable(command: str, function: Any, arguments: list[str]) -> int:
-    """Parse and call, and after Ctrl-C say how to go on."""
-    code = call(function, arguments)
-    if code == INTERRUPTED:
-        say(f"Stopped. To go on: {again(command, *arguments)}")
-    return code
-
-
-def table(
-    name: Annotated[Literal["table1-mnist", "table1-cifar10", "benchmarks"], Positional],
-    *,
-    out: Out = None,
-    rows: Rows = None,
-    from_zoo: Flag = False,
-    list_rows: Annotated[bool, FlagCreatePairsOff, arg(name="list")] = False,
-    cores: Cores = None,
-    data_dir: DataDir = None,
-    compilation_cache: Cache = True,
-    on: On = "here",
-    each: Each = EACH,
-    slurm: SlurmOptions = SLURM,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class _Options(TableOptions):
     """Make a table from its recipes, with controls, references and intervals; go on where it was stopped.
 
     Args:
         name: table1-mnist and table1-cifar10 are the paper's, with what it leaves out; benchmarks is of the field's
             classifiers on the datasets that they are compared on.
-        out: the table's folder, with a folder for each row and seed in it.
-        rows: run these rows only; the table is made of all that have a result.
-        from_zoo: replay the zoo's bundles instead of distilling.
-        list_rows: name the rows, with their seeds and iterations, and run nothing.
-        cores: cores for the seeds of a row, which have one each, or share them.
-        data_dir: where the datasets' files lie.
-        compilation_cache: keep compiled programs in the user's cache folder.
-        on: see above.
-        each: what each run takes; not here.
-        slurm: what Slurm is told; by Slurm only.
     """
-    if cores is not None and not is_here(on):
-        raise ArgumentError(f"Argument `cores` must be left out with --on {on}: each run has --each.cores.")
-    if (from_zoo or list_rows) and not (is_here(on) and (each, slurm, cores) == (EACH, SLURM, None)):
-        given = "from_zoo" if from_zoo else "list"
-        raise ArgumentError(f"Argument `on` must be left out with `{given}`, and `cores`, `each` and `slurm` too.")
-    if rows is not None and (from_zoo or list_rows):
-        raise ArgumentError(f"Argument `rows` must not be given together with `{'from_zoo' if from_zoo else 'list'}`.")
-    if compilation_cache:
-        use_compilation_cache()
-    if not list_rows and is_here(on):
-        from qdistill.experiments.devices import make_cores_devices
 
-        make_cores_devices(cores)
-    from qdistill.experiments import tables
+    name: Annotated[Literal["table1-mnist", "table1-cifar10", "benchmarks"], Positional]
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and call."""
+    given = tyro.cli(_Options, args=arguments, prog="qdistill table")
+    return make_table(given.name, given, again("table", *arguments))
+
+
+def make_table(name: str, given: TableOptions, to_go_on: str) -> int:
+    """Make a table.
+
+    Args:
+        name: which one.
+        given: how.
+        to_go_on: the command that goes on after Ctrl-C.
+
+    Returns:
+        The exit code.
+    """
+    given.check()
+    if given.list_rows:
+        from qdistill.experiments.tables.read import read_table
+
+        _list_rows(read_table(name))
+        return 0
+    given.make_ready()
+    from qdistill.experiments.tables.read import read_table
+
+    asked = read_table(name)
+    if given.from_zoo:
+        _replay(asked, given)
+        return 0
+    return _run(asked, given, to_go_on)
+
+
+def _replay(asked: Table, given: TableOptions) -> None:
+    from qdistill.experiments.tables.replay import replay_zoo
+
+    folder = given.out or Path("runs", f"{asked.name}-zoo")
+    command = f"qdistill table {asked.name} --from-zoo"
+    with holding(folder):
+        _print_table(replay_zoo(asked, folder, command, given.data_dir, told=_say_replayed), folder)
+
+
+def _run(asked: Table, given: TableOptions, to_go_on: str) -> int:
     from qdistill.experiments.progress import ProgressDisplay
+    from qdistill.experiments.tables.gather import gather
+    from qdistill.experiments.tables.run import run_table
 
-    asked = tables.read_table(name)
-    if list_rows:
-        _list_rows(asked)
-        return 0
-    command = f"qdistill table {name}" + (" --from-zoo" if from_zoo else "")
-    folder = out or Path("runs", f"{name}-zoo" if from_zoo else name)
-    if from_zoo:
-        with holding(folder):
-            _print_table(tables.replay_zoo(asked, folder, command, data_dir, told=_say_replayed), folder)
-        return 0
+    folder = given.out or Path("runs", asked.name)
     interrupted = False
     failed: DivergenceError | FailedRunsError | None = None
     try:
         with ProgressDisplay() as display:
-            options: Any = {"data_dir": data_dir, "compilation_cache": compilation_cache, "cores": cores}
-            place = engine(on, each, slurm, observer=display, **options)
-            tables.run_table(asked, folder, place, rows=rows)
+            run_table(asked, folder, given.engine(display), rows=given.rows)
     except KeyboardInterrupt:
         interrupted = True
     except (DivergenceError, FailedRunsError) as error:
@@ -106,13 +122,16 @@ def table(
         failed = error
     # Other machines may run other rows of it, and gather what there is when they end.
     with holding(folder, patience=60.0):
-        _print_table(tables.gather(asked, folder, command), folder)
+        _print_table(gather(asked, folder, f"qdistill table {asked.name}"), folder)
     if failed is not None:
         raise failed
-    return INTERRUPTED if interrupted else 0
+    if interrupted:
+        say(f"Stopped. To go on: {to_go_on}")
+        return INTERRUPTED
+    return 0
 
 
-def _list_rows(asked: Any) -> None:
+def _list_rows(asked: Table) -> None:
     for group, title in asked.groups.items():
         named = [row for row in asked.rows if row.group == group]
         if named:

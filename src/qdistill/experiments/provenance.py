@@ -110,6 +110,11 @@ def in_a_line(made: Mapping[str, Any]) -> str:
     return ", ".join([made["machine"], f"Python {made['python']}", *versions])
 
 
+def made_with(folders: Sequence[Path]) -> list[str]:
+    """The machines and versions of some runs, each combination once."""
+    return sorted({in_a_line(one) for folder in folders for one in read_sessions(folder)})
+
+
 def _processor() -> str:
     """What the processor calls itself: two machines of as many cores may differ in speed."""
     with contextlib.suppress(OSError):

@@ -1,0 +1,99 @@
+"""The tables that there are, read from their files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from qdistill.errors import ArgumentError
+from qdistill.evaluate.baselines import FullTraining
+from qdistill.experiments.recipe_file import read_recipe, recipe_of
+from qdistill.experiments.tables.table import Difference, Row, Table
+from qdistill.fields import from_table
+from qdistill.files import read_text, read_toml, shipped
+
+
+def table_names() -> list[str]:
+    """The tables that there are: `table1-mnist`, `table1-cifar10` and `benchmarks`."""
+    return sorted(path.stem for path in shipped("recipes").glob("*.toml"))
+
+
+def read_table(name: str) -> Table:
+    """The table of that name.
+
+    A row names a recipe file in the folder that ``recipes`` names, by default that of its own name; or it has the
+    recipe itself, as the table ``recipe``. ``[[grid]]`` stands for rows of each of its ``models`` on each of its
+    ``datasets``, see `_grid_rows`.
+
+    Raises:
+        ArgumentError: there is no such table.
+    """
+    if name not in table_names():
+        raise ArgumentError.unknown("table", name, table_names())
+    path = shipped("recipes") / f"{name}.toml"
+    fields = read_toml(path)
+    rows = [_row_of(entry, path, fields.get("recipes", "")) for entry in fields.get("row", ())]
+    for grid in fields.get("grid", ()):
+        rows += [_row_of(entry, path) for entry in _grid_rows(grid, fields["published"])]
+    differences = tuple(from_table(Difference, entry, "difference") for entry in fields.get("difference", ()))
+    return Table(
+        name,
+        fields["title"],
+        tuple(rows),
+        differences,
+        tuple(fields.get("by_steps", ())),
+        fields.get("note"),
+        fields["groups"],
+    )
+
+
+def _row_of(entry: Mapping[str, Any], table: Path, recipes: str = "") -> Row:
+    """The row of an entry of a table's file; recipes that it names lie in a folder beside that."""
+    own = dict(entry)
+    given = own.pop("recipe", own["name"])
+    if isinstance(given, Mapping):
+        recipe, text = recipe_of(given, table), json.dumps(given)
+    else:
+        path = table.parent / recipes / f"{given}.toml"
+        recipe, text = read_recipe(path), read_text(path)
+    full = from_table(FullTraining, own.pop("full"), "full") if "full" in own else None
+    return Row(recipe=recipe, full=full, seeds=tuple(range(own.pop("seeds"))), file=text, **own)
+
+
+def _grid_rows(grid: Mapping[str, Any], published: Mapping[str, Mapping[str, float]]) -> Iterator[dict[str, Any]]:
+    """The rows of each model on each dataset, as they would be written out.
+
+    Args:
+        grid: ``datasets``, ``models`` with their titles, ``seeds``, the ``recipe`` that all of them follow but for the
+            dataset and the network, ``kinds`` of rows with what of the recipe each has otherwise, or how it trains on
+            all inputs (``full``), and ``transforms`` or anything else of the recipe ``for`` a dataset.
+        published: accuracies by dataset and model, which stand beside those on all inputs.
+    """
+    for dataset in grid["datasets"]:
+        for model, model_title in grid["models"].items():
+            for kind, own in grid["kinds"].items():
+                own = dict(own)
+                title, full = own.pop("title"), own.pop("full", None)
+                recipe = _merged(grid["recipe"], grid.get("for", {}).get(dataset, {}), own)
+                network = {"architecture": model} | grid.get("fields", {}).get(model, {})
+                row = {
+                    "name": f"{dataset}-{model}-{kind}",
+                    "title": f"{model_title}: {title}",
+                    "group": dataset,
+                    "seeds": grid["seeds"],
+                    "recipe": {"dataset": dataset, **recipe, "model": network},
+                }
+                if full is not None:
+                    row |= {"full": full, "published": published.get(dataset, {}).get(model)}
+                yield row
+
+
+def _merged(*tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables of a recipe one above another: what a later one has of a group counts, and the rest stays."""
+    merged: dict[str, Any] = {}
+    for table in tables:
+        for name, value in table.items():
+            merged[name] = merged.get(name, {}) | value if isinstance(value, Mapping) else value
+    return merged
