@@ -78,7 +78,7 @@ def work(name: str, cores: int, quick: bool) -> None:
     from qdistill.distill.cores import Spread
     from qdistill.experiments.defaults import default_recipe
     from qdistill.experiments.devices import make_cores_devices
-    from qdistill.experiments.run import make_distillers
+    from qdistill.experiments.distillers import make_distillers
 
     make_cores_devices(cores)
     recipe = default_recipe(name.partition(",")[0])

@@ -151,7 +151,7 @@ def side_by_side(row: dict[str, Any]) -> dict[str, Any]:
     from problem import plain_recipe
 
     from qdistill.distill.seeds import SideBySide
-    from qdistill.experiments.run import make_distillers
+    from qdistill.experiments.distillers import make_distillers
 
     recipe = plain_recipe("mnist")
     splits = recipe.splits()

@@ -12,8 +12,8 @@ from jax import Array
 from qdistill.distill.outer import Distiller
 from qdistill.distill.training_set import TrainingSet
 from qdistill.experiments.defaults import default_recipe
+from qdistill.experiments.distillers import make_distiller
 from qdistill.experiments.recipe import Recipe
-from qdistill.experiments.run import make_distiller
 
 N_REAL = 256
 """Real inputs of an outer iteration."""

@@ -84,9 +84,9 @@ def shared_programs() -> Iterator[None]:
 
     Most of what a small run takes is tracing, even of what another test has compiled.
     """
-    from qdistill.experiments import loop, run
+    from qdistill.experiments import follow, loop
 
-    make_distillers, side_by_side = run.make_distillers, loop.SideBySide
+    make_distillers, side_by_side = follow.make_distillers, loop.SideBySide
 
     def shared_distillers(recipes: Sequence[Any], splits: Any, **how: Any) -> Any:
         name = (*recipes, splits.ordered_digest, *how.items())
@@ -101,7 +101,7 @@ def shared_programs() -> Iterator[None]:
         return _PROGRAMS[name]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "make_distillers", shared_distillers)
+        patch.setattr(follow, "make_distillers", shared_distillers)
         patch.setattr(loop, "SideBySide", shared_side_by_side)
         yield
 

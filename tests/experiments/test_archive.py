@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qdistill.experiments.tables.gather.gather import gather
 
 from qdistill.errors import RunError
 from qdistill.experiments.archive import pack, read_archive, unpack
+from qdistill.experiments.tables.gather import gather
 from qdistill.experiments.tables.read import read_table
 from qdistill.files import RUNS, TABLE, read_json
 

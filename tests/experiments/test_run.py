@@ -40,10 +40,11 @@ from qdistill.experiments import loop as loop_module
 from qdistill.experiments import provenance as provenance_module
 from qdistill.experiments.checkpoint import load_checkpoint
 from qdistill.experiments.course import Course
+from qdistill.experiments.distillers import make_distiller
 from qdistill.experiments.metrics import Report, read_metrics
 from qdistill.experiments.profile import profile
 from qdistill.experiments.recipe import Device, Recipe
-from qdistill.experiments.run import make_distiller, run, run_seeds
+from qdistill.experiments.run import run, run_seeds
 from qdistill.files import BUNDLE, CHECKPOINT, METRICS, PROFILE, SEEDS, TRACE
 from qdistill.folders import LOCK, holding
 from qdistill.models import DressedCircuit, QuantumLeNetArchitecture, named_weights

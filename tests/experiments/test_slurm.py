@@ -22,7 +22,8 @@ from qdistill.experiments.engines.choose import engine_for
 from qdistill.experiments.engines.options import Each, Place, SlurmOptions
 from qdistill.experiments.engines.process import one_process
 from qdistill.experiments.engines.slurm import JOBS, Job, Slurm, common_folder, parameters
-from qdistill.experiments.engines.unit import Setup, Task, Teller, Unit
+from qdistill.experiments.engines.unit import Setup, Task, Unit
+from qdistill.experiments.loop import Teller
 from qdistill.experiments.run import run
 from qdistill.files import BUNDLE, CHECKPOINT, read_json
 from qdistill.folders import LOCK

@@ -14,7 +14,6 @@ from typing import Any
 
 import jax
 import pytest
-from qdistill.experiments.tables.gather.gather import gather
 from scipy import stats
 
 from qdistill.cli import main
@@ -22,9 +21,10 @@ from qdistill.cli.shared import INTERRUPTED
 from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.baselines import FullTraining
 from qdistill.evaluate.cost import training_circuits
+from qdistill.experiments.distillers import make_distiller
 from qdistill.experiments.recipe import Recipe
 from qdistill.experiments.recipe_file import read_recipe
-from qdistill.experiments.run import make_distiller
+from qdistill.experiments.tables.gather import gather
 from qdistill.experiments.tables.read import read_table, table_names
 from qdistill.experiments.tables.replay import replay_zoo
 from qdistill.experiments.tables.run import run_table

@@ -27,10 +27,10 @@ from qdistill.distill.record import Record
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.evaluate.protocol import accuracies_of_draws, measure, replay, replay_unknown
 from qdistill.evaluate.savings import distillation_circuits
+from qdistill.experiments.distillers import make_distiller
 from qdistill.experiments.metrics import read_metrics
 from qdistill.experiments.recipe import Device, Recipe
 from qdistill.experiments.recipe_file import read_recipe
-from qdistill.experiments.run import make_distiller
 from qdistill.files import BUNDLE, CHECKPOINT
 from qdistill.models import DataReuploading, KernelArchitecture, LeNetArchitecture, named_weights
 from qdistill.report.page import write_report

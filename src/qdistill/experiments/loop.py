@@ -36,6 +36,36 @@ class Observer(Protocol):
         ...
 
 
+def nothing() -> None:
+    """What a `Teller` calls where nobody wants to be told."""
+
+
+class Teller:
+    """An observer that is told of every look, and asked to stop between iterations.
+
+    Args:
+        looked: called after each look.
+        iterated: called after each iteration; may raise.
+    """
+
+    def __init__(self, looked: Callable[[], None] = nothing, iterated: Callable[[], None] = nothing) -> None:
+        self._looked, self._iterated = looked, iterated
+
+    def begin(self, recipe: Recipe, iteration: int, n_seeds: int) -> None:
+        """See `Observer`."""
+
+    def iterated(self, iteration: int, loss: float) -> None:
+        """See `Observer`."""
+        self._iterated()
+
+    def reported(self, reports: Sequence[Report]) -> None:
+        """See `Observer`."""
+        self._looked()
+
+    def end(self, message: str) -> None:
+        """See `Observer`."""
+
+
 def iterate(
     courses: Sequence[Course],
     observer: Observer,

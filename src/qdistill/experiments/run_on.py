@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.errors import RunError
-from qdistill.evaluate.protocol import summary
 from qdistill.experiments.engines.engine import Engine
 from qdistill.experiments.engines.unit import Unit
-from qdistill.experiments.folder import begin, check_begun, check_free
+from qdistill.experiments.folder import check_begun, check_free
 from qdistill.experiments.recipe import Recipe
-from qdistill.experiments.run import different_seeds
-from qdistill.files import BUNDLE, SCORES, SEEDS, write_json
-from qdistill.folders import holding
-from qdistill.run_files import read_seeds
+from qdistill.experiments.seeds import SeedsFolder
+from qdistill.files import BUNDLE
 
 
 def run_on(
@@ -40,27 +35,21 @@ def run_on(
         FailedRunsError, DivergenceError, KeyboardInterrupt: see `Engine`.
     """
     recipe.check_network()
-    seeds = None if seeds is None else different_seeds(seeds)
-    if resume:
-        check_begun(folder, recipe)
-    else:
-        check_free(folder)
     if seeds is None:
+        if resume:
+            check_begun(folder, recipe)
+        else:
+            check_free(folder)
         units = [Unit(recipe, folder, folder.name)]
         engine.run(units)
         return _bundles(units)
-    if resume and read_seeds(folder) != seeds:
-        raise RunError(f"The folder {folder} is of other seeds. Resume it with its own, or choose a new folder.")
-    units = [Unit(dataclasses.replace(recipe, seed=s), folder / f"seed-{s}", f"seed-{s}") for s in seeds]
-    with holding(folder):
-        if not resume:
-            check_free(folder)
-            write_json(folder / SEEDS, seeds)
-            begin(folder, recipe)
+    together = SeedsFolder(recipe, seeds, folder, resume)
+    together.check()
+    units = [Unit(*parts, parts[1].name) for parts in zip(together.recipes, together.folders, strict=True)]
+    with together.held():
         engine.run(units)
         bundles = _bundles(units)
-        accuracies = [bundle.record.test_accuracy for bundle in bundles]
-        write_json(folder / SCORES, {"seeds": seeds, **summary([a for a in accuracies if a is not None])})
+        together.write_scores(bundles)
     return bundles
 
 

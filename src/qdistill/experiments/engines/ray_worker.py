@@ -20,7 +20,8 @@ from typing import Any
 from qdistill.backends.extras import require
 from qdistill.errors import QDistillError
 from qdistill.experiments.engines.process import one_process
-from qdistill.experiments.engines.unit import Failure, Task, Teller, Unit, write_log
+from qdistill.experiments.engines.unit import Failure, Task, Unit, write_log
+from qdistill.experiments.loop import Teller
 from qdistill.files import BUNDLE, CHECKPOINT, METRICS, RECIPE, SCORES, is_temporary, write_whole
 from qdistill.folders import LOCK
 from qdistill.processes import is_gone, machine

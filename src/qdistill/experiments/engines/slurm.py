@@ -19,7 +19,8 @@ from qdistill.errors import ArgumentError, RunError
 from qdistill.experiments.engines.engine import Change, Choice, State
 from qdistill.experiments.engines.options import Each, SlurmOptions
 from qdistill.experiments.engines.process import one_process
-from qdistill.experiments.engines.unit import Failure, Setup, Task, Teller, Unit
+from qdistill.experiments.engines.unit import Failure, Setup, Task, Unit
+from qdistill.experiments.loop import Teller
 from qdistill.folders import make_folder
 from qdistill.lock import STALE_SECONDS
 

@@ -20,7 +20,6 @@ from qdistill.experiments.devices import make_cores_devices
 from qdistill.experiments.folder import check_begun
 from qdistill.experiments.full_run import check_same, run_full
 from qdistill.experiments.loop import Observer
-from qdistill.experiments.metrics import Report
 from qdistill.experiments.recipe import Recipe
 from qdistill.experiments.run import run_missing
 from qdistill.fields import from_table
@@ -208,10 +207,6 @@ def write_log(log: Path, text: str) -> None:
         return  # what went wrong is said all the same
 
 
-def nothing() -> None:
-    """What a `Teller` calls where nobody wants to be told."""
-
-
 def unfinished(units: Sequence[Unit], data_dir: Path | None) -> list[Unit]:
     """The units that have not ended, after those that have were found to be of the same recipe and data.
 
@@ -240,29 +235,3 @@ def unfinished(units: Sequence[Unit], data_dir: Path | None) -> list[Unit]:
 def data_of(recipe: Recipe) -> tuple[object, ...]:
     """What two recipes must have in common to read the same splits."""
     return recipe.dataset, recipe.data, recipe.transforms, recipe.n_validation
-
-
-class Teller:
-    """An observer that is told of every look, and asked to stop between iterations.
-
-    Args:
-        looked: called after each look.
-        iterated: called after each iteration; may raise.
-    """
-
-    def __init__(self, looked: Callable[[], None] = nothing, iterated: Callable[[], None] = nothing) -> None:
-        self._looked, self._iterated = looked, iterated
-
-    def begin(self, recipe: Recipe, iteration: int, n_seeds: int) -> None:
-        """See `Observer`."""
-
-    def iterated(self, iteration: int, loss: float) -> None:
-        """See `Observer`."""
-        self._iterated()
-
-    def reported(self, reports: Sequence[Report]) -> None:
-        """See `Observer`."""
-        self._looked()
-
-    def end(self, message: str) -> None:
-        """See `Observer`."""
