@@ -55,8 +55,12 @@ class DressedClassifier(eqx.Module):
         Raises:
             ArgumentError: no real numbers, or of another shape than the model was built for.
         """
+        return self.after(self.last_features(x))
+
+    def last_features(self, x: Numbers) -> Float[Array, " wires"]:
+        """What the last dense layer reads of one input: Z on each wire."""
         values = self.before(one_input(x, self.input_shape).reshape(-1))
-        return self.after(self.layer(math.pi / 2 * (jnp.tanh(values) + 1)))
+        return self.layer(math.pi / 2 * (jnp.tanh(values) + 1))
 
 
 @dataclass(frozen=True)

@@ -111,9 +111,13 @@ class LeNet(eqx.Module):
 
     def __call__(self, image: Numbers) -> Float[Array, " classes"]:
         """The logits of one image, (height, width, channels) of real numbers."""
-        features = self.features(image)
+        features = self.last_features(image)
         with jax.named_scope("dense"):
             return self.f3(features)
+
+    def last_features(self, image: Numbers) -> Float[Array, " features"]:
+        """What F3 reads of one image."""
+        return self.features(image)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,15 @@ class ClosedForm(Protocol):
 
 
 @runtime_checkable
+class HasLastFeatures(Protocol):
+    """A network that can tell what its last trained linear map reads."""
+
+    def last_features(self, x: Float[Array, "*shape"], /) -> Float[Array, " features"]:
+        """What the last map reads of one input."""
+        ...
+
+
+@runtime_checkable
 class Architecture(Protocol):
     """What a recipe or a bundle says of a network: enough to build it, nothing of its weights."""
 
@@ -172,6 +181,17 @@ def predict(model: Model, inputs: Numbers, *, key: Array | None = None) -> Float
         return jax.vmap(model)(inputs)
     keys = key if key.ndim else jax.random.split(key, len(inputs))
     return jax.vmap(lambda x, key: with_key(model, key)(x))(inputs, keys)
+
+
+def last_features(model: Model, inputs: Float[Array, "n *shape"]) -> Float[Array, "n features"]:
+    """What a network's last trained linear map reads of many inputs; its logits where it does not say.
+
+    Args:
+        model: the network.
+        inputs: normalised, (n, ...).
+    """
+    model = for_batch(model, max(1, len(inputs)))
+    return jax.vmap(model.last_features if isinstance(model, HasLastFeatures) else model)(inputs)
 
 
 def structure(architecture: Architecture, input_shape: tuple[int, ...], n_classes: int) -> Model:

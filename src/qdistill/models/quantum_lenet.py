@@ -71,11 +71,17 @@ class QuantumLeNet(eqx.Module):
 
     def __call__(self, image: Numbers) -> Float[Array, " classes"]:
         """The logits of one image, (height, width, channels) of real numbers."""
+        values = self.last_features(image)
+        with jax.named_scope("dense"):
+            return self.f3(values)
+
+    def last_features(self, image: Numbers) -> Float[Array, " features"]:
+        """What F3 reads of one image."""
         features = self.features(image)
         with jax.named_scope("branch"):
             outputs = None if self.branch is None else self.branch(features)
         with jax.named_scope("dense"):
-            return self.f3(self._meet(features, outputs))
+            return self._meet(features, outputs)
 
     def _meet(self, features: Float[Array, " features"], outputs: Float[Array, " outputs"] | None) -> Array:
         """What F3 sees of the features and the branch's outputs."""
