@@ -6,8 +6,9 @@ import dataclasses
 from typing import Any
 
 from qdistill.data import DataFile, source
+from qdistill.distill.compression import Compression
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.outer import Compression, OuterLoop
+from qdistill.distill.outer import OuterLoop
 from qdistill.experiments.recipe import PARTS, Recipe
 from qdistill.experiments.usual import MNIST_LIKE, of_circuit, usual_fields, usual_n_validation
 from qdistill.models import Architecture, is_solved
