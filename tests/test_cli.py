@@ -23,8 +23,9 @@ from qdistill.cli import COMMANDS, main
 from qdistill.cli.distill_options import parse_new
 from qdistill.cli.noisy import say_what_is_left_out
 from qdistill.data import DATASETS, MNIST, Images, source
-from qdistill.distill.bundle import DistilledDataset, Record
+from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
+from qdistill.distill.record import Record
 from qdistill.distill.zoo import zoo_path
 from qdistill.errors import DivergenceError
 from qdistill.evaluate.noisy import noisy_curve

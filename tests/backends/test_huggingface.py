@@ -18,8 +18,9 @@ from PIL import Image
 
 from qdistill.cli import main
 from qdistill.data import FittedChain
-from qdistill.distill.bundle import DistilledDataset, Record
+from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.initialisation import DrawnAnew
+from qdistill.distill.record import Record
 from qdistill.models import DataReuploading
 
 from ..distill.samples import random_bundle

@@ -13,9 +13,9 @@ import numpy as np
 from qdistill.data import Digits, FittedChain
 from qdistill.data.fitted import Standardised
 from qdistill.data.transforms import Standardise, Whiten, fit_chain
-from qdistill.distill.bundle import DistilledDataset, Record
+from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.record import Rerun, Rounding, RoundingCheck
+from qdistill.distill.record import Record, Rerun, Rounding, RoundingCheck
 from qdistill.distill.training_set import TrainingSet
 from qdistill.models import Architecture, LeNetArchitecture, named_weights
 

@@ -24,10 +24,10 @@ from safetensors.numpy import save
 
 from qdistill.data import FittedChain, RawDataset
 from qdistill.data.fitted import Whitened
-from qdistill.distill.bundle import DistilledDataset, Record
+from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.bundle_file import digest
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.record import RoundingCheck
+from qdistill.distill.record import Record, RoundingCheck
 from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.models import ARCHITECTURES, LeNet, LeNetArchitecture, QuantumLeNetArchitecture, named_weights

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from safetensors.numpy import load_file, save
 
-from qdistill.distill.bundle import DistilledDataset, Record
+from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.bundle_file import digest
 from qdistill.distill.eight_bit import on_levels, packed, quantised, restored, unpacked
+from qdistill.distill.record import Record
 from qdistill.errors import BundleError
 from qdistill.models import QuantumLeNetArchitecture, named_weights
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from qdistill.cli import main
 from qdistill.data import Digits, Images, Labelled
-from qdistill.distill.bundle import DistilledDataset, Record
+from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.record import Rerun, Rounding, RoundingCheck
+from qdistill.distill.record import Record, Rerun, Rounding, RoundingCheck
 from qdistill.errors import ArgumentError, BundleError, DivergenceError
 from qdistill.evaluate.answers import fraction_right
 from qdistill.evaluate.confusion import confusion

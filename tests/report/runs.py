@@ -12,8 +12,9 @@ import numpy as np
 
 from qdistill.data import Digits
 from qdistill.data.transforms import Standardise, fit_chain
-from qdistill.distill.bundle import DistilledDataset, Record
+from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
+from qdistill.distill.record import Record
 from qdistill.distill.training_set import TrainingSet
 from qdistill.experiments.defaults import default_recipe
 from qdistill.models import QuantumLeNetArchitecture

@@ -15,8 +15,9 @@ from matplotlib.image import imread
 
 from qdistill.data import DATASETS, FittedChain
 from qdistill.data.fitted import Standardised
-from qdistill.distill.bundle import DistilledDataset, Record
+from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
+from qdistill.distill.record import Record
 from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import BundleError, RunError
 from qdistill.evaluate.noisy import NoisyPoint

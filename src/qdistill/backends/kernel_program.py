@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qdistill.backends.circuit_program import TEMPLATES, Framework
 from qdistill.backends.layer_scripts import pennylane_gate, qiskit_gates
-from qdistill.distill.bundle import DistilledDataset, kernel_of
+from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import BundleError
 from qdistill.quantum import Circuit
 
@@ -20,7 +20,7 @@ def kernel_program(bundle: DistilledDataset, framework: Framework, recorded: flo
     Raises:
         BundleError: its model is no kernel.
     """
-    model = kernel_of(bundle)
+    model = bundle.kernel
     if model is None:
         raise BundleError(f"The bundle's network {type(bundle.architecture).__name__} is no kernel.")
     circuit = model.kernel.circuit

@@ -70,7 +70,8 @@ def _check_new(file: Path) -> None:
 
 def _compress(path: Path, file: Path, data_dir: Path | None) -> None:
     from qdistill.data import split
-    from qdistill.distill.bundle import DistilledDataset, Record
+    from qdistill.distill.bundle import DistilledDataset
+    from qdistill.distill.record import Record
     from qdistill.evaluate.protocol import measure
     from qdistill.evaluate.rounding import checked
 

@@ -15,7 +15,8 @@ from qdistill.folders import new_folder
 from qdistill.run_files import SeedScores, read_profile
 
 if TYPE_CHECKING:
-    from qdistill.distill.bundle import DistilledDataset, Record
+    from qdistill.distill.bundle import DistilledDataset
+    from qdistill.distill.record import Record
 
 
 def run(arguments: list[str]) -> int:

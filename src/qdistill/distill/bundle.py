@@ -18,23 +18,19 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qdistill.data import DataFile, FittedChain, RawDataset, Source, source
-from qdistill.data.fitted import array_names
-from qdistill.distill.bundle_check import AXES, WEIGHTS, check_arrays, structure_of
-from qdistill.distill.bundle_file import pack, unpack
+from qdistill.distill.bundle_check import WEIGHTS, structure_of
+from qdistill.distill.bundle_content import Content
 from qdistill.distill.bundle_header import DataOrigin, Header
-from qdistill.distill.eight_bit import on_levels, packed, shared_axes, unpacked
-from qdistill.distill.initialisation import DrawnAnew, drawn_schedule, with_drawn
-from qdistill.distill.inner import InnerLoop, compiled_train, first_step_not_finite
+from qdistill.distill.eight_bit import on_levels, shared_axes
+from qdistill.distill.initialisation import DrawnAnew, drawn_schedule
+from qdistill.distill.inner import InnerLoop, checked_train
 from qdistill.distill.record import Record, RoundingCheck
 from qdistill.distill.training_set import TrainingSet
 from qdistill.distill.zoo import named_or_path
-from qdistill.errors import ArgumentError, BundleError, DivergenceError, RunError
+from qdistill.errors import ArgumentError, BundleError
 from qdistill.fields import from_table
-from qdistill.files import write_whole
-from qdistill.models import Architecture, ClosedForm, KernelClassifier, Model, named_weights, with_weights
+from qdistill.models import Architecture, KernelClassifier, Model, named_weights, with_weights
 from qdistill.quantum import ideal
-
-__all__ = ["DistilledDataset", "Record", "RoundingCheck"]
 
 
 class DistilledDataset(eqx.Module):
@@ -88,13 +84,13 @@ class DistilledDataset(eqx.Module):
 
     def __post_init__(self) -> None:
         """Keep the order of the weights, or take that of others in their place; check all that is no array."""
-        drawn = () if self.drawn_anew is None else self.drawn_anew.weights
+        drawn = self._drawn_names
         both = sorted(set(drawn) & set(self.initial_weights))
         if both:
             raise ArgumentError(f"Argument `initial_weights` must not hold what is drawn anew, but has {both}.")
         if set(self.weight_names) != {*self.initial_weights, *drawn}:
             self.weight_names = (*self.initial_weights, *drawn)
-        self._header(self.weight_names)
+        self._header()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -154,9 +150,16 @@ class DistilledDataset(eqx.Module):
         return raw.at_scale(self.transform.scale)
 
     @property
+    def kernel(self) -> KernelClassifier | None:
+        """The network before its training where that is a kernel; None where it is another, or not known."""
+        known = self.architecture is not None and self.drawn_anew is None  # no kernel is for unknown weights
+        model = self.initial_model() if known else None
+        return model if isinstance(model, KernelClassifier) else None
+
+    @property
     def is_kernel(self) -> bool:
         """Whether its network is a kernel, which is solved on its examples and runs circuits for pairs of points."""
-        return kernel_of(self) is not None
+        return self.kernel is not None
 
     @property
     def hard_labels(self) -> bool:
@@ -215,8 +218,8 @@ class DistilledDataset(eqx.Module):
                 "The bundle is for a network that its file does not describe: give the network as `structure`, to "
                 "`replay`, or to `initial_model` and what that returns to `train`."
             )
-        drawn = () if self.drawn_anew is None else self.drawn_anew.weights
-        return structure_of(self.architecture, self.initial_weights, self.input_shape, self.n_classes, drawn)
+        shape, n_classes = self.input_shape, self.n_classes
+        return structure_of(self.architecture, self.initial_weights, shape, n_classes, self._drawn_names)
 
     def drawn(self, *, key: Array) -> DistilledDataset:
         """A bundle for known weights: one draw of those that are unknown, and of the order of the examples.
@@ -232,12 +235,9 @@ class DistilledDataset(eqx.Module):
         if self.drawn_anew is None or self.architecture is None:
             raise BundleError("The bundle is for known initial weights, which it holds: there are none to be drawn.")
         key_weights, key_order = jax.random.split(key)
-        structure = self.structure()
-        draw = self.architecture.build(self.input_shape, self.n_classes, key=key_weights)
-        names = self.drawn_anew.weights
-        known = with_weights(structure, named_weights(structure) | self.initial_weights)
-        weights = named_weights(with_drawn(known, draw, names))
-        lost = [name for name in names if not np.isfinite(weights[name]).all()]
+        self.structure()  # what is held fits the architecture
+        draw = named_weights(self.architecture.build(self.input_shape, self.n_classes, key=key_weights))
+        lost = [name for name in self.drawn_anew.weights if not np.isfinite(draw[name]).all()]
         if lost:
             raise BundleError(f"The initial weights that the architecture draws are not finite: {', '.join(lost)}.")
         data = self.data
@@ -247,7 +247,7 @@ class DistilledDataset(eqx.Module):
         return dataclasses.replace(
             self,
             data=data,
-            initial_weights=weights,
+            initial_weights=draw | self.initial_weights,
             drawn_anew=None,
             record=Record(n_validation=self.record.n_validation),
             rounding=None,
@@ -286,18 +286,7 @@ class DistilledDataset(eqx.Module):
                 "The bundle has a step size for each weight of its own network, and the given one has others. "
                 "Only bundles with shared step sizes train networks of another kind."
             )
-        # Inside of jit its numbers are not known.
-        self.inner.check_schedule(np.asarray(self.data.schedule), len(self.data.inputs))
-        if isinstance(model, ClosedForm):
-            model.check_fit(self.data.inputs)
-        trained: Model = compiled_train(model, self.data, self.inner, key=key)
-        if not all(np.isfinite(weight).all() for weight in named_weights(trained).values()):
-            step = 1 if isinstance(model, ClosedForm) else first_step_not_finite(model, self.data, self.inner, key=key)
-            raise DivergenceError(
-                f"The training on the bundle's examples is no longer finite after step {step} of "
-                f"{self.inner.total_steps}, so there is no network to be measured."
-            )
-        return trained
+        return checked_train(model, self.data, self.inner, key=key)
 
     def in_eight_bits(self, seed: int | None = None) -> DistilledDataset:
         """The bundle with 256 levels for the numbers of each input and of each initial weight tensor.
@@ -328,7 +317,7 @@ class DistilledDataset(eqx.Module):
         Raises:
             BundleError: it is not one that `load` would take back.
         """
-        self._content()
+        self._content().to_bytes()
 
     def save(self, path: Path | str) -> None:
         """Write the bundle; the same bundle gives the same bytes.
@@ -341,17 +330,7 @@ class DistilledDataset(eqx.Module):
         Raises:
             BundleError: the file cannot be written, or the bundle is not one that `load` would take back.
         """
-        path = Path(path)
-        if path.is_dir():
-            raise BundleError(f"Cannot write the bundle {path}: it is a folder.")
-        try:
-            content = self._content()
-        except BundleError as error:
-            raise BundleError(f"Cannot write the bundle {path}: {error}") from error
-        try:
-            write_whole(path, content)
-        except RunError as error:
-            raise BundleError(str(error)) from error
+        self._content().to_file(Path(path))
 
     @classmethod
     def load(cls, path: Path | str) -> DistilledDataset:
@@ -363,13 +342,13 @@ class DistilledDataset(eqx.Module):
         Raises:
             BundleError: the file is missing, damaged, foreign, of a newer format, or contradicts itself.
         """
-        path = named_or_path(path)
-        try:
-            return cls._from_content(*unpack(path))
-        except BundleError as error:
-            raise BundleError(f"Cannot read the bundle {path}: {error}") from error
+        return cls._of(Content.from_file(named_or_path(path)))
 
-    def _header(self, weight_names: tuple[str, ...]) -> Header:
+    @property
+    def _drawn_names(self) -> tuple[str, ...]:
+        return () if self.drawn_anew is None else self.drawn_anew.weights
+
+    def _header(self) -> Header:
         """All but the arrays."""
         return Header(
             architecture=self.architecture,
@@ -380,24 +359,12 @@ class DistilledDataset(eqx.Module):
             rounding=self.rounding,
             recipe=self.recipe,
             provenance=self.provenance,
-            weight_names=weight_names,
+            weight_names=self.weight_names,
             drawn_anew=self.drawn_anew,
         )
 
-    def _content(self) -> bytes:
-        """The file's content, after it was checked as a reader checks it."""
-        arrays = self._arrays()
-        check_arrays(arrays, self.inner, len(self.class_names), self.transform, len(self.weight_names))
-        arrays["schedule"] = arrays["schedule"].astype(np.int32)
-        # The network has an order of its own.
-        names = self.weight_names if self.architecture is None else tuple(named_weights(self.structure()))
-        header = self._header(names).to_json()
-        if self.eight_bit:
-            arrays = packed(arrays, ["inputs", *(WEIGHTS + name for name in self.initial_weights)])
-        return pack(header, arrays)
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        """All arrays by their names in the file."""
+    def _content(self) -> Content:
+        """The bundle as a file holds it; `_of` is the inverse."""
         data = self.data
         arrays = {
             "inputs": data.inputs,
@@ -407,36 +374,19 @@ class DistilledDataset(eqx.Module):
             **self.transform.arrays(),
             **{WEIGHTS + name: weight for name, weight in self.initial_weights.items()},
         }
-        return {name: np.asarray(array) for name, array in arrays.items()}
+        known = {name: np.asarray(array) for name, array in arrays.items()}
+        return Content(self._header(), known, self.transform, self.eight_bit)
 
     @classmethod
-    def _from_content(cls, plain: Any, arrays: dict[str, np.ndarray]) -> DistilledDataset:
-        """The bundle that a file's header and arrays are, after everything in them was checked."""
-        header = Header.from_json(plain)
-        names, anew = header.weight_names, header.drawn_anew
-        held = [name for name in names if anew is None or name not in anew.weights]
-        expected = {*AXES, *array_names(header.transforms), *(WEIGHTS + name for name in held)}
-        eight_bit = "inputs" in arrays and arrays["inputs"].dtype == np.uint8
-        if eight_bit:
-            arrays = unpacked(arrays, ["inputs", *(WEIGHTS + name for name in held)])
-        if set(arrays) != expected or len(set(names)) != len(names):
-            missing, foreign = sorted(expected - set(arrays)), sorted(set(arrays) - expected)
-            raise BundleError(
-                f"it must hold the tensors that its header names; missing: {missing}, foreign: {foreign}."
-            )
-        for name, array in arrays.items():
-            wanted = np.int32 if name == "schedule" else np.float32
-            if array.dtype != wanted:
-                raise BundleError(f"`{name}` must be of the type {wanted.__name__}, but is {array.dtype.name}.")
-        transform = FittedChain.of(float(header.data.scale), header.transforms, arrays)
-        check_arrays(arrays, header.inner, len(header.data.class_names), transform, len(names))
+    def _of(cls, content: Content) -> DistilledDataset:
+        header, arrays = content.header, content.arrays
         tensors = {name: jnp.asarray(array) for name, array in arrays.items() if name != "schedule"}
-        bundle = cls(
+        return cls(
             data=TrainingSet(tensors["inputs"], tensors["labels"], tensors["step_sizes"], arrays["schedule"]),
-            initial_weights={name: tensors[WEIGHTS + name] for name in held},
+            initial_weights={name: tensors[WEIGHTS + name] for name in header.held_names},
             architecture=header.architecture,
             inner=header.inner,
-            transform=transform,
+            transform=content.transform,
             class_names=header.data.class_names,
             dataset=header.data.name,
             recipe=header.recipe,
@@ -444,17 +394,7 @@ class DistilledDataset(eqx.Module):
             record=header.record,
             rounding=header.rounding,
             data_digest=header.data.digest,
-            eight_bit=eight_bit,
-            weight_names=names,
-            drawn_anew=anew,
+            eight_bit=content.eight_bit,
+            weight_names=header.weight_names,
+            drawn_anew=header.drawn_anew,
         )
-        if bundle.architecture is not None and list(names) != list(named_weights(bundle.structure())):
-            raise BundleError("Field `weight_names` of the header must be in the network's order.")
-        return bundle
-
-
-def kernel_of(bundle: DistilledDataset) -> KernelClassifier | None:
-    """A bundle's network before its training where that is a kernel; None where it is another, or not known."""
-    known = bundle.architecture is not None and bundle.drawn_anew is None  # no kernel is for unknown weights
-    model = bundle.initial_model() if known else None
-    return model if isinstance(model, KernelClassifier) else None

@@ -92,7 +92,7 @@ def _axes(name: str, ndim: int) -> tuple[str, ...]:
 
 def structure_of(
     architecture: Architecture,
-    weights: Mapping[str, Array],
+    weights: Mapping[str, Array | np.ndarray],
     input_shape: tuple[int, ...],
     n_classes: int,
     drawn: Collection[str] = (),

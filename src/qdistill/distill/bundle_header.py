@@ -125,6 +125,16 @@ class Header:
                     f"Argument `record` must have `{part}_draws` beside `{part}_accuracy` where weights are drawn anew."
                 )
 
+    @property
+    def drawn_names(self) -> tuple[str, ...]:
+        """The names of the weights that a training draws anew."""
+        return () if self.drawn_anew is None else self.drawn_anew.weights
+
+    @property
+    def held_names(self) -> tuple[str, ...]:
+        """The names of the others, which the bundle holds."""
+        return tuple(name for name in self.weight_names if name not in self.drawn_names)
+
     def to_json(self) -> dict[str, Any]:
         """As plain data; `from_json` reads it back.
 

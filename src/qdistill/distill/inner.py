@@ -23,7 +23,7 @@ from qdistill.distill.descent import OPTIMISERS, descend, initial_state, kept_as
 from qdistill.distill.losses import Loss
 from qdistill.distill.memory import segment_lengths
 from qdistill.distill.training_set import TrainingSet
-from qdistill.errors import ArgumentError
+from qdistill.errors import ArgumentError, DivergenceError
 from qdistill.fields import check_fields
 from qdistill.models import ClosedForm, Model, named_weights
 from qdistill.quantum import check_training_memory
@@ -233,15 +233,30 @@ def _scan_in_segments(
     return jax.lax.scan(jax.checkpoint(segment, prevent_cse=False), carry, cut)[0]
 
 
-def first_step_not_finite(model: Model, data: TrainingSet, inner: InnerLoop, *, key: Array | None = None) -> int | None:
-    """The first step, counted from 1, after which a weight of `train` is not finite; None where all are.
+def checked_train(model: Model, data: TrainingSet, inner: InnerLoop, *, key: Array | None = None) -> Model:
+    """`compiled_train`, and an error in place of a network that is none; arguments as for `train`.
 
-    Args:
-        model: see `train`, as the others.
-        data: its synthetic data.
-        inner: its optimiser.
-        key: random key, consumed; the same as for `train`.
+    Raises:
+        DivergenceError: a weight is not finite after one of the steps.
+        ArgumentError: the data is for another loop, or the equations of a network with a closed form have no one
+            solution.
     """
+    # Inside of jit its numbers are not known.
+    inner.check_schedule(np.asarray(data.schedule), len(data.inputs))
+    if isinstance(model, ClosedForm):
+        model.check_fit(data.inputs)
+    trained: Model = compiled_train(model, data, inner, key=key)
+    if not all(np.isfinite(weight).all() for weight in named_weights(trained).values()):
+        step = 1 if isinstance(model, ClosedForm) else _first_step_not_finite(model, data, inner, key)
+        raise DivergenceError(
+            f"The training on the synthetic examples is no longer finite after step {step} of {inner.total_steps}, so "
+            "there is no network to be measured."
+        )
+    return trained
+
+
+def _first_step_not_finite(model: Model, data: TrainingSet, inner: InnerLoop, key: Array | None) -> int | None:
+    """The first step, counted from 1, after which a weight is not finite; None where all are."""
     weights, static = eqx.partition(model, eqx.is_inexact_array)
     gradient = loss_gradient(static, inner.loss)
     keys = None if key is None else jax.random.split(key, inner.total_steps)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qdistill.distill.bundle import DistilledDataset, kernel_of
+from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.cost import Work, depth
 from qdistill.fields import convert
@@ -41,7 +41,7 @@ def kernel_tasks(bundle: DistilledDataset, *, shots: int) -> list[KernelTask]:
     Raises:
         ArgumentError: no shots, or the bundle's network is no kernel.
     """
-    model = kernel_of(bundle)
+    model = bundle.kernel
     if model is None:
         raise ArgumentError("Argument `bundle` must be of a kernel, but was of another network.")
     if convert(shots, int, "shots") < 1:
@@ -63,7 +63,7 @@ def kernel_distillation_circuits(bundle: DistilledDataset) -> int | None:
     Returns:
         None where the bundle has no recipe, or is of no kernel.
     """
-    outer, model = bundle.recipe.get("outer"), kernel_of(bundle)
+    outer, model = bundle.recipe.get("outer"), bundle.kernel
     if outer is None or model is None:
         return None
     m, batch = len(bundle.data.inputs), int(outer["batch"])

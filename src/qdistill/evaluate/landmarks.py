@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from qdistill.data import Labelled, Splits
-from qdistill.distill.bundle import DistilledDataset, kernel_of
+from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.evaluate.answers import fraction_right
 from qdistill.evaluate.protocol import Evaluations
@@ -103,7 +103,7 @@ def compare_landmarks(bundle: DistilledDataset, splits: Splits, *, draws: int, s
         BundleError: the bundle is of another network.
         ArgumentError: no draws, or what `chosen_points` raises.
     """
-    model = kernel_of(bundle)
+    model = bundle.kernel
     if model is None:
         raise BundleError("The bundle is of a network that is no kernel: only a kernel has support points to choose.")
     if draws < 1:

@@ -12,10 +12,11 @@ import jax
 import numpy as np
 
 from qdistill.data import Splits
-from qdistill.distill.bundle import DistilledDataset, Record
+from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.measuring import fraction
 from qdistill.distill.outer import Distiller
 from qdistill.distill.outer_state import IterationReport, Learned, OuterState
+from qdistill.distill.record import Record
 from qdistill.distill.validation import Validation
 from qdistill.errors import ArgumentError, BundleError, RunError
 from qdistill.evaluate.protocol import accuracies_of_draws, measure, spread
