@@ -21,7 +21,7 @@ from qdistill.cli.shared import INTERRUPTED
 from qdistill.distill.outer import OuterLoop
 from qdistill.errors import ArgumentError, DataError, DivergenceError, FailedRunsError, QDistillError, RunError
 from qdistill.evaluate.baselines import FullTraining
-from qdistill.experiments.engines.board import Board
+from qdistill.experiments.engines.board import Board, Standing
 from qdistill.experiments.engines.choose import engine_for
 from qdistill.experiments.engines.drive import Driven, ask_on_terminal
 from qdistill.experiments.engines.engine import Change, Choice, Engine, Workers, raise_failures
@@ -170,11 +170,42 @@ def test_ctrl_c_begins_no_more_and_asks_about_the_rest(tmp_path: Path, choice: C
     scripts = [["go", "go", "done"], ["go", "go", "done"], ["done"]]
     said, workers, error = scripted(tmp_path, *scripts, interrupt_at=2, ask=lambda *_: choice)
     assert isinstance(error, KeyboardInterrupt)
-    assert f"No more runs are begun; of those that run: {choice}." in said
+    assert f"After Ctrl-C: {choice}." in said
     assert workers.stopped is left
     assert said.count("done: ") == done
     assert "seed-2" not in said
     assert workers.closed
+
+
+def test_what_is_queued_can_be_left_too(tmp_path: Path) -> None:
+    class Leaving(Scripted):
+        choices: Mapping[Choice, str]
+
+        def hold_back(self) -> Sequence[Unit]:
+            raise AssertionError("nothing is to be taken out of the queue")
+
+    given, (screen, said) = units(tmp_path, 3), board()
+    made: list[Leaving] = []
+
+    def workers(setup: Setup) -> Leaving:
+        made.append(Leaving(setup, {}, at_once=0, interrupt_at=1))
+        made[0].choices = {"leave": "leave all", "stop": "stop"}
+        return made[0]
+
+    with pytest.raises(KeyboardInterrupt):
+        Driven(workers, Setup(), screen).run(given)
+    assert "After Ctrl-C: leave all." in said.getvalue()
+    assert made[0].queue == given
+    assert not made[0].stopped
+    assert made[0].closed
+
+
+def test_where_there_is_one_choice_nobody_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    workers = Scripted(Setup(), {})
+    workers.choices = {"wait": "wait"}
+    screen = Board(Console(file=io.StringIO(), force_terminal=True))
+    assert ask_on_terminal(workers, screen) == "wait"
 
 
 def test_without_a_terminal_the_first_choice_is_taken(tmp_path: Path) -> None:
@@ -214,6 +245,24 @@ def test_the_screen_has_a_line_for_each_run_that_goes(tmp_path: Path) -> None:
     assert "1 queued, 1 running, 1 failed, about 1:30 left\n" in text
     assert "  row/seed-0  50/100  best validation 87.5%\n" in text
     assert "failed: row/seed-1; No space.; now 1 queued, 1 running, 1 failed" in text
+
+
+def test_the_screen_reads_the_last_line_of_the_metrics_only(tmp_path: Path) -> None:
+    (unit,) = units(tmp_path, 1)
+    unit.folder.mkdir()
+    metrics, line = unit.folder / METRICS, '{"iteration": %d, "best_validation_accuracy": 0.5, "more": "%s"}\n'
+    assert Standing.of(unit) == Standing(0, 100, None)
+    for iterations in ((5,), (5, 10), range(1, 60)):
+        metrics.write_text("".join(line % (iteration, "x" * 300) for iteration in iterations))
+        assert Standing.of(unit) == Standing(iterations[-1], 100, 0.5)
+        metrics.write_text("not JSON\n" + metrics.read_text())
+        assert Standing.of(unit).iteration == iterations[-1], "what is before the last line is not looked at"
+    metrics.write_text(line % (40, "x" * 10_000) + '{"iteration": 5')
+    assert Standing.of(unit).iteration == 40, "a line that is still being written does not count"
+    metrics.write_text('{"iteration": 5')
+    assert Standing.of(unit).iteration == 0
+    metrics.write_text("damaged\n")
+    assert Standing.of(unit) == Standing(0, 100, None)
 
 
 def test_what_has_ended_is_looked_at_and_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,7 +351,20 @@ def test_a_table_that_runs_nothing_runs_it_nowhere(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "there", "here:1", "processes", "processes:", "processes:x", "processes:-1", "ray:", "slurm:x", "HERE"]
+    "text",
+    [
+        "",
+        "there",
+        "here:1",
+        "processes",
+        "processes:",
+        "processes:x",
+        "processes:-1",
+        "processes:9999999999",
+        "ray:",
+        "slurm:x",
+        "HERE",
+    ],
 )
 def test_no_place(text: str) -> None:
     with pytest.raises(ArgumentError, match="Argument `on` must be one of here, processes:N, ray, ray:ADDRESS, slurm"):
@@ -316,11 +378,40 @@ def test_no_place(text: str) -> None:
         ("processes:1", Each(gpus=1.0), SlurmOptions(), "`each` must have nothing but `cores`"),
         ("processes:1", Each(memory=1.5), SlurmOptions(), "`each` must have nothing but `cores`"),
         ("processes:1", Each(), SlurmOptions(partition="x"), "`slurm` must be left out with --on processes"),
+        ("processes:0", Each(), SlurmOptions(), "`on` must be processes:N, .* but was processes:0, of 1 each"),
+        ("processes:1", Each(cores=9999), SlurmOptions(), "but was processes:1, of 9999 each"),
+        ("slurm:local", Each(gpus=0.5), SlurmOptions(), r"`each\.gpus` must be whole"),
     ],
 )
 def test_options_without_effect_are_refused(on: str, each: Each, slurm: SlurmOptions, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         engine_for(Place.parse(on), Setup(), each=each, slurm=slurm)
+
+
+def test_cores_of_all_runs_are_said_for_each_of_them_elsewhere() -> None:
+    with pytest.raises(ArgumentError, match=r"`setup\.cores` must be left out with --on processes, .* but was 4\."):
+        engine_for(Place.parse("processes:1"), Setup(cores=4))
+    engine = engine_for(Place.parse("processes:1"), Setup(), each=Each(cores=usable_cores()))
+    assert isinstance(engine, Driven)
+    assert engine._setup.cores == usable_cores()
+
+
+@pytest.mark.parametrize(
+    ("on", "message"),
+    [
+        ("processes:9999", "must be processes:N"),
+        ("ray:127.0.0.1:1", "There is no Ray cluster at 127.0.0.1:1"),
+        ("slurm", "There is no Slurm here"),
+    ],
+)
+def test_a_place_that_is_not_to_be_had_leaves_no_folder(
+    on: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    for command in (["distill", "digits", "--seeds", "0:2"], ["distill", "digits"], ["table", "table1-mnist"]):
+        assert main([*command, "--on", on, "--out", str(tmp_path / "run"), "--no-compilation-cache"]) in (1, 2)
+        assert message in " ".join(capsys.readouterr().err.split())
+        assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

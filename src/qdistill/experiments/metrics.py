@@ -7,10 +7,13 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from qdistill.errors import RunError
-from qdistill.files import METRICS, read_json_lines, write_text
+from qdistill.files import METRICS, parse_json, read_json_lines, write_text
+
+_BLOCK = 4096
+"""Bytes that are read at once."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,37 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         RunError: another line is damaged.
     """
     return read_json_lines(folder / METRICS)
+
+
+def read_last_metrics(folder: Path) -> dict[str, Any] | None:
+    """The last whole line of a run's metrics, without reading those before it; None where there is none.
+
+    Raises:
+        RunError: it is damaged, or cannot be read.
+    """
+    path = folder / METRICS
+    try:
+        with path.open("rb") as file:
+            text = _last_line(file)
+        line = None if text is None else parse_json(text.decode())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise RunError(f"Cannot read {path}: the last line: {error}.") from error
+    if line is not None and not isinstance(line, dict):
+        raise RunError(f"Cannot read {path}: the last line is damaged: it is no JSON object.")
+    return line
+
+
+def _last_line(file: BinaryIO) -> bytes | None:
+    """The last line that has its end, found from the end of the file."""
+    start, tail = file.seek(0, os.SEEK_END), b""
+    while start and tail.count(b"\n") < 2:
+        start, end = max(0, start - _BLOCK), start
+        file.seek(start)
+        tail = file.read(end - start) + tail
+    *whole, _ = tail.split(b"\n")
+    return whole[-1] if whole else None
 
 
 def cut_metrics(folder: Path, iteration: int) -> None:

@@ -113,7 +113,8 @@ def run_seeds(
         iterations: see `run`.
         observer: is told how all of them go.
         memory_budget: bytes, shared by the seeds; see `run`.
-        cores: how many all seeds have together; see `run`. Where there are more cores than seeds, several share one.
+        cores: how many all seeds have together; see `run`. As many seeds are at work at once as there are cores. Where
+            cores are more than seeds, several work on one seed if that is estimated to be quicker; others idle.
 
     Returns:
         The bundles, in the order of the seeds, with the numbers of runs alone to float tolerance.

@@ -20,7 +20,7 @@ from rich.text import Text
 from qdistill.errors import RunError
 from qdistill.experiments.engines.engine import Change, State
 from qdistill.experiments.engines.unit import Unit
-from qdistill.experiments.metrics import read_metrics
+from qdistill.experiments.metrics import read_last_metrics
 from qdistill.experiments.progress import duration
 
 _ORDER: tuple[State, ...] = ("queued", "running", "done", "failed", "left")
@@ -45,12 +45,10 @@ class Standing:
             return cls(0, 0, None)
         total = unit.recipe.outer.iterations
         try:
-            lines = read_metrics(unit.folder)
+            line = read_last_metrics(unit.folder) or {}
         except RunError:  # damaged: whoever works on it says so
-            lines = []
-        if not lines:
-            return cls(0, total, None)
-        return cls(int(lines[-1].get("iteration", 0)), total, lines[-1].get("best_validation_accuracy"))
+            line = {}
+        return cls(int(line.get("iteration", 0)), total, line.get("best_validation_accuracy"))
 
 
 class Board:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 from qdistill.errors import ArgumentError
 from qdistill.experiments.engines.board import Board
@@ -11,7 +12,7 @@ from qdistill.experiments.engines.drive import Driven
 from qdistill.experiments.engines.engine import Engine, Workers
 from qdistill.experiments.engines.here import Here
 from qdistill.experiments.engines.options import EACH, SLURM, Each, Place, SlurmOptions
-from qdistill.experiments.engines.processes import Processes
+from qdistill.experiments.engines.processes import Processes, check_count
 from qdistill.experiments.engines.unit import Setup
 from qdistill.experiments.loop import Observer
 
@@ -26,11 +27,11 @@ def engine_for(
     told: Callable[[str], None] = lambda line: None,
     board: Board | None = None,
 ) -> Engine:
-    """The engine of a place.
+    """The engine of a place, after it was found that it can be had: so a run that it cannot take leaves nothing behind.
 
     Args:
         place: where runs go.
-        setup: what all of them have in common.
+        setup: what all of them have in common; its `cores` are for runs here.
         each: what each of them takes; not `here`.
         slurm: what Slurm is told; by Slurm only.
         observer: is told how each recipe goes, here.
@@ -40,28 +41,37 @@ def engine_for(
     Raises:
         ArgumentError: an option has no effect there, or there is not so much to be had.
         MissingExtraError: what reaches the place is not installed.
+        RunError: no cluster answers, or there is no Slurm.
     """
     _check_used(place, each, slurm)
     if place.kind == "here":
         return Here(setup, observer=observer, told=told)
+    if setup.cores is not None:
+        raise ArgumentError(
+            f"Argument `setup.cores` must be left out with --on {place.kind}, where each run has `each.cores`, but was "
+            f"{setup.cores}."
+        )
     each = each or EACH
     return Driven(_workers(place, each, slurm or SLURM), dataclasses.replace(setup, cores=each.cores), board)
 
 
 def _workers(place: Place, each: Each, slurm: SlurmOptions) -> Callable[[Setup], Workers]:
-    def start(setup: Setup) -> Workers:
-        if place.kind == "processes":
-            return Processes(setup, int(place.detail))
-        # Both packages take a second to import.
-        if place.kind == "slurm":
-            from qdistill.experiments.engines.slurm import Slurm
+    """What begins workers at a place, after it was found that they can be had there."""
+    if place.kind == "processes":
+        count = int(place.detail)
+        check_count(count, each.cores)
+        return partial(Processes, count=count)
+    # Both packages take a second to import.
+    if place.kind == "slurm":
+        from qdistill.experiments.engines.slurm import Slurm, check_slurm
 
-            return Slurm(setup, each, slurm, place.detail or "slurm")
-        from qdistill.experiments.engines.ray_cluster import RayCluster
+        cluster = place.detail or "slurm"
+        check_slurm(each, slurm, cluster)
+        return partial(Slurm, each=each, options=slurm, cluster=cluster)
+    from qdistill.experiments.engines.ray_cluster import RayCluster, check_cluster
 
-        return RayCluster(setup, each, place.detail)
-
-    return start
+    check_cluster(place.detail)
+    return partial(RayCluster, each=each, address=place.detail)
 
 
 def _check_used(place: Place, each: Each | None, slurm: SlurmOptions | None) -> None:

@@ -22,7 +22,7 @@ class Driven:
         workers: what runs the units; called when there is something to run.
         setup: what all units have in common.
         board: is told how they go.
-        ask: asks the user what to do with running units after Ctrl-C; by default on the terminal, if there is one.
+        ask: asks the user what to do after Ctrl-C; by default on the terminal, if there is one.
     """
 
     def __init__(
@@ -66,21 +66,30 @@ class Driven:
             self._board.show()
             if stop.asked and not asked:
                 asked = True
-                held = workers.hold_back()
-                states.update(dict.fromkeys(held, "left"))
-                self._board.hold_back(held)
-                if "running" not in states.values() or self._end(workers):
+                if self._end(workers, states):
                     return
             time.sleep(_PAUSE)
 
-    def _end(self, workers: Workers) -> bool:
-        """Ask what to do with what runs; whether that is not to be waited for."""
+    def _end(self, workers: Workers, states: dict[Unit, State]) -> bool:
+        """Begin no more, and ask what to do with the rest; whether nothing is to be waited for."""
+        may_leave = "leave" in workers.choices
+        if not may_leave:
+            self._hold_back(workers, states)
+            if "running" not in states.values():
+                return True
         self._board.pause()
         choice = self._ask(workers, self._board)
-        self._board.say(f"No more runs are begun; of those that run: {workers.choices[choice]}.")
+        if may_leave and choice != "leave":
+            self._hold_back(workers, states)
+        self._board.say(f"After Ctrl-C: {workers.choices[choice]}.")
         if choice == "stop":
             workers.stop()
         return choice != "wait"
+
+    def _hold_back(self, workers: Workers, states: dict[Unit, State]) -> None:
+        held = workers.hold_back()
+        states.update(dict.fromkeys(held, "left"))
+        self._board.hold_back(held)
 
 
 def _note(change: Change, states: dict[Unit, State], failures: dict[Unit, Failure]) -> None:
@@ -90,9 +99,9 @@ def _note(change: Change, states: dict[Unit, State], failures: dict[Unit, Failur
 
 
 def ask_on_terminal(workers: Workers, board: Board) -> Choice:
-    """Ask what to do with running units; without a terminal it is the first of the choices."""
+    """Ask what to do with the units; without a terminal, or another choice, it is the first."""
     first: Choice = next(iter(workers.choices))
-    if not (sys.stdin is not None and sys.stdin.isatty() and board.console.is_terminal):
+    if len(workers.choices) == 1 or not (sys.stdin is not None and sys.stdin.isatty() and board.console.is_terminal):
         return first
     board.say("Runs are still going. What shall become of them?")
     for choice, what in workers.choices.items():

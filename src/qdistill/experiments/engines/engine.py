@@ -13,7 +13,7 @@ State = Literal["queued", "running", "done", "failed", "left"]
 """Of a unit; what is left goes on, or may be gone on with, without this process."""
 
 Choice = Literal["stop", "wait", "leave"]
-"""What is done with running units when no more are begun."""
+"""What is done after Ctrl-C: begin no more, and stop or wait for what runs; or leave all, what is queued too."""
 
 
 @runtime_checkable
@@ -52,7 +52,7 @@ class Workers(Protocol):
     """Where that is, such as "2 processes here"."""
 
     choices: Mapping[Choice, str]
-    """What can be done with running units when no more are begun, the first by default."""
+    """What can be done after Ctrl-C, in words, the first by default."""
 
     def submit(self, units: Sequence[Unit]) -> None:
         """Take units into the queue, in their order."""
@@ -67,7 +67,11 @@ class Workers(Protocol):
         ...
 
     def stop(self) -> None:
-        """End what runs, so that it can be gone on with, and wait until it has ended."""
+        """End what runs, so that it can be gone on with, and wait until it has ended.
+
+        Raises:
+            RunError: it did not end.
+        """
         ...
 
     def close(self) -> None:

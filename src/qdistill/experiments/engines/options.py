@@ -91,7 +91,7 @@ class Place:
         kind, colon, detail = text.partition(":")
         fits = {
             "here": not colon,
-            "processes": detail.isascii() and detail.isdigit(),
+            "processes": re.fullmatch("[0-9]{1,9}", detail) is not None,
             "ray": bool(detail) or not colon,
             "slurm": detail == "local" or not colon,
         }

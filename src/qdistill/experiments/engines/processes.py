@@ -40,16 +40,12 @@ class Processes:
     """
 
     def __init__(self, setup: Setup, count: int) -> None:
-        cores, available = setup.cores or 1, usable_cores()
-        if not 1 <= count * cores <= available:
-            raise ArgumentError(
-                f"Argument `on` must be processes:N, which together take at most the {available} cores that this "
-                f"process may use, but was processes:{count}, of {cores} each."
-            )
+        cores = setup.cores or 1
+        check_count(count, cores)
         self.place = f"{count} processes here"
         self.choices: Mapping[Choice, str] = {
-            "stop": "stop, to be gone on with from their last look",
-            "wait": "wait for their ends",
+            "stop": "begin no more, and stop those that run, to be gone on with from their last look",
+            "wait": "begin no more, and wait for those that run",
         }
         self._setup, self._count, self._cores = dataclasses.replace(setup, cores=cores), count, cores
         self._queue: deque[Unit] = deque()
@@ -128,6 +124,20 @@ class Processes:
             return Change(unit, "failed", Failure("RunError", f"{what}, {killed} times."))
         self._queue.appendleft(unit)
         return Change(unit, "queued", remark=f"{what}; it goes on from its last look")
+
+
+def check_count(count: int, cores: int) -> None:
+    """Make sure that this machine has the cores for so many processes.
+
+    Raises:
+        ArgumentError: it has not.
+    """
+    available = usable_cores()
+    if not 1 <= count * cores <= available:
+        raise ArgumentError(
+            f"Argument `on` must be processes:N, which together take at most the {available} cores that this "
+            f"process may use, but was processes:{count}, of {cores} each."
+        )
 
 
 def _let_go(process: subprocess.Popen[bytes]) -> None:

@@ -49,8 +49,8 @@ class RayCluster:
         self._setup, self._each = setup, each
         self.place = _in_words(ray.nodes(), each)
         self.choices: Mapping[Choice, str] = {
-            "stop": "stop, to be gone on with from their last look",
-            "wait": "wait for their ends",
+            "stop": "begin no more, and stop those that run, to be gone on with from their last look",
+            "wait": "begin no more, and wait for those that run",
         }
         self._units: list[Unit] = []
         self._tasks: dict[Any, int] = {}
@@ -183,6 +183,18 @@ class RayCluster:
         self._begun.discard(number)
         self._start(number, self._data[data_of(unit.recipe)])
         return Change(unit, "queued", remark=remark)
+
+
+def check_cluster(address: str) -> None:
+    """Make sure that there is a cluster.
+
+    Raises:
+        MissingExtraError, RunError: see `RayCluster`.
+    """
+    ray = require("ray", "ray")
+    if not ray.is_initialized():
+        _connect(ray, address)
+        ray.shutdown()
 
 
 def _connect(ray: Any, address: str) -> None:

@@ -6,9 +6,8 @@ again, ends after the iteration that it is at, and goes on from its last look wh
 
 from __future__ import annotations
 
-import math
 import os
-import subprocess
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from qdistill.errors import ArgumentError, RunError
 from qdistill.experiments.engines.engine import Change, Choice, State
 from qdistill.experiments.engines.options import Each, SlurmOptions
 from qdistill.experiments.engines.process import one_process
+from qdistill.experiments.engines.slurm_queue import LocalQueue, SlurmQueue
 from qdistill.experiments.engines.unit import Failure, Setup, Task, Unit
 from qdistill.experiments.loop import Teller
 from qdistill.folders import make_folder
@@ -33,8 +33,8 @@ _PATIENCE = STALE_SECONDS + 60.0
 _REQUEUES = 1000
 """How often a job may run out of its time."""
 
-_RENEWED, _LAG = 5.0, 60.0
-"""Seconds between two looks at the queue, and for which a job that has left it may still show its result."""
+_CANCELLED = 120.0
+"""Seconds in which cancelled jobs must have ended; Slurm kills them after 30 by default."""
 
 _REQUEUED = 144
 """The exit code by which submitit's local executor knows a job that wants to be begun again; Slurm needs none."""
@@ -50,20 +50,24 @@ class Slurm:
         cluster: ``"slurm"``, or ``"local"`` for the same jobs as processes here.
 
     Raises:
+        ArgumentError: a job cannot take what each is to take.
         MissingExtraError: submitit is not installed.
         RunError: there is no Slurm here.
     """
 
     def __init__(self, setup: Setup, each: Each, options: SlurmOptions, cluster: str = "slurm") -> None:
+        check_slurm(each, options, cluster)
         self._submitit = require("submitit", "slurm")
         self.place = "Slurm" if cluster == "slurm" else "jobs as processes here"
-        ends: dict[Choice, str] = {
-            "stop": "cancel them, to be gone on with from their last look",
-            "wait": "wait for their ends",
+        stop: dict[Choice, str] = {"stop": "cancel all, to be gone on with from their last look"}
+        slurms: dict[Choice, str] = {
+            "leave": "leave all to Slurm, those in its queue too, and look at their folders later",
+            **stop,
+            "wait": "take out of the queue what has not begun, and wait for the rest",
         }
-        leave: dict[Choice, str] = {"leave": "leave them to Slurm, and look at their folders later"}
-        self.choices: Mapping[Choice, str] = leave | ends if cluster == "slurm" else ends
-        self._queue: _Queue | _Local = _Queue() if cluster == "slurm" else _Local()
+        # Ctrl-C of a terminal ends the jobs here by itself, whatever is chosen.
+        self.choices: Mapping[Choice, str] = slurms if cluster == "slurm" else stop
+        self._queue: SlurmQueue | LocalQueue = SlurmQueue() if cluster == "slurm" else LocalQueue()
         self._setup, self._each, self._options, self._cluster = setup, each, options, cluster
         self._jobs: dict[Unit, Any] = {}
         self._states: dict[Unit, State] = {}
@@ -81,7 +85,9 @@ class Slurm:
         self._states = dict.fromkeys(units, "queued")
 
     def look(self) -> Iterator[Change]:
-        """See `Workers`."""
+        """See `Workers`; between two looks at the queue nothing is asked of it or of the disk."""
+        if not self._queue.renew(self._going()):
+            return
         for unit, job in list(self._jobs.items()):
             if self._states[unit] in ("done", "failed", "left"):
                 continue
@@ -91,18 +97,34 @@ class Slurm:
                 yield change
 
     def hold_back(self) -> Sequence[Unit]:
-        """See `Workers`."""
-        held = [unit for unit, state in self._states.items() if state == "queued"]
-        for unit in held:
-            self._jobs[unit].cancel(check=False)
-            self._states[unit] = "left"
+        """See `Workers`; what has begun since the last look is not held back."""
+        queued = [unit for unit, state in self._states.items() if state == "queued"]
+        if not queued:
+            return []
+        self._queue.cancel([self._jobs[unit] for unit in queued], waiting_only=True)
+        self._queue.renew(self._going(), at_once=True)
+        held = [unit for unit in queued if not self._queue.has(self._jobs[unit])]
+        self._states.update(dict.fromkeys(held, "left"))
         return held
 
     def stop(self) -> None:
         """See `Workers`."""
-        for unit, state in self._states.items():
-            if state == "running":
-                self._jobs[unit].cancel(check=False)
+        jobs = self._going()
+        self._queue.cancel(jobs)
+        until = time.monotonic() + _CANCELLED
+        while left := self._left_of(jobs):
+            if time.monotonic() > until:
+                raise RunError(f"Cancelled jobs have not ended after {_CANCELLED:.0f} s: {', '.join(left)}.")
+            time.sleep(self._queue.pause)
+
+    def _left_of(self, jobs: Sequence[Any]) -> list[str]:
+        """Which of some jobs have not ended, by another look."""
+        self._queue.renew(jobs, at_once=True)
+        return [job.job_id for job in jobs if self._queue.has(job)]
+
+    def _going(self) -> list[Any]:
+        """The jobs that have not ended, as far as is known."""
+        return [job for unit, job in self._jobs.items() if self._states[unit] in ("queued", "running")]
 
     def close(self) -> None:
         """See `Workers`: jobs need no process here."""
@@ -118,14 +140,9 @@ class Slurm:
         return Change(unit, "failed", Failure("RunError", f"job {job.job_id} ended without a word. Its log: {log}."))
 
     def _executor(self, folder: Path) -> Any:
-        try:
-            executor = self._submitit.AutoExecutor(
-                folder, cluster=self._cluster, **{f"{self._cluster}_max_num_timeout": _REQUEUES}
-            )
-        except RuntimeError as error:
-            raise RunError(
-                "There is no Slurm here (no srun). Call this where jobs are submitted, or try it with --on slurm:local."
-            ) from error
+        executor = self._submitit.AutoExecutor(
+            folder, cluster=self._cluster, **{f"{self._cluster}_max_num_timeout": _REQUEUES}
+        )
         executor.update_parameters(**parameters(self._each, self._options, self._cluster))
         return executor
 
@@ -162,43 +179,18 @@ class Job:
             raise SystemExit(_REQUEUED)
 
 
-class _Local:
-    """The queue of submitit's local executor, where all jobs run at once."""
+def check_slurm(each: Each, options: SlurmOptions, cluster: str) -> None:
+    """Make sure that jobs can be submitted here, and that Slurm knows all that it is to be told.
 
-    def state(self, job: Any) -> State | None:
-        """Running, or None where it has ended."""
-        return None if job.done() else "running"
-
-
-class _Queue:
-    """Slurm's own queue, which needs no accounting as sacct does, looked at every few seconds."""
-
-    def __init__(self) -> None:
-        self._states: dict[str, str] = {}
-        self._looked = -math.inf
-        self._missing: dict[str, float] = {}
-
-    def state(self, job: Any) -> State | None:
-        """Queued or running, or None where it has left the queue for good."""
-        self._look(job.job_id.partition("_")[0])
-        state = self._states.get(job.job_id)
-        if state is None:
-            since = self._missing.setdefault(job.job_id, self._looked)
-            # A shared disk may show its result later.
-            return None if self._looked > since + _LAG else "running"
-        self._missing.pop(job.job_id, None)
-        return "running" if state in ("RUNNING", "COMPLETING", "STOPPED", "SUSPENDED") else "queued"
-
-    def _look(self, array: str) -> None:
-        now = time.monotonic()
-        if now < self._looked + _RENEWED:
-            return
-        call = ["squeue", "--noheader", "--array", "--format=%i %T", f"--jobs={array}"]
-        found = subprocess.run(call, capture_output=True, text=True)
-        if found.returncode and "Invalid job id" not in found.stderr:
-            return  # the controller does not answer: nothing is known that was not before
-        self._looked = now
-        self._states = dict(line.split(maxsplit=1) for line in found.stdout.splitlines() if " " in line)
+    Raises:
+        ArgumentError, MissingExtraError, RunError: see `Slurm`.
+    """
+    require("submitit", "slurm")
+    parameters(each, options, cluster)
+    if cluster == "slurm" and shutil.which("srun") is None:
+        raise RunError(
+            "There is no Slurm here (no srun). Call this where jobs are submitted, or try it with --on slurm:local."
+        )
 
 
 def parameters(each: Each, options: SlurmOptions, cluster: str) -> dict[str, Any]:
