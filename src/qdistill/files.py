@@ -152,6 +152,16 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, text.encode())
 
 
+def to_toml(table: Mapping[str, Any]) -> str:
+    """The text of a TOML file: a table of texts, numbers, truth values and lists of them, and of tables of such."""
+    parts = {name: value for name, value in table.items() if isinstance(value, Mapping)}
+    # Of these JSON is TOML too.
+    lines = [f"{name} = {json.dumps(value)}" for name, value in table.items() if name not in parts]
+    for name, part in parts.items():
+        lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in part.items())]
+    return "\n".join(lines) + "\n"
+
+
 def write_all(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     """Write files by name into a folder, which is made if it is not there; each of them whole.
 

@@ -17,6 +17,7 @@ import pytest
 from scipy import stats
 
 from qdistill.cli import main
+from qdistill.cli.distill_options import parse_new
 from qdistill.cli.shared import INTERRUPTED
 from qdistill.errors import ArgumentError, DivergenceError, RunError
 from qdistill.evaluate.baselines import FullTraining
@@ -252,6 +253,26 @@ def test_the_tables_recipes_are_whole(name: str) -> None:
     assert len(set(names)) == len(names)
     assert {row.group for row in table.rows} == set(table.groups)
     assert all(len(row.seeds) >= 3 for row in table.rows)
+
+
+@pytest.mark.parametrize("name", table_names())
+def test_what_a_reader_sees_of_a_recipe_is_the_recipe(name: str, tmp_path: Path) -> None:
+    for row in read_table(name).rows:
+        (tmp_path / "recipe.toml").write_text(row.file)
+        assert read_recipe(tmp_path / "recipe.toml") == row.recipe, row.name
+
+
+def test_a_row_alone_is_distilled_with_options_of_its_own() -> None:
+    row = read_table("table1-mnist").row("own-images").recipe
+    assert row.inner.own_examples
+    assert (row.outer.iterations, row.outer.batch) == (24_000, 128)
+    assert parse_new(["table1-mnist/own-images"]).recipe == row
+    changed = parse_new(["--out", "somewhere", "table1-mnist/own-images", "--seed", "7"]).recipe
+    assert changed == dataclasses.replace(row, seed=7)
+    with pytest.raises(ArgumentError, match="qdistill table table1-mnist --rows full-dense"):
+        parse_new(["table1-mnist/full-dense"])
+    with pytest.raises(ArgumentError, match="pad-hermitain"):
+        parse_new(["table1-mnist/pad-hermitain"])
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "cifar10"])

@@ -158,7 +158,7 @@ def parse_new(arguments: list[str]) -> Asked:
         frozen=True,
         namespace={
             "__doc__": "Distill a dataset into a run folder: the bundle, its scores and pictures.\n\n"
-            f"The defaults are those {'of' if what.endswith('.toml') else 'for'} {what}; -H explains the options."
+            f"The defaults are those {'for' if what in DATASETS else 'of'} {what}; -H explains the options."
         },
     )
     given: Any = tyro.cli(
@@ -186,16 +186,19 @@ def _default_for(what: str, arguments: list[str]) -> Recipe:
     """The recipe whose values the options have where they are not given.
 
     Args:
-        what: the name of a dataset, its file or folder, or a recipe file.
+        what: the name of a dataset, its file or folder, a recipe file, or a row of a table.
         arguments: the command line's, among which are the options that say how a file is read.
     """
-    from qdistill.cli.own_data import check_no_run, read_own_data, say_which_data
+    from qdistill.cli.own_data import check_no_run, read_own_data, row_of_table, say_which_data
     from qdistill.data import DATASETS, DataFile, is_data_path
     from qdistill.experiments.defaults import default_recipe
     from qdistill.experiments.recipe_file import read_recipe
 
     data_dir = _find_value(arguments, "--data-dir", "")
     folder = Path(data_dir) if data_dir else None
+    named = row_of_table(what)
+    if named is not None:
+        return _recipe_of_row(*named)
     if what.endswith(".toml"):
         default = read_recipe(Path(what), folder)
         if default.data is None:
@@ -208,6 +211,23 @@ def _default_for(what: str, arguments: list[str]) -> Recipe:
     check_no_run(what)
     file = read_own_data(arguments, DataFile(what), folder)
     return default_recipe(file.name, file)
+
+
+def _recipe_of_row(table: str, name: str) -> Recipe:
+    """The recipe of a table's row.
+
+    Raises:
+        ArgumentError: there is no such row, or it distils nothing.
+    """
+    from qdistill.experiments.tables.read import read_table
+
+    row = read_table(table).row(name)
+    if row.full is not None:
+        raise ArgumentError(
+            f"Argument `dataset` must be a row that distils, but {table}/{name} trains on all inputs. To run it: "
+            f"qdistill table {table} --rows {name}"
+        )
+    return row.recipe
 
 
 _SHORT_DEVICE = {"name": "--device", "shots": "--shots", "preparation": "--preparation"}

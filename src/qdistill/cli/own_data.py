@@ -13,7 +13,7 @@ from tyro.conf import Suppress, arg
 
 from qdistill.cli.output import say
 from qdistill.errors import ArgumentError
-from qdistill.files import RECIPE
+from qdistill.files import RECIPE, shipped
 
 if TYPE_CHECKING:
     from qdistill.data import DataFile
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FOUND = ("class_names", "input_shape", "n_train")
 """The fields of a `DataFile` that no one sets, because they are read from the file."""
 
-FILES = ("DATA.csv", "DATA.npz", "FOLDER", "RECIPE.toml")
+FILES = ("DATA.csv", "DATA.npz", "FOLDER", "RECIPE.toml", "TABLE/ROW")
 """What may stand in a dataset's place."""
 _BEFORE_PATHS = ("--out", "--data-dir", "--device", "--device.name")
 _BEFORE_NAMES = tuple(f"--{of}{name}" for name in ("name", "label-column", "drop", "classes") for of in ("", "data."))
@@ -72,12 +72,12 @@ def read_own_data(arguments: Sequence[str], file: DataFile, data_dir: Path | Non
 
 
 def find_dataset(arguments: list[str], known: Iterable[str]) -> int | None:
-    """The place of the dataset or recipe file among the arguments, wherever it stands."""
+    """The place of the dataset, recipe file or row of a table among the arguments, wherever it stands."""
     from qdistill.data.data_file import SUFFIXES
 
     before = option = ""
     for place, argument in enumerate(arguments):
-        is_path = argument.lower().endswith((".toml", *SUFFIXES))
+        is_path = argument.lower().endswith((".toml", *SUFFIXES)) or row_of_table(argument) is not None
         # A folder by its bare name could be the value of any option.
         is_path = is_path or ("/" in argument and Path(argument).is_dir())
         # Of several columns or classes each may have such a name, and what ends them is a path.
@@ -88,6 +88,12 @@ def find_dataset(arguments: list[str], known: Iterable[str]) -> int | None:
         option = before if before.startswith("--") else option
     # What stands first can be nothing but a dataset, if a misspelled one.
     return 0 if arguments and not arguments[0].startswith("-") else None
+
+
+def row_of_table(what: str) -> tuple[str, str] | None:
+    """The table and the row that ``TABLE/ROW`` names; None where there is no such table."""
+    table, _, row = what.partition("/")
+    return (table, row) if row and (shipped("recipes") / f"{table}.toml").is_file() else None
 
 
 def check_no_run(path: str) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from qdistill.errors import ArgumentError
 from qdistill.evaluate.baselines import FullTraining
-from qdistill.experiments.recipe_file import read_recipe, recipe_of
+from qdistill.experiments.recipe_file import recipe_of
 from qdistill.experiments.tables.table import Difference, Row, Table
 from qdistill.fields import from_table
-from qdistill.files import read_text, read_toml, shipped
+from qdistill.files import read_toml, shipped, to_toml
 
 
 def table_names() -> list[str]:
@@ -23,8 +22,8 @@ def table_names() -> list[str]:
 def read_table(name: str) -> Table:
     """The table of that name.
 
-    A row names a recipe file in the folder that ``recipes`` names, by default that of its own name; or it has the
-    recipe itself, as the table ``recipe``. ``[[grid]]`` stands for rows of each of its ``models`` on each of its
+    A row has its ``recipe``, a table as a recipe file has it, or the name of the row whose it is. ``like`` names the
+    one of the ``recipes`` that it changes. ``[[grid]]`` stands for rows of each of its ``models`` on each of its
     ``datasets``, see `_grid_rows`.
 
     Raises:
@@ -34,9 +33,11 @@ def read_table(name: str) -> Table:
         raise ArgumentError.unknown("table", name, table_names())
     path = shipped("recipes") / f"{name}.toml"
     fields = read_toml(path)
-    rows = [_row_of(entry, path, fields.get("recipes", "")) for entry in fields.get("row", ())]
+    entries = list(fields.get("row", ()))
     for grid in fields.get("grid", ()):
-        rows += [_row_of(entry, path) for entry in _grid_rows(grid, fields["published"])]
+        entries += _grid_rows(grid, fields["published"])
+    by_name = {entry["name"]: entry for entry in entries}
+    rows = [_row_of(entry, by_name, fields.get("recipes", {}), path) for entry in entries]
     differences = tuple(from_table(Difference, entry, "difference") for entry in fields.get("difference", ()))
     return Table(
         name,
@@ -49,17 +50,17 @@ def read_table(name: str) -> Table:
     )
 
 
-def _row_of(entry: Mapping[str, Any], table: Path, recipes: str = "") -> Row:
-    """The row of an entry of a table's file; recipes that it names lie in a folder beside that."""
-    own = dict(entry)
-    given = own.pop("recipe", own["name"])
-    if isinstance(given, Mapping):
-        recipe, text = recipe_of(given, table), json.dumps(given)
-    else:
-        path = table.parent / recipes / f"{given}.toml"
-        recipe, text = read_recipe(path), read_text(path)
-    full = from_table(FullTraining, own.pop("full"), "full") if "full" in own else None
-    return Row(recipe=recipe, full=full, seeds=tuple(range(own.pop("seeds"))), file=text, **own)
+def _row_of(
+    entry: Mapping[str, Any], entries: Mapping[str, Any], recipes: Mapping[str, Mapping[str, Any]], path: Path
+) -> Row:
+    """The row of an entry of a table's file; its recipe may be of another, and changes the one that it is like."""
+    named = entry.get("recipe")
+    given = entries[named] if isinstance(named, str) else entry
+    fields = _merged(recipes[given["like"]] if "like" in given else {}, given.get("recipe", {}))
+    own = {name: value for name, value in entry.items() if name not in ("like", "recipe", "seeds", "full")}
+    full = from_table(FullTraining, entry["full"], "full") if "full" in entry else None
+    recipe = recipe_of(fields, path)
+    return Row(recipe=recipe, full=full, seeds=tuple(range(entry["seeds"])), file=to_toml(fields), **own)
 
 
 def _grid_rows(grid: Mapping[str, Any], published: Mapping[str, Mapping[str, float]]) -> Iterator[dict[str, Any]]:

@@ -23,7 +23,7 @@ class Row:
         published: the accuracy that others report, a fraction.
         full: where the network trains on all inputs instead of distilled ones.
         zoo: the bundle that stands for the row without a run.
-        file: the recipe for who reads the table: the text of its file, or JSON where the table itself has it.
+        file: the recipe for who reads the table, as the text of a file.
     """
 
     name: str
