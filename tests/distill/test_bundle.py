@@ -764,6 +764,8 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Header, Tensors], None], str]] = {
         change_header("rounding", "test", "perturbed", to=[{"accuracy": 0.5, "changed": "1"}]),
         "`rounding.test.perturbed.0..changed` must be an integer",
     ),
+    "no draws, said": (lambda h, _: h["record"].update(test_draws=[]), "`record.test_draws` must be left out where"),
+    "nothing drawn anew, said": (lambda h, _: h.update(drawn_anew=None), "`header.drawn_anew` must be left out where"),
     "accuracy without its number": (change_header("record", "n_test", to=None), "`n_test` must be given"),
 }
 

@@ -26,7 +26,17 @@ from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.evaluate.protocol import measure
 from qdistill.evaluate.transfer import PlainTraining, transfer
-from qdistill.models import DataReuploading, KernelArchitecture, LeNetArchitecture, TreeTensor, named_weights, predict
+from qdistill.models import (
+    CircuitArchitecture,
+    DataReuploading,
+    KernelArchitecture,
+    LeNetArchitecture,
+    TreeTensor,
+    named_weights,
+    predict,
+    with_weights,
+)
+from qdistill.quantum import Circuit, Operation, feature, weight
 from qdistill.report.page import write_report
 
 OWN = DataReuploading(n_qubits=2, n_layers=2, readout="expectation", class_weight=3.0)
@@ -87,6 +97,23 @@ def test_every_way_to_train_is_measured_for_every_network(bundle: DistilledDatas
     assert rows[0].evaluation.test_accuracies == pytest.approx(by_hand)
 
 
+def test_the_own_network_keeps_the_weights_that_are_known(bundle: DistilledDataset, splits: Splits) -> None:
+    held = {"output_scale": 7 * named_weights(OWN.build((2,), 2, key=jax.random.key(0)))["output_scale"]}
+    partly = dataclasses.replace(bundle, initial_weights=held, drawn_anew=DrawnAnew(("layer.weights",)))
+    plain = PlainTraining(steps=2, rates=(0.05,), choosing=1)
+    rows = list(transfer(partly, {"own": OWN}, splits, draws=2, plain=plain))
+    key = jax.random.split(jax.random.fold_in(jax.random.key(0), 2**32 - 2))[0]
+    by_hand: dict[str, list[float]] = {"bundle": [], "adam": []}
+    for key_model, key_order in (jax.random.split(own) for own in jax.random.split(key, 2)):
+        drawn = OWN.build((2,), 2, key=key_model)
+        model = with_weights(drawn, named_weights(drawn) | held)
+        data = plain.data(bundle.data, 0.05, key=key_order)
+        for way, trained in (("bundle", bundle.train(model)), ("adam", train(model, data, plain.inner(bundle.inner)))):
+            by_hand[way].append(measure(trained, bundle, splits.test.inputs, splits.test.labels))
+    for row in rows[:2]:
+        assert row.evaluation.test_accuracies == pytest.approx(by_hand[row.training])
+
+
 def test_the_training_with_adam_is_that_of_optax(bundle: DistilledDataset) -> None:
     plain = PlainTraining(steps=5, batch=4)
     data = plain.data(bundle.data, 0.05, key=jax.random.key(1))
@@ -128,12 +155,25 @@ def test_networks_are_named_with_the_fields_that_differ() -> None:
     assert found["data-reuploading:n-layers=1"] == dataclasses.replace(OWN, n_layers=1)
 
 
+def test_a_value_of_several_is_a_list() -> None:
+    circuit = Circuit(2, (Operation("RX", (0,), (feature(0),)), Operation("RY", (1,), (weight(0),))))
+    own = CircuitArchitecture(circuit, observables=("Z0", "Z1"))
+    (found,) = networks_of(['own:observables=["X0","Z1 Z0"],spread=0.5'], own).values()
+    assert found == dataclasses.replace(own, observables=("X0", "Z1 Z0"), spread=0.5)
+    with pytest.raises(ArgumentError, match=r"`on\.observables` must be a list, but was 'X0,Z1'"):
+        networks_of(["own:observables=X0,Z1"], own)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["owl"], "Argument `on` must be a known"),
         (["own", "own"], "`on` must be different networks, but 'own' is there twice"),
-        (["own:n_layers"], "`on` must be NAME:FIELD=VALUE,FIELD=VALUE, but was 'own:n_layers'"),
+        (["own", "own:n_layers=2"], "`on` must be different networks, but 'own:n_layers=2' is the same as 'own'"),
+        (["own:n_layers"], "`on` must be NAME or NAME:FIELD=VALUE,FIELD=VALUE, but was 'own:n_layers'"),
+        (["own:"], "`on` must be NAME or NAME:FIELD=VALUE,FIELD=VALUE, but was 'own:'"),
+        (["own:n_layers=3,"], "n_layers"),
+        (["own:n_layers=3,n-layers=4"], "`on` must give each field once, but .* gives `n_layers` twice"),
         (["own:depth=2"], "depth"),
         (["own:n_layers=two"], "n_layers"),
     ],

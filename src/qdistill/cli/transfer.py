@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,18 +29,19 @@ def networks_of(words: Sequence[str], own: Architecture | None) -> dict[str, Arc
 
     Args:
         words: ``NAME`` or ``NAME:FIELD=VALUE,FIELD=VALUE``; the name is one that ``--architecture`` takes, or ``own``.
-            What is not given is as the bundle's own network has it, where that is of the same kind.
+            What is not given is as the bundle's own network has it, where that is of the same kind. A value of
+            several is a list of JSON, ``FIELD=[0,1]``.
         own: the bundle's architecture.
 
     Raises:
-        ArgumentError: an unknown name or field, a bad value, or a word twice.
+        ArgumentError: an unknown name or field, a field twice, a bad value, or a network twice.
     """
     from qdistill.models import architecture_options
 
     kinds = architecture_options()
     networks: dict[str, Architecture] = {}
     for word in words:
-        name, _, rest = word.partition(":")
+        name, colon, rest = word.partition(":")
         if name != OWN and name not in kinds:
             raise ArgumentError.unknown("on", name, [OWN, *kinds])
         if name == OWN and own is None:
@@ -47,19 +49,30 @@ def networks_of(words: Sequence[str], own: Architecture | None) -> dict[str, Arc
         if word in networks:
             raise ArgumentError(f"Argument `on` must be different networks, but {word!r} is there twice.")
         kind = type(own) if name == OWN else kinds[name]
-        fields = dict(_field(part, word) for part in rest.split(",")) if rest else {}
-        networks[word] = from_table(kind, fields, "on", default=own if type(own) is kind else None)
+        fields = _fields(rest, word) if colon else {}
+        network = from_table(kind, fields, "on", default=own if type(own) is kind else None)
+        for other, known in networks.items():
+            if network == known:
+                raise ArgumentError(f"Argument `on` must be different networks, but {word!r} is the same as {other!r}.")
+        networks[word] = network
     return networks
 
 
-def _field(part: str, word: str) -> tuple[str, Any]:
-    name, equals, value = part.partition("=")
-    if not equals:
-        raise ArgumentError(f"Argument `on` must be NAME:FIELD=VALUE,FIELD=VALUE, but was {word!r}.")
-    try:
-        return name.strip().replace("-", "_"), json.loads(value)
-    except ValueError:
-        return name.strip().replace("-", "_"), value
+def _fields(text: str, word: str) -> dict[str, Any]:
+    """FIELD=VALUE,FIELD=VALUE as a table; a comma ends a value only where a field follows it."""
+    fields: dict[str, Any] = {}
+    for part in re.split(r",(?=\s*[\w-]+\s*=)", text):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise ArgumentError(f"Argument `on` must be NAME or NAME:FIELD=VALUE,FIELD=VALUE, but was {word!r}.")
+        name = name.strip().replace("-", "_")
+        if name in fields:
+            raise ArgumentError(f"Argument `on` must give each field once, but {word!r} gives `{name}` twice.")
+        try:
+            fields[name] = json.loads(value)
+        except ValueError:
+            fields[name] = value
+    return fields
 
 
 def evaluate_on(

@@ -222,7 +222,10 @@ def _transforms(plain: Any) -> Iterator[dict[str, Any]]:
 
 
 def _only(plain: Any, kind: Any, where: str, *, may_lack: Collection[str] = ()) -> dict[str, Any]:
-    """An object with exactly the fields of a dataclass: none is left out for having a default, but for those named."""
+    """An object with exactly the fields of a dataclass: none is left out for having a default.
+
+    Those that `may_lack` names are left out where they are empty, so that a bundle has one header.
+    """
     given = as_table(plain, where)
     fields = {field.name for field in dataclasses.fields(kind)}
     if not fields - set(may_lack) <= set(given) <= fields:
@@ -230,4 +233,7 @@ def _only(plain: Any, kind: Any, where: str, *, may_lack: Collection[str] = ()) 
         raise BundleError(
             f"`{where}` must have its own fields and no others; missing: {missing}, foreign: [{foreign}]."
         )
+    for name in may_lack:
+        if name in given and not given[name]:
+            raise BundleError(f"`{where}.{name}` must be left out where there is none, but was {shown(given[name])}.")
     return given

@@ -19,10 +19,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
+from qdistill.compiling import compiled
 from qdistill.data import Labelled, Splits
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError, BundleError
@@ -47,8 +47,7 @@ MOST_PIVOTS = 2000
 MOST_KEPT = 2**27
 """Amplitudes, 1 GiB of them, of states that are kept from one pick to the next; more are computed for each."""
 
-_kernel = eqx.filter_jit(FidelityKernel.__call__)
-_states = eqx.filter_jit(FidelityKernel.states)
+_kernel, _states = compiled(FidelityKernel.__call__), compiled(FidelityKernel.states)
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ def transfer(
 ) -> Iterator[Transfer]:
     """Train other networks on a bundle's examples, from initial weights that are drawn for each.
 
+    The bundle's own network keeps the weights that the bundle holds where it is for unknown weights of a part alone.
     The step sizes of a bundle that has one for each weight tensor are those of its own network; any other takes their
     mean over the tensors of each step.
 
@@ -203,6 +204,19 @@ def _with_labels(bundle: DistilledDataset) -> Iterator[tuple[Labels, TrainingSet
     yield "hard", eqx.tree_at(lambda d: d.labels, bundle.data, jnp.asarray(hard))
 
 
+def _drawn(architecture: Architecture, bundle: DistilledDataset, key: Array) -> tuple[Model, np.ndarray | Array]:
+    """A network of an architecture, and the examples of each step of the bundle's training.
+
+    Of the bundle's own architecture it is as a replay draws it: with the weights that the bundle holds where only
+    some are unknown, and in an order of its own where the order is random.
+    """
+    if bundle.drawn_anew is not None and architecture == bundle.architecture:
+        one = bundle.drawn(key=key)
+        return one.initial_model(), one.data.schedule
+    model = architecture.build(bundle.input_shape, bundle.n_classes, key=jax.random.split(key)[0])
+    return model, bundle.data.schedule
+
+
 @dataclass(frozen=True)
 class _OwnSteps:
     """A training in the bundle's steps."""
@@ -213,7 +227,8 @@ class _OwnSteps:
 
     def trained(self, key: Array) -> Model:
         bundle, data, inner = self.bundle, self.data, self.bundle.inner
-        model = self.architecture.build(bundle.input_shape, bundle.n_classes, key=jax.random.split(key)[0])
+        model, schedule = _drawn(self.architecture, bundle, key)
+        data = data.with_schedule(schedule)
         if self.architecture != bundle.architecture and inner.step_sizes == "tensor":
             inner = dataclasses.replace(inner, step_sizes="shared")
             data = eqx.tree_at(lambda d: d.step_sizes, data, jnp.mean(data.step_sizes, axis=1, keepdims=True))
@@ -240,9 +255,8 @@ class _WithAdam:
     rate: float
 
     def trained(self, key: Array) -> Model:
-        key_model, key_order = jax.random.split(key)
-        model = self.architecture.build(self.bundle.input_shape, self.bundle.n_classes, key=key_model)
-        data = self.plain.data(self.data, self.rate, key=key_order)
+        model, _ = _drawn(self.architecture, self.bundle, key)
+        data = self.plain.data(self.data, self.rate, key=jax.random.split(key)[1])
         trained: Model = compiled_train(model, data, self.plain.inner(self.bundle.inner))
         return trained
 
