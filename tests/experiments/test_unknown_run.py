@@ -126,6 +126,8 @@ def test_a_replay_is_the_mean_over_networks_of_the_architecture(bundle: Distille
         model = RECIPE.model.build((2,), 2, key=jax.random.split(key)[0])
         by_hand.append(measure(bundle.train(model), bundle, raw.test_inputs, raw.test_labels))
     assert result.draws == pytest.approx(by_hand)
+    # The record is of these draws, as the bundle says.
+    assert bundle.provenance["test_draws_seed"] == 0
     others = replay(bundle, draws=3, seed=1)
     assert (len(others.draws), others.reproduced) == (3, None)
 
@@ -154,6 +156,9 @@ def test_one_draw_is_a_bundle_for_known_weights(bundle: DistilledDataset, tmp_pa
     again = DistilledDataset.load(tmp_path / "one.safetensors")
     assert again.is_for_known_weights
     assert again.record == Record(n_validation=bundle.record.n_validation)
+    assert again.provenance == bundle.provenance | {"drawn_by_key": [0, 2]}
+    same = bundle.drawn(key=jax.random.wrap_key_data(np.array(again.provenance["drawn_by_key"], np.uint32)))
+    assert np.array_equal(same.initial_weights["layer.weights"], again.initial_weights["layer.weights"])
     for name, weight in named_weights(again.initial_model()).items():
         assert np.array_equal(weight, one.initial_weights[name])
     with pytest.raises(BundleError, match="for known initial weights, which it holds"):
@@ -262,6 +267,7 @@ def test_the_commands_on_it(folder: Path, tmp_path: Path, capsys: pytest.Capture
     one = DistilledDataset.load(tmp_path / "one" / BUNDLE)
     expected = DistilledDataset.load(run / BUNDLE).drawn(key=jax.random.key(3))
     assert np.array_equal(one.initial_weights["layer.weights"], expected.initial_weights["layer.weights"])
+    assert one.provenance["drawn_by_key"] == [0, 3]
     assert main(["compress", str(tmp_path / "one" / BUNDLE), str(tmp_path / "small.safetensors")]) == 0
     capsys.readouterr()
     assert main(["export", str(run), "--to", "csv", "--seed", "3"]) != 0

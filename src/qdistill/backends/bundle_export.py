@@ -63,7 +63,7 @@ def trains(bundle: DistilledDataset, target: Target) -> bool:
     """Whether the program for a target trains on the examples: it takes the dataset, whose test part it measures."""
     if target in TRAINING_TARGETS:
         return True
-    return target in ("pennylane", "qiskit") and (bundle.is_kernel or is_classifier(bundle))
+    return target in ("pennylane", "qiskit") and (bundle.kernel is not None or is_classifier(bundle))
 
 
 def export_bundle(bundle: DistilledDataset, target: Target, folder: Path, raw: RawDataset | None = None) -> list[Path]:
@@ -126,7 +126,7 @@ def export_layers(bundle: DistilledDataset, target: LayerTarget, folder: Path) -
     if target not in LAYER_TARGETS:
         raise ArgumentError.unknown("target", target, LAYER_TARGETS)
     network = _network(bundle)
-    if bundle.is_kernel:
+    if bundle.kernel is not None:
         raise BundleError(
             f"The bundle is of a kernel, whose model is its support points: there is no layer to export to {target}."
         )
@@ -222,7 +222,7 @@ def export_classifier(bundle: DistilledDataset, framework: Framework, folder: Pa
         BundleError: its network is neither, no program can train it there, or the dataset is another.
         RunError: a file cannot be written.
     """
-    write = kernel_program if bundle.is_kernel else circuit_program
+    write = kernel_program if bundle.kernel is not None else circuit_program
     program = write(bundle, framework, bundle.recorded_on(raw))
     data, raw = bundle.data, bundle.fitted(raw)
     arrays = {
@@ -270,7 +270,7 @@ def _settings(bundle: DistilledDataset) -> dict[str, Any]:
     """What a training program has to know besides the arrays, as plain JSON."""
     model = _network(bundle)
     if not isinstance(model, LeNet | QuantumLeNet):
-        fit = "pennylane, qiskit or csv take" if bundle.is_kernel or quantum_layers(model) else "csv takes"
+        fit = "pennylane, qiskit or csv take" if bundle.kernel is not None or quantum_layers(model) else "csv takes"
         raise BundleError(
             f"The bundle's network is the architecture {type(bundle.architecture).__name__}, but numpy and torch train "
             f"LeNets alone; --to {fit} this one."

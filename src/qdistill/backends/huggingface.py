@@ -128,7 +128,7 @@ def _card(bundle: DistilledDataset, info: Any, raw: Float[np.ndarray, "n height 
         shape=bundle.input_shape,
         clipped=None if raw is None else float(np.mean((raw < 0) | (raw > 1))),
         network=type(bundle.architecture).__name__ if bundle.architecture is not None else None,
-        weights="none" if bundle.is_kernel else "known" if bundle.drawn_anew is None else "unknown",
+        weights="none" if bundle.kernel is not None else "known" if bundle.drawn_anew is None else "unknown",
         draws=record.test_draws,
         accuracy=record.test_accuracy,
         n_test=record.n_test,

@@ -93,7 +93,7 @@ def cost(
     rates = DEFAULT_RATES if rates is None else rates
     cards = read_rates(rates)
     loaded = DistilledDataset.load(path)
-    if loaded.is_kernel:
+    if loaded.kernel is not None:
         given = {"steps": steps is not None, "gradient": gradient != "parameter_shift", "measure": measure}
         given |= {"directions": directions is not None, "record": record is not None}
         return _of_kernel(loaded, path, shots, rates, [name for name, is_given in given.items() if is_given], as_json)

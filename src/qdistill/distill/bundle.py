@@ -151,21 +151,18 @@ class DistilledDataset(eqx.Module):
 
     @property
     def kernel(self) -> KernelClassifier | None:
-        """The network before its training where that is a kernel; None where it is another, or not known."""
+        """The network before its training where that is a kernel; None where it is another, or not known.
+
+        A kernel is solved on its examples, and runs circuits for pairs of points.
+        """
         known = self.architecture is not None and self.drawn_anew is None  # no kernel is for unknown weights
         model = self.initial_model() if known else None
         return model if isinstance(model, KernelClassifier) else None
 
     @property
-    def is_kernel(self) -> bool:
-        """Whether its network is a kernel, which is solved on its examples and runs circuits for pairs of points."""
-        return self.kernel is not None
-
-    @property
     def hard_labels(self) -> bool:
         """Whether each label speaks for one class alone: 1 for that and 0 for all others."""
-        labels = np.asarray(self.data.labels)
-        return np.array_equal(labels, np.eye(labels.shape[1], dtype=labels.dtype)[labels.argmax(axis=1)])
+        return np.array_equal(self.data.labels, self.data.one_hot_labels)
 
     def made_from(self, raw: RawDataset) -> bool | None:
         """Whether the bundle was made from exactly this dataset; None where it does not say what from."""
@@ -224,7 +221,8 @@ class DistilledDataset(eqx.Module):
     def drawn(self, *, key: Array) -> DistilledDataset:
         """A bundle for known weights: one draw of those that are unknown, and of the order of the examples.
 
-        Its record has no accuracies, for that of one network is another than the mean over many.
+        Its record has no accuracies, for that of one network is another than the mean over many. Its provenance has
+        the key's numbers under `drawn_by_key`: 0 and the seed for `jax.random.key(seed)`.
 
         Args:
             key: random key, consumed.
@@ -249,6 +247,7 @@ class DistilledDataset(eqx.Module):
             data=data,
             initial_weights=draw | self.initial_weights,
             drawn_anew=None,
+            provenance=self.provenance | {"drawn_by_key": np.asarray(jax.random.key_data(key)).tolist()},
             record=Record(n_validation=self.record.n_validation),
             rounding=None,
             eight_bit=False,

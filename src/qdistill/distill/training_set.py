@@ -60,6 +60,13 @@ class TrainingSet(eqx.Module):
                 f"{self.schedule.min()} to {self.schedule.max()}."
             )
 
+    @property
+    def one_hot_labels(self) -> Float[np.ndarray, "n classes"]:
+        """1 for the class of the largest number of each label, and 0 for all others."""
+        labels = np.asarray(self.labels)
+        one_hot: np.ndarray = np.eye(labels.shape[1], dtype=labels.dtype)[labels.argmax(axis=1)]
+        return one_hot
+
     def with_schedule(self, schedule: Int[np.ndarray, "steps batch"] | Int[Array, "steps batch"]) -> TrainingSet:
         """The same data in another order, or in one where only the other arrays are there."""
         changed: TrainingSet = eqx.tree_at(lambda d: d.schedule, self, schedule, is_leaf=lambda leaf: leaf is None)

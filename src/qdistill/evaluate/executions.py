@@ -32,7 +32,7 @@ def count_executions(bundle: DistilledDataset, *, core_seconds: float | None = N
     Raises:
         BundleError: the bundle does not say which network it is for.
     """
-    if bundle.is_kernel:
+    if bundle.kernel is not None:
         return _of_kernel(bundle, core_seconds)
     calls = layer_calls(bundle.structure(), bundle.input_shape)
     if not calls:

@@ -30,6 +30,9 @@ UNCHECKED_TOLERANCE = 0.005
 DRAWS = 20
 """Of unknown initial weights, where nobody says how many."""
 
+RECORDED_SEED = 0
+"""Of the draws that the record of a bundle for unknown initial weights is a mean over."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -160,7 +163,7 @@ def replay(
         dataset: whose test set; by default the one in `qdistill.data.DATASETS` that the bundle names.
         data_dir: where the dataset's files lie; see `qdistill.data`.
         draws: for unknown initial weights: how many networks; by default as many as the record is of, or 20.
-        seed: for unknown initial weights: decides the draws; the record's are of seed 0, the default.
+        seed: for unknown initial weights: decides the draws; by default `RECORDED_SEED`, as the record's.
 
     Raises:
         ArgumentError: `draws` or `seed` for a bundle of known initial weights, or fewer draws than one.
@@ -182,7 +185,10 @@ def replay(
     inputs, labels = bundle.fitted(raw).test_inputs, raw.test_labels
     if bundle.drawn_anew is not None:
         recorded = len(bundle.record.test_draws)
-        count, seed = (recorded or DRAWS) if draws is None else draws, check_seed(0 if seed is None else seed)
+        count, seed = (
+            (recorded or DRAWS) if draws is None else draws,
+            check_seed(RECORDED_SEED if seed is None else seed),
+        )
         accuracies = accuracies_of_draws(bundle, inputs, labels, draws=count, seed=seed)
         return Evaluation(
             test_accuracy=statistics.mean(accuracies),
@@ -191,7 +197,7 @@ def replay(
             same_data=bundle.made_from(raw),
             tolerance=UNCHECKED_TOLERANCE,
             draws=accuracies,
-            same_draws=count == recorded and seed == 0,
+            same_draws=count == recorded and seed == RECORDED_SEED,
         )
     return Evaluation(
         test_accuracy=measure(bundle.train(bundle.initial_model(structure)), bundle, inputs, labels),
@@ -254,7 +260,7 @@ def _is_own(model: Model, bundle: DistilledDataset) -> bool:
 
 
 def accuracies_of_draws(
-    bundle: DistilledDataset, inputs: Numbers, labels: Numbers, *, draws: int, seed: int = 0
+    bundle: DistilledDataset, inputs: Numbers, labels: Numbers, *, draws: int, seed: int = RECORDED_SEED
 ) -> tuple[float, ...]:
     """The accuracies of networks that are drawn anew and trained on a bundle for unknown initial weights.
 

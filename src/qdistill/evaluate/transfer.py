@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from qdistill.data import Labelled, Splits
 from qdistill.distill.bundle import DistilledDataset
@@ -199,9 +199,7 @@ def _with_labels(bundle: DistilledDataset) -> Iterator[tuple[Labels, TrainingSet
     """The examples with the bundle's labels, and with one-hot ones where those are others."""
     if not bundle.hard_labels:
         yield "learned", bundle.data
-    labels = np.asarray(bundle.data.labels)
-    hard: Float[np.ndarray, "n classes"] = np.eye(labels.shape[1], dtype=labels.dtype)[labels.argmax(axis=1)]
-    yield "hard", eqx.tree_at(lambda d: d.labels, bundle.data, jnp.asarray(hard))
+    yield "hard", eqx.tree_at(lambda d: d.labels, bundle.data, jnp.asarray(bundle.data.one_hot_labels))
 
 
 def _drawn(architecture: Architecture, bundle: DistilledDataset, key: Array) -> tuple[Model, np.ndarray | Array]:

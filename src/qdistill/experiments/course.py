@@ -19,7 +19,7 @@ from qdistill.distill.outer_state import IterationReport, Learned, OuterState
 from qdistill.distill.record import Record
 from qdistill.distill.validation import Validation
 from qdistill.errors import ArgumentError, BundleError, RunError
-from qdistill.evaluate.protocol import accuracies_of_draws, measure, spread
+from qdistill.evaluate.protocol import RECORDED_SEED, accuracies_of_draws, measure, spread
 from qdistill.evaluate.rounding import checked
 from qdistill.experiments.checkpoint import Belonging, load_checkpoint, read_belonging, save_checkpoint
 from qdistill.experiments.folder import device_digest
@@ -298,7 +298,8 @@ def _measured(bundle: DistilledDataset, distiller: Distiller) -> DistilledDatase
         record = dataclasses.replace(
             bundle.record, test_accuracy=statistics.mean(draws), n_test=len(test), test_draws=draws
         )
-        return dataclasses.replace(bundle, record=record)
+        provenance = bundle.provenance | {"test_draws_seed": RECORDED_SEED}
+        return dataclasses.replace(bundle, record=record, provenance=provenance)
     accuracy = measure(bundle.train(), bundle, test.inputs, test.labels)
     record = dataclasses.replace(bundle.record, test_accuracy=accuracy, n_test=len(test))
     return checked(dataclasses.replace(bundle, record=record), splits.validation, test)
