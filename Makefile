@@ -45,7 +45,7 @@ lint: $(VENV)/.test  ## Run the checks that do not execute the code: ruff, mypy,
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.bench  ## Measure the speed, beside every peer; half an hour, writes benchmarks/RESULTS.md
+bench: $(VENV)/.bench  ## Measure the speed, beside every peer; half an hour or more, writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/all.py
 
 docs: $(VENV)/.docs  ## Build the documentation into docs/_build; its tutorials run where they have changed

@@ -3,7 +3,7 @@
     python benchmarks/all.py [--quick] [--out FOLDER]
 
 runs `layer.py`, `classifiers.py`, `iteration.py`, `cores.py` and `growth.py` one after the other, each of which can be
-run alone; about twenty minutes on two cores. `--quick` is a smoke test of a few minutes whose figures mean nothing.
+run alone; half an hour or more on two cores. `--quick` is a smoke test of a few minutes whose figures mean nothing.
 """
 
 from __future__ import annotations
