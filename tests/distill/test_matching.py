@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -11,15 +13,31 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
+from qdistill.distill.bundle import DistilledDataset
+from qdistill.distill.compression import Compression
+from qdistill.distill.initialisation import Initialisation
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.matching import DistributionMatching, GradientMatching, LastLayer
+from qdistill.distill.matching import DistributionMatching, GradientMatching, LastLayer, Objective, named_objective
 from qdistill.distill.objective import MetaObjective
+from qdistill.distill.outer import OuterLoop
 from qdistill.distill.training_set import TrainingSet
-from qdistill.models import Dense, DressedCircuit, LeNetArchitecture, QuantumLeNetArchitecture, last_features
+from qdistill.errors import ArgumentError
+from qdistill.experiments.recipe import Device, Recipe
+from qdistill.experiments.run import run
+from qdistill.models import (
+    DataReuploading,
+    Dense,
+    DressedCircuit,
+    KernelArchitecture,
+    LeNetArchitecture,
+    QuantumLeNetArchitecture,
+    last_features,
+)
 
 from ..quantum.reference import quick_jit
 
 CLASSES, STEPS = 3, 2
+NEWTON = InnerLoop(1, optimiser="newton", step_sizes="shared", loss="square")
 OBJECTIVES = [GradientMatching(), DistributionMatching(), LastLayer()]
 
 
@@ -186,3 +204,61 @@ def test_logits_are_the_last_map_of_the_last_features(architecture: Any, shape: 
     inputs = jax.random.normal(jax.random.key(1), (2, *shape))
     found = jax.vmap(last(network))(last_features(network, inputs))
     assert np.asarray(found) == pytest.approx(np.asarray(jax.vmap(network)(inputs)), rel=1e-5, abs=1e-6)
+
+
+RECIPE = Recipe(
+    "moons",
+    DataReuploading(n_qubits=2, n_layers=1, readout="expectation"),
+    Compression(labels="fixed", start="real"),
+    InnerLoop(steps=2),
+    OuterLoop(iterations=4, batch=8, validate_every=2),
+    n_validation=50,
+)
+
+
+@pytest.mark.parametrize("name", ["gradients", "distributions", "last_layer"])
+@pytest.mark.parametrize("weights", ["known", "unknown"])
+def test_a_recipe_names_its_objective(name: Objective, weights: Any, tmp_path: Path) -> None:
+    """Its bundle says it, inputs move, and step sizes and labels stay."""
+    some = Initialisation("unknown", networks=1, validation_draws=1, test_draws=2)
+    recipe = dataclasses.replace(RECIPE, objective=name)
+    if weights == "unknown":
+        recipe = dataclasses.replace(recipe, initialisation=some)
+    bundle = run(recipe, tmp_path / "run")
+    assert Recipe.from_json(bundle.recipe) == recipe
+    data = DistilledDataset.load(tmp_path / "run/bundle.safetensors").data
+    assert np.asarray(data.step_sizes) == pytest.approx(np.full_like(data.step_sizes, 0.02), rel=1e-4)
+    assert np.array_equal(data.labels, np.eye(2))
+    splits = recipe.splits()
+    real = np.asarray(splits.transform(splits.train.inputs))
+    assert np.abs(np.asarray(data.inputs)[:, None] - real).sum(axis=-1).min() > 1e-4
+    assert isinstance(named_objective(name), MetaObjective)
+
+
+def test_a_recipe_that_matches_performance_says_nothing_of_it() -> None:
+    assert "objective" not in RECIPE.to_json()
+    assert Recipe.from_json(RECIPE.to_json()).objective == "performance"
+
+
+def test_objectives_that_say_nothing_are_refused() -> None:
+    for changes, message in (
+        ({"compression": Compression()}, "`compression.labels` must be 'fixed' for the objective 'gradients'"),
+        (
+            {"compression": Compression(inputs="fixed", labels="fixed", start="real")},
+            "where inputs and labels are fixed",
+        ),
+        ({"device": Device(shots=100)}, "where the training runs on a `device` or from `shots`"),
+        (
+            {"model": KernelArchitecture(), "inner": NEWTON},
+            "with a closed form",
+        ),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            dataclasses.replace(RECIPE, objective="gradients", **changes)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_shots_are_refused(problem: Any, objective: MetaObjective) -> None:
+    data, network, inner, real, labels = problem
+    with pytest.raises(ArgumentError, match="exact expectation values for every objective but"):
+        objective.value_and_gradient(data, network, inner, real, labels, jax.random.key(0))

@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from qdistill.compiling import compiled
 from qdistill.data import Splits
-from qdistill.distill.objective import PerformanceMatching
+from qdistill.distill.matching import named_objective
 from qdistill.distill.outer import Distiller
 from qdistill.experiments.recipe import Recipe
 from qdistill.models import Model
@@ -66,7 +66,7 @@ def make_distillers(
                 compression=recipe.compression,
                 inner=recipe.inner,
                 outer=recipe.outer,
-                objective=PerformanceMatching(memory_budget=budget),
+                objective=named_objective(recipe.objective, budget),
                 initialisation=recipe.initialisation,
                 build=build,
                 mesh=mesh,

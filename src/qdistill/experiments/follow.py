@@ -104,6 +104,8 @@ def _share_out(recipes: Sequence[Recipe], how: How) -> tuple[int, Spread, list[j
     )
     if not recipe.initialisation.is_known:
         work = dataclasses.replace(work, networks=recipe.initialisation.networks)
+    if recipe.objective != "performance":  # the others share out networks, and repeat the rest
+        work = dataclasses.replace(work, examples=0, real=1)
     # Accelerators are not asked for by their number, so as many are taken as pay.
     all_devices = how.cores is not None and jax.default_backend() == "cpu"
     return *share_out(work, len(devices), len(recipes), all_devices=all_devices), devices

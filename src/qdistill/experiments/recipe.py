@@ -21,6 +21,7 @@ from qdistill.data.transforms import chain_of, shape_after, text_of
 from qdistill.distill.compression import Compression
 from qdistill.distill.initialisation import Initialisation
 from qdistill.distill.inner import InnerLoop
+from qdistill.distill.matching import Objective, check_objective
 from qdistill.distill.outer import OuterLoop
 from qdistill.errors import ArgumentError
 from qdistill.fields import as_table, check_fields, check_seed, from_table, under
@@ -87,6 +88,11 @@ class Recipe:
         compression: what is learned.
         inner: how the network trains on it.
         outer: how it is optimised.
+        objective: what for: the ``"performance"`` on real inputs of the network that it trained (Wang et al., arXiv
+            1811.10959); the ``"gradients"`` of real inputs (Zhao et al., arXiv 2006.05929), or the
+            ``"distributions"`` of their features (Zhao and Bilen, arXiv 2110.04181), class by class; or the
+            ``"last_layer"`` in closed form (Zhou et al., arXiv 2206.00719). The last three leave step sizes as they
+            are.
         initialisation: which initial weights it is for.
         device: where the training runs.
         n_validation: training inputs set aside for every choice that is made; the test set decides nothing.
@@ -103,6 +109,7 @@ class Recipe:
     compression: Compression = field(default_factory=Compression)
     inner: InnerLoop = field(default_factory=InnerLoop)
     outer: OuterLoop = field(default_factory=OuterLoop)
+    objective: Objective = "performance"
     initialisation: Initialisation = field(default_factory=Initialisation)
     device: Device = field(default_factory=Device)
     n_validation: int = 5000
@@ -155,6 +162,12 @@ class Recipe:
         with under("compression"):
             n_examples = self.compression.n_examples(n_classes)
         self.inner.schedule(n_examples)
+        check_objective(self.objective, self.inner, self.compression)
+        if self.objective != "performance" and not self.device.is_exact:
+            raise ArgumentError(
+                "Argument `objective` must be 'performance' where the training runs on a `device` or from `shots`, but "
+                f"was {self.objective!r}."
+            )
         with under("initialisation"):
             self.initialisation.check(self.inner)
             self._check_unknown()
@@ -217,6 +230,8 @@ class Recipe:
             del plain["data"]
         if self.compression.examples is None:  # so many of each class say all
             del plain["compression"]["examples"]
+        if self.objective == "performance":
+            del plain["objective"]
         if self.initialisation.is_known:
             del plain["initialisation"]
         result: dict[str, Any] = json.loads(json.dumps(plain))
@@ -235,6 +250,7 @@ class Recipe:
                 raise ArgumentError(f"Argument `{name}` must be given, but is missing.")
         values["model"] = architecture_from_json(values["model"])
         values["compression"] = {"examples": None, **as_table(values["compression"], "compression")}
+        values.setdefault("objective", "performance")
         values.setdefault("initialisation", dataclasses.asdict(Initialisation()))
         for name, part in PARTS.items():
             values[name] = from_table(part, values[name], name, whole=True)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PyTree
 from qdistill.distill.descent import descend, initial_state, loss_gradient
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.training_set import TrainingSet
+from qdistill.errors import ArgumentError
 from qdistill.models import Model
 
 Objective = Callable[[Model, Float[Array, "n *shape"], Float[Array, "n classes"]], Float[Array, ""]]
@@ -55,6 +56,19 @@ def mean_along(
     _, each = jax.lax.scan(step, (weights, state), (jnp.asarray(schedule.schedule), data.step_sizes))
     mean: tuple[Array, TrainingSet] = jax.tree.map(lambda a: jnp.mean(a, axis=0), each)
     return mean
+
+
+def check_exact(key: Array | None) -> None:
+    """Refuse a network that takes shots, for whose random numbers there is a key.
+
+    Raises:
+        ArgumentError: there is one.
+    """
+    if key is not None:
+        raise ArgumentError(
+            "Argument `model` must be of exact expectation values for every objective but performance matching, but "
+            "takes shots."
+        )
 
 
 def class_means(values: Float[Array, "n values"], labels: Float[Array, "n classes"]) -> Float[Array, "classes values"]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.matching.along import class_means
+from qdistill.distill.matching.along import check_exact, class_means
 from qdistill.distill.training_set import TrainingSet
 from qdistill.models import Model, last_features
 
@@ -38,6 +38,7 @@ class DistributionMatching:
         optimiser_state: PyTree | None = None,
     ) -> tuple[Float[Array, ""], TrainingSet]:
         """See `MetaObjective`."""
+        check_exact(key)
         real = class_means(last_features(model, inputs), labels)
 
         def distance(learned: TrainingSet) -> Array:

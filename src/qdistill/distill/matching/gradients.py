@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PyTree
 
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.losses import LOSSES
-from qdistill.distill.matching.along import mean_along
+from qdistill.distill.matching.along import check_exact, mean_along
 from qdistill.distill.training_set import TrainingSet
 from qdistill.models import Model, predict
 
@@ -42,6 +42,7 @@ class GradientMatching:
         optimiser_state: PyTree | None = None,
     ) -> tuple[Float[Array, ""], TrainingSet]:
         """See `MetaObjective`."""
+        check_exact(key)
         loss = LOSSES[inner.loss]
 
         def slopes(network: Model, inputs: Array, labels: Array, shares: Array) -> PyTree:

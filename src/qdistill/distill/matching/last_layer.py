@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from qdistill.distill.inner import InnerLoop
-from qdistill.distill.matching.along import mean_along
+from qdistill.distill.matching.along import check_exact, mean_along
 from qdistill.distill.training_set import TrainingSet
 from qdistill.models import Model, last_features
 
@@ -41,6 +41,7 @@ class LastLayer:
         optimiser_state: PyTree | None = None,
     ) -> tuple[Float[Array, ""], TrainingSet]:
         """See `MetaObjective`."""
+        check_exact(key)
 
         def at(network: Model, synthetic: Array, own_labels: Array) -> Array:
             own, real = (
