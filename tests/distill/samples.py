@@ -1,7 +1,8 @@
-"""Bundles to test with, made without compiling anything."""
+"""A network and bundles to test with, made without compiling anything."""
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -9,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from qdistill.data import Digits, FittedChain
 from qdistill.data.fitted import Standardised
@@ -18,6 +20,26 @@ from qdistill.distill.inner import InnerLoop
 from qdistill.distill.record import Record, Rerun, Rounding, RoundingCheck
 from qdistill.distill.training_set import TrainingSet
 from qdistill.models import Architecture, LeNetArchitecture, named_weights
+
+SHAPE, CLASSES = (3, 4, 1), 3
+"""Of the images that `Smooth` reads."""
+
+
+class Smooth(eqx.Module):
+    """A small network with derivatives of every order."""
+
+    first: Array
+    bias: Array
+    last: Array
+
+    @classmethod
+    def draw(cls, seed: int = 0, hidden: int = 5) -> Smooth:
+        keys = jax.random.split(jax.random.key(seed), 3)
+        shapes = (hidden, math.prod(SHAPE)), (hidden,), (CLASSES, hidden)
+        return cls(*(0.5 * jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True)))
+
+    def __call__(self, x: Array) -> Array:
+        return self.last @ jnp.tanh(self.first @ x.reshape(-1) + self.bias)
 
 
 def random_weights(

@@ -12,41 +12,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from jaxtyping import Array
 
 from qdistill.distill.inner import InnerLoop, train
-from qdistill.distill.losses import cross_entropy
-from qdistill.distill.measuring import classify, fraction, measure
 from qdistill.distill.memory import segment_lengths
 from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError
-from qdistill.models import Dense, named_weights, predict
+from qdistill.models import Dense, named_weights
 from qdistill.quantum import AmplitudeEmbedding, QuantumLayer, StronglyEntangling, each_wire, make_observable
 
 from ..quantum.reference import quick_jit
-from .samples import random_bundle
+from .samples import CLASSES, SHAPE, Smooth, random_bundle
 
-SHAPE, CLASSES = (3, 4, 1), 3
 OPTIMISERS = ("gradient_descent", "momentum", "adam")
-
-
-class Smooth(eqx.Module):
-    """A small network with derivatives of every order."""
-
-    first: Array
-    bias: Array
-    last: Array
-
-    @classmethod
-    def draw(cls, seed: int = 0, hidden: int = 5) -> Smooth:
-        keys = jax.random.split(jax.random.key(seed), 3)
-        shapes = (hidden, math.prod(SHAPE)), (hidden,), (CLASSES, hidden)
-        return cls(*(0.5 * jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True)))
-
-    def __call__(self, x: Array) -> Array:
-        return self.last @ jnp.tanh(self.first @ x.reshape(-1) + self.bias)
 
 
 def synthetic(inner: InnerLoop, model: Any, n_inputs: int, shape: tuple[int, ...] = SHAPE) -> TrainingSet:
@@ -446,44 +424,6 @@ def test_a_budget_that_nothing_fits_is_refused(memory_budget: int) -> None:
         train(model, synthetic(inner, model, 6), inner, memory_budget=memory_budget)
 
 
-@given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1e-3, 1.0, 80.0]))
-def test_cross_entropy_is_numpys(seed: int, scale: float) -> None:
-    generator = np.random.default_rng(seed)
-    logits = (scale * generator.normal(size=(5, 4))).astype(np.float32)
-    labels = generator.normal(size=(5, 4)).astype(np.float32)
-    shifted = logits.astype(float) - logits.max(axis=1, keepdims=True).astype(float)
-    probabilities = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
-    expected = np.mean([-(label * np.log(p)).sum() for label, p in zip(labels, probabilities, strict=True)])
-    actual = float(cross_entropy(jnp.asarray(logits), jnp.asarray(labels)))
-    assert actual == pytest.approx(expected, rel=1e-5, abs=1e-5 * scale)
-
-
-@pytest.mark.parametrize(("n", "slice_size"), [(7, 3), (6, 3), (7, 250), (1, 1), (5, 5)])
-def test_accuracy_and_loss_are_numpys(n: int, slice_size: int) -> None:
-    model = Smooth.draw()
-    generator = np.random.default_rng(n)
-    inputs = generator.integers(0, 256, (n, *SHAPE)).astype(np.uint8)
-    normalised = inputs / 255 - 0.5
-    hidden = np.tanh(normalised.reshape(n, -1) @ np.asarray(model.first).T + np.asarray(model.bias))
-    logits = hidden @ np.asarray(model.last).T
-    classes = logits.argmax(axis=1)
-    labels = np.where(np.arange(n) % 3 == 0, (classes + 1) % CLASSES, classes).astype(np.int32)
-    losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(n), labels]
-
-    def both(inputs: Array, labels: Array) -> tuple[Array, Array]:
-        return measure(model, inputs, labels, lambda raw: raw / 255 - 0.5, slice_size=slice_size)
-
-    share, loss = quick_jit(both)(jnp.asarray(inputs), jnp.asarray(labels))
-    assert float(share) == pytest.approx((labels == classes).mean())
-    assert float(loss) == pytest.approx(losses.mean(), rel=1e-5)
-
-
-@pytest.mark.parametrize("n", [1, 3, 100, 500, 10_000])
-def test_a_fraction_loses_what_single_precision_added(n: int) -> None:
-    for count in {0, 1, n // 3, n - 1, n}:
-        assert fraction(jnp.asarray(count, jnp.int32) / n, n) == count / n
-
-
 def test_the_schedule_shares_out_the_images_in_order() -> None:
     assert InnerLoop(steps=2, epochs=2).schedule(3).tolist() == [[0, 1, 2]] * 4
     assert InnerLoop(steps=2, epochs=2, own_examples=True).schedule(6).tolist() == [[0, 1, 2], [3, 4, 5]] * 2
@@ -541,28 +481,3 @@ def test_a_schedule_that_leaves_examples_out_is_refused() -> None:
     few = dataclasses.replace(bundle.data, schedule=np.array([[0, 1]]))
     with pytest.raises(ArgumentError, match="`schedule` must list all inputs in each step"):
         dataclasses.replace(bundle, data=few).train()
-
-
-def test_inputs_that_are_measured_have_a_label_each() -> None:
-    model, inputs = Smooth.draw(), np.zeros((6, *SHAPE), np.float32)
-    for shape in ((1,), (6, 1), (1, 6)):
-        with pytest.raises(ArgumentError, match="`labels` must be one class number for each input"):
-            measure(model, inputs, np.zeros(shape, int), lambda raw: raw)
-    with pytest.raises(ArgumentError, match="`inputs` must be one input at least"):
-        measure(model, inputs[:0], np.zeros(0, int), lambda raw: raw)
-
-
-def test_inputs_are_evaluated_at_once_as_far_as_their_states_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qdistill.distill.measuring.wires_needed", lambda _: 22)
-    at_once: list[int] = []
-
-    def seen(raw: Array) -> Array:
-        at_once.append(len(raw))
-        return raw
-
-    model, inputs = Smooth.draw(), np.random.default_rng(0).normal(size=(9, *SHAPE)).astype(np.float32)
-    classes, finite = classify(model, jnp.asarray(inputs), seen)
-    share, _ = measure(model, inputs, np.asarray(classes), seen)
-    assert set(at_once) == {4, 1}
-    assert classes.tolist() == jnp.argmax(predict(model, inputs), axis=1).tolist()
-    assert (bool(finite), float(share)) == (True, 1.0)

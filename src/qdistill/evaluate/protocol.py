@@ -185,10 +185,8 @@ def replay(
     inputs, labels = bundle.fitted(raw).test_inputs, raw.test_labels
     if bundle.drawn_anew is not None:
         recorded = len(bundle.record.test_draws)
-        count, seed = (
-            (recorded or DRAWS) if draws is None else draws,
-            check_seed(RECORDED_SEED if seed is None else seed),
-        )
+        count = (recorded or DRAWS) if draws is None else draws
+        seed = check_seed(RECORDED_SEED if seed is None else seed)
         accuracies = accuracies_of_draws(bundle, inputs, labels, draws=count, seed=seed)
         return Evaluation(
             test_accuracy=statistics.mean(accuracies),
