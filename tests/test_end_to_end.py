@@ -1,5 +1,6 @@
 """The main job on real inputs, as a user does it, and the README's own examples."""
 
+import dataclasses
 import json
 import os
 import re
@@ -27,13 +28,16 @@ def test_the_python_example_of_the_readme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    whole = qdistill.default_recipe("digits")
+    shorter = dataclasses.replace(whole, outer=dataclasses.replace(whole.outer, iterations=100, validate_every=50))
+    monkeypatch.setattr(qdistill, "default_recipe", {"digits": shorter}.__getitem__)
     (example,) = blocks("python")
     exec(compile(example, "README.md", "exec"), {})
     accuracy = float(capsys.readouterr().out)
     bundle = qdistill.DistilledDataset.load("runs/digits/bundle.safetensors")
     assert accuracy == bundle.record.test_accuracy
-    # Ten inputs instead of 1,097; guessing gives 0.1.
-    assert accuracy > 0.85
+    # Ten inputs instead of 1,097; guessing gives 0.1, and a whole recipe more than 0.85.
+    assert accuracy > 0.5
 
 
 QNODE = """
@@ -80,7 +84,7 @@ def test_the_commands_of_the_readme_exist(
 @pytest.mark.skipif("QDISTILL_DATA_DIR" not in os.environ, reason="needs real MNIST in QDISTILL_DATA_DIR")
 def test_mnist_from_the_files_to_the_replayed_accuracy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
-    options = ["--outer.iterations", "150", "--outer.validate-every", "50", "--out", str(run)]
+    options = ["--outer.iterations", "60", "--outer.validate-every", "30", "--out", str(run)]
     assert main(["distill", "mnist", *options]) == 0
     for name in ("bundle.safetensors", "scores.json", "metrics.jsonl", "images.png", "curves.png"):
         assert (run / name).stat().st_size > 0
@@ -90,7 +94,7 @@ def test_mnist_from_the_files_to_the_replayed_accuracy(tmp_path: Path, capsys: p
     assert result["n_test"] == 10_000
     assert result["test_accuracy"] == result["recorded_test_accuracy"]
     # Five seeds of the whole recipe have 65 to 85 % on validation after 200 iterations.
-    assert result["test_accuracy"] > 0.5
+    assert result["test_accuracy"] > 0.3
 
 
 @pytest.mark.skipif("QDISTILL_DATA_DIR" not in os.environ, reason="needs real MNIST in QDISTILL_DATA_DIR")
