@@ -11,7 +11,8 @@ PYTEST_ARGS ?=
 QUICK := -m 'not slow and not end_to_end' tests/data tests/quantum tests/test_fields.py tests/test_files.py tests/test_lock.py \
 	tests/test_package.py tests/test_run_files.py tests/test_text.py \
 	$(foreach name,noise pennylane kernel transfer,--ignore=tests/quantum/test_$(name).py)
-PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
+END_TO_END := tests/test_docs.py tests/test_end_to_end.py
+PYTEST = $(BIN)/pytest -n $(WORKERS)
 NONE := 5  # what pytest exits with where PYTEST_ARGS leaves no test of those
 
 # Settings of the user's that would make pip install somewhere else than into .venv, or see what is not in it.
@@ -33,11 +34,11 @@ demo: $(VENV)/.core  ## Distill the 8x8 digits, evaluate the result and show it 
 	$(BIN)/qdistill show runs/demo
 
 test: lint  ## Run every check; WORKERS=4 for more processes, PYTEST_ARGS='-k name' for a part
-	$(PYTEST) -m 'not end_to_end' $(PYTEST_ARGS) || test $$? -eq $(NONE)
-	XLA_FLAGS= $(PYTEST) -m end_to_end $(PYTEST_ARGS) || test $$? -eq $(NONE)
+	$(PYTEST) --dist loadfile --no-loadscope-reorder -m 'not end_to_end' $(PYTEST_ARGS) || test $$? -eq $(NONE)
+	XLA_FLAGS= $(PYTEST) --dist worksteal -m end_to_end $(or $(PYTEST_ARGS),$(END_TO_END)) || test $$? -eq $(NONE)
 
 test-fast: $(VENV)/.test  ## Run the quick tests of circuits, data and files, in two minutes or so
-	$(PYTEST) $(QUICK) $(PYTEST_ARGS)
+	$(PYTEST) --dist loadfile $(QUICK) $(PYTEST_ARGS)
 
 lint: $(VENV)/.test  ## Run the checks that do not execute the code: ruff, mypy, import-linter
 	$(BIN)/ruff check .

@@ -35,6 +35,8 @@ from qdistill.files import BUNDLE, CHECKPOINT
 from qdistill.models import DataReuploading, KernelArchitecture, LeNetArchitecture, named_weights
 from qdistill.report.page import write_report
 
+pytestmark = pytest.mark.usefixtures("shared_programs")
+
 RECIPE = Recipe(
     "moons",
     model=DataReuploading(n_qubits=2, n_layers=2, readout="expectation", class_weight=3.0),
