@@ -24,7 +24,7 @@ from qdistill.evaluate.baselines import FullTraining
 from qdistill.experiments.engines.board import Board, Standing
 from qdistill.experiments.engines.choose import engine_for
 from qdistill.experiments.engines.drive import Driven, ask_on_terminal
-from qdistill.experiments.engines.engine import Change, Choice, Engine, Workers, raise_failures
+from qdistill.experiments.engines.engine import Change, Choice, Engine, Source, Workers, raise_failures
 from qdistill.experiments.engines.here import Here
 from qdistill.experiments.engines.options import Each, Place, SlurmOptions
 from qdistill.experiments.engines.processes import RETRIES, Processes
@@ -231,7 +231,7 @@ def test_the_screen_has_a_line_for_each_run_that_goes(tmp_path: Path) -> None:
     screen = Board(Console(file=said, force_terminal=True, width=100, color_system=None), clock=lambda: now)
     first, second, third = units(tmp_path)
     with screen:
-        screen.begin({first: "queued", second: "queued", third: "queued"}, "2 processes here")
+        screen.begin([first, second, third], "2 processes here")
         screen.changed(Change(first, "running"))
         first.folder.mkdir()
         (first.folder / METRICS).write_text('{"iteration": 50, "best_validation_accuracy": 0.875}\n')
@@ -493,6 +493,9 @@ class Noted:
         self.given += units
         if self.stops:
             raise KeyboardInterrupt
+
+    def follow(self, source: Source) -> None:
+        raise AssertionError("nothing here decides one by one")
 
 
 def test_seeds_on_an_engine_are_folders_as_side_by_side(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ class Course:
         distiller: its problem.
         n_courses: how many there are, itself among them: they share the process's time equally.
         change_iterations: whether the number of iterations may be another than the checkpoint's.
+        until: the iteration to pause at, which is one of a look; by default that of its end.
         n_devices: how many devices of JAX are at work for all of them.
 
     Raises:
@@ -59,8 +60,10 @@ class Course:
         n_courses: int = 1,
         *,
         change_iterations: bool = False,
+        until: int | None = None,
         n_devices: int = 1,
     ) -> None:
+        self._last = recipe.outer.iterations if until is None else min(until, recipe.outer.iterations)
         self.recipe, self.folder, self.distiller = recipe, folder, distiller
         self._share, self._started = 1 / n_courses, _now()
         self._earlier = dict.fromkeys(self._started, 0.0)
@@ -123,8 +126,8 @@ class Course:
 
     @property
     def ended(self) -> bool:
-        """Whether there is nothing left to do."""
-        return self.diverged or self.iteration >= self.recipe.outer.iterations
+        """Whether there is nothing left to do, for now at least."""
+        return self.diverged or self.iteration >= self._last
 
     @property
     def is_due(self) -> bool:

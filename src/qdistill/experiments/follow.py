@@ -38,6 +38,7 @@ class How:
     memory_budget: int | None = None
     cores: int | None = None
     with_profile: bool = False
+    until: int | None = None
 
     def check_locks(self) -> None:
         """Make sure that the folders are still this process's."""
@@ -59,7 +60,13 @@ def follow(recipes: Sequence[Recipe], folders: Sequence[Path], how: How) -> list
         mesh=spread.mesh(devices[: spread.n_devices]) if len(recipes) == 1 and spread != ALONE else None,
     )
     courses = [
-        Course(*parts, len(recipes), change_iterations=how.iterations is not None, n_devices=at_once * spread.n_devices)
+        Course(
+            *parts,
+            len(recipes),
+            change_iterations=how.iterations is not None,
+            until=how.until,
+            n_devices=at_once * spread.n_devices,
+        )
         for parts in zip(recipes, folders, distillers, strict=True)
     ]
     for course in courses:
@@ -86,7 +93,7 @@ def follow(recipes: Sequence[Recipe], folders: Sequence[Path], how: How) -> list
             how.observer.end("stopped")
             raise KeyboardInterrupt from None
         how.check_locks()
-        return _end(courses, how.observer)
+        return _end(courses, how)
 
 
 def _share_out(recipes: Sequence[Recipe], how: How) -> tuple[int, Spread, list[jax.Device]]:
@@ -111,14 +118,15 @@ def _share_out(recipes: Sequence[Recipe], how: How) -> tuple[int, Spread, list[j
     return *share_out(work, len(devices), len(recipes), all_devices=all_devices), devices
 
 
-def _end(courses: Sequence[Course], observer: Observer) -> list[DistilledDataset]:
+def _end(courses: Sequence[Course], how: How) -> list[DistilledDataset]:
     """Write what came out."""
-    bundles = [course.save_bundle(final=not course.diverged) for course in courses]
-    for course, bundle in zip(courses, bundles, strict=True):
-        if not course.diverged:
+    final = [how.until is None and not course.diverged for course in courses]
+    bundles = [course.save_bundle(final=is_final) for course, is_final in zip(courses, final, strict=True)]
+    for course, bundle, is_final in zip(courses, bundles, final, strict=True):
+        if is_final:
             course.write_scores(bundle)
     diverged = [course for course in courses if course.diverged]
-    observer.end("stopped" if diverged else "finished")
+    how.observer.end("stopped" if diverged else "finished")
     if diverged:
         places = ", ".join(f"{course.folder / BUNDLE} (iteration {course.iteration})" for course in diverged)
         raise DivergenceError(

@@ -112,6 +112,14 @@ def _last_line(file: BinaryIO) -> bytes | None:
     return whole[-1] if whole else None
 
 
+def last_look(folder: Path) -> dict[str, Any]:
+    """The last line of a run's metrics; empty where there is none, or where it is damaged, which the run itself says."""
+    try:
+        return read_last_metrics(folder) or {}
+    except RunError:
+        return {}
+
+
 def cut_metrics(folder: Path, iteration: int) -> None:
     """Drop the lines that were written after the checkpoint, and a last one that a crash cut short.
 

@@ -152,6 +152,7 @@ def run_missing(
     observer: Observer | None = None,
     cores: int | None = None,
     patience: float = 0.0,
+    until: int | None = None,
 ) -> None:
     """Follow recipes that differ in their seed only, side by side, each to the end of its folder's run.
 
@@ -164,6 +165,8 @@ def run_missing(
         observer: is told how all of them go.
         cores: how many they have together; see `run`.
         patience: seconds to wait for another process that holds a folder.
+        until: the iteration to pause at, one of a look. What is there by then is saved, and the test part is not read:
+            also where it is the last one.
 
     Raises:
         RunError, BundleError, DataError, DivergenceError, KeyboardInterrupt: see `run`.
@@ -183,7 +186,7 @@ def run_missing(
     with holding(*folders, patience=patience) as locks:
         for recipe, folder in zip(recipes, folders, strict=True):
             _begin_or_check(folder, recipe)
-        follow(recipes, folders, How(splits, locks, observer or Teller(), cores=cores))
+        follow(recipes, folders, How(splits, locks, observer or Teller(), cores=cores, until=until))
 
 
 def _begin_or_check(folder: Path, recipe: Recipe) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -17,10 +17,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from qdistill.errors import RunError
 from qdistill.experiments.engines.engine import Change, State
 from qdistill.experiments.engines.unit import Unit
-from qdistill.experiments.metrics import read_last_metrics
+from qdistill.experiments.metrics import last_look
 from qdistill.experiments.progress import duration
 
 _ORDER: tuple[State, ...] = ("queued", "running", "done", "failed", "left")
@@ -43,12 +42,8 @@ class Standing:
         """Read it from the run's folder; a training on all inputs has no iterations."""
         if unit.training is not None:
             return cls(0, 0, None)
-        total = unit.recipe.outer.iterations
-        try:
-            line = read_last_metrics(unit.folder) or {}
-        except RunError:  # damaged: whoever works on it says so
-            line = {}
-        return cls(int(line.get("iteration", 0)), total, line.get("best_validation_accuracy"))
+        look, total = last_look(unit.folder), unit.until or unit.recipe.outer.iterations
+        return cls(int(look.get("iteration", 0)), total, look.get("best_validation_accuracy"))
 
 
 class Board:
@@ -69,7 +64,7 @@ class Board:
         self._standings: dict[Unit, Standing] = {}
         self._first: dict[Unit, int] = {}
         self._begun = self._renewed = 0.0
-        self._place = ""
+        self._about: Callable[[], str] | None = None
 
     def __enter__(self) -> Board:
         return self
@@ -79,15 +74,27 @@ class Board:
     ) -> None:
         self.pause()
 
-    def begin(self, units: Mapping[Unit, State], place: str) -> None:
-        """Units are about to be run somewhere."""
-        self._states, self._place, self._begun = dict(units), place, self._clock()
-        self._standings = {unit: Standing.of(unit) for unit in units}
-        self._first = {unit: standing.iteration for unit, standing in self._standings.items()}
+    def begin(self, units: Sequence[Unit], place: str, about: Callable[[], str] | None = None) -> None:
+        """Units are about to be run somewhere.
+
+        Args:
+            units: the first, or all of them.
+            place: where.
+            about: says how far they are all together; by default it is how long those that are known still take.
+        """
+        self._states, self._standings, self._first = {}, {}, {}
+        self._about, self._begun = about, self._clock()
+        self.add(units)
         self.say(f"{self._counts()} on {place}.")
         if self.console.is_terminal:
             self._live = Live(self._screen(), console=self.console, refresh_per_second=4)
             self._live.start()
+
+    def add(self, units: Sequence[Unit]) -> None:
+        """Units are queued."""
+        self._states.update(dict.fromkeys(units, "queued"))
+        self._standings.update((unit, Standing.of(unit)) for unit in units)
+        self._first.update((unit, self._standings[unit].iteration) for unit in units)
 
     def changed(self, change: Change) -> None:
         """A unit is in another state."""
@@ -140,7 +147,9 @@ class Board:
         return "; ".join([*parts, f"now {self._counts()}{self._left()}"])
 
     def _left(self) -> str:
-        """About how long it still takes, at the pace of all runs so far."""
+        """About how long it still takes, at the pace of all runs so far, or what else there is to be said of all."""
+        if self._about is not None:
+            return f"; {self._about()}"
         going = [unit for unit, state in self._states.items() if state in ("queued", "running")]
         left = sum(self._standings[unit].total - self._standings[unit].iteration for unit in going)
         done = sum(standing.iteration - self._first[unit] for unit, standing in self._standings.items())

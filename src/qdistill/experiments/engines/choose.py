@@ -36,7 +36,7 @@ def engine_for(
         slurm: what Slurm is told; by Slurm only.
         observer: is told how each recipe goes, here.
         told: is given a line as each training on all inputs begins, here.
-        board: shows how all runs go, elsewhere.
+        board: shows how all runs go, elsewhere, or those of a search.
 
     Raises:
         ArgumentError: an option has no effect there, or there is not so much to be had.
@@ -45,7 +45,7 @@ def engine_for(
     """
     _check_used(place, each, slurm)
     if place.kind == "here":
-        return Here(setup, observer=observer, told=told)
+        return Here(setup, observer=observer, told=told, board=board)
     if setup.cores is not None:
         raise ArgumentError(
             f"Argument `setup.cores` must be left out with --on {place.kind}, where each run has `each.cores`, but was "

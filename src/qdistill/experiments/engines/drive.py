@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from qdistill.experiments.engines.board import Board
-from qdistill.experiments.engines.engine import Change, Choice, State, Workers, raise_failures
+from qdistill.experiments.engines.engine import Choice, Source, State, Workers, raise_failures
 from qdistill.experiments.engines.unit import Failure, Setup, Unit, unfinished
 from qdistill.interrupts import Stop, ctrl_c_noted
 
@@ -37,31 +37,60 @@ class Driven:
 
     def run(self, units: Sequence[Unit]) -> None:
         """See `Engine`."""
-        missing = unfinished(units, self._setup.data_dir)
-        if not missing:
-            return
-        workers = self._workers(self._setup)
-        states: dict[Unit, State] = dict.fromkeys(missing, "queued")
-        failures: dict[Unit, Failure] = {}
+        given = _Given(unfinished(units, self._setup.data_dir))
         try:
-            with ctrl_c_noted() as stop, self._board as board:
-                board.begin(states, workers.place)
-                workers.submit(missing)
-                self._follow(workers, states, failures, stop)
+            self._drive(given)
         except KeyboardInterrupt:
             # What was waited for has ended, however it was asked to.
-            if not set(states.values()) <= {"done", "failed"}:
+            if given.units or given.running:
                 raise
+        raise_failures(given.failures, len(units))
+
+    def follow(self, source: Source) -> None:
+        """See `Engine`."""
+        self._drive(source, source.in_words)
+
+    def _drive(self, source: Source, about: Callable[[], str] | None = None) -> None:
+        # Nothing is started where there is nothing to do.
+        first = self._next(source)
+        if not first:
+            return
+        workers = self._workers(self._setup)
+        try:
+            with ctrl_c_noted() as stop, self._board as board:
+                board.begin(first, workers.place, about)
+                workers.submit(first)
+                self._look(workers, source, dict.fromkeys(first, "queued"), stop)
         finally:
             workers.close()
-        raise_failures(failures, len(units))
 
-    def _follow(self, workers: Workers, states: dict[Unit, State], failures: dict[Unit, Failure], stop: Stop) -> None:
+    def _next(self, source: Source) -> list[Unit]:
+        """Units that are to be begun; those that have ended already are said to have."""
+        while units := source.next():
+            missing = [unit for unit in units if not unit.has_ended]
+            for unit in units:
+                if unit not in missing:
+                    source.ended(unit, None)
+            if missing:
+                return missing
+        return []
+
+    def _look(self, workers: Workers, source: Source, states: dict[Unit, State], stop: Stop) -> None:
         """Look until nothing is queued or running, or the user has chosen not to wait for it."""
         asked = False
-        while not {"queued", "running"}.isdisjoint(states.values()):
+        while True:
+            going = sum(state in ("queued", "running") for state in states.values())
+            while not asked and going < workers.at_once and (units := self._next(source)):
+                states.update(dict.fromkeys(units, "queued"))
+                self._board.add(units)
+                workers.submit(units)
+                going += len(units)
+            if not going:
+                return
             for change in workers.look():
-                _note(change, states, failures)
+                states[change.unit] = change.state
+                if change.state in ("done", "failed"):
+                    source.ended(change.unit, change.failure)
                 self._board.changed(change)
             self._board.show()
             if stop.asked and not asked:
@@ -92,10 +121,27 @@ class Driven:
         self._board.hold_back(held)
 
 
-def _note(change: Change, states: dict[Unit, State], failures: dict[Unit, Failure]) -> None:
-    states[change.unit] = change.state
-    if change.failure is not None:
-        failures[change.unit] = change.failure
+class _Given:
+    """The source of units that are all known."""
+
+    def __init__(self, units: Sequence[Unit]) -> None:
+        self.units, self.running = list(units), set(units)
+        self.failures: dict[Unit, Failure] = {}
+
+    def next(self) -> Sequence[Unit]:
+        """All of them at once, so that they can be one array of jobs."""
+        units, self.units = self.units, []
+        return units
+
+    def ended(self, unit: Unit, failure: Failure | None) -> None:
+        """Note it."""
+        self.running.discard(unit)
+        if failure is not None:
+            self.failures[unit] = failure
+
+    def in_words(self) -> str:
+        """The screen says it all."""
+        return ""
 
 
 def ask_on_terminal(workers: Workers, board: Board) -> Choice:

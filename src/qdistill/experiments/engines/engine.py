@@ -17,6 +17,23 @@ Choice = Literal["stop", "wait", "leave"]
 
 
 @runtime_checkable
+class Source(Protocol):
+    """Gives units one after another, by what has become of those before, as a search does."""
+
+    def next(self) -> Sequence[Unit]:
+        """Units to begin now; none where what runs is waited for, or where nothing is left to do."""
+        ...
+
+    def ended(self, unit: Unit, failure: Failure | None) -> None:
+        """A unit has ended, or failed."""
+        ...
+
+    def in_words(self) -> str:
+        """How far it is, for the screen."""
+        ...
+
+
+@runtime_checkable
 class Engine(Protocol):
     """Runs units, each in its folder, from where that stands to the end.
 
@@ -29,6 +46,14 @@ class Engine(Protocol):
         Raises:
             FailedRunsError, DivergenceError: some failed, after all others have ended; the error names each with its
                 log. One that failed alone raises its own error.
+            KeyboardInterrupt: it was stopped.
+        """
+        ...
+
+    def follow(self, source: Source) -> None:
+        """Run the units of a source, so many at once as there is room for; it is told how each of them ends.
+
+        Raises:
             KeyboardInterrupt: it was stopped.
         """
         ...
@@ -50,6 +75,11 @@ class Workers(Protocol):
 
     place: str
     """Where that is, such as "2 processes here"."""
+
+    @property
+    def at_once(self) -> int:
+        """How many units there is room for."""
+        ...
 
     choices: Mapping[Choice, str]
     """What can be done after Ctrl-C, in words, the first by default."""

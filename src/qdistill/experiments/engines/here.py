@@ -7,11 +7,13 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 from qdistill.errors import QDistillError
-from qdistill.experiments.engines.engine import raise_failures
-from qdistill.experiments.engines.unit import Failure, Setup, Unit
+from qdistill.experiments.engines.board import Board
+from qdistill.experiments.engines.engine import Change, Source, raise_failures
+from qdistill.experiments.engines.unit import Failure, Setup, Unit, attempt
 from qdistill.experiments.full_run import run_full
-from qdistill.experiments.loop import Observer
+from qdistill.experiments.loop import Observer, Teller
 from qdistill.experiments.run import run_missing
+from qdistill.folders import make_folder
 
 
 class Here:
@@ -22,6 +24,7 @@ class Here:
             there already.
         observer: is told how each recipe goes.
         told: is given a line as each training on all inputs begins.
+        board: shows how the units of a source go.
     """
 
     def __init__(
@@ -30,26 +33,52 @@ class Here:
         *,
         observer: Observer | None = None,
         told: Callable[[str], None] = lambda line: None,
+        board: Board | None = None,
     ) -> None:
         self._setup = setup or Setup()
-        self._observer, self._told = observer, told
+        self._observer, self._told, self._board = observer, told, board or Board()
 
     def run(self, units: Sequence[Unit]) -> None:
         """See `Engine`."""
         failures: dict[Unit, Failure] = {}
         for group in _alike(units):
             try:
-                self._run(group)
+                self._run(group, self._observer)
             except QDistillError as error:
                 failed = [unit for unit in group if not unit.has_ended] or group[:1]
                 failures |= dict.fromkeys(failed, Failure.of(error))
         raise_failures(failures, len(units))
 
-    def _run(self, units: Sequence[Unit]) -> None:
+    def follow(self, source: Source) -> None:
+        """See `Engine`: what it gives at once, which may be seeds of a recipe, side by side, one after another."""
+        units = source.next()
+        if not units:
+            return
+        with self._board as board:
+            board.begin(units, "this process", source.in_words)
+            while units:
+                for group in _alike(units):
+                    self._try(group, source, board)
+                units = source.next()
+                board.add(units)
+
+    def _try(self, units: Sequence[Unit], source: Source, board: Board) -> None:
+        """Run a group of a source's; whatever goes wrong is said to the source."""
+        for unit in units:
+            make_folder(unit.folder)
+            board.changed(Change(unit, "running"))
+        failure = attempt(units[0].log, lambda: self._run(units, Teller(iterated=board.show)))
+        for unit in units:
+            own = None if unit.has_ended else failure
+            source.ended(unit, own)
+            board.changed(Change(unit, "done" if own is None else "failed", own))
+
+    def _run(self, units: Sequence[Unit], observer: Observer | None) -> None:
         recipes, folders = [unit.recipe for unit in units], [unit.folder for unit in units]
         data_dir, training = self._setup.data_dir, units[0].training
         if training is None:
-            run_missing(recipes, folders, data_dir=data_dir, observer=self._observer, cores=self._setup.cores)
+            cores, until = self._setup.cores, units[0].until
+            run_missing(recipes, folders, data_dir=data_dir, observer=observer, cores=cores, until=until)
         else:
             run_full(recipes, training, folders, data_dir=data_dir, told=self._told)
 
@@ -58,7 +87,7 @@ def _alike(units: Sequence[Unit]) -> Iterator[list[Unit]]:
     """The units in their order, those together that follow each other and differ in their seed only."""
 
     def kind(unit: Unit) -> object:
-        return dataclasses.replace(unit.recipe, seed=0), unit.training
+        return dataclasses.replace(unit.recipe, seed=0), unit.training, unit.until
 
     for _, group in itertools.groupby(units, kind):
         yield list(group)

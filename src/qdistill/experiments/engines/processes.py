@@ -47,7 +47,7 @@ class Processes:
             "stop": "begin no more, and stop those that run, to be gone on with from their last look",
             "wait": "begin no more, and wait for those that run",
         }
-        self._setup, self._count, self._cores = dataclasses.replace(setup, cores=cores), count, cores
+        self._setup, self.at_once, self._cores = dataclasses.replace(setup, cores=cores), count, cores
         self._queue: deque[Unit] = deque()
         self._running: dict[Unit, subprocess.Popen[bytes]] = {}
         self._killed: dict[Unit, int] = {}
@@ -62,7 +62,7 @@ class Processes:
             if process.poll() is not None:
                 del self._running[unit]
                 yield self._ended(unit, process)
-        while self._queue and len(self._running) < self._count:
+        while self._queue and len(self._running) < self.at_once:
             unit = self._queue.popleft()
             try:
                 self._running[unit] = self._start(unit)

@@ -65,10 +65,19 @@ class RayCluster:
         self._post = ray.remote(Post).options(num_cpus=0, scheduling_strategy=here).remote()
         self._expected = ray_gate.versions()
 
+    @property
+    def at_once(self) -> int:
+        """See `Workers`: by the nodes that there are now."""
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        takes = {"CPU": self._each.cores, "GPU": self._each.gpus}
+        room = sum(min(int(has.get(name, 0) / n) for name, n in takes.items() if n) for has in nodes)
+        return max(1, room)  # one that waits for a node with enough of it
+
     def submit(self, units: Sequence[Unit]) -> None:
         """See `Workers`."""
-        self._units = list(units)
-        for number, unit in enumerate(units):
+        first = len(self._units)
+        self._units += units
+        for number, unit in enumerate(units, first):
             try:
                 with contextlib.ExitStack() as held:
                     held.enter_context(holding(unit.folder))

@@ -23,6 +23,7 @@ from qdistill.experiments.engines.unit import Failure, Setup, Task, Unit
 from qdistill.experiments.loop import Teller
 from qdistill.folders import make_folder
 from qdistill.lock import STALE_SECONDS
+from qdistill.machine import usable_cores
 
 JOBS = "slurm"
 """The folder beside the runs in which submitit keeps what it sends to jobs, what they say and how they ended."""
@@ -67,6 +68,7 @@ class Slurm:
         }
         # Ctrl-C of a terminal ends the jobs here by itself, whatever is chosen.
         self.choices: Mapping[Choice, str] = slurms if cluster == "slurm" else stop
+        self.at_once = options.at_once if cluster == "slurm" else max(1, usable_cores() // each.cores)
         self._queue: SlurmQueue | LocalQueue = SlurmQueue() if cluster == "slurm" else LocalQueue()
         self._setup, self._each, self._options, self._cluster = setup, each, options, cluster
         self._jobs: dict[Unit, Any] = {}
@@ -81,8 +83,8 @@ class Slurm:
             jobs = executor.map_array(Job(self._each.cores), [Task.of(unit, self._setup, _PATIENCE) for unit in units])
         except Exception as error:  # submitit passes on what sbatch says, as errors of several kinds
             raise RunError(f"Slurm took no jobs: {' '.join(str(error).split())}") from error
-        self._jobs = dict(zip(units, jobs, strict=True))
-        self._states = dict.fromkeys(units, "queued")
+        self._jobs.update(zip(units, jobs, strict=True))
+        self._states.update(dict.fromkeys(units, "queued"))
 
     def look(self) -> Iterator[Change]:
         """See `Workers`; between two looks at the queue nothing is asked of it or of the disk."""

@@ -20,6 +20,7 @@ from qdistill.experiments.devices import make_cores_devices
 from qdistill.experiments.folder import check_begun
 from qdistill.experiments.full_run import check_same, run_full
 from qdistill.experiments.loop import Observer
+from qdistill.experiments.metrics import last_look
 from qdistill.experiments.recipe import Recipe
 from qdistill.experiments.run import run_missing
 from qdistill.fields import from_table
@@ -36,17 +37,21 @@ class Unit:
         name: of the run among the others, such as ``removed/seed-1``.
         training: where the recipe's network trains on all inputs instead of distilled ones. Such a training keeps
             nothing on its way: one that was stopped begins again.
+        until: the iteration to pause at, one of a look; the test part is not read then. By default it goes to the end.
     """
 
     recipe: Recipe = field(compare=False)
     folder: Path
     name: str
     training: FullTraining | None = field(default=None, compare=False)
+    until: int | None = None
 
     @property
     def has_ended(self) -> bool:
         """Whether there is nothing left to do."""
-        return (self.folder / SCORES).exists()
+        if (self.folder / SCORES).exists() or self.until is None:
+            return (self.folder / SCORES).exists()
+        return int(last_look(self.folder).get("iteration", 0)) >= self.until
 
     @property
     def log(self) -> Path:
@@ -77,6 +82,7 @@ class Unit:
                 observer=observer,
                 patience=patience,
                 cores=cores,
+                until=self.until,
             )
         else:
             make_cores_devices(cores)
@@ -158,6 +164,7 @@ class Task:
                     "folder": str(unit.folder),
                     "name": unit.name,
                     "training": unit.training and dataclasses.asdict(unit.training),
+                    "until": unit.until,
                     "data_dir": None if setup.data_dir is None else str(setup.data_dir),
                     "prepare": setup.prepare and dataclasses.astuple(setup.prepare),
                     "cores": setup.cores,
@@ -173,7 +180,8 @@ class Task:
             module, function, arguments = plain["prepare"]
             Call(module, function, tuple(arguments))()
         training = None if plain["training"] is None else from_table(FullTraining, plain["training"], "training")
-        return Unit(Recipe.from_json(plain["recipe"]), Path(plain["folder"]), plain["name"], training)
+        recipe, folder = Recipe.from_json(plain["recipe"]), Path(plain["folder"])
+        return Unit(recipe, folder, plain["name"], training, plain["until"])
 
     def __call__(self, observer: Observer | None = None) -> Failure | None:
         """Do it; what goes wrong is returned, and written into the log with where it came from."""
