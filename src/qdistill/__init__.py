@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from qdistill.experiments.progress import ProgressDisplay
     from qdistill.experiments.recipe import Recipe
     from qdistill.experiments.run import run, run_seeds
+    from qdistill.experiments.search.search import search
     from qdistill.models import CircuitArchitecture, LeNetArchitecture, QuantumLeNetArchitecture
     from qdistill.quantum import QuantumLayer
 
@@ -65,6 +66,7 @@ _HOMES = {
     "replay": "evaluate.protocol",
     "run": "experiments.run",
     "run_seeds": "experiments.run",
+    "search": "experiments.search.search",
     "to_openqasm": "backends.openqasm",
     "to_pennylane": "backends.pennylane",
     "to_qiskit": "backends.qiskit",
@@ -97,6 +99,7 @@ __all__ = [
     "replay",
     "run",
     "run_seeds",
+    "search",
     "to_openqasm",
     "to_pennylane",
     "to_qiskit",

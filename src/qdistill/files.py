@@ -42,6 +42,9 @@ TABLE = "table.json"
 RUNS = "runs.jsonl"
 """In a folder of a table: its runs in one file, see `experiments.archive`."""
 
+SEARCH, TRIALS, BEST = "search.json", "trials.jsonl", "best.toml"
+"""In a folder of a search: what is searched and what came out, a line a trial, and the best recipe."""
+
 DEVICE = "device.toml"
 """What the device was like that a run's training is executed on, where there is one."""
 
@@ -79,6 +82,20 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(read_text(path))
     except RecursionError as error:
         raise ValueError("its arrays or tables are nested too deeply") from error
+
+
+def toml(value: Any) -> str:
+    """A value as TOML has it, on one line; a field that is None is left out of a table."""
+    if isinstance(value, str):
+        # TOML escapes as JSON does, but for the control character 127, which JSON leaves as it is.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{toml(key)} = {toml(part)}" for key, part in value.items() if part is not None) + " }"
+    return repr(value)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -19,10 +19,12 @@ from qdistill.files import (
     PROVENANCE,
     RECIPE,
     SCORES,
+    SEARCH,
     SEEDS,
     TABLE,
     TIME,
     TRANSFER,
+    TRIALS,
     check_shape,
     read_json,
     read_json_lines,
@@ -193,6 +195,46 @@ class TableOfRuns(TypedDict):
     differences: list[TableDifference]
 
 
+class LookOfTrial(TypedDict):
+    """What a trial of a search gave at a rung."""
+
+    iteration: int
+    validation_accuracy: float
+    core_seconds: float
+    spent: float
+
+
+class TrialOfSearch(TypedDict):
+    """A line of `trials.jsonl`."""
+
+    number: int
+    values: dict[str, Any]
+    state: Literal["running", "waiting", "ended", "diverged", "failed", "refused"]
+    looks: list[LookOfTrial]
+    core_seconds: float
+    message: str | None
+
+
+class BestOfSearch(TypedDict):
+    """The best trial of a search, in `search.json`; the test accuracy of a recipe with several seeds is their mean."""
+
+    trial: int
+    validation_accuracy: float
+    test_accuracy: float | None
+    n_test: int | None
+
+
+class Search(TypedDict):
+    """`search.json`."""
+
+    recipe: dict[str, Any]
+    space: dict[str, Any]
+    seeds: list[int]
+    best: BestOfSearch | None
+    importances: dict[str, float]
+    made_with: list[str]
+
+
 class Time(TypedDict):
     """`time.json`."""
 
@@ -326,6 +368,32 @@ def read_results(folder: Path) -> dict[str, Any]:
         if not row["seeds"] or not row["test_accuracies"]:
             raise RunError(f"Cannot read {path}: `rows[{place}]` must have a seed and an accuracy at least.")
     return table
+
+
+def read_search(folder: Path) -> dict[str, Any]:
+    """What is searched in a folder, and what came out so far, as a `Search`.
+
+    Raises:
+        RunError: missing or damaged.
+    """
+    search: dict[str, Any] = read_json(folder / SEARCH, Search, finite=True)
+    return search
+
+
+def read_trials(folder: Path) -> list[dict[str, Any]]:
+    """The trials of a search so far, each as a `TrialOfSearch`.
+
+    Raises:
+        RunError: a line is damaged.
+    """
+    path = folder / TRIALS
+    lines: list[dict[str, Any]] = [
+        check_shape(line, TrialOfSearch, f"line {n} of {path}", finite=True)
+        for n, line in enumerate(read_json_lines(path), start=1)
+    ]
+    if [line["number"] for line in lines] != list(range(len(lines))):
+        raise RunError(f"Cannot read {path}: its trials must be numbered from 0.")
+    return lines
 
 
 def read_core_seconds(folder: Path) -> float:

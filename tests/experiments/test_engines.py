@@ -138,6 +138,69 @@ def test_all_end_and_each_is_said_once(tmp_path: Path) -> None:
     assert not workers.stopped
 
 
+class Taken:
+    """A source that gives what follows, one after another, as many at once as are asked for."""
+
+    def __init__(self, units: Sequence[Unit]) -> None:
+        self.left, self.running, self.most = list(units), 0, 0
+        self.said: list[tuple[str, str]] = []
+
+    def next(self) -> Sequence[Unit]:
+        # The last one is decided on by what has become of the others.
+        if not self.left or (len(self.left) == 1 and self.running):
+            return ()
+        self.running += 1
+        self.most = max(self.most, self.running)
+        return [self.left.pop(0)]
+
+    def ended(self, unit: Unit, failure: Failure | None) -> None:
+        self.running -= 1
+        self.said.append((unit.name, "done" if failure is None else failure.kind))
+
+    def in_words(self) -> str:
+        return f"{len(self.said)} ended"
+
+
+def follow(folder: Path, scripts: Sequence[Sequence[str]], interrupt_at: int = 0) -> tuple[Taken, str]:
+    given = units(folder, len(scripts))
+    screen, said = board()
+    source = Taken(given)
+
+    def workers(setup: Setup) -> Scripted:
+        return Scripted(setup, {u.name: s for u, s in zip(given, scripts, strict=True)}, interrupt_at=interrupt_at)
+
+    try:
+        Driven(workers, Setup(), screen).follow(source)
+    finally:
+        assert isinstance(source, Source)
+    return source, said.getvalue()
+
+
+def test_a_source_is_told_how_each_ends_and_gives_as_many_as_there_is_room_for(tmp_path: Path) -> None:
+    source, said = follow(tmp_path, [["go", "go", "done"], ["DivergenceError"], ["go", "done"], ["done"], ["done"]])
+    assert sorted(source.said) == [
+        (f"row/seed-{seed}", "DivergenceError" if seed == 1 else "done") for seed in range(5)
+    ]
+    assert source.said[-1][0] == "row/seed-4", "it waits for all others"
+    assert source.most == 2
+    assert "5 ended" in said
+
+
+def test_a_source_whose_unit_has_ended_already_is_told_so_without_a_process(tmp_path: Path) -> None:
+    (tmp_path / "seed-0").mkdir()
+    (tmp_path / "seed-0" / SCORES).write_text("{}")
+    source, _ = follow(tmp_path, [[], ["done"]])
+    assert source.said == [("row/seed-0", "done"), ("row/seed-1", "done")]
+    source = Taken(units(tmp_path, 1))
+    Driven(lambda setup: pytest.fail("nothing is to be done"), Setup(), board()[0]).follow(source)
+    assert source.said == [("row/seed-0", "done")]
+
+
+def test_ctrl_c_ends_a_source_too(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        follow(tmp_path, [["go"] * 50, ["go"] * 50, ["done"]], interrupt_at=3)
+
+
 def test_one_that_fails_costs_no_other_and_is_named_with_its_log(tmp_path: Path) -> None:
     (tmp_path / "seed-1").mkdir()
     (tmp_path / "seed-1" / "log.txt").write_text("where it came from")

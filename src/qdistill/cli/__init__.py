@@ -32,6 +32,7 @@ COMMANDS = (
     "cost",
     "data",
     "zoo",
+    "search",
     "table",
     "paper",
 )
@@ -55,6 +56,7 @@ commands:
   cost BUNDLE         count the circuits of a training, and what they cost
   data DATASET        fetch a dataset, check it and say what is in it
   zoo list|get NAME   finished bundles that come with the package
+  search RECIPE       look for a better recipe, by validation accuracy
   table NAME          a table of results, run from its committed recipes
   paper table1        the paper's table: the same as table table1-mnist
 

@@ -174,7 +174,7 @@ def parse_new(arguments: list[str]) -> Asked:
         raise ArgumentError(
             "Argument `iterations` must be given together with --resume only: a new run has --outer.iterations."
         )
-    seeds = None if given.seeds is None else _parse_seeds(given.seeds)
+    seeds = None if given.seeds is None else parse_seeds(given.seeds)
     if seeds is not None and any(argument.partition("=")[0] == "--seed" for argument in arguments):
         raise ArgumentError("Argument `seed` must not be given together with `seeds`.")
     if seeds is not None and given.profile:
@@ -252,7 +252,7 @@ def _with_short_options(part: Any, short: Mapping[str, str]) -> tuple[type, Any]
     return subclass, subclass(**vars(part))
 
 
-def _parse_seeds(text: str) -> tuple[int, ...]:
+def parse_seeds(text: str) -> tuple[int, ...]:
     """Read ``"0:8"``, which are 0 to 7, or ``"0,2,5"``."""
     try:
         first, colon, end = text.partition(":")

@@ -113,7 +113,7 @@ def _last_line(file: BinaryIO) -> bytes | None:
 
 
 def last_look(folder: Path) -> dict[str, Any]:
-    """The last line of a run's metrics; empty where there is none, or where it is damaged, which the run itself says."""
+    """The last line of a run's metrics; empty where there is none, or where it is damaged, which the run says."""
     try:
         return read_last_metrics(folder) or {}
     except RunError:

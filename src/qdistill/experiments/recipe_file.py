@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from qdistill.errors import ArgumentError
 from qdistill.experiments.defaults import default_recipe, with_model
 from qdistill.experiments.recipe import PARTS, Recipe
 from qdistill.fields import as_table, convert, from_table, under
-from qdistill.files import RECIPE, read_json, read_toml
+from qdistill.files import RECIPE, read_json, read_toml, toml, write_text
 from qdistill.models import Architecture, architecture_options, fields_from_json, names_a_file
 
 
@@ -111,3 +111,31 @@ def _model(fields: dict[str, Any], usual: Architecture, folder: Path) -> Archite
         values = fields_from_json(kind, fields)
     model: Architecture = from_table(kind, values, "model", default=usual if type(usual) is kind else None)
     return model
+
+
+def write_recipe(recipe: Recipe, path: Path, notes: Sequence[str] = ()) -> None:
+    """Write a recipe as a file that says everything, so that it means the same under other defaults.
+
+    Args:
+        recipe: what to write.
+        path: of the file. A dataset of the user's own is named by the whole path of its file.
+        notes: lines that go before it.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    plain = recipe.to_json()
+    name = next(name for name, kind in architecture_options().items() if kind is type(recipe.model))
+    plain["model"] = {"architecture": name, **plain["model"]["fields"]}
+    if recipe.data is not None:
+        plain["data"]["path"] = str(Path(recipe.data.path).resolve())
+    lines = [f"# {note}" for note in notes]
+    lines += _lines({key: value for key, value in plain.items() if not isinstance(value, dict)})
+    for group, fields in plain.items():
+        if isinstance(fields, dict) and (own := _lines(fields)):
+            lines += ["", f"[{group}]", *own]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _lines(plain: Mapping[str, Any]) -> list[str]:
+    return [f"{name} = {toml(value)}" for name, value in plain.items() if value is not None]

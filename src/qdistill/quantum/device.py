@@ -6,7 +6,6 @@ circuit, and `backends.devices` reads them from Qiskit's backends.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +14,7 @@ from typing import Any
 
 from qdistill.errors import ArgumentError, shown
 from qdistill.fields import check_fields, convert, from_table
-from qdistill.files import read_toml, write_text
+from qdistill.files import read_toml, toml, write_text
 from qdistill.quantum.bounds import MOST_WIRES, check_wires
 from qdistill.quantum.circuit import Circuit
 
@@ -187,9 +186,9 @@ class DeviceModel:
 
     def to_toml(self) -> str:
         """The device as TOML, which `from_toml` reads back."""
-        lines = [f"{name} = {_toml(value)}" for name, value in asdict(self).items() if name != "pairs"]
+        lines = [f"{name} = {toml(value)}" for name, value in asdict(self).items() if name != "pairs"]
         for pair in self.pairs:
-            lines += ["", "[[pairs]]", *(f"{name} = {_toml(value)}" for name, value in asdict(pair).items())]
+            lines += ["", "[[pairs]]", *(f"{name} = {toml(value)}" for name, value in asdict(pair).items())]
         return "\n".join(lines) + "\n"
 
     def save(self, path: Path | str) -> None:
@@ -225,15 +224,6 @@ def _check_range(name: str, values: Sequence[float], lowest: float, highest: flo
     for value in values:
         if not lowest <= value <= highest:
             raise ArgumentError(f"Argument `{name}` must be from {lowest:g} to {highest:g}, but was {value!r}.")
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, str):
-        # TOML escapes as JSON does, but for the control character 127, which JSON leaves as it is.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(part) for part in value) + "]"
-    return repr(value)
 
 
 def _from_table(table: dict[str, Any]) -> DeviceModel:

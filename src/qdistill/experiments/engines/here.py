@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+
+import jax
 
 from qdistill.errors import QDistillError
 from qdistill.experiments.engines.board import Board
@@ -72,6 +75,9 @@ class Here:
             own = None if unit.has_ended else failure
             source.ended(unit, own)
             board.changed(Change(unit, "done" if own is None else "failed", own))
+        # Each compiled program takes memory mappings, of which Linux allows a process 65,530.
+        jax.clear_caches()  # type: ignore[no-untyped-call]
+        gc.collect()
 
     def _run(self, units: Sequence[Unit], observer: Observer | None) -> None:
         recipes, folders = [unit.recipe for unit in units], [unit.folder for unit in units]

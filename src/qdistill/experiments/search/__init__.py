@@ -1,0 +1,1 @@
+"""The search for a better recipe: what is tried, how far, and what came out."""
