@@ -209,8 +209,8 @@ def test_several_seeds_are_one_trial_with_their_mean(tmp_path: Path) -> None:
     engine = Paper()
     done = campaign(tmp_path, engine, trials=1, seeds=[3, 5])
     assert [(unit.name, unit.recipe.seed) for unit in engine.given[:2]] == [
-        ("trial-0/seed-3", 3),
-        ("trial-0/seed-5", 5),
+        ("trial-0/seed-3 to 2", 3),
+        ("trial-0/seed-5 to 2", 5),
     ]
     assert done.trials[0].core_seconds == 36.0
     assert done.trials[0].score == pytest.approx(accuracy(RECIPE, 18) + 0.004, abs=1e-6)

@@ -177,11 +177,11 @@ class Campaign:
         recipe = self.recipe(trial)
         until, folders = self._next_rung(trial), self.folders(trial)
         if self._seeds is None:
-            units = [Unit(recipe, folders[0], trial.name, until=until)]
+            units = [Unit(recipe, folders[0], f"{trial.name} to {until:,}", until=until)]
         else:
             self._prepare(trial)
             units = [
-                Unit(replace(recipe, seed=seed), folder, f"{trial.name}/{folder.name}", until=until)
+                Unit(replace(recipe, seed=seed), folder, f"{trial.name}/{folder.name} to {until:,}", until=until)
                 for seed, folder in zip(self._seeds, folders, strict=True)
             ]
         self._left[trial.number], self._going[trial.number] = set(units), {}
