@@ -152,12 +152,15 @@ COMBINATIONS = _combinations()
 
 
 def _pairs() -> dict[str, Combination]:
-    """Every two rows of different components in one combination at least."""
+    """Every two rows of different components in one combination at least: those of the shortest table go round."""
+    shortest = min(COMPONENTS, key=lambda kind: len(COMPONENTS[kind]))
+    first, second = (kind for kind in COMPONENTS if kind != shortest)
     table = {}
-    for i, embedding in enumerate(EMBEDDINGS):
-        for j, observable in enumerate(OBSERVABLES):
-            ansatz = list(ANSATZE)[(i + j) % len(ANSATZE)]
-            table[f"{embedding}-{ansatz}-{observable}"] = Combination(embedding, ansatz, observable, j % 2)
+    for i, one in enumerate(COMPONENTS[first]):
+        for j, other in enumerate(COMPONENTS[second]):
+            third = list(COMPONENTS[shortest])[(i + j) % len(COMPONENTS[shortest])]
+            names = {first: one, second: other, shortest: third}
+            table["-".join(names[kind] for kind in COMPONENTS)] = Combination(**names, fewer_features=j % 2)
     return table
 
 

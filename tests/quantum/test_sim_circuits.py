@@ -108,7 +108,6 @@ def test_sizes_without_a_meaning_are_refused() -> None:
 def test_they_have_names() -> None:
     assert named_ansatz("sim-14", 4, 2) == SimCircuit(14, 4, 2)
     assert {named_ansatz(name, 3, 1) for name in ANSATZ_NAMES} > {SimCircuit(number, 3, 1) for number in SIM_NUMBERS}
-    assert len(ANSATZ_NAMES) == 21
 
 
 @pytest.mark.usefixtures("unchecked")
