@@ -23,6 +23,7 @@ from qdistill.errors import ArgumentError, QDistillError
 COMMANDS = (
     "distill",
     "evaluate",
+    "rank",
     "show",
     "report",
     "export",
@@ -47,6 +48,7 @@ synthetic examples on which a network learns in a few steps.
 commands:
   distill DATASET     distill a dataset into a run folder, or go on with a run
   evaluate BUNDLE     replay a bundle and measure it on the test set
+  rank BUNDLE         find which of many circuits learns most from a bundle
   show BUNDLE         say what is in a bundle, and draw its examples
   report RUN          write one HTML page on a run, on seeds, or on a table
   export BUNDLE       write a bundle for PennyLane, Qiskit, NumPy or PyTorch

@@ -49,7 +49,7 @@ def networks_of(words: Sequence[str], own: Architecture | None) -> dict[str, Arc
         if word in networks:
             raise ArgumentError(f"Argument `on` must be different networks, but {word!r} is there twice.")
         kind = type(own) if name == OWN else kinds[name]
-        fields = _fields(rest, word) if colon else {}
+        fields = fields_of(rest, word) if colon else {}
         network = from_table(kind, fields, "on", default=own if type(own) is kind else None)
         for other, known in networks.items():
             if network == known:
@@ -58,7 +58,7 @@ def networks_of(words: Sequence[str], own: Architecture | None) -> dict[str, Arc
     return networks
 
 
-def _fields(text: str, word: str) -> dict[str, Any]:
+def fields_of(text: str, word: str) -> dict[str, Any]:
     """FIELD=VALUE,FIELD=VALUE as a table; a comma ends a value only where a field follows it."""
     fields: dict[str, Any] = {}
     for part in re.split(r",(?=\s*[\w-]+\s*=)", text):
