@@ -34,13 +34,17 @@ a circuit of which one wire has many rotations in a row would take their square 
 
 @dataclass
 class Moment:
-    """One moment: the Rot gates of each wire, and the entanglers and diagonal gates after them.
+    """One moment of a circuit while its gates are being placed.
 
-    A diagonal gate is kept as ``("RZ", (wire,), angle)``, an entangler with the angle 0.
+    Args:
+        rotations: the Rot gates of each wire, which come first.
+        gates: the entanglers and diagonal gates after them, a diagonal one as ``("RZ", (wire,), angle)`` and an
+            entangler with the angle 0.
+        entangled: the wires of those gates, which take no rotation any more.
     """
 
     rotations: dict[int, list[tuple[Angle, Angle, Angle]]] = field(default_factory=dict)
-    entanglers: list[tuple[str, tuple[int, ...], Angle]] = field(default_factory=list)
+    gates: list[tuple[str, tuple[int, ...], Angle]] = field(default_factory=list)
     entangled: set[int] = field(default_factory=set)
 
     def takes_rotation(self, wire: int) -> bool:
@@ -53,7 +57,7 @@ class Moment:
 
     def add(self, gate: str, wires: tuple[int, ...], angle: Angle = ZERO) -> None:
         """One more gate after the rotations."""
-        self.entanglers.append((gate, wires, angle))
+        self.gates.append((gate, wires, angle))
         self.entangled.update(wires)
 
     def basis_map(self, n_wires: int) -> BasisMap:
@@ -67,7 +71,7 @@ class Moment:
         flips: list[tuple[int, int]] = []
         turns: dict[int, list[Term]] = {}
         # From the last to the first, as the old index follows from the new one.
-        for name, wires, angle in reversed(self.entanglers):
+        for name, wires, angle in reversed(self.gates):
             if name == "CNOT":
                 reads[wires[1]] ^= reads[wires[0]]
             elif name == "SWAP":
