@@ -55,11 +55,12 @@ class _Options(TableOptions):
     """Make a table from its recipes, with controls, references and intervals; go on where it was stopped.
 
     Args:
-        name: table1-mnist and table1-cifar10 are the paper's, with what it leaves out; benchmarks is of the field's
-            classifiers on the datasets that they are compared on.
+        name: table1-mnist and table1-cifar10 are the paper's, with what it leaves out; objectives compares what
+            examples are optimised for; benchmarks is of the field's classifiers on the datasets that they are
+            compared on.
     """
 
-    name: Annotated[Literal["table1-mnist", "table1-cifar10", "benchmarks"], Positional]
+    name: Annotated[Literal["table1-mnist", "table1-cifar10", "benchmarks", "objectives"], Positional]
 
 
 def run(arguments: list[str]) -> int:

@@ -15,7 +15,7 @@ from qdistill.files import read_toml, shipped, to_toml
 
 
 def table_names() -> list[str]:
-    """The tables that there are: `table1-mnist`, `table1-cifar10` and `benchmarks`."""
+    """The tables that there are: the paper's, `benchmarks` and `objectives`."""
     return sorted(path.stem for path in shipped("recipes").glob("*.toml"))
 
 
