@@ -151,7 +151,7 @@ def landscapes(
     """Train networks from pairs of draws, on a bundle's examples and on real inputs, and measure the loss between them.
 
     Args:
-        bundle: has the examples.
+        bundle: has the examples; each is taken for the class that its label speaks for most.
         networks: by name.
         splits: real inputs: the training part is trained on, the validation part is what the loss is measured on.
         sampling: which trainings, and where the loss is measured.
@@ -190,9 +190,10 @@ def _measured(
     key: Array,
 ) -> Iterator[Landscape]:
     some = Labelled(splits.validation.inputs[: sampling.inputs], splits.validation.labels[: sampling.inputs])
-    trained_on: dict[Data, TrainingSet]
-    trained_on = {"distilled": bundle.data, "real": _as_training_set(splits.train, bundle)}
-    measured_on: dict[Data, TrainingSet] = {"distilled": bundle.data, "real": _as_training_set(some, bundle)}
+    # Learned labels may have any sign, and so a loss without a lower bound, between whose depths no barrier says much.
+    examples = eqx.tree_at(lambda d: d.labels, bundle.data, jnp.asarray(bundle.data.one_hot_labels))
+    trained_on: dict[Data, TrainingSet] = {"distilled": examples, "real": _as_training_set(splits.train, bundle)}
+    measured_on: dict[Data, TrainingSet] = {"distilled": examples, "real": _as_training_set(some, bundle)}
     key_ends, key_choosing = jax.random.split(key)
     for name, draw in draws.items():
         for data, plain in trainings.items():
