@@ -26,8 +26,10 @@ from qdistill.run_files import (
     read_recipe_and_provenance,
     read_results,
     read_scores,
+    read_search,
     read_seeds,
     read_time,
+    read_trials,
 )
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -59,6 +61,16 @@ TABLE = {
     "rows": [ROW], "groups": {}, "by_steps": [], "differences": [DIFFERENCE],
 }  # fmt: skip
 
+TRIAL = {
+    "number": 0, "values": {"outer.batch": 8}, "state": "waiting", "core_seconds": 1.5, "message": None,
+    "looks": [{"iteration": 2, "validation_accuracy": 0.5, "core_seconds": 1.5, "spent": 1.5}],
+}  # fmt: skip
+SEARCH = {
+    "recipe": {"dataset": "digits"}, "space": {"outer.batch": [8, 16]}, "seeds": [0],
+    "importances": {"outer.batch": 1.0},
+    "best": {"trial": 0, "validation_accuracy": 0.5, "test_accuracy": None, "n_test": None}, "made_with": ["jax"],
+}  # fmt: skip
+
 FILES: dict[str, tuple[str, Any, Callable[[Path], Any]]] = {
     "metrics": ("metrics.jsonl", LOOK, read_course),
     "metrics of a table": ("metrics.jsonl", LOOK_OF_TABLE, lambda folder: read_course(folder, "table")),
@@ -68,6 +80,8 @@ FILES: dict[str, tuple[str, Any, Callable[[Path], Any]]] = {
     "seeds": ("seeds.json", [0, 1], read_seeds),
     "profile": ("profile.json", PROFILE, read_profile),
     "table": ("table.json", TABLE, read_results),
+    "trials": ("trials.jsonl", TRIAL, lambda folder: read_trials(folder, ["outer.batch"])),
+    "search": ("search.json", SEARCH, read_search),
     "time": ("time.json", {"core_seconds": 1.5, "seconds": 2}, read_time),
     "recipe": ("recipe.json", Recipe("digits").to_json(), recipe_of_run),
     "provenance": ("provenance.json", {"versions": {"jax": "1"}}, read_recipe_and_provenance),
@@ -127,7 +141,7 @@ def test_no_damage_is_taken_for_a_fault_of_the_program(of: str, tmp_path: Path) 
             assert name in str(error)  # noqa: PT017
 
 
-@pytest.mark.parametrize("of", [of for of in FILES if of not in ("recipe", "provenance", "seeds")])
+@pytest.mark.parametrize("of", [of for of in FILES if of not in ("recipe", "provenance", "seeds", "trials", "search")])
 def test_a_field_that_is_missing_or_a_text_is_named(of: str, tmp_path: Path) -> None:
     name, content, read = FILES[of]
     fields = [place for place in places(content) if place and isinstance(place[-1], str) and place[-1] not in OPTIONAL]

@@ -6,6 +6,7 @@ here is there, and of its type.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -195,6 +196,10 @@ class TableOfRuns(TypedDict):
     differences: list[TableDifference]
 
 
+RUNGS = 3
+"""Of a search: where its trials pause, after a ninth and after a third of their iterations, and their ends."""
+
+
 class LookOfTrial(TypedDict):
     """What a trial of a search gave at a rung."""
 
@@ -380,11 +385,15 @@ def read_search(folder: Path) -> dict[str, Any]:
     return search
 
 
-def read_trials(folder: Path) -> list[dict[str, Any]]:
+def read_trials(folder: Path, fields: Collection[str]) -> list[dict[str, Any]]:
     """The trials of a search so far, each as a `TrialOfSearch`.
 
+    Args:
+        folder: of the search.
+        fields: that are searched.
+
     Raises:
-        RunError: a line is damaged.
+        RunError: a line is damaged, or has other fields.
     """
     path = folder / TRIALS
     lines: list[dict[str, Any]] = [
@@ -392,7 +401,13 @@ def read_trials(folder: Path) -> list[dict[str, Any]]:
         for n, line in enumerate(read_json_lines(path), start=1)
     ]
     if [line["number"] for line in lines] != list(range(len(lines))):
-        raise RunError(f"Cannot read {path}: its trials must be numbered from 0.")
+        raise RunError(f"Cannot read {path}: its trials must have as `number` 0, 1, 2 and so on.")
+    for line in lines:
+        if set(line["values"]) != set(fields) or len(line["looks"]) > RUNGS:
+            raise RunError(
+                f"Cannot read {path}: `values` must be of {', '.join(fields)}, and `looks` at most {RUNGS}, but those "
+                f"of trial {line['number']} are others."
+            )
     return lines
 
 

@@ -96,7 +96,7 @@ def campaign(
 ) -> Campaign:
     """A search on paper, gone on with where there is one; until Ctrl-C, if that comes."""
     folder.mkdir(exist_ok=True)
-    one = Campaign(SPACE, folder, read_log(folder), Limits(3600 * hours, trials), seeds=seeds)
+    one = Campaign(SPACE, folder, read_log(folder, SPACE.fields), Limits(3600 * hours, trials), seeds=seeds)
     with contextlib.suppress(KeyboardInterrupt):
         engine.follow(one)
     return one
@@ -288,10 +288,17 @@ def test_a_bound_that_the_data_refuse() -> None:
 
 
 def test_a_space_of_transforms_and_of_the_network() -> None:
-    space = Space.of({"transforms": [["standardise"], ["none"]], "model": {"n_layers": {"low": 1, "high": 3}}}, RECIPE)
-    assert space.own == {"transforms": ["standardise"], "model.n_layers": 1}
-    changed = space.recipe_of({"transforms": ["none"], "model.n_layers": 3})
+    over = {
+        "objective": ["performance", "gradients"],
+        "transforms": [["standardise"], ["none"]],
+        "model": {"n_layers": {"low": 1, "high": 3}},
+    }
+    recipe = dataclasses.replace(RECIPE, compression=dataclasses.replace(RECIPE.compression, labels="fixed"))
+    space = Space.of(over, recipe)
+    assert space.own == {"objective": "performance", "transforms": ["standardise"], "model.n_layers": 1}
+    changed = space.recipe_of({"objective": "gradients", "transforms": ["none"], "model.n_layers": 3})
     assert changed.model == DataReuploading(n_qubits=2, n_layers=3)
+    assert changed.objective == "gradients"
     assert changed.transforms != RECIPE.transforms
 
 
@@ -360,10 +367,13 @@ def test_a_folder_has_one_search_at_a_time(tmp_path: Path) -> None:
 def test_a_damaged_log_is_named(tmp_path: Path) -> None:
     (tmp_path / TRIALS).write_text('{"number": 0}\n')
     with pytest.raises(RunError, match=rf"line 1 of .*{TRIALS}"):
-        read_log(tmp_path)
+        read_log(tmp_path, SPACE.fields)
     write_log(tmp_path, [trial(0, 0.5), trial(2, 0.5)])
-    with pytest.raises(RunError, match="numbered from 0"):
-        read_log(tmp_path)
+    with pytest.raises(RunError, match="must have as `number` 0, 1, 2"):
+        read_log(tmp_path, SPACE.fields)
+    write_log(tmp_path, [trial(0, 0.5)])
+    with pytest.raises(RunError, match=r"`values` must be of .*outer\.batch.* but those of trial 0 are others"):
+        read_log(tmp_path, SPACE.fields)
 
 
 def test_failures_are_raised_with_what_was_tried(tmp_path: Path) -> None:
@@ -393,9 +403,8 @@ def test_the_command_gives_tables_a_figure_and_the_best_recipe_and_the_test_is_r
     for name in names:
         record = DistilledDataset.load(folder / name / BUNDLE).record
         assert (record.test_accuracy is None) == (name != f"trial-{best['trial']}")
-    assert (
-        read_recipe(folder / BEST).outer.learning_rate == read_log(folder)[best["trial"]].values["outer.learning_rate"]
-    )
+    values = read_log(folder, SPACE.fields)[best["trial"]].values
+    assert read_recipe(folder / BEST) == SPACE.recipe_of(values)
     for name in ("trials.md", "trials.csv", "search.png"):
         assert str(folder / name) in said.out
         assert (folder / name).stat().st_size > 100

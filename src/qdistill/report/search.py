@@ -32,7 +32,8 @@ def write_search(folder: Path) -> list[Path]:
     Raises:
         RunError: a file is damaged, or cannot be written.
     """
-    search, trials = read_search(folder), read_trials(folder)
+    search = read_search(folder)
+    trials = read_trials(folder, search["space"])
     if best_of(trials) is None:
         return []
     write_text(folder / MARKDOWN, _markdown(search, trials))

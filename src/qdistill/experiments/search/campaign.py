@@ -16,13 +16,13 @@ from qdistill.experiments.folder import is_begun
 from qdistill.experiments.metrics import read_metrics
 from qdistill.experiments.progress import duration
 from qdistill.experiments.recipe import Recipe
-from qdistill.experiments.search.halving import RUNGS, leader, promotable, rungs
+from qdistill.experiments.search.halving import leader, promotable, rungs
 from qdistill.experiments.search.sampler import proposals
 from qdistill.experiments.search.space import Plain, Space
 from qdistill.experiments.search.trials import Look, Trial, write_log
 from qdistill.experiments.seeds import SeedsFolder
 from qdistill.files import TIME
-from qdistill.run_files import read_time
+from qdistill.run_files import RUNGS, read_time
 
 _HOUR = 3600.0
 _TOLERANCE = 0.1

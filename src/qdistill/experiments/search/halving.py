@@ -16,12 +16,10 @@ from collections.abc import Sequence
 
 from qdistill.experiments.recipe import Recipe
 from qdistill.experiments.search.trials import Trial
+from qdistill.run_files import RUNGS
 
 FACTOR = 3
 """Of the trials that come to a rung one in so many goes on, to so many times the iterations."""
-
-RUNGS = 3
-"""The first is after a ninth, which is behind a warm-up of a tenth; the last is the end."""
 
 
 def rungs(recipe: Recipe) -> tuple[int, ...]:

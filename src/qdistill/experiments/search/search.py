@@ -96,7 +96,7 @@ def search(
     with holding(folder):
         _begin_or_check(folder, asked)
         state = _State(folder, asked, space)
-        campaign = Campaign(space, folder, read_log(folder), limits, seeds=seeds, changed=state.write)
+        campaign = Campaign(space, folder, read_log(folder, space.fields), limits, seeds=seeds, changed=state.write)
         state.campaign = campaign
         engine.follow(campaign)
         if campaign.failure:

@@ -36,6 +36,9 @@ _FIXED = {
 }
 """What all trials of a search have in common, and what it decides about."""
 
+_ALONE = ("objective", "transforms")
+"""Fields that stand outside of groups."""
+
 _DIGITS = 3
 """Of a number that is not whole: more than a recipe needs, and more than a search can tell apart."""
 
@@ -118,7 +121,7 @@ class Space:
 
         Args:
             plain: groups of a recipe, as its file has them, with fields in them that are a list of choices, or a table
-                of ``low``, ``high`` and, where that is wanted, ``log``; ``transforms`` stands outside of groups.
+                of ``low``, ``high`` and, where that is wanted, ``log``; ``objective`` and ``transforms`` stand outside.
             recipe: what is searched.
 
         Raises:
@@ -173,8 +176,8 @@ class Space:
         parts: dict[str, dict[str, Any]] = {}
         for name, value in values.items():
             part, _, field = name.rpartition(".")
-            parts.setdefault(part, {})[field] = value
-        changes: dict[str, Any] = {field: tuple(value) for field, value in parts.pop("", {}).items()}
+            parts.setdefault(part, {})[field] = tuple(value) if isinstance(value, list) else value
+        changes: dict[str, Any] = parts.pop("", {})
         for part, own in parts.items():
             with under(part):
                 changes[part] = dataclasses.replace(getattr(self.recipe, part), **own)
@@ -198,7 +201,7 @@ def _hints(recipe: Recipe) -> dict[str, Any]:
     """The types of all fields that can be searched, by their dotted names."""
     parts = {**{name: kind for name, kind in PARTS.items() if name not in _FIXED}, "model": type(recipe.model)}
     hints = {f"{part}.{field}": hint for part, kind in parts.items() for field, hint in hints_of(kind).items()}
-    return {"transforms": hints_of(Recipe)["transforms"], **hints}
+    return {name: hints_of(Recipe)[name] for name in _ALONE} | hints
 
 
 def _flat(plain: Mapping[str, Any], hints: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -222,7 +225,7 @@ def _flat(plain: Mapping[str, Any], hints: Mapping[str, Any]) -> Iterator[tuple[
                 )
             if name not in hints:
                 known = sorted(hint for hint in hints if hint.partition(".")[0] == group) if group in parts else hints
-                what = ", ".join(known) if group in parts else ", ".join(["transforms", *sorted(parts)])
+                what = ", ".join(known) if group in parts else ", ".join([*_ALONE, *sorted(parts)])
                 close = did_you_mean(name, [*known, *parts])
                 raise ArgumentError(
                     f"Argument `over` must name fields of the recipe, but {shown(name)} is none.{close} "

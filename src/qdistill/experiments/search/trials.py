@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -80,10 +80,11 @@ def write_log(folder: Path, trials: Sequence[Trial]) -> None:
     write_text(folder / TRIALS, "".join(json.dumps(dataclasses.asdict(trial)) + "\n" for trial in trials))
 
 
-def read_log(folder: Path) -> list[Trial]:
-    """The trials of a search so far; none where there is no log yet.
+def read_log(folder: Path, fields: Collection[str]) -> list[Trial]:
+    """The trials of a search over some fields so far; none where there is no log yet.
 
     Raises:
-        RunError: a line is damaged.
+        RunError: a line is damaged, or has other fields.
     """
-    return [Trial(**{**line, "looks": [Look(**look) for look in line["looks"]]}) for line in read_trials(folder)]
+    lines = read_trials(folder, fields)
+    return [Trial(**{**line, "looks": [Look(**look) for look in line["looks"]]}) for line in lines]
