@@ -14,6 +14,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from qdistill.cli import main
+from qdistill.cli.places import Runs
+from qdistill.cli.shared import INTERRUPTED
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.outer import OuterLoop
@@ -379,6 +381,32 @@ def test_a_damaged_log_is_named(tmp_path: Path) -> None:
 def test_failures_are_raised_with_what_was_tried(tmp_path: Path) -> None:
     with pytest.raises(FailedRunsError, match="The same search tries them again"):
         search(RECIPE, SPACE, tmp_path / "search", budget=1.0, engine=Paper(fails=lambda recipe: "DataError"))
+
+
+def test_ctrl_c_and_failures_leave_tables_and_say_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_recipe(RECIPE, tmp_path / "recipe.toml")
+    (tmp_path / "space.toml").write_text("[outer]\nbatch = { low = 4, high = 64 }\n")
+    words = [
+        str(tmp_path / "recipe.toml"),
+        "--over",
+        str(tmp_path / "space.toml"),
+        "--budget",
+        "1",
+        "--no-compilation-cache",
+    ]
+    stopped, broken = tmp_path / "stopped", tmp_path / "broken"
+    monkeypatch.setattr(Runs, "engine", lambda runs: Paper(stop_after=4))
+    assert main(["search", *words, "--out", str(stopped)]) == INTERRUPTED
+    assert f"To go on: qdistill search {words[0]}" in capsys.readouterr().err
+    assert "4 trials in" in (stopped / "trials.md").read_text()
+    monkeypatch.setattr(
+        Runs, "engine", lambda runs: Paper(fails=lambda recipe: "DataError" if recipe != RECIPE else None)
+    )
+    assert main(["search", *words, "--out", str(broken)]) == 1
+    assert "3 trials in a row failed (trial-1, trial-2, trial-3)" in capsys.readouterr().err
+    assert (broken / "trials.csv").exists()
 
 
 def test_the_command_gives_tables_a_figure_and_the_best_recipe_and_the_test_is_read_once(

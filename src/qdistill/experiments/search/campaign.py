@@ -114,9 +114,9 @@ class Campaign:
             parts.append(f"best {best.score:.1%} ({best.name})")
         budget = self._limits.core_seconds
         parts.append(f"{spent / _HOUR:.2f} of {budget / _HOUR:g} core-hours")
-        pace = (spent - self._first) / (time.monotonic() - self._begun)
-        if pace > 0 and spent < budget:
-            parts.append(f"at most about {duration((budget - spent) / pace)} left")
+        gone, new = time.monotonic() - self._begun, spent - self._first
+        if new > 0 and spent < budget:
+            parts.append(f"at most about {duration((budget - spent) / new * gone)} left")
         return ", ".join(parts)
 
     def recipe(self, trial: Trial) -> Recipe:
