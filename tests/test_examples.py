@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 
 from qdistill.backends.devices import device
+from qdistill.cli import main
+from qdistill.cli.plugins import forget_plugins
 from qdistill.data import DATASETS
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError
@@ -76,19 +78,29 @@ def test_a_network_and_a_dataset_of_ones_own_are_distilled(
         replay(own, structure=network)
 
 
-def test_the_command_line_takes_a_file_of_ones_own(tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.usefixtures("names_forgotten")
+def test_the_command_line_takes_a_file_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plugin = ["--plugin", str(EXAMPLES / "quanvolution.py")]
+
     def qdistill(*arguments: str | Path) -> str:
-        # In a process of its own, for what the file registers stays registered.
-        command = [sys.executable, "-m", "qdistill", "--plugin", EXAMPLES / "quanvolution.py", *arguments]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        forget_plugins()
+        for name in ("QuanvolutionArchitecture", "five-digits"):
+            for known in (ARCHITECTURES, DATASETS):
+                known.pop(name, None)
+        code = main([*plugin, *map(str, arguments)])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return out
 
     run, own = tmp_path / "run", ["--architecture", "QuanvolutionArchitecture", "--model.n-layers", "1"]
     short = ["--n-validation", "100", "--outer.iterations", "2", "--outer.validate-every", "2"]
     printed = qdistill("distill", "five-digits", *own, *short, "--out", run)
     assert f"qdistill --plugin {EXAMPLES / 'quanvolution.py'} evaluate {run}" in printed
-    assert "test set of five-digits" in qdistill("evaluate", run)
+    command = [sys.executable, "-m", "qdistill", *plugin, "evaluate", str(run)]
+    alone = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert alone.returncode == 0, alone.stderr
+    assert "test set of five-digits" in alone.stdout
     DeviceModel.uniform(4).save(tmp_path / "device.toml")
     known = ("--device", tmp_path / "device.toml", "--out", tmp_path / "known")
     assert "test accuracy" in qdistill("distill", "five-digits", *own, *short, *known)
@@ -99,6 +111,7 @@ def test_the_command_line_takes_a_file_of_ones_own(tmp_path: Path) -> None:
     assert "trained and tested on uniform" in noisy
     # 196 patches of 28x28 pixels, 12 angles: the images are not trained, so there is no gradient of the features.
     assert f"{5 * 10 * 196 * 25:,} circuits" in qdistill("cost", run)
+    forget_plugins()
 
 
 @pytest.mark.usefixtures("names_forgotten")
