@@ -49,7 +49,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long random damage is tried, and from which seed."""
-    parser.addoption("--fuzz-seconds", type=float, default=60.0, help="for all of tests/test_fuzz.py together")
+    parser.addoption("--fuzz-seconds", type=float, default=20.0, help="for all of tests/test_fuzz.py together")
     parser.addoption("--fuzz-seed", type=int, default=0)
 
 

@@ -234,7 +234,7 @@ def numbers(draw: st.DrawFn) -> np.ndarray:
 containers = st.sampled_from(list(KINDS.values()))
 many = settings(max_examples=60, deadline=None)
 few = settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
