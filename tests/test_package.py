@@ -138,3 +138,11 @@ def test_what_benchmarks_and_examples_import_is_there(path):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "qdistill":
             names = {alias.name for alias in node.names}
             assert names <= set(dir(importlib.import_module(node.module)))
+
+
+def test_what_runs_from_end_to_end_is_where_make_looks_for_it() -> None:
+    mark = "pytestmark = pytest.mark." + "end_to_end"
+    marked = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py") if mark in path.read_text()}
+    named = re.search(r"^END_TO_END := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert named is not None
+    assert set(named[1].split()) == marked
