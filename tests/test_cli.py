@@ -760,6 +760,7 @@ def test_data_suggests_a_dataset(fails):
     [
         (["distil", "digits"], "There is no command 'distil'. Did you mean 'distill'?"),
         (["--versoin"], "There is no option '--versoin'. Did you mean '--version'?"),
+        (["evaluate", "--hepl"], "There is no option '--hepl'. Did you mean '--help'?"),
         (
             ["xyzzy"],
             "There is no command 'xyzzy'. The commands are distill, evaluate, show, report, export, compress",

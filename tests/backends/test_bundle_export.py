@@ -239,7 +239,9 @@ def test_every_layer_of_a_quanvolution_s_network(tmp_path: Path, capsys: Any) ->
     path, bundle = saved(tmp_path, QUANVOLUTION)
     out = tmp_path / "bundle-qiskit"
     assert main(["export", str(path), "--to", "qiskit"]) == 0
-    assert capsys.readouterr().out.split() == [str(out / f"layer-{i}.{end}") for i in (1, 2) for end in ("py", "npz")]
+    printed = capsys.readouterr()
+    assert printed.out.split() == [str(out / f"layer-{i}.{end}") for i in (1, 2) for end in ("py", "npz")]
+    assert printed.err == f"Next: python {out / 'layer-1.py'}\n"
     model: Any = bundle.train()
     for number, layer in ((1, model.features.c1.layer), (2, model.branch)):
         names: dict[str, Any] = {"__name__": "imported", "__file__": str(out / f"layer-{number}.py")}

@@ -164,7 +164,7 @@ def test_a_run_that_diverges_costs_the_table_one_seed_only(
     assert main(["paper", "table1", "--out", str(out), "--no-compilation-cache"]) == 1
     printed = capsys.readouterr()
     assert "removed: not finite" in printed.err
-    assert "| 3 of 4 |" in printed.out
+    assert ", 3 of 4 seeds" in printed.out
     assert "| 3 of 4 |" in (out / "table.md").read_text()
 
 
@@ -357,7 +357,8 @@ def test_the_zoos_rows_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert row["mean"] == pytest.approx(row["recorded"], abs=2e-4)
         assert (shipped("zoo") / f"{row['bundle']}.safetensors").exists()
     printed = capsys.readouterr()
-    assert "| recorded |" in printed.out
+    assert f"    {row['mean']:.2%}, 1 of 1 seed, recorded {row['recorded']:.2%}" in printed.out
+    assert table["note"] in printed.out
     assert f"{row['bundle']}: {row['mean']:.2%}, recorded {row['recorded']:.2%}" in printed.err
 
 

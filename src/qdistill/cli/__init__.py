@@ -170,5 +170,10 @@ def _dispatch(arguments: list[str]) -> int:
         raise ArgumentError(
             f"There is no {kind} {command!r}.{hint} The commands are {', '.join(COMMANDS)}; see `qdistill --help`."
         )
+    for word in rest:
+        # A parser would first miss what a command needs.
+        slip = word.startswith("-") and word not in ("--help", "--help-verbose")
+        if slip and difflib.get_close_matches(word, ["--help"], cutoff=0.8):
+            raise ArgumentError(f"There is no option {word!r}. Did you mean '--help'?")
     code: int = importlib.import_module(f"qdistill.cli.{command}").run(rest)
     return code

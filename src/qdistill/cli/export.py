@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import arg
 
-from qdistill.cli.output import tell
+from qdistill.cli.output import say, tell
 from qdistill.cli.shared import (
     BundlePath,
     Cache,
@@ -72,12 +73,15 @@ def export(
         tell(_drawn(loaded, check_seed(seed or 0), folder))
         return 0
     raw = loaded.origin.load(data_dir) if trains(loaded, to) else None
-    for file in export_bundle(loaded, to, folder, raw):
-        tell(file)
+    files = export_bundle(loaded, to, folder, raw)
+    tell(*files)
     if raw is not None:
         say_other_data(
             loaded, raw, "What the program measures is of this data, and not to be compared with the record."
         )
+    programs = [file for file in files if file.suffix == ".py"]
+    if programs:
+        say(f"Next: {shlex.join(['python', str(programs[0])])}")
     return 0
 
 

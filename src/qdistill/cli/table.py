@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,7 +14,6 @@ from qdistill.cli.output import say, tell
 from qdistill.cli.places import Runs
 from qdistill.cli.shared import INTERRUPTED, again
 from qdistill.errors import ArgumentError, DivergenceError, FailedRunsError
-from qdistill.files import read_text
 from qdistill.folders import holding
 
 if TYPE_CHECKING:
@@ -143,12 +143,33 @@ def _list_rows(asked: Table) -> None:
 
 
 def _print_table(content: dict[str, Any], folder: Path) -> None:
+    """Two lines a row; what they are short of is in the files."""
     from qdistill.report.table import write_table
 
-    if content["rows"]:
-        paths = write_table(folder)
-        tell(*read_text(folder / "table.md").splitlines())
-        tell("Written: " + ", ".join(str(path) for path in paths))
+    if not content["rows"]:
+        return
+    paths = write_table(folder)
+    for group, title in content["groups"].items():
+        named = [row for row in content["rows"] if row["group"] == group]
+        if named:
+            tell(f"{title}:")
+        for row in named:
+            tell(f"  {row['name']}: {row['title']}", f"    {_scores(row)}")
+    tell(*(difference["text"] for difference in content["differences"]), *filter(None, [content["note"]]))
+    tell("Written: " + ", ".join(str(path) for path in paths))
+
+
+def _scores(row: Mapping[str, Any]) -> str:
+    """What a row gave, in words."""
+    parts = [f"{row['mean']:.2%}", f"{len(row['seeds'])} of {row['asked']} seed{'s' * (row['asked'] != 1)}"]
+    if row["interval"] is not None:
+        low, high = row["interval"]
+        parts[0] += f" ({100 * low:.2f} to {100 * high:.2f})"
+    if row.get("recorded") is not None:
+        parts.append(f"recorded {row['recorded']:.2%}")
+    if row["published"] is not None:
+        parts.append(f"published {row['published']:.1%}")
+    return ", ".join(parts)
 
 
 def _say_replayed(name: str, result: Evaluation) -> None:

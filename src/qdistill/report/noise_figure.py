@@ -55,7 +55,7 @@ def draw_noise(points: Sequence[NoisyPoint], noiseless: float, title: str, path:
         axes.errorbar(places, means, np.abs(bounds.T - means), color=ACCENT, marker="o", markersize=4, capsize=3)
         axes.axhline(noiseless, color=FAINT, linewidth=1, linestyle="--")
         axes.annotate(
-            f"without noise {noiseless:.1%}", (1, noiseless), xycoords=("axes fraction", "data"), size=SMALL,
+            f"exact values {noiseless:.1%}", (1, noiseless), xycoords=("axes fraction", "data"), size=SMALL,
             color=MUTED, ha="right", va="bottom",
         )  # fmt: skip
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
