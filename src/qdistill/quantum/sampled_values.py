@@ -32,7 +32,17 @@ from qdistill.quantum.simulate import values_of_angles
 
 
 def sampled_values(layer: QuantumLayer, execution: Execution, features: Array, key: Array) -> Array:
-    """The values from S shots of each setting, with the gradient that a device would estimate."""
+    """The values from S shots of each setting, with the gradient that a device would estimate.
+
+    Args:
+        layer: the layer, with an embedding whose features have a shift rule.
+        execution: gives the device, or none, and the shots, which there must be.
+        features: one vector of real numbers.
+        key: random key, consumed.
+
+    Returns:
+        (outputs,), differentiable once in reverse mode with respect to `layer` and `features`.
+    """
     arrays, static = eqx.partition(layer, eqx.is_inexact_array)
     assert execution.shots is not None
     shots = execution.shots
