@@ -4,6 +4,7 @@
 
 Each record is named by the bundle that it was made for first, such as `full-mnist-qlenet` for `mnist-10-qlenet`, and
 has the accuracies of all bundles of that network and dataset as its goals. About ten core-minutes a record on MNIST.
+The trainings are in `runs/RECORD`, and the same command goes on with them.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def main() -> None:
         goals = sorted({bundle.record.validation_accuracy for bundle in alike} - {None})
         say(f"{name}: validation accuracies of {', '.join(f'{goal:.2%}' for goal in goals)}")
         recipe = Recipe.from_json(first.recipe)
-        record = measure_full_training(recipe, (0, 1, 2), goals=goals, told=say, **how)
+        trials = Path("runs", name)
+        record = measure_full_training(recipe, (0, 1, 2), trials, goals=goals, told=say, **how)
         write_json(HERE / f"{name}.json", record)
 
 

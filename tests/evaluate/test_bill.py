@@ -8,14 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import jax
 import pytest
 
 from qdistill.cli import main
 from qdistill.cli.shared import bundle_file
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.errors import ArgumentError
-from qdistill.evaluate.baselines import FullTraining
 from qdistill.evaluate.cost import Work
 from qdistill.evaluate.executions import count_executions
 from qdistill.evaluate.rates import RateCard, read_rates
@@ -27,10 +25,7 @@ from qdistill.evaluate.savings import (
     find_record,
     read_record,
 )
-from qdistill.experiments import full_data
-from qdistill.experiments.recipe import Recipe
 from qdistill.files import shipped
-from qdistill.models import LeNetArchitecture
 
 WORK = Work(circuits=10, shots=1000, settings=3, depth=5, two_qubit_gates=2)
 HEAD = 'name = "x"\ncurrency = "EUR"\ndate = "2025"\nsource = "here"\n'
@@ -247,48 +242,6 @@ def test_the_bill_says_what_the_distillation_took(tmp_path: Path, capsys: pytest
     assert distillation_seconds(run / "smaller.safetensors") is None, "the time is that of the run's own bundle"
     (run / "time.json").unlink()
     assert distillation_seconds(path) is None
-
-
-def test_full_training_is_measured_until_it_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(full_data, "SUBSETS", {10: 60})
-    monkeypatch.setattr(full_data, "FINEST", 1.5)
-    one_each = {"batch": (10, 500), "step_size": (0.004,), "warm_up": (0.0,), "schedule": ("linear", "cosine")}
-    recipe = Recipe("digits", model=LeNetArchitecture(width=20), n_validation=200)
-    told: list[str] = []
-    measured = full_data.measure_full_training(
-        recipe, (0,), goals=(0.3, 0.5), fewest=50, varied=one_each, told=told.append
-    )
-    (subset,) = measured["subsets"]
-    assert (subset["inputs"], subset["seen"]) == (10, 60)
-    seen = [row["seen"] for row in measured["full"]]
-    enough = [row["validation"][0] >= 0.5 for row in measured["full"]]
-    assert enough[-1]
-    assert not enough[0]
-    first = enough.index(True)
-    assert seen == sorted(seen)
-    assert seen[first] <= 1.5 * seen[first - 1] + 10  # whole batches
-    assert all(row["training"]["batch"] == 10 for row in measured["full"]), "no larger batch than inputs"
-    assert len(told) == 1 + len(seen)
-
-
-def test_the_search_takes_the_best_by_validation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The networks are made up: their accuracy says which training is best, from which seed."""
-    monkeypatch.setattr(full_data, "FINALISTS", 2)
-    recipe = Recipe("digits", model=LeNetArchitecture(), n_validation=200)
-    network = recipe.model.build((28, 28, 1), 10, key=jax.random.key(0))
-    tried: list[tuple[FullTraining, int]] = []
-
-    def measure_trained(model: Any, splits: Any, training: FullTraining, *, seeds: Any, of: Any) -> list[Any]:
-        tried.extend((training, seed) for seed in seeds)
-        good = {4: 0.6, 8: 0.9, 16: 0.91}.get(training.batch, 0.5) - 10 * training.step_size
-        # From the first seed batches of 16 look best, from both those of 8.
-        return [(good - (0.1 if training.batch == 16 and seed else 0) + training.warm_up, network) for seed in seeds]
-
-    monkeypatch.setattr(full_data, "measure_trained", measure_trained)
-    found = full_data.search(recipe, recipe.splits(), 400, (0, 1))
-    assert (found.training.batch, found.training.step_size, found.training.warm_up) == (8, 0.001, 0.1)
-    assert found.training.steps(1097) * 8 == 400
-    assert len(set(tried)) == 20 + 2 + 2 * 3, "each once: the pairs, both finalists again, the other warm-ups and falls"
 
 
 def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

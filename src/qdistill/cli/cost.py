@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+import tyro
 from tyro.conf import FlagCreatePairsOff, arg
 
 from qdistill.cli.output import say, tell, tell_json
-from qdistill.cli.shared import (
-    BundlePath,
-    Cache,
-    DataDir,
-    Directions,
-    Rates,
-    bundle_file,
-    call,
-    home_of,
-    spsa_directions,
-    use_compilation_cache,
-)
+from qdistill.cli.places import Runs
+from qdistill.cli.shared import BundlePath, Directions, Rates, again, bundle_file, home_of, spsa_directions
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.files import check_writable, write_json
 from qdistill.lock import hold
@@ -34,25 +27,8 @@ if TYPE_CHECKING:
     from qdistill.evaluate.savings import Training
 
 
-def run(arguments: list[str]) -> int:
-    """Parse and call."""
-    return call(cost, arguments)
-
-
-def cost(
-    bundle: BundlePath,
-    *,
-    shots: int = 1024,
-    steps: int | None = None,
-    gradient: Literal["parameter_shift", "spsa"] = "parameter_shift",
-    directions: Directions = None,
-    rates: Rates = None,
-    measure: Annotated[bool, FlagCreatePairsOff] = False,
-    record: Annotated[Path | None, arg(metavar="FILE.json", help_behavior_hint="(default: the zoo's)")] = None,
-    as_json: Annotated[bool, FlagCreatePairsOff, arg(name="json")] = False,
-    data_dir: DataDir = None,
-    compilation_cache: Cache = True,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class _Options(Runs):
     """Count the circuits and shots of a training on a bundle and on real inputs, and what they cost.
 
     Args:
@@ -65,20 +41,39 @@ def cost(
         rates: rate cards of your own, in the form of the package's rates.toml, whose path is printed.
         measure: first train the network on real inputs until it reaches the bundle's validation accuracy, with batch,
             step size, warm-up and decay searched for every number of inputs (three seeds; ten minutes and more), and
-            write the record beside the bundle.
+            write the record beside the bundle. Only for this there are --data-dir, --on and what goes with them.
         record: a record that --measure wrote for the bundle's dataset and network.
         as_json: print one JSON object and nothing else.
-        data_dir: where the dataset's files lie, for --measure.
-        compilation_cache: keep compiled programs in the user's cache folder, for --measure.
     """
-    path = bundle_file(bundle)
-    if steps is not None and (measure or record is not None):
-        option = "measure" if measure else "record"
+
+    bundle: BundlePath
+    shots: int = 1024
+    steps: int | None = None
+    gradient: Literal["parameter_shift", "spsa"] = "parameter_shift"
+    directions: Directions = None
+    rates: Rates = None
+    measure: Annotated[bool, FlagCreatePairsOff] = False
+    record: Annotated[Path | None, arg(metavar="FILE.json", help_behavior_hint="(default: the zoo's)")] = None
+    as_json: Annotated[bool, FlagCreatePairsOff, arg(name="json")] = False
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and call."""
+    return _cost(tyro.cli(_Options, args=arguments, prog="qdistill cost"))
+
+
+def _cost(asked: _Options) -> int:
+    shots, steps, gradient, record = asked.shots, asked.steps, asked.gradient, asked.record
+    path = bundle_file(asked.bundle)
+    if steps is not None and (asked.measure or record is not None):
+        option = "measure" if asked.measure else "record"
         raise ArgumentError(
             f"Argument `{option}` must be left out with `steps`: trainings on real inputs are compared with the whole "
             "training on the bundle."
         )
-    averaged = spsa_directions(directions, gradient)
+    if not asked.measure and not asked.is_usual:
+        raise ArgumentError("Argument `on` must be given with `measure` only, and `cores`, `each` and `slurm` too.")
+    averaged = spsa_directions(asked.directions, gradient)
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.evaluate.rates import DEFAULT_RATES, read_rates
     from qdistill.evaluate.savings import (
@@ -90,21 +85,16 @@ def cost(
         read_record,
     )
 
-    rates = DEFAULT_RATES if rates is None else rates
+    rates = DEFAULT_RATES if asked.rates is None else asked.rates
     cards = read_rates(rates)
     loaded = DistilledDataset.load(path)
     if loaded.kernel is not None:
-        given = {"steps": steps is not None, "gradient": gradient != "parameter_shift", "measure": measure}
-        given |= {"directions": directions is not None, "record": record is not None}
-        return _of_kernel(loaded, path, shots, rates, [name for name, is_given in given.items() if is_given], as_json)
-    if measure:
-        if compilation_cache:
-            use_compilation_cache()
-        record = home_of(bundle) / f"full-{path.stem}.json"
-        check_writable(record)
-        with hold(record.with_name(f".{record.name}.lock"), record):
-            write_json(record, _measure(loaded, data_dir))
-        say(f"Written: {record}")
+        given = {"steps": steps is not None, "gradient": gradient != "parameter_shift", "measure": asked.measure}
+        given |= {"directions": asked.directions is not None, "record": record is not None}
+        names = [name for name, is_given in given.items() if is_given]
+        return _of_kernel(loaded, path, shots, rates, names, asked.as_json)
+    if asked.measure:
+        record = _measure(asked, loaded, path)
     known = None
     if steps is None:
         known = find_record(loaded) if record is None else read_record(record, loaded)
@@ -112,7 +102,7 @@ def cost(
     core_seconds = distillation_seconds(path)
     on_device = distillation_circuits(loaded, trainings[0].work.circuits // trainings[0].seen)
     note = distillation_note(core_seconds, on_device)
-    if as_json:
+    if asked.as_json:
         rows = [dataclasses.asdict(training) | _prices(training.work, cards) for training in trainings]
         distillation = {"core_seconds": core_seconds, "circuits": on_device, "note": note}
         bill = {"bundle": str(path), "shots": shots, "steps": steps, "gradient": gradient, "rates": str(rates)}
@@ -192,15 +182,32 @@ def _price_note(cards: Sequence[RateCard], rates: Path) -> str:
     return f"Queueing, loading and compiling are not in it. Prices as of: {dates}, from {rates}"
 
 
-def _measure(bundle: Any, data_dir: Path | None) -> dict[str, Any]:
+def _measure(asked: _Options, bundle: DistilledDataset, path: Path) -> Path:
+    """Train on real inputs, and write the record, whose path is returned."""
+    if not bundle.recipe:
+        raise BundleError("The bundle holds no recipe, so there is no network to train on real inputs.")
+    asked.make_ready()
     from qdistill.experiments.full_data import measure_full_training
     from qdistill.experiments.recipe import Recipe
 
-    if not bundle.recipe:
-        raise BundleError("The bundle holds no recipe, so there is no network to train on real inputs.")
+    record = home_of(asked.bundle) / f"full-{path.stem}.json"
+    check_writable(record)
+    # A line for each number of inputs says enough.
+    engine, trials = asked.engine(told=lambda line: None), record.with_suffix("")
     until = 1.0 if bundle.record.validation_accuracy is None else bundle.record.validation_accuracy
     recipe = Recipe.from_json(bundle.recipe)
-    return measure_full_training(recipe, (0, 1, 2), data_dir=data_dir, goals=(until,), told=say)
+    with hold(record.with_name(f".{record.name}.lock"), record):
+        try:
+            found = measure_full_training(
+                recipe, (0, 1, 2), trials, engine=engine, data_dir=asked.data_dir, goals=(until,), told=say
+            )
+        except KeyboardInterrupt:
+            say(f"To go on: {again('cost', asked.bundle, '--measure', *asked.words())}")
+            raise
+        write_json(record, found)
+        shutil.rmtree(trials, ignore_errors=True)
+    say(f"Written: {record}")
+    return record
 
 
 def _times(training: Training, own: Training) -> str:

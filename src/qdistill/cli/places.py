@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -75,7 +76,7 @@ class Runs:
 
             make_cores_devices(self.cores)
 
-    def engine(self, observer: Observer | None = None) -> Engine:
+    def engine(self, observer: Observer | None = None, told: Callable[[str], None] = say) -> Engine:
         """The engine that they stand for; see `experiments.engines.choose.engine_for`."""
         from qdistill.experiments.engines.choose import engine_for
         from qdistill.experiments.engines.unit import Call, Setup
@@ -83,7 +84,7 @@ class Runs:
         plugins = [str(path.resolve()) for path in PLUGINS]
         folder = None if self.data_dir is None else self.data_dir.resolve()
         setup = Setup(folder, Call(__name__, "prepare", (plugins, self.compilation_cache)), self.cores)
-        return engine_for(Place.parse(self.on), setup, each=self.each, slurm=self.slurm, observer=observer, told=say)
+        return engine_for(Place.parse(self.on), setup, each=self.each, slurm=self.slurm, observer=observer, told=told)
 
 
 def prepare(plugins: list[str], compilation_cache: bool) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Literal, TypeVar
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -17,16 +18,15 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qdistill.data import Splits
+from qdistill.data.preprocess import Labelled
 from qdistill.data.raw import check_mirror
 from qdistill.distill.inner import InnerLoop, train
 from qdistill.distill.losses import Loss
 from qdistill.distill.training_set import TrainingSet
-from qdistill.errors import ArgumentError
+from qdistill.errors import ArgumentError, DivergenceError
 from qdistill.evaluate.answers import answers, fraction_right
 from qdistill.fields import check_fields
 from qdistill.models import Architecture, Model
-
-Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class FullTraining:
         schedule: how it then falls to zero: along a ``"cosine"``, or ``"linear"``.
         mirror: flip every second input left to right, on average. Not for digits.
         loss: as in `InnerLoop`.
+        inputs: how many of the training inputs there are for it, drawn as evenly from the classes as whole inputs
+            allow, the same ones from every seed; all by default.
     """
 
     epochs: float = 10.0
@@ -52,17 +54,35 @@ class FullTraining:
     schedule: Literal["cosine", "linear"] = "cosine"
     mirror: bool = False
     loss: Loss = "cross_entropy"
+    inputs: int | None = None
 
     def __post_init__(self) -> None:
         """Check the fields, and what their types do not say."""
         check_fields(self)
         if self.batch < 1:
             raise ArgumentError(f"Argument `batch` must be at least 1, but was {self.batch}.")
+        if self.inputs is not None and self.inputs < 1:
+            raise ArgumentError(f"Argument `inputs` must be at least 1, but was {self.inputs}.")
         for name in ("epochs", "step_size"):
             if getattr(self, name) <= 0:
                 raise ArgumentError(f"Argument `{name}` must be above 0, but was {getattr(self, name)}.")
         if not 0 <= self.warm_up < 1:
             raise ArgumentError(f"Argument `warm_up` must be in [0, 1), but was {self.warm_up}.")
+
+    def part_of(self, splits: Splits) -> Splits:
+        """The data with what it trains on for the training part; the transform stays.
+
+        Raises:
+            ArgumentError: there are not so many inputs.
+        """
+        if self.inputs is None:
+            return splits
+        if self.inputs > len(splits.train):
+            raise ArgumentError(
+                f"Argument `inputs` must be at most the {len(splits.train)} training inputs, but was {self.inputs}."
+            )
+        picked = _evenly(splits.train.labels, self.inputs, splits.n_classes)
+        return dataclasses.replace(splits, train=Labelled(splits.train.inputs[picked], splits.train.labels[picked]))
 
     def steps(self, n_inputs: int) -> int:
         """Gradient steps in all, one at least."""
@@ -97,6 +117,17 @@ class FullScore:
     gpu_seconds: float | None
 
 
+def _evenly(labels: np.ndarray, size: int, n_classes: int) -> np.ndarray:
+    """Which inputs are picked: the first of every class in a random order, then the second of every class, ..."""
+    order = np.random.default_rng(0).permutation(len(labels))
+    shuffled = labels[order]
+    rank = np.zeros(len(order), dtype=int)
+    for label in range(n_classes):
+        members = np.flatnonzero(shuffled == label)
+        rank[members] = np.arange(len(members))
+    return order[np.argsort(rank, kind="stable")[:size]]
+
+
 def train_on_all(model: Model, splits: Splits, training: FullTraining, *, key: Array) -> Model:
     """Train a network on the training part, by the one inner loop there is.
 
@@ -107,8 +138,10 @@ def train_on_all(model: Model, splits: Splits, training: FullTraining, *, key: A
         key: random key, consumed: the order of the inputs, and which of them are flipped.
 
     Raises:
-        ArgumentError: the batch is larger than the training part, or what is no image was to be mirrored.
+        ArgumentError: the batch is larger than the training part, there are fewer inputs than asked for, or what is no
+            image was to be mirrored.
     """
+    splits = training.part_of(splits)
     n = len(splits.train)
     if training.batch > n:
         raise ArgumentError(f"Argument `batch` must be at most the {n} training inputs, but was {training.batch}.")
@@ -140,7 +173,7 @@ def train_on_all(model: Model, splits: Splits, training: FullTraining, *, key: A
 
 def score_full_trainings(
     architecture: Architecture, splits: Splits, training: FullTraining, *, seeds: Sequence[int]
-) -> list[FullScore]:
+) -> list[FullScore | None]:
     """Draw networks, train them on the training part, and measure them; as many at once as JAX has devices.
 
     Args:
@@ -149,64 +182,41 @@ def score_full_trainings(
         training: how.
         seeds: each decides the initial weights, the order of the inputs, and which of them are flipped.
 
+    Returns:
+        A score for each seed; None where the network did not stay finite.
+
     Raises:
-        ArgumentError: the batch is larger than the training part, or what is no image was to be mirrored.
+        ArgumentError: see `train_on_all`.
     """
     started, begun = time.process_time(), time.monotonic()
-    steps = training.steps(len(splits.train))
-    measured = measure_trained(
-        architecture,
-        splits,
-        training,
-        seeds=seeds,
-        of=lambda model: (share_right(model, splits, "test"), share_right(model, splits, "validation")),
-    )
-    core = round((time.process_time() - started) / len(seeds), 1)
-    gpu = None if jax.default_backend() == "cpu" else round((time.monotonic() - begun) / len(seeds), 1)
-    return [FullScore(test, validation, steps, steps * training.batch, core, gpu) for test, validation in measured]
-
-
-def measure_trained(
-    architecture: Architecture,
-    splits: Splits,
-    training: FullTraining,
-    *,
-    seeds: Sequence[int],
-    of: Callable[[Model], Measured],
-) -> list[Measured]:
-    """Draw networks, train them on the training part, and measure something of each.
-
-    As many train at once as JAX has devices.
-
-    Args:
-        architecture: builds the network.
-        splits: real inputs.
-        training: how.
-        seeds: see `score_full_trainings`.
-        of: what is measured of a trained network.
-
-    Raises:
-        ArgumentError: the batch is larger than the training part, or what is no image was to be mirrored.
-    """
+    steps = training.steps(len(training.part_of(splits).train))
     free: SimpleQueue[jax.Device] = SimpleQueue()
     for device in jax.devices():
         free.put(device)
 
-    def measured(seed: int) -> Measured:
+    def measured(seed: int) -> tuple[float, float] | None:
         device = free.get()
         try:
             with jax.default_device(device):
                 key_model, key = jax.random.split(jax.random.key(seed))
                 model = architecture.build(splits.input_shape, splits.n_classes, key=key_model)
-                return of(train_on_all(model, splits, training, key=key))
+                trained = train_on_all(model, splits, training, key=key)
+                return share_right(trained, splits, "test"), share_right(trained, splits, "validation")
+        except DivergenceError:
+            return None
         finally:
             free.put(device)
 
     pool = ThreadPoolExecutor(len(jax.devices()))
     try:
-        return list(pool.map(measured, seeds))
+        accuracies = list(pool.map(measured, seeds))
     finally:
         pool.shutdown(cancel_futures=True)
+    core = round((time.process_time() - started) / len(seeds), 1)
+    gpu = None if jax.default_backend() == "cpu" else round((time.monotonic() - begun) / len(seeds), 1)
+    return [
+        None if found is None else FullScore(*found, steps, steps * training.batch, core, gpu) for found in accuracies
+    ]
 
 
 def share_right(model: Model, splits: Splits, part: Literal["validation", "test"]) -> float:

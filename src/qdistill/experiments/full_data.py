@@ -8,6 +8,7 @@ found, not those of one recipe. A few inputs, drawn evenly from the classes, are
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -17,14 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from qdistill.data import Splits
-from qdistill.data.preprocess import Labelled
 from qdistill.errors import DivergenceError
-from qdistill.evaluate.baselines import FullTraining, measure_trained, share_right
+from qdistill.evaluate.baselines import FullTraining
+from qdistill.experiments.engines.engine import Engine
+from qdistill.experiments.engines.here import Here
+from qdistill.experiments.engines.unit import Setup, Unit
 from qdistill.experiments.recipe import Recipe
-from qdistill.models import Model
+from qdistill.run_files import read_final_scores
 
 FEWEST, MOST = 500, 512_000
 """Inputs seen: doubled from the fewest (by default) until every seed is as good as asked, or until the most."""
@@ -48,22 +48,71 @@ FINALISTS = 3
 
 
 @dataclass(frozen=True)
-class _Trial:
-    """One way to train, with what came out from each seed."""
+class Trial:
+    """One way to train, with what came out from each seed.
+
+    Args:
+        training: how.
+        validation: accuracies; 0 where the network did not stay finite.
+        test: accuracies; None likewise.
+    """
 
     training: FullTraining
-    validation: list[float]
-    models: list[Model]
+    validation: tuple[float, ...]
+    test: tuple[float | None, ...]
 
     @property
     def mean(self) -> float:
+        """The mean validation accuracy, by which trials are chosen."""
         return statistics.mean(self.validation)
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Where trainings of a recipe's network are tried: each from each seed is a unit of an engine's.
+
+    Args:
+        recipe: of which the dataset and the network count.
+        folder: of the units, where those are left alone that have ended.
+        engine: what runs them.
+    """
+
+    recipe: Recipe
+    folder: Path
+    engine: Engine
+
+    def of(self, trainings: Sequence[FullTraining], seeds: Sequence[int]) -> list[Trial]:
+        """Try all trainings from all seeds, at the same time where the engine has the room.
+
+        Raises:
+            FailedRunsError: some could not be run.
+            RunError, KeyboardInterrupt: see `Engine`.
+        """
+        units = [[self._unit(training, seed) for seed in seeds] for training in trainings]
+        # What did not stay finite has no score.
+        with contextlib.suppress(DivergenceError):
+            self.engine.run([unit for of_training in units for unit in of_training])
+        found = []
+        for training, of_training in zip(trainings, units, strict=True):
+            scores = [read_final_scores(unit.folder, on_all_inputs=True) for unit in of_training]
+            validation = tuple(0.0 if score is None else score["validation_accuracy"] for score in scores)
+            test = tuple(None if score is None else score["test_accuracy"] for score in scores)
+            found.append(Trial(training, validation, test))
+        return found
+
+    def _unit(self, training: FullTraining, seed: int) -> Unit:
+        inputs = "all" if training.inputs is None else training.inputs
+        sizes = f"{training.epochs:.6g}-epochs-{training.batch}-{training.step_size:g}"
+        name = f"of-{inputs}-{sizes}-{training.warm_up:g}-{training.schedule}/seed-{seed}"
+        return Unit(dataclasses.replace(self.recipe, seed=seed), self.folder / name, name, training)
 
 
 def measure_full_training(
     recipe: Recipe,
     seeds: Sequence[int],
+    folder: Path,
     *,
+    engine: Engine | None = None,
     data_dir: Path | None = None,
     goals: Sequence[float] = (1.0,),
     fewest: int = FEWEST,
@@ -75,6 +124,8 @@ def measure_full_training(
     Args:
         recipe: gives the dataset, the network and the validation part.
         seeds: of the initial weights and the order of the inputs.
+        folder: for the trainings that are tried, a folder each, by which a search that was stopped goes on.
+        engine: what runs them; by default this process.
         data_dir: where the dataset's files lie.
         goals: validation accuracies; how many inputs each takes is measured to a factor of `FINEST`.
         fewest: inputs seen in the shortest training.
@@ -85,31 +136,41 @@ def measure_full_training(
         Plain data: the dataset, the network, what was searched, and under `full` and `subsets` a row for each number of
         inputs with how it trained best and the validation and test accuracies of every seed. Rows are chosen by the
         mean validation accuracy of these seeds, which flatters real inputs a little.
+
+    Raises:
+        DivergenceError: of all trainings on some number of inputs none stayed finite from every seed.
+        FailedRunsError, RunError, KeyboardInterrupt: see `Engine`.
     """
+    trials = Trials(recipe, folder, engine or Here(Setup(data_dir)))
     splits = recipe.splits(data_dir)
 
-    def row(splits: Splits, seen: int) -> dict[str, Any]:
-        found = search(recipe, splits, seen, seeds, varied)
+    def row(inputs: int | None, seen: int) -> dict[str, Any]:
+        n_inputs = len(splits.train) if inputs is None else inputs
+        found = search(trials, n_inputs, seen, seeds, varied, part=inputs is not None)
+        if None in found.test:
+            raise DivergenceError(
+                f"No training on {n_inputs:,} inputs that sees {seen:,} stays finite from every seed."
+            )
         how = {name: getattr(found.training, name) for name in varied}
         told(
-            f"{len(splits.train):,} inputs, {seen:,} seen: validation accuracy {found.mean:.2%} with "
+            f"{n_inputs:,} inputs, {seen:,} seen: validation accuracy {found.mean:.2%} with "
             + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in how.items())
         )
         return {
-            "inputs": len(splits.train),
-            "seen": found.training.steps(len(splits.train)) * found.training.batch,
+            "inputs": n_inputs,
+            "seen": found.training.steps(n_inputs) * found.training.batch,
             "training": how,
-            "validation": found.validation,
-            "test": [share_right(model, splits, "test") for model in found.models],
+            "validation": list(found.validation),
+            "test": list(found.test),
         }
 
-    subsets = [row(_subset(splits, size), seen) for size, seen in SUBSETS.items()]
-    full = {fewest: row(splits, fewest)}
+    subsets = [row(size, seen) for size, seen in SUBSETS.items()]
+    full = {fewest: row(None, fewest)}
     while min(full[max(full)]["validation"]) < max(goals) and 2 * max(full) <= MOST:
-        full[2 * max(full)] = row(splits, 2 * max(full))
+        full[2 * max(full)] = row(None, 2 * max(full))
     for goal in goals:
         while (between := _between(full, goal)) is not None:
-            full[between] = row(splits, between)
+            full[between] = row(None, between)
     return {
         "dataset": recipe.dataset,
         "transforms": list(recipe.transforms),
@@ -123,55 +184,56 @@ def measure_full_training(
     }
 
 
-def _validated(model: Model, splits: Splits) -> float:
-    """The validation accuracy; a network that a training has left without finite weights gives no right answer."""
-    try:
-        return share_right(model, splits, "validation")
-    except DivergenceError:
-        return 0.0
-
-
 def search(
-    recipe: Recipe, splits: Splits, seen: int, seeds: Sequence[int], varied: Mapping[str, tuple[Any, ...]] = SEARCH
-) -> _Trial:
+    trials: Trials,
+    n_inputs: int,
+    seen: int,
+    seeds: Sequence[int],
+    varied: Mapping[str, tuple[Any, ...]] = SEARCH,
+    *,
+    part: bool = False,
+) -> Trial:
     """The training on so many inputs that is best on the validation part, over all seeds.
 
     Every batch with every step size is tried from the first seed; the `FINALISTS` from all; the best of these with
     every warm-up and schedule.
-    """
 
-    def tried(training: FullTraining, seeds: Sequence[int]) -> _Trial:
-        measured = measure_trained(
-            recipe.model,
-            splits,
-            training,
-            seeds=seeds,
-            of=lambda model: (_validated(model, splits), model),
-        )
-        return _Trial(training, [share for share, _ in measured], [model for _, model in measured])
+    Args:
+        trials: where they are tried.
+        n_inputs: how many there are to train on.
+        seen: how many a training sees, with repetition.
+        seeds: of the initial weights and the order of the inputs.
+        varied: the values that are tried.
+        part: whether the inputs are a part of the training part.
+    """
+    recipe = trials.recipe
 
     def named(batch: int, step_size: float) -> FullTraining:
-        per_epoch = len(splits.train) // batch
         return FullTraining(
             # One step at least, and no input beyond those that may be seen.
-            epochs=max(1, seen // batch) / per_epoch,
+            epochs=max(1, seen // batch) / (n_inputs // batch),
             batch=batch,
             step_size=step_size,
             warm_up=0.1,
             schedule="linear",
             mirror=recipe.outer.mirror,
             loss=recipe.inner.loss,
+            inputs=n_inputs if part else None,
         )
 
-    batches = [batch for batch in varied["batch"] if batch <= min(seen, len(splits.train))]
-    screened = [tried(named(*pair), seeds[:1]) for pair in itertools.product(batches, varied["step_size"])]
+    def best_of(found: Sequence[Trial]) -> Trial:
+        return max(found, key=lambda trial: trial.mean)
+
+    batches = [batch for batch in varied["batch"] if batch <= min(seen, n_inputs)]
+    pairs = itertools.product(batches, varied["step_size"])
+    screened = trials.of([named(*pair) for pair in pairs], seeds[:1])
     finalists = sorted(screened, key=lambda trial: -trial.mean)[:FINALISTS]
-    best = max((tried(trial.training, seeds) for trial in finalists), key=lambda trial: trial.mean)
-    for warm_up, schedule in itertools.product(varied["warm_up"], varied["schedule"]):
-        other = dataclasses.replace(best.training, warm_up=warm_up, schedule=schedule)
-        if other != best.training:
-            best = max(best, tried(other, seeds), key=lambda trial: trial.mean)
-    return best
+    best = best_of(trials.of([trial.training for trial in finalists], seeds))
+    others = [
+        dataclasses.replace(best.training, warm_up=warm_up, schedule=schedule)
+        for warm_up, schedule in itertools.product(varied["warm_up"], varied["schedule"])
+    ]
+    return best_of([best, *trials.of([other for other in others if other != best.training], seeds)])
 
 
 def _between(rows: Mapping[int, Mapping[str, Any]], goal: float) -> int | None:
@@ -181,18 +243,3 @@ def _between(rows: Mapping[int, Mapping[str, Any]], goal: float) -> int | None:
     if not few or min(enough) <= FINEST * max(few):
         return None
     return round(math.sqrt(max(few) * min(enough)))
-
-
-def _subset(splits: Splits, size: int) -> Splits:
-    """So many training inputs, as evenly from the classes as whole inputs allow; the transform stays."""
-    generator = np.random.default_rng(0)
-    order = generator.permutation(len(splits.train))
-    labels = splits.train.labels[order]
-    # The first of every class, then the second of every class, ...
-    rank = np.zeros(len(order), dtype=int)
-    for label in range(splits.n_classes):
-        members = np.flatnonzero(labels == label)
-        rank[members] = np.arange(len(members))
-    picked = order[np.argsort(rank, kind="stable")[:size]]
-    train = Labelled(splits.train.inputs[picked], splits.train.labels[picked])
-    return dataclasses.replace(splits, train=train)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qdistill.data import Splits
-from qdistill.errors import RunError
+from qdistill.errors import DivergenceError, RunError
 from qdistill.evaluate.baselines import FullTraining, score_full_trainings
 from qdistill.experiments.provenance import session, write_sessions
 from qdistill.experiments.recipe import Recipe
@@ -40,7 +40,8 @@ def run_full(
 
     Raises:
         RunError: a folder is of another recipe or training, is held by another process, or cannot be written.
-        DataError, DivergenceError: see `qdistill.run`.
+        DivergenceError: from some seeds the training did not stay finite; the others have their scores.
+        DataError: see `qdistill.run`.
     """
     for recipe, folder in zip(recipes, folders, strict=True):
         if (folder / SCORES).exists():
@@ -51,15 +52,24 @@ def run_full(
     first = missing[0][0]
     splits = first.splits(data_dir) if splits is None else splits
     with holding(*(folder for _, folder in missing), patience=patience) as locks:
-        many = f"{len(missing)} seeds, {training.steps(len(splits.train)):,} steps each"
-        told(f"Training on all {len(splits.train):,} inputs of {first.dataset}, {many}...")
+        n_inputs = len(training.part_of(splits).train)
+        what = f"all {n_inputs:,} inputs" if training.inputs is None else f"{n_inputs:,} inputs"
+        told(f"Training on {what} of {first.dataset}, {len(missing)} seeds, {training.steps(n_inputs):,} steps each...")
         scores = score_full_trainings(first.model, splits, training, seeds=[recipe.seed for recipe, _ in missing])
         for (recipe, folder), score, lock in zip(missing, scores, locks, strict=True):
+            if score is None:
+                continue
             lock.check()
             write_json(folder / RECIPE, recipe.to_json())
             write_json(folder / FULL_TRAINING, dataclasses.asdict(training))
             write_sessions(folder, recipe.seed, [session()])
             write_json(folder / SCORES, {**dataclasses.asdict(score), "n_test": len(splits.test), "seed": recipe.seed})
+    diverged = [str(recipe.seed) for (recipe, _), score in zip(missing, scores, strict=True) if score is None]
+    if diverged:
+        raise DivergenceError(
+            f"The training on {what} did not stay finite from the seeds {', '.join(diverged)}. Lower its `step_size`, "
+            f"which was {training.step_size:g}."
+        )
 
 
 def check_same(folder: Path, recipe: Recipe, training: FullTraining | None) -> None:

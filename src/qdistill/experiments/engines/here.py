@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import jax
 
+from qdistill.data import Splits
 from qdistill.errors import QDistillError
 from qdistill.experiments.engines.board import Board
 from qdistill.experiments.engines.engine import Change, Source, raise_failures
-from qdistill.experiments.engines.unit import Failure, Setup, Unit, attempt
+from qdistill.experiments.engines.unit import Failure, Setup, Unit, attempt, data_of
 from qdistill.experiments.full_run import run_full
 from qdistill.experiments.loop import Observer, Teller
 from qdistill.experiments.run import run_missing
@@ -40,6 +41,7 @@ class Here:
     ) -> None:
         self._setup = setup or Setup()
         self._observer, self._told, self._board = observer, told, board or Board()
+        self._data: tuple[object, Splits] | None = None
 
     def run(self, units: Sequence[Unit]) -> None:
         """See `Engine`."""
@@ -81,12 +83,21 @@ class Here:
 
     def _run(self, units: Sequence[Unit], observer: Observer | None) -> None:
         recipes, folders = [unit.recipe for unit in units], [unit.folder for unit in units]
-        data_dir, training = self._setup.data_dir, units[0].training
+        training = units[0].training
+        splits = None if all(unit.has_ended for unit in units) else self._splits_of(units[0])
         if training is None:
             cores, until = self._setup.cores, units[0].until
-            run_missing(recipes, folders, data_dir=data_dir, observer=observer, cores=cores, until=until)
+            run_missing(recipes, folders, splits=splits, observer=observer, cores=cores, until=until)
         else:
-            run_full(recipes, training, folders, data_dir=data_dir, told=self._told)
+            run_full(recipes, training, folders, splits=splits, told=self._told)
+
+    def _splits_of(self, unit: Unit) -> Splits:
+        """A unit's dataset, which is read once for units that follow each other."""
+        data = data_of(unit.recipe)
+        if self._data is None or self._data[0] != data:
+            self._data = None  # not two in memory at the same time
+            self._data = data, unit.recipe.splits(self._setup.data_dir)
+        return self._data[1]
 
 
 def _alike(units: Sequence[Unit]) -> Iterator[list[Unit]]:
