@@ -19,6 +19,7 @@ from qdistill.distill.outer import OuterLoop
 from qdistill.errors import ArgumentError, DivergenceError
 from qdistill.evaluate.baselines import FullScore, FullTraining
 from qdistill.experiments import full_data
+from qdistill.experiments.engines.engine import Source
 from qdistill.experiments.engines.here import Here
 from qdistill.experiments.engines.unit import Unit
 from qdistill.experiments.full_run import run_full
@@ -66,6 +67,9 @@ class MadeUp:
             unit.folder.mkdir(parents=True)
             score = FullScore(0.5, self.accuracy(unit.training, unit.recipe.seed), 1, 1, 1.0, None)
             write_json(unit.folder / SCORES, dataclasses.asdict(score) | {"n_test": 10, "seed": unit.recipe.seed})
+
+    def follow(self, source: Source) -> None:
+        raise AssertionError("a search of trainings knows its units")
 
 
 def test_the_search_takes_the_best_by_validation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -130,9 +134,12 @@ def test_a_part_of_the_inputs_is_drawn_evenly_from_the_classes() -> None:
 def test_the_command_line_writes_the_same_record_from_other_processes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(full_data, "SUBSETS", {10: 60})
-    short = partial(full_data.measure_full_training, fewest=50, varied=ONE_EACH)
-    monkeypatch.setattr(full_data, "measure_full_training", short)
+    monkeypatch.setattr(full_data, "SUBSETS", {})
+    monkeypatch.setattr(full_data, "MOST", 60)
+    one = {"batch": (10,), "step_size": (0.004,), "warm_up": (0.1,), "schedule": ("linear",)}
+    monkeypatch.setattr(
+        full_data, "measure_full_training", partial(full_data.measure_full_training, fewest=50, varied=one)
+    )
     small = Recipe(
         "digits",
         model=LeNetArchitecture(width=12),
@@ -150,7 +157,8 @@ def test_the_command_line_writes_the_same_record_from_other_processes(
         records.append(json.loads((copy / "full-bundle.json").read_text()))
         assert not (copy / "full-bundle").exists()
     assert records[0] == records[1]
-    assert records[0]["full"][-1]["seen"] >= 50
+    (row,) = records[0]["full"]
+    assert (row["seen"], len(row["test"])) == (50, 3)
 
 
 def test_places_are_for_measuring(capsys: pytest.CaptureFixture[str]) -> None:
