@@ -6,6 +6,7 @@ import dataclasses
 import io
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -463,14 +464,15 @@ def test_cores_of_all_runs_are_said_for_each_of_them_elsewhere() -> None:
     ("on", "message"),
     [
         ("processes:9999", "must be processes:N"),
-        ("ray:127.0.0.1:1", "There is no Ray cluster at 127.0.0.1:1"),
-        ("slurm", "There is no Slurm here"),
+        ("ray:127.0.0.1:1", "pip install 'qdistill[ray]'"),
+        ("slurm", "pip install 'qdistill[slurm]'"),
     ],
 )
 def test_a_place_that_is_not_to_be_had_leaves_no_folder(
     on: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("shutil.which", lambda _: None)
+    for extra in ("ray", "submitit"):
+        monkeypatch.setitem(sys.modules, extra, None)
     for command in (["distill", "digits", "--seeds", "0:2"], ["distill", "digits"], ["table", "table1-mnist"]):
         assert main([*command, "--on", on, "--out", str(tmp_path / "run"), "--no-compilation-cache"]) in (1, 2)
         assert message in " ".join(capsys.readouterr().err.split())

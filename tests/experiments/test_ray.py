@@ -22,9 +22,10 @@ import qdistill
 from qdistill.errors import MissingExtraError, RunError
 from qdistill.experiments.engines import ray_gate, ray_worker
 from qdistill.experiments.engines.board import Board
+from qdistill.experiments.engines.choose import engine_for
 from qdistill.experiments.engines.drive import Driven
 from qdistill.experiments.engines.engine import Change
-from qdistill.experiments.engines.options import Each
+from qdistill.experiments.engines.options import Each, Place
 from qdistill.experiments.engines.process import one_process
 from qdistill.experiments.engines.ray_cluster import RayCluster
 from qdistill.experiments.engines.ray_post import Post
@@ -167,8 +168,11 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         RayCluster(Setup(), Each())
 
 
-def test_no_cluster_at_the_address(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"There is no Ray cluster at 127\.0\.0\.1:1 \(Connection refused\)\. Start one"):
+def test_no_cluster_at_the_address() -> None:
+    refusal = r"There is no Ray cluster at 127\.0\.0\.1:1 \(Connection refused\)\. Start one"
+    with pytest.raises(RunError, match=refusal):
+        engine_for(Place("ray", "127.0.0.1:1"), Setup())
+    with pytest.raises(RunError, match=refusal):
         RayCluster(Setup(), Each(), "127.0.0.1:1")
 
 
