@@ -467,11 +467,13 @@ def test_options_of_the_device_go_before_those_of_a_recipe_file(tmp_path):
 
 
 @pytest.mark.slow
-def test_distill_for_a_device_from_shots(tmp_path):
+def test_distill_for_a_device_from_shots(tmp_path, capsys):
     device, folder = tmp_path / "lab.toml", tmp_path / "run"
-    device.write_text(DEVICE)
+    elsewhere = "[[pairs]]\nwires = [1, 2]\nerror = 0.01\ntime = 5e-7\n"
+    device.write_text(DEVICE.replace("n_wires = 2", "n_wires = 3") + elsewhere)
     noisy = ["--device", str(device), "--shots", "64", "--preparation", "ideal"]
     assert main(["distill", "digits", *SHORT, *noisy, "--outer.iterations", "2", "--out", str(folder)]) == 0
+    assert "gates of a circuit are on pairs of wires that lab does not couple" in capsys.readouterr().err
     bundle = DistilledDataset.load(folder / "bundle.safetensors")
     assert bundle.recipe["device"]["shots"] == 64
     assert "layer.weights" in bundle.initial_weights

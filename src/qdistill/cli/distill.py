@@ -10,7 +10,7 @@ from qdistill.cli.distill_options import Asked, parse
 from qdistill.cli.output import say, tell
 from qdistill.cli.shared import INTERRUPTED, accuracies, accuracy, again
 from qdistill.errors import DivergenceError, FailedRunsError
-from qdistill.files import BUNDLE, RECIPE, SCORES, TRACE, read_json
+from qdistill.files import BUNDLE, DEVICE, RECIPE, SCORES, TRACE, read_json
 from qdistill.folders import new_folder
 from qdistill.run_files import SeedScores, read_profile
 
@@ -75,6 +75,9 @@ def _run_elsewhere(asked: Asked, folder: Path) -> list[DistilledDataset]:
 
 
 def _print_result(asked: Asked, folder: Path, bundles: Sequence[DistilledDataset]) -> None:
+    from qdistill.cli.noisy import say_what_is_left_out
+    from qdistill.quantum import DeviceModel
+
     pictures = _draw(folder, asked.data_dir)
     if asked.profile:
         _print_profile(folder)
@@ -87,7 +90,10 @@ def _print_result(asked: Asked, folder: Path, bundles: Sequence[DistilledDataset
     shown = pictures if asked.seeds is None else [pictures[0], folder / "seed-*" / "*.png"]
     for name, value in [*rows, ("pictures", _listed(shown))]:
         tell(f"  {name:<20} {value}")
-    tell(f"Next: {again('evaluate', folder if asked.seeds is None else folder / f'seed-{asked.seeds[0]}')}")
+    first = folder if asked.seeds is None else folder / f"seed-{asked.seeds[0]}"
+    if (first / DEVICE).exists():
+        say_what_is_left_out(DeviceModel.from_toml(first / DEVICE), bundle)
+    tell(f"Next: {again('evaluate', first)}")
 
 
 def _listed(paths: Sequence[Path]) -> str:
