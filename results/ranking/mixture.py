@@ -8,16 +8,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from qdistill.models import ARCHITECTURES, CircuitClassifier
 from qdistill.quantum import SIM_NUMBERS, AngleEmbedding, PauliZ, SimCircuit, each_wire
 from qdistill.quantum.tabled import TabledLayer, gate_table
 
 ROOM = 64
+
+
+class DrawnCircuit(eqx.Module):
+    """A layer whose gates are among what is drawn anew: as numbers that no gradient reaches, so that they stay.
+
+    Args:
+        weights: in radians.
+        gates: the table of `quantum.tabled`, as floating-point numbers.
+        n_wires: number of qubits.
+        n_classes: wires that are measured.
+    """
+
+    weights: Float[Array, " weights"]
+    gates: Float[Array, "operations 4"]
+    n_wires: int = eqx.field(static=True)
+    n_classes: int = eqx.field(static=True)
+
+    def __call__(self, features: Float[Array, " features"]) -> Float[Array, " classes"]:
+        """The values of Z."""
+        measured = PauliZ(each_wire(self.n_wires)[: self.n_classes])
+        layer = TabledLayer(AngleEmbedding(self.n_wires), measured, self.weights, self.gates.astype(jnp.int32))
+        return layer(features)
 
 
 @dataclass(frozen=True)
@@ -43,9 +66,7 @@ class SimMixture:
         tables = jnp.asarray(np.stack([gate_table(circuit, ROOM) for circuit in circuits]))
         gates = tables[jax.random.randint(key_circuit, (), 0, len(circuits))]
         weights = jax.random.uniform(key_weights, (ROOM,), maxval=2 * jnp.pi)
-        layer: Any = TabledLayer(
-            AngleEmbedding(self.n_wires), PauliZ(each_wire(self.n_wires)[:n_classes]), weights, gates
-        )
+        layer: Any = DrawnCircuit(weights, gates.astype(jnp.float32), self.n_wires, n_classes)
         return CircuitClassifier(layer, input_shape, output_scale=jnp.ones(1, jnp.float32))
 
 

@@ -158,7 +158,7 @@ def test_the_command_ranks_and_goes_on_where_it_was(
 ) -> None:
     record, out = tmp_path / "full.json", tmp_path / "out"
     command = ["rank", str(file), *WORDS[:2], "--draws=2", "--no-compilation-cache", f"--out={out}"]
-    with_full = [*command, f"--against={record}", "--full-steps=4"]
+    with_full = [*command, f"--against={record}", "--full-draws=2", "--full-steps=4"]
     assert main(command) == 0
     printed = capsys.readouterr().out
     assert "Kendall" not in printed
@@ -211,6 +211,7 @@ def test_what_is_refused(
     with pytest.raises(BundleError, match="for known initial weights, from which no other circuit starts"):
         rank(known, {"own": OWN, "two": OWN}, splits)
     for words, message in (
+        (["own", "--full-draws=3"], "`full_draws` must be given together with `against` only"),
         (["own", "--full-steps=3"], "`full_steps` must be given together with `against` only"),
         (["sim-20", "own"], "`number` must be from 1 to 19"),
         (["sim-2:n_layers=x", "own"], "`n_layers` must be an integer"),

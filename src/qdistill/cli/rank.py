@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,7 @@ def rank(
     full_steps: Annotated[
         int | None, arg(metavar="N", help_behavior_hint="(default: 1000; with --against only)")
     ] = None,
+    full_draws: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 5; with --against only)")] = None,
     out: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: the run folder)")] = None,
     data_dir: DataDir = None,
     as_json: Annotated[bool, FlagCreatePairsOff, arg(name="json")] = False,
@@ -65,13 +67,15 @@ def rank(
         against: a file of full trainings; those that it does not have are made and added to it, one by one, so that
             the same command goes on where it was stopped.
         full_steps: gradient steps of a full training, with Adam on batches of 32.
+        full_draws: full trainings of each circuit.
         out: where ranking.json, ranking.csv and, with --against, ranking.png go.
         data_dir: where the dataset's files lie.
         as_json: print one JSON object and nothing else.
         compilation_cache: keep compiled programs in the user's cache folder.
     """
-    if full_steps is not None and against is None:
-        raise ArgumentError(f"Argument `full_steps` must be given together with `against` only, but was {full_steps}.")
+    for name, value in {"full_steps": full_steps, "full_draws": full_draws}.items():
+        if value is not None and against is None:
+            raise ArgumentError(f"Argument `{name}` must be given together with `against` only, but was {value}.")
     if out is None and bundle.is_dir():
         out = bundle
     if out is not None:
@@ -85,7 +89,8 @@ def rank(
     from qdistill.cli.candidates import candidates_of
     from qdistill.data import split
     from qdistill.distill.bundle import DistilledDataset
-    from qdistill.evaluate.rank import RealTraining, best_rates, check_bundle, check_candidates
+    from qdistill.evaluate.protocol import check_draws
+    from qdistill.evaluate.rank import DRAWS, RealTraining, best_rates, check_bundle, check_candidates
     from qdistill.evaluate.rank import rank as ranked
 
     training = RealTraining() if full_steps is None else RealTraining(steps=full_steps)
@@ -99,7 +104,7 @@ def rank(
     check_same_data(loaded, raw)
     splits = split(loaded.fitted(raw), n_validation=loaded.record.n_validation)
     splits = dataclasses.replace(splits, transform=loaded.transform)
-    head = _head(splits, loaded, training, draws, seed)
+    head = _head(splits, loaded, training, check_draws(DRAWS if full_draws is None else full_draws), seed)
     if against is not None:
         _read_record(against, head)
     found: list[Score] = []
@@ -111,7 +116,7 @@ def rank(
     content |= {"n_validation": len(splits.validation), "n_test": len(splits.test), "full_training": None}
     if against is not None:
         found += _full(against, head, candidates, splits, training)
-        content["full_training"] = dataclasses.asdict(training)
+        content["full_training"] = {**dataclasses.asdict(training), "draws": head["draws"]}
     scores = best_rates(found)
     content["scores"] = [dataclasses.asdict(score) for score in scores]
     if against is not None:
@@ -170,7 +175,8 @@ def _full(
         record = _read_record(against, head)
         have = {row["network"]: row for row in record["scores"]}
         for name, architecture in candidates.items():
-            which = json.loads(json.dumps(architecture_to_json(architecture)))
+            text = json.dumps(architecture_to_json(architecture), sort_keys=True)
+            which = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
             if name in have and have[name]["architecture"] == which:
                 continue
             (score,) = train_fully({name: architecture}, splits, training, draws=head["draws"], seed=head["seed"])

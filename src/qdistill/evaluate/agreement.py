@@ -20,7 +20,7 @@ class Agreement:
 
     Args:
         tau: Kendall's tau-b of the candidates' means; None where all are the same.
-        tau_interval: 95 %, over candidates and draws.
+        tau_interval: 95 %, over candidates.
         regret: the accuracy of the best candidate by the reference, less that of the one that the ranking takes.
         regret_interval: 95 %, over draws.
         winner: the place of the one that it takes.
@@ -38,9 +38,10 @@ class Agreement:
 def agreement(scores: Sequence[Sequence[float]], reference: Sequence[Sequence[float]], *, seed: int = 0) -> Agreement:
     """Compare two rankings of the same candidates.
 
-    The intervals are percentiles of a bootstrap: draws of each candidate are drawn again, and for tau the candidates
-    too. For the regret they stay, for the question is of these. Candidates whose scores are equal share the first
-    place: the regret is the mean over them, and the first of them is the winner.
+    The intervals are percentiles of a bootstrap. For tau the candidates are drawn again, each with its draws, whose
+    luck is then in it too. For the regret the candidates stay, for the question is of these, and the draws of each are
+    drawn again, which makes both rankings noisier than they were and the interval higher. Candidates whose scores are
+    equal share the first place: the regret is the mean over them, and the first of them is the winner.
 
     Args:
         scores: of each candidate its draws; the higher the better.
@@ -56,14 +57,13 @@ def agreement(scores: Sequence[Sequence[float]], reference: Sequence[Sequence[fl
             f"Argument `scores` must be of the {len(second)} candidates of `reference`, two at least, but was of "
             f"{len(first)}."
         )
+    means, truth = first.mean(axis=1), second.mean(axis=1)
     generator = np.random.default_rng(seed)
     taus, regrets = [], []
     for _ in range(RESAMPLES):
-        one, other = _again(first, generator), _again(second, generator)
-        regrets.append(_regret(one, other))
-        picked = generator.integers(len(one), size=len(one))
-        taus.append(kendall_tau(one[picked], other[picked]))
-    means, truth = first.mean(axis=1), second.mean(axis=1)
+        picked = generator.integers(len(means), size=len(means))
+        taus.append(kendall_tau(means[picked], truth[picked]))
+        regrets.append(_regret(_again(first, generator), _again(second, generator)))
     tau, finite = kendall_tau(means, truth), np.array([tau for tau in taus if tau is not None])
     winner = int(np.argmax(means))
     return Agreement(
