@@ -69,7 +69,7 @@ dist: $(VENV)/.core  ## Build sdist and wheel into dist/, install the wheel in a
 	$(BIN)/python tests/try_wheel.py dist/*.whl
 
 clean:  ## Remove the environment, caches and builds; results under runs/ stay
-	rm -rf $(VENV) build dist docs/_build .jupyter_cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/_build docs/jupyter_execute .jupyter_cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The build backend is installed first and used without isolation, so that installing again when everything is

@@ -24,7 +24,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "command_help",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]
 
 html_theme = "sphinx_book_theme"
 html_title = f"qdistill {release}"
