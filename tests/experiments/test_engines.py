@@ -311,6 +311,15 @@ def test_the_screen_has_a_line_for_each_run_that_goes(tmp_path: Path) -> None:
     assert "failed: row/seed-1; No space.; now 1 queued, 1 running, 1 failed" in text
 
 
+def test_the_screen_says_how_far_a_source_is_on_a_line_of_its_own(tmp_path: Path) -> None:
+    said = io.StringIO()
+    screen = Board(Console(file=said, force_terminal=True, width=80, color_system=None))
+    about = "100 trials, best 93.1% (trial-71), 0.13 of 0.25 core-hours, about 1:08:00 left"
+    with screen:
+        screen.begin(units(tmp_path, 1), "2 processes here", lambda: about)
+    assert f"\n{about}" in said.getvalue().replace("\r", "")
+
+
 def test_the_screen_reads_the_last_line_of_the_metrics_only(tmp_path: Path) -> None:
     (unit,) = units(tmp_path, 1)
     unit.folder.mkdir()

@@ -158,7 +158,9 @@ class Board:
         return f", about {duration((self._clock() - self._begun) * left / done)} left"
 
     def _screen(self) -> Group:
-        heading = Text(f"{self._counts()}{self._left()}", no_wrap=True, overflow="ellipsis")
+        # What a source says of itself has a line of its own: both would not fit 80 columns.
+        said = [f"{self._counts()}{self._left()}"] if self._about is None else [self._counts(), self._about()]
+        heading = [Text(line, no_wrap=True, overflow="ellipsis") for line in said]
         going = [unit for unit, state in self._states.items() if state == "running"]
         table = Table(box=None, show_header=False, pad_edge=False, expand=False)
         for unit in going[:_SHOWN]:
@@ -168,4 +170,4 @@ class Board:
             table.add_row(Text(f"  {unit.name}"), Text(counter, justify="right"), Text(best))
         if len(going) > _SHOWN:
             table.add_row(Text(f"  and {len(going) - _SHOWN} more"))
-        return Group(heading, table)
+        return Group(*heading, table)

@@ -116,7 +116,7 @@ class Campaign:
         parts.append(f"{spent / _HOUR:.2f} of {budget / _HOUR:g} core-hours")
         gone, new = time.monotonic() - self._begun, spent - self._first
         if new > 0 and spent < budget:
-            parts.append(f"at most about {duration((budget - spent) / new * gone)} left")
+            parts.append(f"about {duration((budget - spent) / new * gone)} left")
         return ", ".join(parts)
 
     def recipe(self, trial: Trial) -> Recipe:
