@@ -78,9 +78,8 @@ def draw_table(table: Mapping[str, Any], path: Path) -> Path:
     ]
     if all("bundle" in row for row in table["rows"]):
         key = [Line2D([], [], marker="o", color=ACCENT, markersize=6, linewidth=0, label="one bundle of the zoo")]
-    key += [
-        Line2D([], [], marker="D", color=SECOND, markersize=4.5, linewidth=0, label="published"),
-    ]
+    if any(row["published"] is not None for row in table["rows"]):
+        key += [Line2D([], [], marker="D", color=SECOND, markersize=4.5, linewidth=0, label="published")]
     axes.legend(handles=key, fontsize=SMALL, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
     return save(figure, path)
 
