@@ -382,8 +382,8 @@ def test_a_profiled_run_says_where_its_time_went(tmp_path, capsys):
         (["digits", "--seed", "-1"], "Argument `seed` must be from 0 to 4294967295, but was -1."),
         (["digits", "--model.observable", "pauli_x"], "invalid choice 'pauli_x'"),
         (["digits", "--inner.own-examples", "--inner.steps", "3"], "must divide the 10 synthetic examples"),
-        ([], "RECIPE.toml}"),
-        (["--seed", "3"], "RECIPE.toml}"),
+        ([], "RECIPE.toml,TABLE/ROW}"),
+        (["--seed", "3"], "RECIPE.toml,TABLE/ROW}"),
     ],
 )
 def test_wrong_options_are_explained(arguments, message, fails, tmp_path, monkeypatch):
