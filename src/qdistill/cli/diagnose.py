@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import inspect
 import math
-import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from qdistill.cli.diagnosis_folder import DIAGNOSIS, batch_of, check_free, folder_of, versions
 from qdistill.cli.output import plain_console, tell, to_standard_output
 from qdistill.cli.shared import DataDir, call
-from qdistill.errors import ArgumentError, RunError
+from qdistill.errors import ArgumentError
 from qdistill.fields import check_seed
 from qdistill.files import write_json
-from qdistill.folders import holding, new_folder
 
 if TYPE_CHECKING:
-    from jax import Array
-
-    from qdistill.data import RawDataset
     from qdistill.evaluate.gradients import Point
-
-DIAGNOSIS = "diagnosis.json"
-"""The file that `qdistill diagnose` writes, beside its figure."""
 
 _What = Annotated[Path | None, Positional, arg(metavar="BUNDLE|RECIPE.toml", help_behavior_hint="(default: none)")]
 _Out = Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: runs/diagnosis-1, -2, ...)")]
@@ -161,20 +153,6 @@ def _check_left_out(given: Mapping[str, Any], where: str) -> None:
             raise ArgumentError(f"Argument `{name}` must be left out where {where}, but was {value}.")
 
 
-def check_free(folder: Path, file: str = DIAGNOSIS) -> None:
-    """Raise a RunError where a folder holds a diagnosis."""
-    if (folder / file).exists():
-        raise RunError(f"The folder {folder} holds a diagnosis already, {file}. Choose another with --out.")
-
-
-@contextlib.contextmanager
-def folder_of(out: Path | None, file: str = DIAGNOSIS) -> Iterator[Path]:
-    """The folder of a diagnosis, held: a new one where none is named. A RunError where it holds one already."""
-    with new_folder("diagnosis") if out is None else contextlib.nullcontext(out) as folder, holding(folder):
-        check_free(folder, file)
-        yield folder
-
-
 def _landscape(
     what: Path | None,
     networks: Sequence[str],
@@ -201,24 +179,6 @@ def _landscape(
     return diagnose_landscape(
         what, networks, sampling=sampling, plain=plain, seed=check_seed(seed), out=out, data_dir=data_dir
     )
-
-
-def batch_of(raw: RawDataset, transforms: Sequence[str], size: int, seed: int) -> tuple[Array, Array]:
-    """Training inputs that a seed picks, as a network reads them, and their classes.
-
-    Raises:
-        ArgumentError: there are not so many.
-    """
-    import jax.numpy as jnp
-    import numpy as np
-
-    from qdistill.data.transforms import chain_of, fit_chain
-
-    if not 1 <= size <= len(raw.train_inputs):
-        raise ArgumentError(f"Argument `inputs` must be from 1 to {len(raw.train_inputs):,}, but was {size}.")
-    picked = np.random.default_rng(seed).choice(len(raw.train_inputs), size, replace=False)
-    fitted = fit_chain(chain_of(transforms), raw.train_inputs, raw.scale)
-    return fitted(raw.train_inputs[picked]), jnp.asarray(raw.train_labels[picked])
 
 
 def _watched(measuring: Any, total: int) -> list[Point]:
@@ -266,14 +226,3 @@ def _print_table(points: Sequence[Point], decays: Sequence[dict[str, Any]]) -> N
 
 def _factor(value: float | None) -> str:
     return "-" if value is None else f"x {value:.2f}"
-
-
-def versions() -> dict[str, str]:
-    """Of what a diagnosis depends on."""
-    import importlib.metadata
-
-    import jax
-
-    packages = {name: importlib.metadata.version(name) for name in ("qdistill", "jax", "jaxlib", "equinox", "numpy")}
-    backend = f"{jax.default_backend()}, {jax.devices()[0].device_kind}"
-    return {**packages, "python": platform.python_version(), "backend": backend}

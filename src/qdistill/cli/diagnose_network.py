@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qdistill.cli.diagnose import DIAGNOSIS, batch_of, check_free, folder_of, versions
+from qdistill.cli.diagnosis_folder import DIAGNOSIS, batch_of, check_free, folder_of, versions
 from qdistill.cli.output import plain_console, tell, to_standard_output
 from qdistill.cli.shared import bundle_file
 from qdistill.errors import ArgumentError, BundleError

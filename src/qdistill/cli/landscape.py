@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdistill.cli.diagnose import folder_of, versions
+from qdistill.cli.diagnosis_folder import folder_of, versions
 from qdistill.cli.output import tell
 from qdistill.cli.shared import bundle_file, check_same_data
 from qdistill.cli.transfer import networks_of
