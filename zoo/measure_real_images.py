@@ -22,12 +22,15 @@ from qdistill.files import write_json
 HERE = Path(__file__).parent
 CIFAR10 = {"fewest": 16_000, "varied": SEARCH | {"batch": (2, 4, 8), "step_size": (0.0005, 0.001, 0.002)}}
 """About the best of fewer inputs, which were 2 and 0.001 for 4,000 to 16,000."""
+CIRCUIT = {"fewest": 4_000, "varied": SEARCH | {"batch": (2, 4, 8), "step_size": (0.02, 0.04, 0.08)}}
+"""The angles of a circuit alone take larger steps than a convolution's weights."""
 
 RECORDS: dict[str, tuple[str, dict[str, Any]]] = {
     "full-mnist-qlenet": ("mnist-10-qlenet", {}),
     "full-mnist-qlenet-no-residual": ("mnist-10-qlenet-no-residual", {"fewest": 4_000}),
     "full-mnist-qlenet-fixed-hermitian": ("mnist-10-qlenet-fixed-hermitian", {"fewest": 4_000}),
     "full-cifar10-qlenet": ("cifar10-100-qlenet", CIFAR10),
+    "full-mnist-3v5-reuploading": ("mnist-3v5-2-reuploading", CIRCUIT),
 }
 """Each record, a bundle that says which network and dataset it is of, and what of the search is not by default."""
 

@@ -200,6 +200,7 @@ def test_every_shipped_record_is_of_one_network_only() -> None:
         "full-mnist-qlenet-no-residual": ("mnist-10-qlenet-no-residual",),
         "full-mnist-qlenet-fixed-hermitian": ("mnist-10-qlenet-fixed-hermitian",),
         "full-cifar10-qlenet": ("cifar10-100-qlenet",),
+        "full-mnist-3v5-reuploading": ("mnist-3v5-2-reuploading",),
     }
     others = ("mnist-10-qlenet-no-residual-pairs", "mnist-10-qlenet-no-residual-pauli-z")
     paths = {path.stem: path for path in shipped("zoo").glob("full-*.json")}

@@ -11,6 +11,9 @@ def network_of(bundle: DistilledDataset) -> str:
     if model["name"] == "LeNetArchitecture":
         return "classical LeNet"
     fields = model["fields"]
+    if model["name"] == "DataReuploading":
+        size = sum(weight.size for weight in bundle.initial_weights.values())
+        return f"data re-uploading, {fields['n_layers']} layers, {size} parameters"
     branch = {
         "quantum": "",
         "frozen": ", quantum branch frozen",
