@@ -32,9 +32,9 @@ tags:
 
 # Distilled datasets for quantum neural networks
 
-A few synthetic examples each, on which a hybrid quantum network, or a circuit alone, with the initial weights in the same file learns in a
-few gradient steps. Made by qdistill from the training parts of public datasets; no image of those is in here, though
-those of CIFAR-10 started as real ones. The file format is described in `docs/bundle-format.md`.
+A few synthetic examples each, on which a hybrid quantum network, or a circuit alone, with the initial weights in the
+same file learns in a few gradient steps. Made by qdistill from the training parts of public datasets; no image of those
+is in here, though those of CIFAR-10 started as real ones. The file format is described in `docs/bundle-format.md`.
 
 ```sh
 qdistill zoo list
@@ -45,9 +45,9 @@ qdistill zoo get mnist-10-qlenet      # copies the file here
 """
 FOOT = """
 Every choice, of the iteration that is kept and of the seed where there were several, was made by the validation
-accuracy, on as many training images as the table says, set aside. The test set was read once, at the end of each run, and once more where a
-bundle was rounded to eight bits after it. The accuracies are for the initial weights in the file ("known
-initialisation") and repeat to the last digit on the same platform.
+accuracy, on as many training images as the table says, set aside. The test set was read once, at the end of each run,
+and once more where a bundle was rounded to eight bits after it. The accuracies are for the initial weights in the file
+("known initialisation") and repeat to the last digit on the same platform.
 
 Sources: MNIST (Y. LeCun, C. Cortes and C. Burges), Fashion-MNIST (Zalando Research, MIT licence) and CIFAR-10
 (A. Krizhevsky, V. Nair and G. Hinton), under the terms of their authors; the licence above is that of these files.
