@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from qdistill.evaluate.landscape import Data, Landscape, Plane
-from qdistill.report.style import ACCENT, INK, LARGE, MUTED, SECOND, SMALL, dress, new_figure, save
+from qdistill.report.style import ACCENT, INK, LARGE, MUTED, NORMAL, SECOND, SMALL, dress, new_figure, save
 
 LANDSCAPE_PICTURE = "landscape.png"
 
@@ -38,13 +39,16 @@ def draw_landscapes(landscapes: Sequence[Landscape], title: str, path: Path | st
     figure.text(0.02, 1 - 0.12 / height, title, size=LARGE, weight="bold", va="top", color=INK)
     caption = "Every pair of trainings thin, their mean thick; planes on real inputs, with dots where trainings end"
     figure.text(0.02, 1 - 0.4 / height, caption, size=SMALL, color=MUTED, va="top")
-    edges = {"left": 0.06, "right": 0.97, "top": 1 - 0.95 / height, "bottom": 0.5 / height, "hspace": 0.45}
-    panels = figure.subplots(len(networks), 4, squeeze=False, gridspec_kw=edges | {"wspace": 0.3})
+    edges = {"left": 0.05, "right": 0.96, "top": 1 - 1.1 / height, "bottom": 0.4 / height, "hspace": 0.6}
+    panels = figure.subplots(
+        len(networks), 4, squeeze=False, gridspec_kw=edges | {"wspace": 0.42, "width_ratios": (1.1, 1, 1.1, 1)}
+    )
     for row, network in zip(panels, networks, strict=True):
-        alike = {found.trained_on: found for found in landscapes if found.network == network}
-        for place, (trained_on, found) in enumerate(alike.items()):
-            _draw_lines(row[2 * place], found, f"{network}, trained on {trained_on}")
-            _draw_plane(row[2 * place + 1], found.plane)
+        alike = [found for found in landscapes if found.network == network]
+        for (lines, plane), found in zip((row[:2], row[2:]), alike, strict=True):
+            _draw_lines(lines, found, f"trained on {found.trained_on} data")
+            _draw_plane(plane, found.plane)
+        row[0].text(0, 1.22, network, transform=row[0].transAxes, size=NORMAL, weight="bold", color=INK)
     handles = [panels[0, 0].plot([], [], color=colour, label=f"{on} data")[0] for on, colour in COLOURS.items()]
     figure.legend(
         handles=handles, title="loss on", ncols=2, fontsize=SMALL, title_fontsize=SMALL, frameon=False,
@@ -59,7 +63,7 @@ def _draw_lines(axes: Axes, found: Landscape, title: str) -> None:
         axes.plot(along, losses.T, color=COLOURS[on], linewidth=0.5, alpha=0.4)
         axes.plot(along, losses.mean(axis=0), color=COLOURS[on], linewidth=2)
     axes.set_xticks([0, 1], ["one end", "the other"])
-    dress(axes, title if len(title) <= 40 else title[:39] + "…", "")
+    dress(axes, title, "")
 
 
 def _draw_plane(axes: Axes, plane: Plane) -> None:
@@ -68,6 +72,7 @@ def _draw_plane(axes: Axes, plane: Plane) -> None:
     highest = float(np.quantile(losses, 0.9))
     drawn = axes.contourf(plane.x, plane.y, np.minimum(losses, highest), levels=20, cmap="viridis")
     axes.plot(*plane.ends.T, "o", color="white", markeredgecolor=INK, markersize=5)
-    axes.figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.03).ax.tick_params(labelsize=SMALL)
+    bar = axes.figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.03, ticks=MaxNLocator(4))
+    bar.ax.tick_params(labelsize=SMALL)
     axes.set_aspect("equal")
     axes.tick_params(labelsize=SMALL)
