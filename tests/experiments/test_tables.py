@@ -25,7 +25,7 @@ from qdistill.evaluate.cost import training_circuits
 from qdistill.experiments.distillers import make_distiller
 from qdistill.experiments.recipe import Recipe
 from qdistill.experiments.recipe_file import read_recipe
-from qdistill.experiments.tables.gather import gather
+from qdistill.experiments.tables.gather import _inputs_seen, gather
 from qdistill.experiments.tables.read import read_table, table_names
 from qdistill.experiments.tables.replay import replay_zoo
 from qdistill.experiments.tables.run import run_table
@@ -140,6 +140,20 @@ def test_each_dataset_has_its_own_training_on_all_inputs(tmp_path: Path) -> None
     found = gather(table, tmp_path, "a command")["rows"]
     assert [row["circuits_of_all"] for row in found] == [row["circuits"] for row in found]
     assert [row["circuits"] for row in found] == [1100 * 3 * (1 + 12 + 6), 5000 * 3 * (1 + 12 + 6)]
+
+
+def test_networks_that_train_on_all_inputs_for_longer_are_counted_by_themselves() -> None:
+    """A network without such a training takes the others' number, unless they differ in it."""
+    third = dataclasses.replace(HERMITIAN, model=dataclasses.replace(HERMITIAN.model, skip="none"))
+    all_rows = [Row(f"all-{i}", "", "", recipe, (0,), full=FULL) for i, recipe in enumerate((HERMITIAN, REMOVED))]
+    table = dataclasses.replace(TABLE_OF_DIGITS, rows=tuple(all_rows))
+
+    def seen(recipe: Recipe, *numbers: int) -> int | None:
+        found = {row.name: {0: {"inputs_seen": n}} for row, n in zip(all_rows, numbers, strict=True)}
+        return _inputs_seen(recipe, table, found)
+
+    assert [seen(recipe, 100, 300) for recipe in (HERMITIAN, REMOVED, third)] == [100, 300, None]
+    assert seen(third, 200, 200) == 200
 
 
 def test_a_training_on_all_inputs_of_another_kind_is_an_error(folder: Path) -> None:

@@ -13,6 +13,7 @@ from qdistill.evaluate.protocol import accuracy_interval, interval
 from qdistill.experiments.archive import pack
 from qdistill.experiments.full_run import check_same
 from qdistill.experiments.provenance import made_with
+from qdistill.experiments.recipe import Recipe
 from qdistill.experiments.tables.table import Difference, Row, Table
 from qdistill.files import TABLE, write_json
 from qdistill.models import structure
@@ -32,9 +33,10 @@ def gather(table: Table, folder: Path, command: str) -> dict[str, Any]:
         RunError: a run is of another recipe than its row, or a file is damaged or cannot be written.
     """
     results = {row.name: _scores(row, folder) for row in table.rows}
-    seen = _inputs_seen(table, results)
     rows = [
-        _row(row, results[row.name], folder, seen.get(row.recipe.dataset)) for row in table.rows if results[row.name]
+        _row(row, results[row.name], folder, _inputs_seen(row.recipe, table, results))
+        for row in table.rows
+        if results[row.name]
     ]
     differences = [_difference(d, table, results) for d in table.differences]
     content = {
@@ -65,14 +67,21 @@ def _scores(row: Row, folder: Path) -> dict[int, dict[str, Any]]:
     return found
 
 
-def _inputs_seen(table: Table, results: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[str, int]:
-    """How many inputs a training on all of them sees, by dataset; all of one dataset are equally long."""
-    return {
-        row.recipe.dataset: score["inputs_seen"]
+def _inputs_seen(like: Recipe, table: Table, results: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> int | None:
+    """How many inputs a training on all of a recipe's dataset sees: of its own network, or else of any.
+
+    None where none has run, or where those of other networks are not equally long.
+    """
+    seen = [
+        (row.recipe.model, score["inputs_seen"])
         for row in table.rows
-        if row.full is not None
+        if row.full is not None and row.recipe.dataset == like.dataset
         for score in results[row.name].values()
-    }
+    ]
+    for found in ({n for model, n in seen if model == like.model}, {n for _, n in seen}):
+        if len(found) == 1:
+            return int(found.pop())
+    return None
 
 
 def _row(row: Row, scores: Mapping[int, Mapping[str, Any]], folder: Path, seen_of_all: int | None) -> dict[str, Any]:
