@@ -61,7 +61,8 @@ def session(iteration: int = 0, n_devices: int = 1) -> dict[str, Any]:
         "iteration": iteration,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "host": socket.gethostname(),
-        "command": sys.argv,
+        # Where the program lies is a matter of the machine's owner, and `python -m` names a file of the package.
+        "command": [Path(sys.argv[0]).name.replace("__main__.py", "qdistill"), *sys.argv[1:]],
         **environment(),
         "n_devices": n_devices,
     }
