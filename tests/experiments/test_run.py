@@ -154,7 +154,8 @@ def test_a_run_folder_is_complete(finished: Finished) -> None:
     assert session["versions"]["qdistill"] == qdistill.__version__
     assert session["versions"]["jax"] == jax.__version__
     assert (session["iteration"], session["host"]) == (0, socket.gethostname())
-    assert session["command"] == sys.argv
+    # As `pytest` or, by `python -m pytest`, as `__main__.py`: without its place.
+    assert session["command"] == [Path(sys.argv[0]).name.replace("__main__.py", "qdistill"), *sys.argv[1:]]
     assert (provenance["seed"], provenance["changes"]) == (3, [])
 
 
