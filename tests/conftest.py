@@ -67,23 +67,35 @@ def pytest_collection_finish() -> None:
 
 
 _TESTS = itertools.count()
+_MOST_MAPPINGS = 30_000
+_most_memory = 3 << 30
 
 
 @pytest.fixture(autouse=True)
 def few_programs() -> Iterator[None]:
     """Forgets compiled programs now and then, before they are too many.
 
-    Each takes some memory mappings, of which Linux allows a process 65,530. Beyond them LLVM aborts.
+    Each takes some memory mappings, of which Linux allows a process 65,530. Beyond them LLVM aborts. And with what
+    was traced for them, of all tests, they would take tens of gigabytes.
     """
+    global _most_memory
     yield
-    # To count them takes as long as a small test.
+    # To count takes as long as a small test.
     if next(_TESTS) % 16 or not os.path.exists("/proc/self/maps"):
         return
     with open("/proc/self/maps", "rb") as maps:  # not by `Path`, whose methods a test may have replaced
         count = maps.read().count(b"\n")
-    if count > 30_000:
+    if count > _MOST_MAPPINGS or _memory() > _most_memory:
         jax.clear_caches()
         gc.collect()
+        # What the allocator does not give back is used again.
+        _most_memory = max(_most_memory, _memory() + (1 << 30))
+
+
+def _memory() -> int:
+    """Bytes of this process in the main memory."""
+    with open("/proc/self/statm", "rb") as counts:
+        return int(counts.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.fixture(autouse=True)
