@@ -765,7 +765,7 @@ def test_data_suggests_a_dataset(fails):
         (["evaluate", "--hepl"], "There is no option '--hepl'. Did you mean '--help'?"),
         (
             ["xyzzy"],
-            "There is no command 'xyzzy'. The commands are distill, evaluate, show, report, export, compress",
+            "There is no command 'xyzzy'. The commands are distill, evaluate, rank, show, report, export, compress",
         ),
     ],
 )

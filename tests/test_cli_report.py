@@ -112,7 +112,7 @@ def test_what_cannot_be_written_is_found_before_it_is_computed(arguments, named,
         monkeypatch.setattr(
             f"qdistill.{name}", computed if "diagnose" not in name else lambda *_, **__: lazily(computed)
         )
-    monkeypatch.setattr("qdistill.cli.cost._measure", computed)
+    monkeypatch.setattr("qdistill.experiments.full_data.measure_full_training", computed)
     (tmp_path / "folder.html").mkdir()
     (tmp_path / "full-bundle.json").mkdir()
     before = sorted(tmp_path.rglob("*"))
@@ -129,7 +129,7 @@ def lazily(function):
 @pytest.mark.parametrize("command", [["compress", "{bundle}", "{folder}/small"], ["cost", "{bundle}", "--measure"]])
 def test_a_file_that_another_process_computes_is_not_computed_twice(command, saved, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("qdistill.distill.bundle.DistilledDataset.train", None)
-    monkeypatch.setattr("qdistill.cli.cost._measure", None)
+    monkeypatch.setattr("qdistill.experiments.full_data.measure_full_training", None)
     file = tmp_path / ("small" if command[0] == "compress" else "full-bundle.json")
     with hold(tmp_path / f".{file.name}.lock", file):
         assert main([argument.format(bundle=saved, folder=tmp_path) for argument in command]) == 1

@@ -148,9 +148,8 @@ def test_circuits_are_trained_by_other_targets(target: Any, tmp_path: Path) -> N
 
 def test_a_target_is_known_and_has_what_it_needs(tmp_path: Path, unchecked: Any) -> None:
     bundle, _ = bundle_of("margin")
-    with pytest.raises(
-        ArgumentError, match="`target` must be one of csv, numpy, pennylane, qasm, qiskit, torch, but was 'onnx'"
-    ):
+    targets = "csv, huggingface, numpy, pennylane, qasm, qiskit, torch"
+    with pytest.raises(ArgumentError, match=f"`target` must be one of {targets}, but was 'onnx'"):
         export_bundle(bundle, "onnx", tmp_path)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="`raw` must be the dataset for the target 'pennylane', but was None"):
         export_bundle(bundle, "pennylane", tmp_path)

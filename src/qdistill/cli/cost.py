@@ -184,8 +184,6 @@ def _price_note(cards: Sequence[RateCard], rates: Path) -> str:
 
 def _measure(asked: _Options, bundle: DistilledDataset, path: Path) -> Path:
     """Train on real inputs, and write the record, whose path is returned."""
-    if not bundle.recipe:
-        raise BundleError("The bundle holds no recipe, so there is no network to train on real inputs.")
     asked.make_ready()
     from qdistill.experiments.full_data import measure_full_training
     from qdistill.experiments.recipe import Recipe
@@ -195,8 +193,10 @@ def _measure(asked: _Options, bundle: DistilledDataset, path: Path) -> Path:
     # A line for each number of inputs says enough.
     engine, trials = asked.engine(told=lambda line: None), record.with_suffix("")
     until = 1.0 if bundle.record.validation_accuracy is None else bundle.record.validation_accuracy
-    recipe = Recipe.from_json(bundle.recipe)
     with hold(record.with_name(f".{record.name}.lock"), record):
+        if not bundle.recipe:
+            raise BundleError("The bundle holds no recipe, so there is no network to train on real inputs.")
+        recipe = Recipe.from_json(bundle.recipe)
         try:
             found = measure_full_training(
                 recipe, (0, 1, 2), trials, engine=engine, data_dir=asked.data_dir, goals=(until,), told=say
