@@ -108,16 +108,13 @@ def _draw_importances(axes: Axes, shares: Mapping[str, float], fields: Mapping[s
         axes.set(xticks=[], yticks=[])
         return
     names = sorted(fields, key=lambda name: shares.get(name, 0.0))
-    axes.barh(range(len(names)), [shares.get(name, 0.0) for name in names], color=ACCENT, height=0.6)
+    axes.barh(range(len(names)), [shares.get(name, 0.0) for name in names], color=ACCENT, height=0.3)
     axes.set_yticks([])
     axes.set_xlim(0, 1)
+    axes.set_ylim(-0.5, len(names) - 0.1)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     for place, name in enumerate(names):
-        share = shares.get(name, 0.0)
-        end = "right" if share > 0.5 else "left"
-        colour = "white" if share > 0.5 else INK
-        gap = -0.02 if share > 0.5 else 0.02
-        axes.text(share + gap, place, f"{name}  {share:.0%}", va="center", ha=end, size=SMALL, color=colour)
+        axes.text(0.01, place + 0.2, f"{name}  {shares.get(name, 0.0):.0%}", va="bottom", size=SMALL, color=INK)
 
 
 def _draw_field(axes: Axes, name: str, field: Any, trials: Sequence[Trial], best: Trial | None) -> None:
