@@ -43,13 +43,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The first example compiles, which is slower than all others together: a deadline would only punish that.
 settings.register_profile("local", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+# Always the same examples find what they find by the first of them; other ones are drawn on a developer's machine.
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, max_examples=20)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long random damage is tried, and from which seed."""
-    parser.addoption("--fuzz-seconds", type=float, default=20.0, help="for all of tests/test_fuzz.py together")
+    parser.addoption("--fuzz-seconds", type=float, default=10.0, help="for all of tests/test_fuzz.py together")
     parser.addoption("--fuzz-seed", type=int, default=0)
 
 

@@ -1,6 +1,6 @@
 """Random damage to everything that is read: it is refused by name, or it means what it says.
 
-Twenty seconds from a fixed seed; `pytest tests/test_fuzz.py --fuzz-seconds 3600 --fuzz-seed 7` goes on elsewhere for an
+Ten seconds from a fixed seed; `pytest tests/test_fuzz.py --fuzz-seconds 3600 --fuzz-seed 7` goes on elsewhere for an
 hour. A failure names the seed and the number of the case, from which the same case comes again.
 """
 
