@@ -187,6 +187,7 @@ def test_neither_the_queue_nor_results_are_looked_at_more_often_than_every_few_s
     workers, (first, second), jobs = with_jobs(tmp_path, 2)
     commands.queue("7_0 RUNNING\n7_1 PENDING\n")
     assert list(workers.look()) == [Change(first, "running")]
+    commands.now = 1000.0  # what waiting for squeue took is no part of this
     looks = [job.looks for job in jobs]
     commands.queue("7_0 RUNNING\n7_1 RUNNING\n")
     for _ in range(40):
