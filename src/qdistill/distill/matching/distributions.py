@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
-from qdistill.distill.inner import InnerLoop
-from qdistill.distill.matching.along import check_exact, class_means
-from qdistill.distill.training_set import TrainingSet
+from qdistill.distill.losses import Loss
+from qdistill.distill.matching.matching import Matching
 from qdistill.models import Model, last_features
 
 
 @dataclass(frozen=True)
-class DistributionMatching:
+class DistributionMatching(Matching):
     """The squared distance between the mean features of real and of synthetic inputs, summed over the classes.
 
     The features are those that an untrained network's last linear map reads, see `models.last_features`. Nothing is
@@ -26,23 +24,16 @@ class DistributionMatching:
         Zhao and Bilen, WACV 2023, arXiv 2110.04181.
     """
 
-    def value_and_gradient(
-        self,
-        data: TrainingSet,
-        model: Model,
-        inner: InnerLoop,
-        inputs: Float[Array, "batch *shape"],
-        labels: Float[Array, "batch classes"],
-        key: Array | None = None,
-        *,
-        optimiser_state: PyTree | None = None,
-    ) -> tuple[Float[Array, ""], TrainingSet]:
-        """See `MetaObjective`."""
-        check_exact(key)
-        real = class_means(last_features(model, inputs), labels)
+    only_untrained: ClassVar[bool] = True
 
-        def distance(learned: TrainingSet) -> Array:
-            return jnp.sum((class_means(last_features(model, learned.inputs), learned.labels) - real) ** 2)
+    def at(self, network: Model, own: tuple[Array, Array], real: tuple[Array, Array], loss: Loss) -> Float[Array, ""]:
+        """See `Matching`."""
+        return jnp.sum((_class_means(network, *own) - _class_means(network, *real)) ** 2)
 
-        found: tuple[Array, TrainingSet] = jax.value_and_grad(distance)(eqx.filter(data, eqx.is_inexact_array))
-        return found
+
+def _class_means(
+    network: Model, inputs: Float[Array, "n *shape"], labels: Float[Array, "n classes"]
+) -> Float[Array, "classes features"]:
+    """The mean features of each class, by one-hot labels; zero for a class without any."""
+    counts = jnp.sum(labels, axis=0)
+    return labels.T @ last_features(network, inputs) / jnp.maximum(counts, 1)[:, None]

@@ -9,15 +9,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from qdistill.distill.inner import InnerLoop
-from qdistill.distill.losses import LOSSES
-from qdistill.distill.matching.along import check_exact, mean_along
-from qdistill.distill.training_set import TrainingSet
+from qdistill.distill.losses import LOSSES, Loss
+from qdistill.distill.matching.matching import Matching
 from qdistill.models import Model, predict
 
 
 @dataclass(frozen=True)
-class GradientMatching:
+class GradientMatching(Matching):
     """How far a network's gradients on the real and on the synthetic inputs of each class point apart.
 
     The sum over classes, weight tensors and their rows of 1 - cos(the angle between the two gradients); a tensor with
@@ -30,43 +28,25 @@ class GradientMatching:
         Zhao, Mopuri and Bilen, ICLR 2021, arXiv 2006.05929.
     """
 
-    def value_and_gradient(
-        self,
-        data: TrainingSet,
-        model: Model,
-        inner: InnerLoop,
-        inputs: Float[Array, "batch *shape"],
-        labels: Float[Array, "batch classes"],
-        key: Array | None = None,
-        *,
-        optimiser_state: PyTree | None = None,
-    ) -> tuple[Float[Array, ""], TrainingSet]:
-        """See `MetaObjective`."""
-        check_exact(key)
-        loss = LOSSES[inner.loss]
-
-        def slopes(network: Model, inputs: Array, labels: Array, shares: Array) -> PyTree:
-            """The gradient of each class's mean loss."""
-            weights, static = eqx.partition(network, eqx.is_inexact_array)
-
-            def of_classes(weights: PyTree) -> Array:
-                logits = predict(eqx.combine(weights, static), inputs)
-                each = jax.vmap(lambda one, label: loss(one[None], label[None]))(logits, labels)
-                return shares.T @ each
-
-            return jax.jacrev(of_classes)(weights)
-
-        def at(network: Model, synthetic: Array, own_labels: Array) -> Array:
-            real = slopes(network, inputs, labels, _shares(labels))
-            own = slopes(network, synthetic, own_labels, _shares(own_labels))
-            return sum(jax.tree.leaves(jax.tree.map(_distance, own, real)), jnp.zeros(()))
-
-        return mean_along(at, data, model, inner, optimiser_state)
+    def at(self, network: Model, own: tuple[Array, Array], real: tuple[Array, Array], loss: Loss) -> Float[Array, ""]:
+        """See `Matching`."""
+        slopes = (_class_gradients(network, *examples, loss) for examples in (own, real))
+        return sum(jax.tree.leaves(jax.tree.map(_distance, *slopes)), jnp.zeros(()))
 
 
-def _shares(labels: Float[Array, "n classes"]) -> Float[Array, "n classes"]:
-    """What each input counts for in the mean of its class."""
-    return labels / jnp.maximum(jnp.sum(labels, axis=0), 1)
+def _class_gradients(
+    network: Model, inputs: Float[Array, "n *shape"], labels: Float[Array, "n classes"], loss: Loss
+) -> PyTree:
+    """The gradient of each class's mean loss, by one-hot labels: the weights with an axis of classes in front."""
+    weights, static = eqx.partition(network, eqx.is_inexact_array)
+    shares = labels / jnp.maximum(jnp.sum(labels, axis=0), 1)
+
+    def of_classes(weights: PyTree) -> Array:
+        logits = predict(eqx.combine(weights, static), inputs)
+        each = jax.vmap(lambda one, label: LOSSES[loss](one[None], label[None]))(logits, labels)
+        return shares.T @ each
+
+    return jax.jacrev(of_classes)(weights)
 
 
 def _distance(own: Float[Array, "classes *weight"], real: Float[Array, "classes *weight"]) -> Float[Array, ""]:

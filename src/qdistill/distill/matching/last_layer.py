@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
-from qdistill.distill.inner import InnerLoop
-from qdistill.distill.matching.along import check_exact, mean_along
-from qdistill.distill.training_set import TrainingSet
+from qdistill.distill.losses import Loss
+from qdistill.distill.matching.matching import Matching
 from qdistill.models import Model, last_features
 
 _RIDGE = 1e-6
@@ -18,7 +17,7 @@ _RIDGE = 1e-6
 
 
 @dataclass(frozen=True)
-class LastLayer:
+class LastLayer(Matching):
     """The square error on real inputs of the last linear map that fits the synthetic examples best.
 
     The features are those that a network's last linear map reads, see `models.last_features`, and a constant for its
@@ -29,30 +28,13 @@ class LastLayer:
         Zhou, Nezhadarya and Ba, NeurIPS 2022 (FRePo), arXiv 2206.00719.
     """
 
-    def value_and_gradient(
-        self,
-        data: TrainingSet,
-        model: Model,
-        inner: InnerLoop,
-        inputs: Float[Array, "batch *shape"],
-        labels: Float[Array, "batch classes"],
-        key: Array | None = None,
-        *,
-        optimiser_state: PyTree | None = None,
-    ) -> tuple[Float[Array, ""], TrainingSet]:
-        """See `MetaObjective`."""
-        check_exact(key)
-
-        def at(network: Model, synthetic: Array, own_labels: Array) -> Array:
-            own, real = (
-                _with_constant(last_features(network, synthetic)),
-                _with_constant(last_features(network, inputs)),
-            )
-            with jax.default_matmul_precision("highest"):
-                errors = real @ _fit(own, own_labels) - labels
-            return 0.5 * jnp.mean(jnp.sum(errors**2, axis=-1))
-
-        return mean_along(at, data, model, inner, optimiser_state)
+    def at(self, network: Model, own: tuple[Array, Array], real: tuple[Array, Array], loss: Loss) -> Float[Array, ""]:
+        """See `Matching`."""
+        (inputs, labels), (real_inputs, real_labels) = own, real
+        fitted, shown = (_with_constant(last_features(network, values)) for values in (inputs, real_inputs))
+        with jax.default_matmul_precision("highest"):
+            errors = shown @ _fit(fitted, labels) - real_labels
+        return 0.5 * jnp.mean(jnp.sum(errors**2, axis=-1))
 
 
 def _with_constant(values: Float[Array, "n values"]) -> Float[Array, "n values+1"]:
