@@ -18,7 +18,7 @@ from qdistill.cli.shared import (
     accuracies,
     bundle_file,
     call,
-    check_same_data,
+    splits_of,
     use_compilation_cache,
 )
 from qdistill.errors import BundleError, DivergenceError, RunError
@@ -69,7 +69,6 @@ def _check_new(file: Path) -> None:
 
 
 def _compress(path: Path, file: Path, data_dir: Path | None) -> None:
-    from qdistill.data import split
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.distill.record import Record
     from qdistill.evaluate.protocol import measure
@@ -81,12 +80,7 @@ def _compress(path: Path, file: Path, data_dir: Path | None) -> None:
             "The bundle is for unknown initial weights and holds none that could be made smaller. To compress one for "
             "known weights, draw some: `qdistill export BUNDLE --to bundle --seed N`."
         )
-    n_validation = loaded.record.n_validation
-    if n_validation is None:
-        raise BundleError("The bundle does not say how many inputs its validation part has, by which to choose.")
-    raw = loaded.origin.load(data_dir)
-    check_same_data(loaded, raw)
-    splits = split(loaded.fitted(raw), n_validation=n_validation)
+    splits = splits_of(loaded, data_dir)
     trained = []
     for seed in (None, *range(ROUNDINGS - 1)):
         rounded = loaded.in_eight_bits(seed)

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from qdistill.cli.diagnosis_folder import folder_of, versions
 from qdistill.cli.output import tell
-from qdistill.cli.shared import bundle_file, check_same_data
+from qdistill.cli.shared import bundle_file, splits_of
 from qdistill.cli.transfer import networks_of
-from qdistill.errors import BundleError
 from qdistill.files import write_json
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ def diagnose_landscape(
     Raises:
         BundleError: the bundle does not say how large its validation part is.
     """
-    from qdistill.data import split
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.evaluate.landscape import landscapes
     from qdistill.models import architecture_to_json
@@ -46,13 +44,8 @@ def diagnose_landscape(
 
     file = bundle_file(what)
     bundle = DistilledDataset.load(file)
-    n_validation = bundle.record.n_validation
-    if n_validation is None:
-        raise BundleError("The bundle does not say how many inputs its validation part has, on which to measure.")
     networks = networks_of(words, bundle.architecture)
-    raw = bundle.origin.load(data_dir)
-    check_same_data(bundle, raw)
-    splits = split(bundle.fitted(raw), n_validation=n_validation)
+    splits = splits_of(bundle, data_dir)
     found: list[Landscape] = []
     with folder_of(out, LANDSCAPE) as folder:
         started = time.monotonic()

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from qdistill.cli.output import say, tell, tell_json
-from qdistill.cli.shared import BundlePath, Cache, DataDir, bundle_file, call, check_same_data, use_compilation_cache
-from qdistill.errors import ArgumentError, BundleError, RunError
+from qdistill.cli.shared import BundlePath, Cache, DataDir, bundle_file, call, splits_of, use_compilation_cache
+from qdistill.errors import ArgumentError, RunError
 from qdistill.fields import check_seed
 from qdistill.files import check_writable, read_json, write_json, write_text
 from qdistill.lock import hold
@@ -87,7 +87,6 @@ def rank(
     if compilation_cache:
         use_compilation_cache()
     from qdistill.cli.candidates import candidates_of
-    from qdistill.data import split
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.evaluate.protocol import check_draws
     from qdistill.evaluate.rank import DRAWS, RealTraining, best_rates, check_bundle, check_candidates
@@ -96,14 +95,9 @@ def rank(
     training = RealTraining() if full_steps is None else RealTraining(steps=full_steps)
     loaded = DistilledDataset.load(path)
     check_bundle(loaded)
-    if loaded.record.n_validation is None:
-        raise BundleError("The bundle does not say how many inputs its validation part has, which scores the circuits.")
     candidates = candidates_of(circuits, loaded.architecture, loaded.input_shape)
     check_candidates(candidates, loaded.input_shape, loaded.n_classes)
-    raw = loaded.origin.load(data_dir)
-    check_same_data(loaded, raw)
-    splits = split(loaded.fitted(raw), n_validation=loaded.record.n_validation)
-    splits = dataclasses.replace(splits, transform=loaded.transform)
+    splits = dataclasses.replace(splits_of(loaded, data_dir), transform=loaded.transform)
     head = _head(splits, loaded, training, check_draws(DRAWS if full_draws is None else full_draws), seed)
     if against is not None:
         _read_record(against, head)

@@ -20,7 +20,7 @@ from qdistill.errors import ArgumentError, BundleError, RunError, did_you_mean
 from qdistill.files import BUNDLE, SEEDS
 
 if TYPE_CHECKING:
-    from qdistill.data import RawDataset
+    from qdistill.data import RawDataset, Splits
     from qdistill.distill.bundle import DistilledDataset
     from qdistill.distill.record import Record, Rerun, Rounding
     from qdistill.evaluate.protocol import Evaluations
@@ -156,6 +156,23 @@ def check_same_data(bundle: DistilledDataset, raw: RawDataset) -> None:
         raise BundleError(
             f"The bundle was made from other data than {bundle.dataset} now is, so it cannot be measured as it was."
         )
+
+
+def splits_of(bundle: DistilledDataset, data_dir: Path | None) -> Splits:
+    """The parts of the dataset that a bundle was made from, for a choice by its validation part.
+
+    Raises:
+        BundleError: the bundle does not say how large that was, or the dataset is another one now.
+        DataError: the dataset's files are damaged, or are neither there nor to be had.
+    """
+    from qdistill.data import split
+
+    n_validation = bundle.record.n_validation
+    if n_validation is None:
+        raise BundleError("The bundle does not say how many inputs its validation part has, by which to choose.")
+    raw = bundle.origin.load(data_dir)
+    check_same_data(bundle, raw)
+    return split(bundle.fitted(raw), n_validation=n_validation)
 
 
 def accuracy(value: float | None, n: int | None) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdistill.cli.output import tell, tell_json
-from qdistill.cli.shared import check_same_data
-from qdistill.errors import ArgumentError, BundleError
+from qdistill.cli.shared import splits_of
+from qdistill.errors import ArgumentError
 from qdistill.fields import from_table
 from qdistill.files import TRANSFER, write_json
 
@@ -88,17 +88,11 @@ def evaluate_on(
     as_json: bool,
 ) -> int:
     """Train each network, print its row, and keep all beside a run for its report."""
-    from qdistill.data import split
     from qdistill.evaluate.protocol import spread
     from qdistill.evaluate.transfer import transfer
 
-    n_validation = loaded.record.n_validation
-    if n_validation is None:
-        raise BundleError("The bundle does not say how many inputs its validation part has, by which to choose.")
     networks = networks_of(words, loaded.architecture)
-    raw = loaded.origin.load(data_dir)
-    check_same_data(loaded, raw)
-    splits = split(loaded.fitted(raw), n_validation=n_validation)
+    splits = splits_of(loaded, data_dir)
     found = transfer(loaded, networks, splits, draws=draws, seed=seed, plain=plain)
     record = loaded.record.test_accuracy
     distilled_for = "known" if loaded.drawn_anew is None else "unknown"

@@ -23,8 +23,9 @@ from qdistill.evaluate.baselines import FullTraining
 from qdistill.evaluate.cost import settings, training_circuits
 from qdistill.evaluate.protocol import check_draws
 from qdistill.evaluate.side_by_side import Examples, accuracies, count_weights, draw_networks, trained
+from qdistill.evaluate.transfer import structures
 from qdistill.fields import check_fields, check_seed
-from qdistill.models import Architecture, ClosedForm, Model, structure
+from qdistill.models import Architecture, Model, structure
 from qdistill.quantum import layer_calls
 
 Way = Literal["distilled", "distilled_adam", "subset", "short", "full"]
@@ -103,19 +104,7 @@ def check_candidates(
     """
     if len(candidates) < 2:
         raise ArgumentError(f"Argument `circuits` must be two at least to be ranked, but was {len(candidates)}.")
-    networks = {}
-    for name, architecture in candidates.items():
-        try:
-            network = structure(architecture, input_shape, n_classes)
-        except (ValueError, TypeError, ArithmeticError) as error:
-            raise ArgumentError(
-                f"Argument `circuits` must be networks for inputs of shape {input_shape} in {n_classes} classes, but "
-                f"{name} is none: {error}"
-            ) from error
-        if isinstance(network, ClosedForm):
-            raise ArgumentError(f"Argument `circuits` must be trained step by step, but {name} is solved at once.")
-        networks[name] = network
-    return networks
+    return structures(candidates, input_shape, n_classes, "circuits")
 
 
 def rank(

@@ -153,23 +153,43 @@ def check_networks(networks: Mapping[str, Architecture], bundle: DistilledDatase
     """Make sure that networks train on a bundle's examples.
 
     Raises:
-        ArgumentError: one does not read them, has no readout for their classes, or is solved in closed form.
+        ArgumentError: as `structures` does.
         BundleError: the bundle is of support points, which no network trains on.
     """
     if bundle.inner.optimiser == "newton":
         raise BundleError("The bundle is of a kernel's support points, which no other network trains on.")
+    structures(networks, bundle.input_shape, bundle.n_classes, "on")
+
+
+def structures(
+    networks: Mapping[str, Architecture], input_shape: tuple[int, ...], n_classes: int, argument: str
+) -> dict[str, Model]:
+    """Networks without weights, by name.
+
+    Args:
+        networks: their architectures.
+        input_shape: of what they read.
+        n_classes: that they tell apart.
+        argument: what an error calls them.
+
+    Raises:
+        ArgumentError: one does not read such inputs, has no readout for the classes, or is solved in closed form.
+    """
+    found = {}
     for name, architecture in networks.items():
         try:
-            network = structure(architecture, bundle.input_shape, bundle.n_classes)
+            network = structure(architecture, input_shape, n_classes)
         except (ValueError, TypeError, ArithmeticError) as error:
             raise ArgumentError(
-                f"Argument `on` must be networks for inputs of shape {bundle.input_shape} in {bundle.n_classes} "
-                f"classes, but {name} is none: {error}"
+                f"Argument `{argument}` must be networks for inputs of shape {input_shape} in {n_classes} classes, but "
+                f"{name} is none: {error}"
             ) from error
         if isinstance(network, ClosedForm):
             raise ArgumentError(
-                f"Argument `on` must be networks that are trained step by step, but {name} is solved at once."
+                f"Argument `{argument}` must be networks that are trained step by step, but {name} is solved at once."
             )
+        found[name] = network
+    return found
 
 
 def _measured(
