@@ -14,16 +14,17 @@ import pytest
 
 from qdistill.cli import main
 from qdistill.data import Splits, source, split
-from qdistill.data.transforms import Standardise, fit_chain
+from qdistill.data.transforms import Standardise
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.inner import InnerLoop
 from qdistill.distill.losses import LOSSES
-from qdistill.distill.record import Record
 from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError, DivergenceError
 from qdistill.evaluate.landscape import Barrier, Sampling, landscapes, losses_between
 from qdistill.evaluate.transfer import PlainTraining
 from qdistill.models import DataReuploading, LeNetArchitecture, named_weights, predict, with_weights
+
+from .samples import bundle_of_moons
 
 OWN = DataReuploading(n_qubits=2, n_layers=1, readout="expectation", class_weight=3.0)
 PLAIN = PlainTraining(steps=2, rates=(0.1,), choosing=1)
@@ -46,25 +47,9 @@ def splits() -> Splits:
 
 @pytest.fixture(scope="module")
 def bundle() -> DistilledDataset:
-    raw = source("moons").load()
-    transform = fit_chain((Standardise(),), raw.train_inputs, raw.scale)
-    picked = [np.flatnonzero(raw.train_labels == k)[0] for k in range(2)]
-    inner = InnerLoop(steps=1)
-    return DistilledDataset(
-        data=TrainingSet(
-            transform(raw.train_inputs[picked]), np.eye(2, dtype=np.float32), np.ones((1, 2)), inner.schedule(2)
-        ),
-        initial_weights=named_weights(OWN.build((2,), 2, key=jax.random.key(0))),
-        weight_names=tuple(named_weights(OWN.build((2,), 2, key=jax.random.key(0)))),
-        architecture=OWN,
-        inner=inner,
-        transform=transform,
-        class_names=raw.class_names,
-        dataset="moons",
-        recipe={},
-        provenance={},
-        record=Record(n_validation=50),
-    )
+    whole = bundle_of_moons(OWN, InnerLoop(steps=1), (1.0, 1.0), per_class=1, n_validation=50)
+    own = named_weights(OWN.build((2,), 2, key=jax.random.key(0)))
+    return dataclasses.replace(whole, initial_weights=own, drawn_anew=None)
 
 
 def test_the_barrier_is_the_height_above_the_chord():

@@ -17,12 +17,9 @@ from jaxtyping import Array
 from qdistill.cli import main
 from qdistill.cli.candidates import candidates_of
 from qdistill.data import Splits, source, split
-from qdistill.data.transforms import Standardise, fit_chain
+from qdistill.data.transforms import Standardise
 from qdistill.distill.bundle import DistilledDataset
-from qdistill.distill.initialisation import DrawnAnew
 from qdistill.distill.inner import InnerLoop, compiled_train
-from qdistill.distill.record import Record
-from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.evaluate import rank as ranking
 from qdistill.evaluate.cost import training_circuits
@@ -30,8 +27,10 @@ from qdistill.evaluate.protocol import measure
 from qdistill.evaluate.rank import RATES, RealTraining, best_rates, rank, train_fully
 from qdistill.evaluate.side_by_side import accuracies, draw_networks
 from qdistill.evaluate.untrained import measure_proxies
-from qdistill.models import CircuitArchitecture, CircuitClassifier, DataReuploading, named_weights, structure
+from qdistill.models import CircuitArchitecture, CircuitClassifier, DataReuploading, structure
 from qdistill.quantum import SimCircuit
+
+from .samples import bundle_of_moons
 
 OWN = CircuitArchitecture(SimCircuit(2, 2, 1).circuit(), "angle", output_scale=2.0)
 WORDS = ["sim-14:n_layers=1", "sim-2:n_layers=2", "data-reuploading:n_layers=1"]
@@ -45,31 +44,11 @@ def splits() -> Splits:
 
 @pytest.fixture(scope="module")
 def bundle(splits: Splits) -> DistilledDataset:
-    """Real points of two moons, for unknown weights; step sizes of each tensor."""
-    raw = source("moons").load()
-    transform = fit_chain((Standardise(),), splits.train.inputs, raw.scale)
-    picked = [np.flatnonzero(raw.train_labels == k)[i] for i in range(3) for k in range(2)]
+    """Step sizes of each tensor."""
     inner = InnerLoop(steps=3, optimiser="momentum", step_sizes="tensor")
-    names = tuple(named_weights(OWN.build((2,), 2, key=jax.random.key(0))))
-    return DistilledDataset(
-        data=TrainingSet(
-            transform(raw.train_inputs[picked]),
-            np.eye(2, dtype=np.float32)[raw.train_labels[picked]],
-            np.full((3, 2), [0.1, 0.3], np.float32),
-            inner.schedule(6),
-        ),
-        initial_weights={},
-        weight_names=names,
-        drawn_anew=DrawnAnew(names),
-        architecture=OWN,
-        inner=inner,
-        transform=transform,
-        class_names=raw.class_names,
-        dataset="moons",
-        recipe={"transforms": ["standardise"]},
-        provenance={},
-        record=Record(n_validation=N_VALIDATION),
-    )
+    fitted_on = splits.train.inputs
+    whole = bundle_of_moons(OWN, inner, (0.1, 0.3), per_class=3, n_validation=N_VALIDATION, fitted_on=fitted_on)
+    return dataclasses.replace(whole, recipe={"transforms": ["standardise"]})
 
 
 def test_candidates_are_trained_as_by_hand(bundle: DistilledDataset, splits: Splits) -> None:

@@ -17,11 +17,10 @@ import pytest
 from qdistill.cli import main
 from qdistill.cli.transfer import networks_of
 from qdistill.data import Splits, source, split
-from qdistill.data.transforms import Standardise, fit_chain
+from qdistill.data.transforms import Standardise
 from qdistill.distill.bundle import DistilledDataset
 from qdistill.distill.initialisation import DrawnAnew
 from qdistill.distill.inner import InnerLoop, train
-from qdistill.distill.record import Record
 from qdistill.distill.training_set import TrainingSet
 from qdistill.errors import ArgumentError, BundleError
 from qdistill.evaluate.protocol import measure
@@ -39,6 +38,8 @@ from qdistill.models import (
 from qdistill.quantum import Circuit, Operation, feature, weight
 from qdistill.report.page import write_report
 
+from .samples import bundle_of_moons
+
 OWN = DataReuploading(n_qubits=2, n_layers=2, readout="expectation", class_weight=3.0)
 
 
@@ -49,29 +50,10 @@ def splits() -> Splits:
 
 @pytest.fixture(scope="module")
 def bundle() -> DistilledDataset:
-    """Real points of two moons, for unknown weights, with labels that are not one-hot."""
-    raw = source("moons").load()
-    transform = fit_chain((Standardise(),), raw.train_inputs, raw.scale)
-    picked = [np.flatnonzero(raw.train_labels == k)[i] for i in range(3) for k in range(2)]
-    labels = np.eye(2, dtype=np.float32)[raw.train_labels[picked]] * 0.9 + 0.05
+    """Labels that are not one-hot, and step sizes of each tensor."""
     inner = InnerLoop(steps=3, optimiser="momentum", step_sizes="tensor")
-    names = tuple(named_weights(OWN.build((2,), 2, key=jax.random.key(0))))
-    return DistilledDataset(
-        data=TrainingSet(
-            transform(raw.train_inputs[picked]), labels, np.full((3, 2), [0.1, 0.3], np.float32), inner.schedule(6)
-        ),
-        initial_weights={},
-        weight_names=names,
-        drawn_anew=DrawnAnew(names),
-        architecture=OWN,
-        inner=inner,
-        transform=transform,
-        class_names=raw.class_names,
-        dataset="moons",
-        recipe={},
-        provenance={},
-        record=Record(n_validation=100),
-    )
+    whole = bundle_of_moons(OWN, inner, (0.1, 0.3), per_class=3, n_validation=100)
+    return dataclasses.replace(whole, data=eqx.tree_at(lambda d: d.labels, whole.data, whole.data.labels * 0.9 + 0.05))
 
 
 def test_every_way_to_train_is_measured_for_every_network(bundle: DistilledDataset, splits: Splits) -> None:
